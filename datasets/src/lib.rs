@@ -1,0 +1,1 @@
+//! Every on-disk format timeslip reads or writes, and the bundled tasks.

@@ -1,0 +1,2 @@
+//! The `timeslip` command line.
+fn main() {}

@@ -1,0 +1,3 @@
+//! Statistics, comparison and rendering of timeslip runs.
+
+pub mod input;
