@@ -1,1 +1,17 @@
 //! Every on-disk format timeslip reads or writes, and the bundled tasks.
+//!
+//! Files come from strangers: every reader here is bounded in size, rejects what
+//! it does not understand with an error that names the file and the field, and
+//! never follows a path out of the directory it was given.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod atif;
+pub mod bundled;
+pub mod dockerfile;
+pub mod harbor;
+pub mod swebench;
+
+mod error;
+mod files;
+
+pub use error::{Error, Result};

@@ -1,0 +1,65 @@
+//! The task collections that ship inside the binary.
+//!
+//! Embedding loses file modes, so scripts in them are always started as
+//! `bash script`.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use include_dir::{Dir, include_dir};
+
+use crate::{Error, Result};
+
+static BUNDLED: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/bundled");
+
+/// The bundled collections: a SWE-bench task repository and a Harbor dataset.
+pub const NAMES: [&str; 2] = ["swe-mini", "terminal-mini"];
+
+/// Writes the collection `name` to `into/name`, which must not exist yet, and
+/// returns that directory.
+pub fn unpack(name: &str, into: &Path) -> Result<PathBuf> {
+    let collection = NAMES
+        .contains(&name)
+        .then(|| BUNDLED.get_dir(name))
+        .flatten()
+        .ok_or_else(|| Error::UnknownBundle {
+            name: name.to_owned(),
+            available: NAMES.map(str::to_owned).to_vec(),
+        })?;
+    let target = into.join(name);
+    let write_error = |source| Error::Write {
+        file: target.clone(),
+        source,
+    };
+    if target.exists() {
+        return Err(write_error(ErrorKind::AlreadyExists.into()));
+    }
+    std::fs::create_dir_all(&target).map_err(write_error)?;
+    collection.extract(into).map_err(write_error)?;
+    Ok(target)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_collection_unpacks_once() {
+        let scratch = tempfile::tempdir().unwrap();
+        for name in NAMES {
+            let directory = unpack(name, scratch.path()).unwrap();
+            assert!(directory.read_dir().unwrap().next().is_some());
+            let again = unpack(name, scratch.path()).unwrap_err();
+            assert!(again.to_string().contains(name), "{again}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_lists_the_known_ones() {
+        let error = unpack("../etc", Path::new("/nonexistent")).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "no bundled dataset is called \"../etc\"; there are swe-mini, terminal-mini"
+        );
+    }
+}

@@ -1,0 +1,106 @@
+//! Bounded reading: no file of a stranger may exhaust memory.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+
+use crate::{Error, Result};
+
+const MB: u64 = 1024 * 1024;
+
+/// The largest single file read as text; the largest SWE-bench patch is far below.
+const TEXT_LIMIT_MB: u64 = 64;
+
+/// Reads a UTF-8 file verbatim; `purpose` completes "is missing; …".
+pub(crate) fn read_text(file: &Path, purpose: &str) -> Result<String> {
+    let read_error = |source| Error::Read {
+        file: file.to_path_buf(),
+        source,
+    };
+    // Opening a named pipe would wait for a writer that never comes.
+    match file.metadata() {
+        Ok(metadata) if metadata.is_file() => {}
+        Ok(_) => return Err(Error::invalid(file, "is not a regular file")),
+        Err(source) if source.kind() == ErrorKind::NotFound => {
+            return Err(Error::Missing {
+                file: file.to_path_buf(),
+                remedy: purpose.to_owned(),
+            });
+        }
+        Err(source) => return Err(read_error(source)),
+    }
+    let mut bytes = Vec::new();
+    File::open(file)
+        .and_then(|open| open.take(TEXT_LIMIT_MB * MB + 1).read_to_end(&mut bytes))
+        .map_err(read_error)?;
+    if bytes.len() as u64 > TEXT_LIMIT_MB * MB {
+        return Err(Error::TooLarge {
+            file: file.to_path_buf(),
+            limit_mb: TEXT_LIMIT_MB,
+        });
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let line = 1 + error.as_bytes()[..error.utf8_error().valid_up_to()]
+            .iter()
+            .filter(|byte| **byte == b'\n')
+            .count();
+        Error::invalid_line(file, line as u64, "is not UTF-8 text")
+    })
+}
+
+/// Reads a JSON file into `T`.
+pub(crate) fn read_json<T: DeserializeOwned>(file: &Path, purpose: &str) -> Result<T> {
+    let text = read_text(file, purpose)?;
+    serde_json::from_str(&text).map_err(|error| json_error(file, &error))
+}
+
+/// Reads a YAML file into `T`, scalars as the text that was written.
+pub(crate) fn read_yaml<T: DeserializeOwned>(file: &Path, purpose: &str) -> Result<T> {
+    let text = read_text(file, purpose)?;
+    let options = serde_saphyr::options! { with_snippet: false };
+    serde_saphyr::from_str_with_options(&text, options).map_err(|error| {
+        let message = format!("is not valid YAML: {error}");
+        match error.location() {
+            Some(location) => Error::invalid_line(file, location.line(), message),
+            None => Error::invalid(file, message),
+        }
+    })
+}
+
+/// Reads a TOML file into `T`.
+pub(crate) fn read_toml<T: DeserializeOwned>(file: &Path, purpose: &str) -> Result<T> {
+    let text = read_text(file, purpose)?;
+    toml::from_str(&text).map_err(|error| {
+        let message = error.message().trim().to_owned();
+        match error.span() {
+            Some(span) => {
+                let before = text.get(..span.start).unwrap_or(&text);
+                Error::invalid_line(file, 1 + before.matches('\n').count() as u64, message)
+            }
+            None => Error::invalid(file, message),
+        }
+    })
+}
+
+pub(crate) fn json_error(file: &Path, error: &serde_json::Error) -> Error {
+    Error::invalid_line(file, error.line() as u64, format!("is not valid: {error}"))
+}
+
+/// The directories directly inside `directory`, by name.
+pub(crate) fn subdirectories(directory: &Path) -> Result<Vec<std::path::PathBuf>> {
+    let read_error = |source| Error::Read {
+        file: directory.to_path_buf(),
+        source,
+    };
+    let mut found = Vec::new();
+    for entry in directory.read_dir().map_err(read_error)? {
+        let path = entry.map_err(read_error)?.path();
+        if path.is_dir() {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
