@@ -1,1 +1,26 @@
 //! What a suite is: task selection, sandboxes and graders.
+//!
+//! ```text
+//! SuiteFile ─► Suite ─► Task ─► Workspace ─► (the agent works) ─► Grade
+//! ```
+//!
+//! Everything here blocks the calling thread and knows nothing of models or
+//! charts. Task files, commands and whatever a command leaves behind are treated
+//! as hostile.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod edit;
+pub mod grade;
+pub mod log_parsers;
+pub mod sandbox;
+pub mod suite;
+pub mod workspace;
+
+mod beneath;
+mod error;
+
+pub use error::{Error, Result};
+pub use grade::{Grade, grade};
+pub use sandbox::{Backend, Detection, Execution, Exit, Invocation, Limits, Mount, Sandbox};
+pub use suite::{Format, Suite, SuiteFile, Task, TaskKind};
+pub use workspace::Workspace;

@@ -1,0 +1,1 @@
+//! File access that cannot leave a directory.

@@ -1,0 +1,1 @@
+//! Reads test results out of a log, by the parsers' SWE-bench names.
