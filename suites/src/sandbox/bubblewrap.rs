@@ -1,0 +1,139 @@
+//! The command line of `bwrap`: a fresh root with a read-only system and nothing
+//! of the user's.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::{Backend, ENVIRONMENT, Invocation, TMP, supervise};
+use crate::{Error, Result};
+
+/// An installed `bwrap`, and what of this machine its sandboxes show.
+#[derive(Clone, Debug)]
+pub(super) struct Bubblewrap {
+    program: PathBuf,
+    system: Vec<OsString>,
+}
+
+/// Links into `/usr` on most systems, directories on some.
+const USR_ALIASES: [&str; 6] = ["/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"];
+
+/// Trees that hold programs and nothing personal.
+const SYSTEM_TREES: [&str; 4] = ["/usr", "/opt", "/nix/store", "/gnu/store"];
+
+/// What programs need of `/etc`: names of users, the linker's view, alternatives,
+/// time zone, certificates.
+const ETC: [&str; 15] = [
+    "/etc/alternatives",
+    "/etc/ca-certificates",
+    "/etc/group",
+    "/etc/hosts",
+    "/etc/ld.so.cache",
+    "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d",
+    "/etc/localtime",
+    "/etc/mime.types",
+    "/etc/nsswitch.conf",
+    "/etc/passwd",
+    "/etc/protocols",
+    "/etc/services",
+    "/etc/ssl/certs",
+    "/etc/timezone",
+];
+
+/// All namespaces, no capabilities even for root, no terminal to push input into,
+/// and no life beyond ours.
+const ISOLATION: [&str; 7] = [
+    "--unshare-all",
+    "--hostname",
+    "sandbox",
+    "--cap-drop",
+    "ALL",
+    "--new-session",
+    "--die-with-parent",
+];
+
+impl Bubblewrap {
+    pub(super) fn find() -> Result<Self> {
+        let program = find_program("bwrap").ok_or_else(|| Error::Sandbox {
+            backend: Backend::Bubblewrap.name(),
+            message: "bwrap is not installed; install the package `bubblewrap`".to_owned(),
+        })?;
+        Ok(Self {
+            program,
+            system: system_arguments(),
+        })
+    }
+
+    pub(super) fn command(&self, invocation: &Invocation) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .env_clear()
+            .envs(ENVIRONMENT)
+            .envs(
+                invocation
+                    .environment
+                    .iter()
+                    .map(|(name, value)| (name, value)),
+            )
+            .args(ISOLATION)
+            .args(&self.system)
+            .args(["--proc", "/proc", "--dev", "/dev", "--tmpfs", TMP]);
+        for mount in &invocation.mounts {
+            let bind = if mount.writable {
+                "--bind"
+            } else {
+                "--ro-bind"
+            };
+            command.arg(bind).arg(&mount.host).arg(&mount.inside);
+        }
+        command
+            .args([
+                "--remount-ro",
+                "/",
+                "--chdir",
+                &invocation.working_directory,
+            ])
+            .args(["--", "bash"])
+            .args(supervise::launcher_arguments(
+                &invocation.command,
+                &invocation.limits,
+            ));
+        command
+    }
+}
+
+/// The read-only part of the root, as it is laid out on this machine.
+fn system_arguments() -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = Vec::new();
+    let mut bind = |path: &str| {
+        if Path::new(path).exists() {
+            arguments.extend(["--ro-bind", path, path].map(OsString::from));
+        }
+    };
+    SYSTEM_TREES.iter().chain(&ETC).for_each(|path| bind(path));
+    for alias in USR_ALIASES {
+        match fs::read_link(alias) {
+            Ok(target) => arguments.extend([
+                OsString::from("--symlink"),
+                target.into_os_string(),
+                OsString::from(alias),
+            ]),
+            Err(_) if Path::new(alias).is_dir() => {
+                arguments.extend(["--ro-bind", alias, alias].map(OsString::from));
+            }
+            Err(_) => {}
+        }
+    }
+    arguments
+}
+
+/// Looks a program up in `PATH`; the sandboxed environment has another one.
+fn find_program(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_else(|| OsStr::new("/usr/bin:/bin").to_owned());
+    env::split_paths(&path)
+        .map(|directory| directory.join(name))
+        .find(|candidate| candidate.is_absolute() && candidate.is_file())
+}

@@ -1,0 +1,182 @@
+//! The unprotected backend: the host's own paths in the place of the sandbox's.
+//!
+//! `/app`, `/testbed`, `/tests`, `/logs` and `/tmp` of the sandbox do not exist
+//! here. Wherever a command, a variable or a script of a read-only mount names
+//! one of them, the host's directory is put in its place. That is a rewriting of
+//! text: it looks like a path, so it is taken for one, and paths that a program
+//! puts together itself are missed. Good enough to try timeslip where
+//! bubblewrap is missing, not to publish a number.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::{ENVIRONMENT, Invocation, supervise};
+use crate::{Error, Result};
+
+/// Files above this size are copied as they are: nobody writes such scripts.
+const LARGEST_SCRIPT: u64 = 1024 * 1024;
+
+/// An invocation whose mounts have been laid out on the host.
+pub(super) struct Staged {
+    /// Inside path → host path, longest first.
+    mappings: Vec<(String, String)>,
+    /// Keeps the rewritten copies of read-only mounts until the command is over.
+    _copies: TempDir,
+}
+
+impl Staged {
+    pub(super) fn new(invocation: &Invocation) -> Result<Self> {
+        let copies = TempDir::with_prefix("timeslip-")
+            .map_err(Error::io("cannot create", &std::env::temp_dir()))?;
+        let mut mappings = Vec::new();
+        for (index, mount) in invocation.mounts.iter().enumerate() {
+            let host = if mount.writable {
+                fs::canonicalize(&mount.host).map_err(Error::io("cannot be found", &mount.host))?
+            } else {
+                copies.path().join(index.to_string())
+            };
+            mappings.push((mount.inside.clone(), host.to_string_lossy().into_owned()));
+        }
+        mappings.sort_by_key(|(inside, _)| std::cmp::Reverse(inside.len()));
+        for (index, mount) in invocation.mounts.iter().enumerate() {
+            if !mount.writable {
+                copy_rewritten(
+                    &mount.host,
+                    &copies.path().join(index.to_string()),
+                    &mappings,
+                )?;
+            }
+        }
+        Ok(Self {
+            mappings,
+            _copies: copies,
+        })
+    }
+
+    pub(super) fn command(&self, invocation: &Invocation) -> Command {
+        let rewritten = |text: &str| rewrite(text, &self.mappings);
+        let mut command = Command::new("bash");
+        command
+            .env_clear()
+            .envs(ENVIRONMENT.map(|(name, value)| (name, rewritten(value))))
+            .envs(
+                invocation
+                    .environment
+                    .iter()
+                    .map(|(name, value)| (name, rewritten(value))),
+            )
+            .current_dir(rewritten(&invocation.working_directory))
+            .args(supervise::launcher_arguments(
+                &rewritten(&invocation.command),
+                &invocation.limits,
+            ));
+        command
+    }
+}
+
+/// Copies a file or directory, rewriting every text file on the way.
+fn copy_rewritten(from: &Path, to: &Path, mappings: &[(String, String)]) -> Result<()> {
+    let cannot_read = |error| Error::io("cannot be read", from)(error);
+    let kind = fs::symlink_metadata(from).map_err(cannot_read)?;
+    if kind.is_dir() {
+        fs::create_dir(to).map_err(Error::io("cannot be created", to))?;
+        for entry in fs::read_dir(from).map_err(cannot_read)? {
+            let name = entry.map_err(cannot_read)?.file_name();
+            copy_rewritten(&from.join(&name), &to.join(&name), mappings)?;
+        }
+    } else if kind.is_file() {
+        fs::copy(from, to).map_err(Error::io("cannot be copied", from))?;
+        if kind.len() <= LARGEST_SCRIPT
+            && let Ok(text) = fs::read_to_string(from)
+        {
+            fs::write(to, rewrite(&text, mappings)).map_err(Error::io("cannot be written", to))?;
+        }
+    }
+    Ok(())
+}
+
+/// Replaces every inside path by its host path, in one pass so that a host path
+/// is never rewritten again.
+fn rewrite(text: &str, mappings: &[(String, String)]) -> String {
+    let mut rewritten = String::with_capacity(text.len());
+    let mut rest = text;
+    let mut previous = None;
+    while let Some(character) = rest.chars().next() {
+        let found = mappings.iter().find(|(inside, _)| {
+            begins_path(previous)
+                && rest
+                    .strip_prefix(inside.as_str())
+                    .is_some_and(|after| ends_component(after.chars().next()))
+        });
+        let (taken, put) = match found {
+            Some((inside, host)) => (inside.len(), host.as_str()),
+            None => (character.len_utf8(), &rest[..character.len_utf8()]),
+        };
+        rewritten.push_str(put);
+        previous = rest[..taken].chars().next_back();
+        rest = &rest[taken..];
+    }
+    rewritten
+}
+
+/// Whether a `/` after `previous` can be the root: not in `a/b`, `./b`, `$X/b`,
+/// `${X}/b`, `$(x)/b`, `~/b` or `//b`.
+fn begins_path(previous: Option<char>) -> bool {
+    previous.is_none_or(|previous| !(previous.is_alphanumeric() || "_./-~*})]".contains(previous)))
+}
+
+/// Whether a path component is complete before `next`.
+fn ends_component(next: Option<char>) -> bool {
+    next.is_none_or(|next| !(next.is_alphanumeric() || "_.-".contains(next)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn mappings() -> Vec<(String, String)> {
+        [
+            ("/tests", "/h/tests"),
+            ("/app", "/h/app"),
+            ("/tmp", "/tmp/t"),
+        ]
+        .map(|(inside, host)| (inside.to_owned(), host.to_owned()))
+        .to_vec()
+    }
+
+    #[test]
+    fn rewrites_what_looks_like_a_path() {
+        for (text, expected) in [
+            ("cd /app && ls", "cd /h/app && ls"),
+            ("cat '/app/x' >/tmp/y", "cat '/h/app/x' >/tmp/t/y"),
+            ("/app", "/h/app"),
+            ("A=/app:/tests", "A=/h/app:/h/tests"),
+            ("bash /tests/test.sh", "bash /h/tests/test.sh"),
+        ] {
+            assert_eq!(rewrite(text, &mappings()), expected);
+        }
+    }
+
+    #[test]
+    fn leaves_other_text_alone() {
+        for text in [
+            "/application /app.py /app-x /app_x",
+            "src/app ./app $HOME/app ${X}/app $(pwd)/app ~/app //app",
+            "é/tmpfile",
+        ] {
+            assert_eq!(rewrite(text, &mappings()), text);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics_and_is_the_identity_without_mounts(text in "(/app|/tmp|.){0,40}") {
+            let _ = rewrite(&text, &mappings());
+            prop_assert_eq!(rewrite(&text, &[]), text);
+        }
+    }
+}

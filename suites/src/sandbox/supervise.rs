@@ -1,0 +1,252 @@
+//! Spawns the launcher, stamps its marks, gathers output, and ends everything in
+//! bounded time.
+
+use std::io::{self, PipeReader, Read};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use command_fds::{CommandFdExt, FdMapping};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+
+use super::capture::Capture;
+use super::{Execution, Exit, Limits};
+
+/// Where the launcher finds the pipe for its marks.
+const MARKS_FD: i32 = 3;
+
+/// The command itself is about to start.
+const STARTED: u8 = b's';
+/// The command itself has ended.
+const ENDED: u8 = b'e';
+
+/// Arguments: command, kilobytes of address space, blocks of 512 bytes per file.
+///
+/// Descriptors the harness may have inherited are closed first. The command does
+/// not get the mark pipe; should it pry it open through `/proc`, the first start
+/// mark and the last end mark still are the launcher's own. A limit that is
+/// already stricter cannot be raised, which is no reason to stop.
+const LAUNCHER: &str = r#"
+for fd in /dev/fd/*; do fd=${fd##*/}; [[ $fd -gt 3 ]] && eval "exec $fd>&-"; done
+{ ulimit -c 0; ulimit -v "$2"; ulimit -f "$3"; } 2>/dev/null
+printf s >&3
+bash -c "$1" 3>&-
+code=$?
+printf e >&3
+exit "$code"
+"#;
+
+/// No single file may grow beyond this, so that one command cannot fill the disk.
+const LARGEST_FILE_MB: u64 = 1024;
+
+/// How long output may still arrive after everything was killed; only a process
+/// that escaped the kill can use it up.
+const DRAIN: Duration = Duration::from_millis(500);
+
+/// The arguments that make `bash` the launcher of `command`.
+pub(super) fn launcher_arguments(command: &str, limits: &Limits) -> [String; 6] {
+    [
+        "-c".to_owned(),
+        LAUNCHER.to_owned(),
+        "launcher".to_owned(),
+        command.to_owned(),
+        limits.memory_mb.saturating_mul(1024).to_string(),
+        (LARGEST_FILE_MB * 2048).to_string(),
+    ]
+}
+
+/// Runs `command`, which starts the launcher, until it ends or its time is over.
+pub(super) fn run(mut command: Command, limits: &Limits) -> io::Result<Execution> {
+    let (output, output_writer) = io::pipe()?;
+    let (marks, marks_writer) = io::pipe()?;
+    let (exited, exited_writer) = io::pipe()?;
+    command
+        .stdin(Stdio::null())
+        .stdout(output_writer.try_clone()?)
+        .stderr(output_writer)
+        .process_group(0)
+        .fd_mappings(vec![FdMapping {
+            parent_fd: marks_writer.into(),
+            child_fd: MARKS_FD,
+        }])
+        .map_err(io::Error::other)?;
+
+    let spawned = Instant::now();
+    let mut child = command.spawn()?;
+    // The command holds our write ends; the pipes must end with the child.
+    drop(command);
+    let watcher = thread::Builder::new().spawn({
+        let pid = pid_of(&child);
+        move || {
+            wait_without_reaping(pid);
+            drop(exited_writer);
+        }
+    });
+    if let Err(error) = watcher {
+        kill_group(&child);
+        child.wait()?;
+        return Err(error);
+    }
+
+    let mut streams = Streams {
+        marks: Some(marks),
+        output: Some(output),
+        exited: Some(exited),
+        capture: Capture::new(limits.output_bytes),
+        command_started: None,
+        command_ended: None,
+    };
+    let in_time = streams.follow(Some(spawned + limits.wall), Streams::has_exited)?;
+    if !in_time {
+        kill_group(&child);
+        streams.follow(None, Streams::has_exited)?;
+    }
+    // Not reaped yet, so the group's number is still ours: end what it left behind.
+    kill_group(&child);
+    let status = child.wait()?;
+    streams.follow(Some(Instant::now() + DRAIN), Streams::is_drained)?;
+
+    Ok(Execution {
+        spawned,
+        command_started: streams.command_started,
+        command_ended: streams.command_ended,
+        ended: Instant::now(),
+        exit: if in_time {
+            exit_of(status)
+        } else {
+            Exit::TimedOut
+        },
+        output_total_bytes: streams.capture.total(),
+        output: streams.capture.finish(),
+    })
+}
+
+/// What is listened to while the command runs; a stream that ended is `None`.
+struct Streams {
+    marks: Option<PipeReader>,
+    output: Option<PipeReader>,
+    /// Ends when the child has exited.
+    exited: Option<PipeReader>,
+    capture: Capture,
+    command_started: Option<Instant>,
+    command_ended: Option<Instant>,
+}
+
+impl Streams {
+    fn has_exited(&self) -> bool {
+        self.exited.is_none()
+    }
+
+    fn is_drained(&self) -> bool {
+        self.marks.is_none() && self.output.is_none()
+    }
+
+    /// Listens until `done`; false if the deadline came first.
+    fn follow(&mut self, deadline: Option<Instant>, done: fn(&Self) -> bool) -> io::Result<bool> {
+        while !done(self) {
+            let left = match deadline {
+                Some(deadline) => match deadline.checked_duration_since(Instant::now()) {
+                    Some(left) => Some(left),
+                    None => return Ok(false),
+                },
+                None => None,
+            };
+            self.listen(left)?;
+        }
+        Ok(true)
+    }
+
+    /// Waits for the next thing to happen and takes it in.
+    fn listen(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        let sources = [&self.marks, &self.output, &self.exited];
+        let mut polled: Vec<PollFd<'_>> = sources
+            .iter()
+            .filter_map(|source| source.as_ref())
+            .map(|pipe| PollFd::new(pipe, PollFlags::IN))
+            .collect();
+        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+        match poll(&mut polled, timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let now = Instant::now();
+        let mut ready = polled.iter().map(|fd| !fd.revents().is_empty());
+        let [marks, output, exited] =
+            sources.map(|source| source.is_some() && ready.next().unwrap_or_default());
+        if marks {
+            self.take_marks(now)?;
+        }
+        if output {
+            self.take_output()?;
+        }
+        if exited {
+            self.exited = None;
+        }
+        Ok(())
+    }
+
+    fn take_marks(&mut self, now: Instant) -> io::Result<()> {
+        let mut buffer = [0; 64];
+        let read = read_some(&mut self.marks, &mut buffer)?;
+        for mark in &buffer[..read] {
+            match *mark {
+                STARTED => {
+                    self.command_started.get_or_insert(now);
+                }
+                ENDED => self.command_ended = Some(now),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn take_output(&mut self) -> io::Result<()> {
+        let mut buffer = [0; 64 * 1024];
+        let read = read_some(&mut self.output, &mut buffer)?;
+        self.capture.push(&buffer[..read]);
+        Ok(())
+    }
+}
+
+/// Reads what there is; at the end of the stream it becomes `None`.
+fn read_some(source: &mut Option<PipeReader>, buffer: &mut [u8]) -> io::Result<usize> {
+    let Some(pipe) = source else { return Ok(0) };
+    let read = match pipe.read(buffer) {
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(0),
+        result => result?,
+    };
+    if read == 0 {
+        *source = None;
+    }
+    Ok(read)
+}
+
+fn pid_of(child: &Child) -> Option<Pid> {
+    i32::try_from(child.id()).ok().and_then(Pid::from_raw)
+}
+
+/// Leaves the zombie, so that its number cannot be given to another process.
+fn wait_without_reaping(pid: Option<Pid>) {
+    let Some(pid) = pid else { return };
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+    while let Err(rustix::io::Errno::INTR) = waitid(WaitId::Pid(pid), options) {}
+}
+
+/// Kills the child and what it started. A sandbox with its own process ids dies
+/// with its first process, whatever group its others are in.
+fn kill_group(child: &Child) {
+    if let Some(pid) = pid_of(child) {
+        // Fails only when nothing of the group is left.
+        let _ = kill_process_group(pid, Signal::KILL);
+    }
+}
+
+fn exit_of(status: ExitStatus) -> Exit {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => Exit::Code(code),
+        (None, Some(signal)) => Exit::Signal(signal),
+        (None, None) => Exit::Signal(0),
+    }
+}
