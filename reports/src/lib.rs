@@ -1,3 +1,15 @@
 //! Statistics, comparison and rendering of timeslip runs.
+//!
+//! Everything starts from [`input::RunData`]: [`summary::Summary`] computes the
+//! figures, [`verdict`] puts them into words, [`render`] writes the files.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod charts;
+pub mod format;
+mod groups;
 pub mod input;
+pub mod pairing;
+pub mod stats;
+pub mod summary;
+pub mod svg;
+pub mod verdict;

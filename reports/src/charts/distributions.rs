@@ -1,0 +1,229 @@
+//! Distributions as cumulative curves on a logarithmic time axis.
+
+use super::axis::Axis;
+use super::canvas::{CONTENT_TOP, Heading, Point, draw, stroke};
+use super::legend::{self, CURVE};
+use super::plot::{Insets, Plot, axis_name};
+use super::{Chart, ChartError, Source, Table};
+use crate::format::{NS_PER_MS, count, milliseconds, or_absent};
+use crate::input::{Outcome, Role, TrialData};
+use crate::stats::{Distribution, quantile, sorted};
+use crate::svg::Slot;
+
+const HEIGHT: f64 = 400.0;
+
+/// Most points of a drawn curve; figures use every value.
+const MAX_POINTS: usize = 320;
+
+/// Shortest duration a logarithmic axis goes down to, in milliseconds.
+const FLOOR_MS: f64 = 1e-3;
+
+struct Curve<'a> {
+    name: &'a str,
+    role: Role,
+    values: Vec<f64>,
+}
+
+struct Words {
+    name: &'static str,
+    title: &'static str,
+    subtitle: &'static str,
+    axis: &'static str,
+}
+
+/// Time to first token of every exchange.
+pub(super) fn ttft(source: Source) -> Result<Option<Chart>, ChartError> {
+    let words = Words {
+        name: "ttft",
+        title: "Time to first token",
+        subtitle: "Share of exchanges whose first token came within a time",
+        axis: "time to first token, logarithmic",
+    };
+    chart(source, &words, |trial| {
+        trial
+            .exchanges
+            .iter()
+            .filter_map(|exchange| exchange.ttft_ns)
+            .collect()
+    })
+}
+
+/// Gaps between consecutive output events.
+pub(super) fn inter_event(source: Source) -> Result<Option<Chart>, ChartError> {
+    let words = Words {
+        name: "inter-event",
+        title: "Gap between output events",
+        subtitle: "Share of gaps no longer than a time; one event may carry several tokens",
+        axis: "gap between events, logarithmic",
+    };
+    chart(source, &words, |trial| {
+        trial
+            .exchanges
+            .iter()
+            .flat_map(|exchange| exchange.inter_event_ns.clone())
+            .collect()
+    })
+}
+
+fn chart(
+    source: Source,
+    words: &Words,
+    values_of: impl Fn(&TrialData) -> Vec<u64>,
+) -> Result<Option<Chart>, ChartError> {
+    let curves: Vec<Curve> = source
+        .endpoints()
+        .into_iter()
+        .map(|endpoint| Curve {
+            name: &endpoint.name,
+            role: endpoint.role,
+            values: sorted(
+                source
+                    .trials(&endpoint.name)
+                    .filter(|trial| trial.outcome != Outcome::Error)
+                    .flat_map(&values_of)
+                    .map(|ns| ns as f64 / NS_PER_MS),
+            ),
+        })
+        .filter(|curve| !curve.values.is_empty())
+        .collect();
+    if curves.is_empty() {
+        return Ok(None);
+    }
+    let subtitle = source.subtitle(words.subtitle);
+    let legend: Vec<(Role, &str, String)> = curves
+        .iter()
+        .map(|curve| (curve.role, curve.name, figures(&curve.values)))
+        .collect();
+    let description = legend
+        .iter()
+        .map(|(_, name, words)| format!("{name}: {words}."))
+        .collect::<Vec<_>>()
+        .join(" ");
+    let heading = Heading {
+        id: words.name,
+        title: words.title,
+        subtitle: &subtitle,
+        description: &description,
+    };
+    let top = CONTENT_TOP + legend::LINE * curves.len() as f64 + 10.0;
+    let document = draw(&heading, HEIGHT, |canvas| {
+        legend::lines(canvas, CONTENT_TOP - 4.0, &legend)?;
+        let insets = Insets {
+            top,
+            right: 18.0,
+            bottom: 22.0,
+            left: 50.0,
+        };
+        let mut plot = Plot::new(canvas, insets, axis(&curves), Axis::shares())?;
+        for curve in &curves {
+            let points = cumulative(&curve.values, plot.x_low(), plot.x_high());
+            plot.curve(&points, stroke(Slot::of_role(curve.role), CURVE))?;
+        }
+        for curve in &curves {
+            if let Some(median) = quantile(&curve.values, 0.5) {
+                legend::marker(canvas, plot.at(median, 0.5), curve.role, true)?;
+            }
+        }
+        axis_name(canvas, words.axis, 18.0, HEIGHT - 9.0)
+    })?;
+    Ok(Some(Chart {
+        name: words.name,
+        title: words.title,
+        document,
+        table: table(&curves),
+    }))
+}
+
+fn axis(curves: &[Curve]) -> Axis {
+    // The shortest per cent may be several events in one read, at almost 0:
+    // the curve then begins above 0 at the left edge.
+    let low = curves
+        .iter()
+        .filter_map(|curve| quantile(&curve.values, 0.01))
+        .fold(f64::INFINITY, f64::min);
+    let high = curves
+        .iter()
+        .filter_map(|curve| curve.values.last().copied())
+        .fold(0.0, f64::max);
+    Axis::log_ms(low.max(FLOOR_MS), high)
+}
+
+/// The empirical distribution function as points: steps for few values, a
+/// thinned line for many.
+fn cumulative(ascending: &[f64], low: f64, high: f64) -> Vec<Point> {
+    let n = ascending.len() as f64;
+    let mut points = vec![(low, ascending.partition_point(|v| *v <= low) as f64 / n)];
+    if ascending.len() <= MAX_POINTS {
+        for (index, value) in ascending.iter().enumerate().filter(|(_, v)| **v > low) {
+            points.push((*value, index as f64 / n));
+            points.push((*value, (index + 1) as f64 / n));
+        }
+    } else {
+        let last = ascending.len() - 1;
+        let chosen = (0..MAX_POINTS).map(|i| i * last / (MAX_POINTS - 1));
+        points.extend(
+            chosen
+                .filter_map(|index| Some((*ascending.get(index)?, (index + 1) as f64 / n)))
+                .filter(|(value, _)| *value > low),
+        );
+    }
+    points.push((high, 1.0));
+    points
+}
+
+fn figures(ascending: &[f64]) -> String {
+    let summary = Distribution::of(ascending.iter().copied());
+    let p95 = summary.p95.map_or_else(
+        || "too few for p95".to_owned(),
+        |p95| format!("p95 {}", milliseconds(p95)),
+    );
+    format!(
+        "p50 {} · {p95} · n = {}",
+        or_absent(summary.p50, milliseconds),
+        count(summary.n as u64)
+    )
+}
+
+fn table(curves: &[Curve]) -> Table {
+    const SHARES: [(&str, f64); 7] = [
+        ("smallest", 0.0),
+        ("p5", 0.05),
+        ("p25", 0.25),
+        ("p50", 0.5),
+        ("p75", 0.75),
+        ("p95", 0.95),
+        ("largest", 1.0),
+    ];
+    let headings = std::iter::once("Quantile".to_owned()).chain(
+        curves
+            .iter()
+            .map(|curve| format!("{} (n = {})", curve.name, count(curve.values.len() as u64))),
+    );
+    let rows = SHARES.into_iter().map(|(label, share)| {
+        let values = curves
+            .iter()
+            .map(|curve| or_absent(quantile(&curve.values, share), milliseconds));
+        std::iter::once(label.to_owned()).chain(values).collect()
+    });
+    Table::new(headings, rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_drawn_curve_never_falls_and_is_thin(
+            values in prop::collection::vec(0.0..1e6_f64, 1..2000),
+        ) {
+            let values = sorted(values);
+            let points = cumulative(&values, 0.5, 2e6);
+            prop_assert!(points.len() <= 2 * MAX_POINTS + 2);
+            for pair in points.windows(2) {
+                prop_assert!(pair[0].0 <= pair[1].0 && pair[0].1 <= pair[1].1 + 1e-12);
+            }
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! Time of every task on both endpoints.
+
+use std::collections::BTreeMap;
+
+use super::axis::Axis;
+use super::canvas::{CONTENT_TOP, Canvas, Heading, Look, WIDTH, draw, stroke};
+use super::legend::marker;
+use super::plot::{Insets, Plot, axis_name};
+use super::{Chart, ChartError, Source, Table};
+use crate::format::{NS_PER_MS, milliseconds, one_line, or_absent, ratio};
+use crate::input::{EndpointData, Outcome, Role, TrialData};
+use crate::svg::Slot;
+
+const TITLE: &str = "Time per task";
+const ROW: f64 = 21.0;
+const NAMES: f64 = 205.0;
+const RATIOS: f64 = 66.0;
+const LEGEND: f64 = 26.0;
+
+/// Most tasks drawn; the table lists all.
+const MAX_ROWS: usize = 40;
+
+/// A task's time on one endpoint: geometric mean of its attempts.
+#[derive(Clone, Copy)]
+struct Time {
+    ms: f64,
+    /// Whether at least half of the attempts were resolved.
+    resolved: bool,
+}
+
+struct Row<'a> {
+    task: &'a str,
+    /// In order of endpoints.
+    times: Vec<Option<Time>>,
+}
+
+impl Row<'_> {
+    fn ratio(&self) -> Option<f64> {
+        match self.times.as_slice() {
+            [Some(candidate), Some(baseline)] => Some(baseline.ms / candidate.ms),
+            _ => None,
+        }
+    }
+
+    fn longest(&self) -> f64 {
+        self.times
+            .iter()
+            .flatten()
+            .map(|time| time.ms)
+            .fold(0.0, f64::max)
+    }
+}
+
+pub(super) fn chart(source: Source) -> Result<Option<Chart>, ChartError> {
+    let endpoints = source.endpoints();
+    let rows = rows(source, &endpoints);
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let drawn = spread(&rows);
+    let what = if drawn.len() < rows.len() {
+        format!(
+            "{} of {} tasks, evenly spread by time",
+            drawn.len(),
+            rows.len()
+        )
+    } else {
+        "Longest first".to_owned()
+    };
+    let subtitle = source.subtitle(&format!(
+        "{what}; on this axis equal lengths are equal ratios"
+    ));
+    let description = description(&endpoints, &rows);
+    let heading = Heading {
+        id: "task-times",
+        title: TITLE,
+        subtitle: &subtitle,
+        description: &description,
+    };
+    let top = CONTENT_TOP + LEGEND;
+    let height = top + ROW * drawn.len() as f64 + 48.0;
+    let document = draw(&heading, height, |canvas| {
+        legend(canvas, &endpoints)?;
+        let times = || drawn.iter().flat_map(|row| row.times.iter().flatten());
+        let low = times().map(|time| time.ms).fold(f64::INFINITY, f64::min);
+        let high = times().map(|time| time.ms).fold(0.0, f64::max);
+        let insets = Insets {
+            top,
+            right: RATIOS,
+            bottom: 24.0,
+            left: NAMES,
+        };
+        let rows_axis = Axis::rows(drawn.len() as f64);
+        let plot = Plot::new(canvas, insets, Axis::log_ms(low, high), rows_axis)?;
+        for (index, row) in drawn.iter().enumerate() {
+            line(canvas, &plot, index, row, &endpoints)?;
+        }
+        axis_name(canvas, "task time, logarithmic", RATIOS, height - 11.0)
+    })?;
+    Ok(Some(Chart {
+        name: "task-times",
+        title: TITLE,
+        document,
+        table: table(&endpoints, &rows),
+    }))
+}
+
+/// Tasks with a time on any endpoint, longest first.
+fn rows<'a>(source: Source<'a>, endpoints: &[&EndpointData]) -> Vec<Row<'a>> {
+    let mut tasks: BTreeMap<(&str, &str), Vec<Vec<&TrialData>>> = BTreeMap::new();
+    for (index, endpoint) in endpoints.iter().enumerate() {
+        let trials = source.trials(&endpoint.name);
+        for trial in trials.filter(|t| t.outcome != Outcome::Error && t.wall_ns > 0) {
+            let sides = tasks
+                .entry((&trial.suite, &trial.task))
+                .or_insert_with(|| vec![Vec::new(); endpoints.len()]);
+            if let Some(side) = sides.get_mut(index) {
+                side.push(trial);
+            }
+        }
+    }
+    let mut rows: Vec<Row> = tasks
+        .into_iter()
+        .map(|((_, task), sides)| Row {
+            task,
+            times: sides.iter().map(|attempts| time(attempts)).collect(),
+        })
+        .collect();
+    rows.sort_by(|a, b| b.longest().total_cmp(&a.longest()));
+    rows
+}
+
+fn time(attempts: &[&TrialData]) -> Option<Time> {
+    let count = attempts.len() as f64;
+    let logs: f64 = attempts
+        .iter()
+        .map(|t| (t.wall_ns as f64 / NS_PER_MS).ln())
+        .sum();
+    let resolved = attempts
+        .iter()
+        .filter(|t| t.outcome == Outcome::Resolved)
+        .count();
+    (!attempts.is_empty()).then(|| Time {
+        ms: (logs / count).exp(),
+        resolved: 2 * resolved >= attempts.len(),
+    })
+}
+
+/// At most [`MAX_ROWS`] rows, evenly spread over the order, ends included.
+fn spread<'a, 'b>(rows: &'b [Row<'a>]) -> Vec<&'b Row<'a>> {
+    if rows.len() <= MAX_ROWS {
+        return rows.iter().collect();
+    }
+    (0..MAX_ROWS)
+        .filter_map(|index| rows.get(index * (rows.len() - 1) / (MAX_ROWS - 1)))
+        .collect()
+}
+
+fn line(
+    canvas: &Canvas,
+    plot: &Plot,
+    index: usize,
+    row: &Row,
+    endpoints: &[&EndpointData],
+) -> Result<(), ChartError> {
+    let y_of = index as f64 + 0.5;
+    let (_, y) = plot.at(0.0, y_of);
+    let words: Vec<String> = endpoints
+        .iter()
+        .zip(&row.times)
+        .map(|(endpoint, time)| {
+            let words = or_absent(*time, |time| {
+                let outcome = if time.resolved {
+                    "resolved"
+                } else {
+                    "not resolved"
+                };
+                format!("{}, {outcome}", milliseconds(time.ms))
+            });
+            format!("{}: {words}", endpoint.name)
+        })
+        .collect();
+    canvas.titled(&format!("{} — {}", row.task, words.join("; ")), || {
+        let name = Look::BODY.size(12.0).fit(row.task, NAMES - 16.0);
+        let look = Look::BODY.size(12.0).right();
+        canvas.text(&name, (NAMES - 10.0, y), look)?;
+        let points: Vec<_> = row
+            .times
+            .iter()
+            .flatten()
+            .map(|time| plot.at(time.ms, y_of))
+            .collect();
+        if points.len() > 1 {
+            canvas.line(&points, stroke(Slot::Axis, 2.0))?;
+        }
+        // The baseline first, so that the candidate lies on top.
+        for (endpoint, time) in endpoints.iter().zip(&row.times).rev() {
+            if let Some(time) = time {
+                marker(canvas, plot.at(time.ms, y_of), endpoint.role, time.resolved)?;
+            }
+        }
+        match row.ratio() {
+            Some(value) => canvas.text(
+                &ratio(value),
+                (WIDTH - 4.0, y),
+                Look::BODY.size(12.0).bold().right(),
+            ),
+            None => Ok(()),
+        }
+    })
+}
+
+fn legend(canvas: &Canvas, endpoints: &[&EndpointData]) -> Result<(), ChartError> {
+    let y = CONTENT_TOP + 8.0;
+    let mut x = NAMES + 6.0;
+    for endpoint in endpoints {
+        marker(canvas, (x, y), endpoint.role, true)?;
+        let name = Look::BODY.bold().fit(&endpoint.name, 170.0);
+        canvas.text(&name, (x + 12.0, y), Look::BODY.bold())?;
+        x += 12.0 + Look::BODY.bold().width(&name) + 22.0;
+    }
+    for (filled, words) in [(true, "resolved"), (false, "not resolved")] {
+        marker(canvas, (x + 4.0, y), Role::Candidate, filled)?;
+        marker(canvas, (x + 18.0, y), Role::Baseline, filled)?;
+        canvas.text(words, (x + 30.0, y), Look::MUTED)?;
+        x += 30.0 + Look::MUTED.width(words) + 20.0;
+    }
+    if endpoints.len() == 2 {
+        canvas.text("sooner", (WIDTH - 4.0, y), Look::MUTED.right())?;
+    }
+    Ok(())
+}
+
+fn description(endpoints: &[&EndpointData], rows: &[Row]) -> String {
+    let sooner = rows
+        .iter()
+        .filter(|row| row.ratio().is_some_and(|r| r > 1.0))
+        .count();
+    let both = rows.iter().filter(|row| row.ratio().is_some()).count();
+    match endpoints {
+        [candidate, baseline] => format!(
+            "{} finished {sooner} of {both} tasks sooner than {}.",
+            one_line(&candidate.name),
+            one_line(&baseline.name)
+        ),
+        _ => format!("{} tasks.", rows.len()),
+    }
+}
+
+fn table(endpoints: &[&EndpointData], rows: &[Row]) -> Table {
+    let mut headings = vec!["Task".to_owned()];
+    headings.extend(endpoints.iter().map(|endpoint| endpoint.name.clone()));
+    if endpoints.len() == 2 {
+        headings.push("Times sooner".to_owned());
+    }
+    let body = rows.iter().map(|row| {
+        let mut cells = vec![row.task.to_owned()];
+        cells.extend(
+            row.times
+                .iter()
+                .map(|t| or_absent(*t, |t| milliseconds(t.ms))),
+        );
+        if endpoints.len() == 2 {
+            cells.push(or_absent(row.ratio(), ratio));
+        }
+        cells
+    });
+    Table::new(headings, body)
+}

@@ -1,0 +1,269 @@
+//! Numbers as people read them: three significant digits, a unit, no false precision.
+
+/// Shown where a value is absent.
+pub const ABSENT: &str = "–";
+
+/// Nanoseconds per millisecond.
+pub const NS_PER_MS: f64 = 1e6;
+
+/// A duration given in milliseconds, e.g. `812 µs`, `4.21 ms`, `1.24 s`, `2 min 05 s`.
+#[must_use]
+pub fn milliseconds(ms: f64) -> String {
+    if !ms.is_finite() {
+        return ABSENT.to_owned();
+    }
+    let size = ms.abs();
+    if size >= 119_500.0 {
+        let seconds = (size / 1e3).round();
+        let minutes = (seconds / 60.0).floor();
+        return format!(
+            "{}{minutes} min {:02} s",
+            minus(ms),
+            seconds - minutes * 60.0
+        );
+    }
+    let (value, unit) = if size >= 999.5 {
+        (size / 1e3, "s")
+    } else if size >= 0.9995 || size == 0.0 {
+        (size, "ms")
+    } else if size >= 0.000_999_5 {
+        (size * 1e3, "µs")
+    } else {
+        (size * 1e6, "ns")
+    };
+    format!("{}{} {unit}", minus(ms), three_digits(value))
+}
+
+/// A round duration on an axis, given in milliseconds: `1 ms`, `2.5 s`, `0`.
+#[must_use]
+pub fn tick(ms: f64) -> String {
+    if ms == 0.0 {
+        return "0".to_owned();
+    }
+    let (value, unit) = if ms >= 1e3 {
+        (ms / 1e3, "s")
+    } else if ms >= 0.999_999 {
+        (ms, "ms")
+    } else if ms >= 0.000_999_999 {
+        (ms * 1e3, "µs")
+    } else {
+        (ms * 1e6, "ns")
+    };
+    let digits = format!("{value:.3}");
+    format!(
+        "{} {unit}",
+        digits.trim_end_matches('0').trim_end_matches('.')
+    )
+}
+
+/// A duration given in whole nanoseconds.
+#[must_use]
+pub fn nanoseconds(ns: u64) -> String {
+    milliseconds(ns as f64 / NS_PER_MS)
+}
+
+/// A ratio, e.g. `1.07×`, `2.9×`, `14.8×`, `120×`.
+#[must_use]
+pub fn ratio(value: f64) -> String {
+    format!("{}×", ratio_digits(value))
+}
+
+/// Both ends of a ratio's interval, e.g. `2.6–3.2`.
+#[must_use]
+pub fn ratio_range((low, high): (f64, f64)) -> String {
+    format!("{}–{}", ratio_digits(low), ratio_digits(high))
+}
+
+fn ratio_digits(value: f64) -> String {
+    let size = value.abs();
+    if size >= 99.95 {
+        format!("{value:.0}")
+    } else if size >= 1.995 {
+        format!("{value:.1}")
+    } else {
+        format!("{value:.2}")
+    }
+}
+
+/// A share between 0 and 1 as a whole percentage, e.g. `41 %`; `<1 %` for traces.
+#[must_use]
+pub fn percent(share: f64) -> String {
+    if share > 0.0 && share < 0.005 {
+        "<1 %".to_owned()
+    } else {
+        format!("{:.0} %", share * 100.0)
+    }
+}
+
+/// Both ends of an interval of shares, e.g. `38–76 %`.
+#[must_use]
+pub fn percent_range((low, high): (f64, f64)) -> String {
+    format!("{:.0}–{:.0} %", low * 100.0, high * 100.0)
+}
+
+/// A signed difference between shares in percentage points, e.g. `−19`, `+4`, `0`.
+#[must_use]
+pub fn signed_points(difference: f64) -> String {
+    let points = (difference * 100.0).round();
+    match points {
+        p if p > 0.0 => format!("+{p:.0}"),
+        p if p < 0.0 => format!("−{:.0}", p.abs()),
+        _ => "0".to_owned(),
+    }
+}
+
+/// A rate in tokens per second, without the unit.
+#[must_use]
+pub fn rate(value: f64) -> String {
+    if value >= 9.95 {
+        grouped(value.round())
+    } else {
+        three_digits(value)
+    }
+}
+
+/// A whole count with thousands separated by a comma.
+#[must_use]
+pub fn count(value: u64) -> String {
+    let digits = value.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// An optional value through a formatter, or [`ABSENT`].
+pub fn or_absent<T>(value: Option<T>, format: impl FnOnce(T) -> String) -> String {
+    value.map_or_else(|| ABSENT.to_owned(), format)
+}
+
+/// `one thing`, `two things`: the count with its noun.
+#[must_use]
+pub fn plural(n: usize, noun: &str) -> String {
+    let ending = if n == 1 { "" } else { "s" };
+    format!("{} {noun}{ending}", count(n as u64))
+}
+
+/// Untrusted text on one line: control characters (a terminal would obey them)
+/// and bidirectional overrides become `\u{fffd}`.
+#[must_use]
+pub fn one_line(text: &str) -> String {
+    text.chars()
+        .map(|c| match c {
+            '\n' | '\r' | '\t' => ' ',
+            c if c.is_control() || is_directional(c) => char::REPLACEMENT_CHARACTER,
+            c => c,
+        })
+        .collect()
+}
+
+/// At most `limit` characters, the last one an ellipsis when text was cut.
+#[must_use]
+pub fn shorten(text: &str, limit: usize) -> String {
+    if text.chars().count() <= limit {
+        return text.to_owned();
+    }
+    let mut short: String = text.chars().take(limit.saturating_sub(1)).collect();
+    short.push('…');
+    short
+}
+
+fn is_directional(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+fn minus(value: f64) -> &'static str {
+    if value < 0.0 { "−" } else { "" }
+}
+
+fn grouped(value: f64) -> String {
+    if (0.0..1e15).contains(&value) {
+        count(value as u64)
+    } else {
+        format!("{value:.3e}")
+    }
+}
+
+fn three_digits(value: f64) -> String {
+    if value == 0.0 {
+        "0".to_owned()
+    } else if value >= 99.95 {
+        format!("{value:.0}")
+    } else if value >= 9.995 {
+        format!("{value:.1}")
+    } else {
+        format!("{value:.2}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn durations_change_unit_without_a_four_digit_step() {
+        for (ms, expected) in [
+            (0.0, "0 ms"),
+            (0.000_5, "500 ns"),
+            (0.81, "810 µs"),
+            (0.9999, "1.00 ms"),
+            (4.213, "4.21 ms"),
+            (999.6, "1.00 s"),
+            (12_345.0, "12.3 s"),
+            (119_400.0, "119 s"),
+            (125_000.0, "2 min 05 s"),
+            (-1_500.0, "−1.50 s"),
+        ] {
+            assert_eq!(milliseconds(ms), expected);
+        }
+    }
+
+    #[test]
+    fn ticks_have_no_needless_zeros() {
+        for (ms, expected) in [
+            (1.0, "1 ms"),
+            (2500.0, "2.5 s"),
+            (0.0, "0"),
+            (0.02, "20 µs"),
+        ] {
+            assert_eq!(tick(ms), expected);
+        }
+    }
+
+    #[test]
+    fn ratios_and_points() {
+        assert_eq!(ratio(2.94), "2.9×");
+        assert_eq!(ratio(1.074), "1.07×");
+        assert_eq!(ratio(14.83), "14.8×");
+        assert_eq!(signed_points(-0.19), "−19");
+        assert_eq!(signed_points(-0.001), "0");
+        assert_eq!(percent(0.001), "<1 %");
+        assert_eq!(count(1_234_567), "1,234,567");
+    }
+
+    #[test]
+    fn terminal_control_never_passes() {
+        assert_eq!(
+            one_line("a\u{1b}[31mb\nc\u{202e}"),
+            "a\u{fffd}[31mb c\u{fffd}"
+        );
+        assert_eq!(shorten("abcdef", 4), "abc…");
+    }
+
+    proptest! {
+        #[test]
+        fn durations_stay_short(ms in -1e9..1e9_f64) {
+            prop_assert!(milliseconds(ms).chars().count() <= 16);
+        }
+
+        #[test]
+        fn one_line_has_no_control(text in ".{0,80}") {
+            prop_assert!(!one_line(&text).chars().any(char::is_control));
+        }
+    }
+}

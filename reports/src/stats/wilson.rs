@@ -1,0 +1,109 @@
+//! Binomial proportions: Wilson's interval, widened when attempts cluster in tasks.
+
+use statrs::distribution::{ContinuousCDF, Normal};
+
+use super::{CONFIDENCE, Estimate};
+
+/// Wilson score interval for `successes` out of `n`; `n` may be an effective
+/// sample size and so need not be whole.
+#[must_use]
+pub fn wilson(successes: f64, n: f64) -> Option<(f64, f64)> {
+    if n <= 0.0 || !(0.0..=n).contains(&successes) {
+        return None;
+    }
+    let z = Normal::standard().inverse_cdf(0.5 + CONFIDENCE / 2.0);
+    let p = successes / n;
+    let denominator = 1.0 + z * z / n;
+    let centre = (p + z * z / (2.0 * n)) / denominator;
+    let half = z * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt() / denominator;
+    // Rounding can leave an end 1e-17 beyond the observed rate at 0 and n.
+    Some(((centre - half).clamp(0.0, p), (centre + half).clamp(p, 1.0)))
+}
+
+/// Share of trials resolved, with a Wilson interval; `per_task` holds the
+/// results of each task's attempts.
+///
+/// Attempts of one task resemble each other, so with repeated attempts the
+/// interval uses n divided by the design effect (never more than n, never
+/// fewer than the number of tasks).
+#[must_use]
+pub fn resolve_rate(per_task: &[Vec<bool>]) -> Estimate {
+    let trials: usize = per_task.iter().map(Vec::len).sum();
+    if trials == 0 {
+        return Estimate::absent("no trials");
+    }
+    let resolved = count(per_task.iter().flatten());
+    let n = trials as f64;
+    let rate = resolved / n;
+    let effective = effective_size(per_task, rate, n);
+    let interval = wilson(rate * effective, effective);
+    Estimate {
+        point: Some(rate),
+        low: interval.map(|(low, _)| low),
+        high: interval.map(|(_, high)| high),
+        n: trials,
+        reason: None,
+    }
+}
+
+fn count<'a>(results: impl Iterator<Item = &'a bool>) -> f64 {
+    results.filter(|resolved| **resolved).count() as f64
+}
+
+fn effective_size(per_task: &[Vec<bool>], rate: f64, n: f64) -> f64 {
+    let tasks = per_task
+        .iter()
+        .filter(|attempts| !attempts.is_empty())
+        .count() as f64;
+    if tasks >= n {
+        return n;
+    }
+    let binomial = rate * (1.0 - rate) / n;
+    if binomial <= 0.0 || tasks < 2.0 {
+        // Nothing to learn the clustering from: assume attempts add nothing.
+        return tasks;
+    }
+    let squares: f64 = per_task
+        .iter()
+        .map(|attempts| (count(attempts.iter()) - rate * attempts.len() as f64).powi(2))
+        .sum();
+    let clustered = tasks / (tasks - 1.0) * squares / (n * n);
+    (n / (clustered / binomial).max(1.0)).clamp(tasks, n)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn agrees_with_scipy() {
+        // scipy.stats.binomtest(14, 24).proportion_ci(method="wilson")
+        let (low, high) = wilson(14.0, 24.0).unwrap();
+        assert!((low - 0.388_346_658_652_287_5).abs() < 1e-9, "{low}");
+        assert!((high - 0.755_323_973_901_882_4).abs() < 1e-9, "{high}");
+        let (low, high) = wilson(0.0, 24.0).unwrap();
+        assert!(low == 0.0 && (high - 0.137_976_204_674_980_2).abs() < 1e-9);
+        assert_eq!(wilson(0.0, 0.0), None);
+    }
+
+    #[test]
+    fn identical_attempts_add_nothing() {
+        let once: Vec<Vec<bool>> = (0..20).map(|i| vec![i % 2 == 0]).collect();
+        let thrice: Vec<Vec<bool>> = (0..20).map(|i| vec![i % 2 == 0; 3]).collect();
+        assert_eq!(
+            resolve_rate(&once).interval(),
+            resolve_rate(&thrice).interval()
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn stays_within_zero_and_one(n in 1_u32..5000, share in 0.0..=1.0_f64) {
+            let n = f64::from(n);
+            let successes = (n * share).round();
+            let (low, high) = wilson(successes, n).unwrap();
+            prop_assert!(0.0 <= low && low <= successes / n && successes / n <= high && high <= 1.0);
+        }
+    }
+}

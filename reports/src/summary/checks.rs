@@ -1,0 +1,64 @@
+//! Warnings about data that do not hold together.
+
+use std::collections::BTreeSet;
+
+use crate::format::plural;
+use crate::input::{Outcome, RunData, TrialData};
+
+/// What a reader must know before believing the figures.
+pub(super) fn warnings(run: &RunData) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let finished = run.trials.len();
+    if finished < run.planned_trials {
+        warnings.push(format!(
+            "The run is incomplete: {finished} of {} finished. Figures cover the finished ones only.",
+            plural(run.planned_trials, "planned trial")
+        ));
+    }
+    let errors = count(run, |trial| trial.outcome == Outcome::Error);
+    if errors > 0 {
+        warnings.push(format!(
+            "{} ended in an error: counted as not resolved, left out of every time.",
+            plural(errors, "trial")
+        ));
+    }
+    let unbalanced = count(run, |trial| stage_sum(trial) != trial.wall_ns);
+    if unbalanced > 0 {
+        warnings.push(format!(
+            "In {} the stages do not sum to the wall time: the attribution of these trials is wrong.",
+            plural(unbalanced, "trial")
+        ));
+    }
+    let names: BTreeSet<&str> = run.endpoints.iter().map(|e| e.name.as_str()).collect();
+    let foreign = count(run, |trial| !names.contains(trial.endpoint.as_str()));
+    if foreign > 0 {
+        warnings.push(format!(
+            "{} name an endpoint the run does not have: listed, but in no figure.",
+            plural(foreign, "trial")
+        ));
+    }
+    let distinct: BTreeSet<_> = run
+        .trials
+        .iter()
+        .map(|t| (&t.suite, &t.task, &t.endpoint, t.attempt))
+        .collect();
+    let repeated = finished - distinct.len();
+    if repeated > 0 {
+        warnings.push(format!(
+            "{} recorded more than once: pairs use the first record.",
+            plural(repeated, "trial")
+        ));
+    }
+    warnings
+}
+
+fn count(run: &RunData, holds: impl Fn(&TrialData) -> bool) -> usize {
+    run.trials.iter().filter(|trial| holds(trial)).count()
+}
+
+fn stage_sum(trial: &TrialData) -> u64 {
+    trial
+        .stages
+        .iter()
+        .fold(0, |sum: u64, value| sum.saturating_add(value.ns))
+}

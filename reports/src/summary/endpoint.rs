@@ -1,0 +1,242 @@
+//! One endpoint's figures.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::trial::{output_tokens, stage_totals};
+use crate::format::NS_PER_MS;
+use crate::input::{
+    EndpointData, ExchangeData, Outcome, Provenance, Role, Stage, StageGroup, TrialData,
+};
+use crate::stats::{Distribution, Estimate, resolve_rate, token_rate};
+
+/// What one endpoint did in the run.
+///
+/// Counts cover every trial. Times (`wall_ms`, `ttft_ms`, `inter_event_ms`,
+/// rates, stages) leave out trials that ended in an error.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EndpointSummary {
+    /// Side of the comparison.
+    pub role: Role,
+    /// Model id sent on the wire.
+    pub model: String,
+    /// Wire protocol.
+    pub protocol: String,
+    /// Transport asked for.
+    pub transport: String,
+    /// Transports really used, sorted.
+    pub transports_used: Vec<String>,
+    /// True for the embedded endpoints.
+    pub simulated: bool,
+    /// Where a simulated profile's figures come from.
+    pub notes: Vec<String>,
+    /// Trials finished, errors included.
+    pub trials: usize,
+    /// Trials the grader accepted.
+    pub resolved: usize,
+    /// Trials in which the endpoint or the sandbox failed.
+    pub errors: usize,
+    /// `resolved / trials`, with its interval.
+    pub resolve_rate: Estimate,
+    /// Task time, agent start to agent end.
+    pub wall_ms: Distribution,
+    /// Time to first token, per exchange.
+    pub ttft_ms: Distribution,
+    /// Gap between consecutive output events.
+    pub inter_event_ms: Distribution,
+    /// Output rate per exchange: `(tokens − 1) ÷ decode`.
+    pub output_tokens_per_second: RateSummary,
+    /// Output tokens of all trials; `null` when no server reported any.
+    pub output_tokens: Option<u64>,
+    /// Exchanges without reported output tokens: not in the rate or the total.
+    pub exchanges_without_usage: usize,
+    /// Plain sum of tool calls, which may overlap: not the tool stages' total.
+    pub tool_sum_ms: f64,
+    /// Where the time went, by stage.
+    pub stages: BTreeMap<Stage, StageSummary>,
+    /// Where the time went, by stage group.
+    pub groups: BTreeMap<StageGroup, GroupSummary>,
+}
+
+/// A median rate.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RateSummary {
+    /// Exchanges a rate could be computed for.
+    pub n: usize,
+    /// Median over exchanges.
+    pub p50: Option<f64>,
+}
+
+/// One stage, summed over an endpoint's trials.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StageSummary {
+    /// Total over trials.
+    pub total_ms: f64,
+    /// Its part of all stages: a ratio of sums.
+    pub share: Option<f64>,
+    /// The weakest provenance among its parts.
+    pub provenance: Provenance,
+    /// Bound on the error of `total_ms`, where every part has one.
+    pub error_ms: Option<f64>,
+}
+
+/// One stage group, summed over an endpoint's trials.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct GroupSummary {
+    /// Total over trials.
+    pub total_ms: f64,
+    /// Mean per trial.
+    pub mean_ms: f64,
+    /// Its part of all groups: a ratio of sums.
+    pub share: Option<f64>,
+}
+
+impl EndpointSummary {
+    /// Computes the figures of one endpoint from the run's trials.
+    #[must_use]
+    pub fn of(endpoint: &EndpointData, trials: &[TrialData]) -> Self {
+        let own: Vec<&TrialData> = trials
+            .iter()
+            .filter(|trial| trial.endpoint == endpoint.name)
+            .collect();
+        let timed: Vec<&TrialData> = timed(&own);
+        let exchanges = || timed.iter().flat_map(|trial| &trial.exchanges);
+        let rates = Distribution::of(exchanges().filter_map(exchange_rate));
+        EndpointSummary {
+            role: endpoint.role,
+            model: endpoint.model.clone(),
+            protocol: endpoint.protocol.clone(),
+            transport: endpoint.transport.clone(),
+            transports_used: own
+                .iter()
+                .flat_map(|trial| &trial.exchanges)
+                .map(|exchange| exchange.transport.clone())
+                .collect::<BTreeSet<_>>()
+                .into_iter()
+                .collect(),
+            simulated: endpoint.simulated,
+            notes: endpoint.notes.clone(),
+            trials: own.len(),
+            resolved: count(&own, Outcome::Resolved),
+            errors: count(&own, Outcome::Error),
+            resolve_rate: resolve_rate(&results_by_task(&own)),
+            wall_ms: distribution_ms(timed.iter().map(|trial| trial.wall_ns)),
+            ttft_ms: distribution_ms(exchanges().filter_map(|exchange| exchange.ttft_ns)),
+            inter_event_ms: distribution_ms(
+                exchanges().flat_map(|exchange| exchange.inter_event_ns.iter().copied()),
+            ),
+            output_tokens_per_second: RateSummary {
+                n: rates.n,
+                p50: rates.p50,
+            },
+            output_tokens: output_tokens(own.iter().copied()),
+            exchanges_without_usage: own
+                .iter()
+                .flat_map(|trial| &trial.exchanges)
+                .filter(|exchange| exchange.output_tokens.is_none())
+                .count(),
+            tool_sum_ms: timed
+                .iter()
+                .map(|trial| trial.tool_sum_ns as f64)
+                .sum::<f64>()
+                / NS_PER_MS,
+            stages: stages(&timed),
+            groups: groups(&timed),
+        }
+    }
+}
+
+/// The output rate of one exchange, where it can be computed.
+pub(crate) fn exchange_rate(exchange: &ExchangeData) -> Option<f64> {
+    token_rate(exchange.output_tokens?, exchange.decode_ns?)
+}
+
+fn timed<'a>(trials: &[&'a TrialData]) -> Vec<&'a TrialData> {
+    trials
+        .iter()
+        .copied()
+        .filter(|trial| trial.outcome != Outcome::Error)
+        .collect()
+}
+
+fn count(trials: &[&TrialData], outcome: Outcome) -> usize {
+    trials
+        .iter()
+        .filter(|trial| trial.outcome == outcome)
+        .count()
+}
+
+fn results_by_task(trials: &[&TrialData]) -> Vec<Vec<bool>> {
+    let mut tasks: BTreeMap<(&str, &str), Vec<bool>> = BTreeMap::new();
+    for trial in trials {
+        tasks
+            .entry((&trial.suite, &trial.task))
+            .or_default()
+            .push(trial.outcome == Outcome::Resolved);
+    }
+    tasks.into_values().collect()
+}
+
+fn distribution_ms(ns: impl IntoIterator<Item = u64>) -> Distribution {
+    Distribution::of(ns.into_iter().map(|ns| ns as f64 / NS_PER_MS))
+}
+
+fn share(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
+
+fn stages(trials: &[&TrialData]) -> BTreeMap<Stage, StageSummary> {
+    let totals = stage_totals(trials.iter().copied());
+    let whole = totals.values().copied().fold(0, u64::saturating_add);
+    totals
+        .into_iter()
+        .map(|(stage, total)| {
+            let parts: Vec<_> = trials
+                .iter()
+                .flat_map(|trial| &trial.stages)
+                .filter(|value| value.stage == stage)
+                .collect();
+            let bounded = parts
+                .iter()
+                .all(|part| part.provenance == Provenance::Measured || part.error_ns.is_some());
+            let error = parts
+                .iter()
+                .filter_map(|part| part.error_ns)
+                .reduce(u64::saturating_add);
+            let summary = StageSummary {
+                total_ms: total as f64 / NS_PER_MS,
+                share: share(total, whole),
+                provenance: parts
+                    .iter()
+                    .map(|part| part.provenance)
+                    .max()
+                    .unwrap_or(Provenance::Unavailable),
+                error_ms: error.filter(|_| bounded).map(|ns| ns as f64 / NS_PER_MS),
+            };
+            (stage, summary)
+        })
+        .collect()
+}
+
+fn groups(trials: &[&TrialData]) -> BTreeMap<StageGroup, GroupSummary> {
+    let mut totals: BTreeMap<StageGroup, u64> = BTreeMap::new();
+    for (stage, ns) in stage_totals(trials.iter().copied()) {
+        let total = totals.entry(stage.group()).or_default();
+        *total = total.saturating_add(ns);
+    }
+    let whole = totals.values().copied().fold(0, u64::saturating_add);
+    totals
+        .into_iter()
+        .map(|(group, total)| {
+            let total_ms = total as f64 / NS_PER_MS;
+            let summary = GroupSummary {
+                total_ms,
+                mean_ms: total_ms / trials.len() as f64,
+                share: share(total, whole),
+            };
+            (group, summary)
+        })
+        .collect()
+}

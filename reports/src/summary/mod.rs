@@ -1,0 +1,138 @@
+//! The machine-readable summary of a run: `summary.json`.
+//!
+//! Missing values are `null`, never 0. Durations are milliseconds in fields
+//! ending in `_ms` and whole nanoseconds in fields ending in `_ns`.
+
+mod checks;
+mod comparison;
+mod endpoint;
+mod trial;
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::input::{Calibration, Role, RunData};
+pub use comparison::{BridgeRow, Comparison};
+pub use endpoint::{EndpointSummary, GroupSummary, RateSummary, StageSummary};
+pub use trial::TrialSummary;
+pub(crate) use trial::turns;
+
+/// Version of the layout of `summary.json`; it changes when a field is renamed
+/// or removed, or changes its meaning.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// A fact about the machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Fact {
+    /// What it is.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+}
+
+/// Everything a run showed, computed from its trials.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Summary {
+    /// Version of this layout.
+    pub schema_version: u32,
+    /// Run id, also its directory's name.
+    pub run_id: String,
+    /// Start, RFC 3339 UTC.
+    pub started_at: String,
+    /// Version of timeslip that measured.
+    pub timeslip_version: String,
+    /// Seed of ordering and of the simulated endpoints.
+    pub seed: u64,
+    /// How tools ran.
+    pub sandbox: String,
+    /// Trials at once.
+    pub concurrency: u32,
+    /// Whether every planned trial finished.
+    pub complete: bool,
+    /// Trials the plan holds.
+    pub planned_trials: usize,
+    /// Trials that finished, with whatever outcome.
+    pub finished_trials: usize,
+    /// Things a reader must know.
+    pub warnings: Vec<String>,
+    /// Facts about the machine.
+    pub environment: Vec<Fact>,
+    /// The instrument's own error; `null` when calibration did not run.
+    pub calibration: Option<Calibration>,
+    /// Each endpoint's figures, by name.
+    pub endpoints: BTreeMap<String, EndpointSummary>,
+    /// Candidate against baseline; `null` when the run has one side only.
+    pub comparison: Option<Comparison>,
+    /// Every finished trial, in journal order.
+    pub trials: Vec<TrialSummary>,
+}
+
+impl Summary {
+    /// Computes the summary of a run, whole or cut short.
+    #[must_use]
+    pub fn from_run(run: &RunData) -> Self {
+        let mut warnings = run.warnings.clone();
+        warnings.extend(checks::warnings(run));
+        Summary {
+            schema_version: SCHEMA_VERSION,
+            run_id: run.run_id.clone(),
+            started_at: run.started_at.clone(),
+            timeslip_version: run.timeslip_version.clone(),
+            seed: run.seed,
+            sandbox: run.sandbox.clone(),
+            concurrency: run.concurrency,
+            complete: run.trials.len() >= run.planned_trials,
+            planned_trials: run.planned_trials,
+            finished_trials: run.trials.len(),
+            warnings,
+            environment: run
+                .environment
+                .iter()
+                .map(|(name, value)| Fact {
+                    name: name.clone(),
+                    value: value.clone(),
+                })
+                .collect(),
+            calibration: run.calibration.clone(),
+            endpoints: run
+                .endpoints
+                .iter()
+                .map(|endpoint| {
+                    let summary = EndpointSummary::of(endpoint, &run.trials);
+                    (endpoint.name.clone(), summary)
+                })
+                .collect(),
+            comparison: Comparison::of(run),
+            trials: run.trials.iter().map(TrialSummary::of).collect(),
+        }
+    }
+
+    /// The endpoints with their names, candidate first.
+    #[must_use]
+    pub fn endpoints_in_order(&self) -> Vec<(&str, &EndpointSummary)> {
+        let mut endpoints: Vec<_> = self
+            .endpoints
+            .iter()
+            .map(|(name, endpoint)| (name.as_str(), endpoint))
+            .collect();
+        endpoints.sort_by_key(|(_, endpoint)| match endpoint.role {
+            Role::Candidate => 0,
+            Role::Baseline => 1,
+        });
+        endpoints
+    }
+
+    /// Whether any endpoint is simulated.
+    #[must_use]
+    pub fn simulated(&self) -> bool {
+        self.endpoints.values().any(|endpoint| endpoint.simulated)
+    }
+}
+
+/// The JSON Schema of `summary.json`.
+#[must_use]
+pub fn json_schema() -> serde_json::Value {
+    schemars::schema_for!(Summary).to_value()
+}

@@ -1,0 +1,92 @@
+//! One trial's line.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::input::{Outcome, Stage, TrialData};
+
+/// One attempt of one task on one endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TrialSummary {
+    /// Suite name.
+    pub suite: String,
+    /// Task id within the suite.
+    pub task: String,
+    /// Endpoint name.
+    pub endpoint: String,
+    /// Attempt, from 1.
+    pub attempt: u32,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// One sentence on an error or a limit.
+    pub detail: Option<String>,
+    /// Agent start to agent end.
+    pub wall_ns: u64,
+    /// Preparing the task's environment; not part of `wall_ns`.
+    pub setup_ns: u64,
+    /// Running the grader; not part of `wall_ns`.
+    pub grading_ns: u64,
+    /// Turns begun.
+    pub turns: u32,
+    /// Tool calls made.
+    pub tool_calls: u32,
+    /// Output tokens by the servers' usage; `null` when none was reported.
+    pub output_tokens: Option<u64>,
+    /// Time of every stage that occurred; sums to `wall_ns`.
+    pub stages_ns: BTreeMap<Stage, u64>,
+}
+
+impl TrialSummary {
+    /// The line of one trial.
+    #[must_use]
+    pub fn of(trial: &TrialData) -> Self {
+        TrialSummary {
+            suite: trial.suite.clone(),
+            task: trial.task.clone(),
+            endpoint: trial.endpoint.clone(),
+            attempt: trial.attempt,
+            outcome: trial.outcome,
+            detail: trial.detail.clone(),
+            wall_ns: trial.wall_ns,
+            setup_ns: trial.setup_ns,
+            grading_ns: trial.grading_ns,
+            turns: turns(trial),
+            tool_calls: trial.tool_calls,
+            output_tokens: output_tokens([trial]),
+            stages_ns: stage_totals([trial]),
+        }
+    }
+}
+
+/// Turns a trial began.
+pub(crate) fn turns(trial: &TrialData) -> u32 {
+    trial
+        .exchanges
+        .iter()
+        .map(|exchange| exchange.turn)
+        .max()
+        .unwrap_or(0)
+}
+
+/// Output tokens of some trials; `None` when no server reported any.
+pub(super) fn output_tokens<'a>(trials: impl IntoIterator<Item = &'a TrialData>) -> Option<u64> {
+    trials
+        .into_iter()
+        .flat_map(|trial| &trial.exchanges)
+        .filter_map(|exchange| exchange.output_tokens)
+        .reduce(u64::saturating_add)
+}
+
+/// Time by stage, summed over some trials.
+pub(super) fn stage_totals<'a>(
+    trials: impl IntoIterator<Item = &'a TrialData>,
+) -> BTreeMap<Stage, u64> {
+    let mut totals = BTreeMap::new();
+    for value in trials.into_iter().flat_map(|trial| &trial.stages) {
+        let total: &mut u64 = totals.entry(value.stage).or_default();
+        *total = total.saturating_add(value.ns);
+    }
+    totals
+}

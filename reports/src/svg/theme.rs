@@ -1,0 +1,223 @@
+//! The palette: named slots with a light and a dark colour.
+//!
+//! plotters only knows RGB, so a slot travels through it as its light colour
+//! (unique among slots) and is recognised again by the backend. Neighbours in
+//! a stack differ by at least 0.1 in OKLab under simulated protanopia,
+//! deuteranopia and tritanopia, and graphics have at least 3:1 contrast with
+//! the surface.
+
+use plotters::style::RGBColor;
+
+use crate::input::{Role, StageGroup};
+
+/// A colour by what it is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slot {
+    /// Background of a chart.
+    Surface,
+    /// Titles and values.
+    Text,
+    /// Subtitles, axis labels, notes.
+    Muted,
+    /// Grid lines.
+    Grid,
+    /// Axis lines and marks between turns.
+    Axis,
+    /// Dark text on a light fill.
+    InkDark,
+    /// Light text on a dark fill.
+    InkLight,
+    /// The candidate's lines and markers.
+    Candidate,
+    /// The baseline's lines and markers; lines are dashed.
+    Baseline,
+    /// A stage group's fill.
+    Group(StageGroup),
+}
+
+struct Definition {
+    slot: Slot,
+    variable: &'static str,
+    light: (u8, u8, u8),
+    dark: (u8, u8, u8),
+}
+
+const fn define(slot: Slot, variable: &'static str, light: u32, dark: u32) -> Definition {
+    const fn channels(rgb: u32) -> (u8, u8, u8) {
+        ((rgb >> 16) as u8, (rgb >> 8) as u8, rgb as u8)
+    }
+    Definition {
+        slot,
+        variable,
+        light: channels(light),
+        dark: channels(dark),
+    }
+}
+
+const DEFINITIONS: [Definition; 17] = [
+    define(Slot::Surface, "--surface", 0xffffff, 0x141a23),
+    define(Slot::Text, "--text", 0x171c24, 0xe8ecf2),
+    define(Slot::Muted, "--muted", 0x565f6c, 0xa4aebb),
+    define(Slot::Grid, "--grid", 0xe4e7ec, 0x29323f),
+    define(Slot::Axis, "--axis", 0xa9b1bc, 0x566273),
+    define(Slot::InkDark, "--ink-dark", 0x10151c, 0x0b0f15),
+    define(Slot::InkLight, "--ink-light", 0xfefefe, 0xfdfdfd),
+    define(Slot::Candidate, "--candidate", 0x3a3fc4, 0x8ea2ff),
+    define(Slot::Baseline, "--baseline", 0xa85a00, 0xf2a541),
+    define(
+        Slot::Group(StageGroup::Network),
+        "--network",
+        0x8647d1,
+        0x8f63d2,
+    ),
+    define(
+        Slot::Group(StageGroup::Queue),
+        "--queue",
+        0xab901b,
+        0xe6bb4f,
+    ),
+    define(
+        Slot::Group(StageGroup::Prefill),
+        "--prefill",
+        0x3b7a69,
+        0x4fd0a8,
+    ),
+    define(
+        Slot::Group(StageGroup::Residue),
+        "--residue",
+        0x8d949e,
+        0x838a94,
+    ),
+    define(
+        Slot::Group(StageGroup::Decode),
+        "--decode",
+        0x3f7fd6,
+        0x36a9fd,
+    ),
+    define(Slot::Group(StageGroup::Tool), "--tool", 0xb0560a, 0xd7762c),
+    define(
+        Slot::Group(StageGroup::Harness),
+        "--harness",
+        0x30353c,
+        0xc3cad4,
+    ),
+    define(Slot::Group(StageGroup::Wait), "--wait", 0xc2247f, 0xe060b0),
+];
+
+impl Slot {
+    /// The slot an endpoint's lines and markers use.
+    #[must_use]
+    pub fn of_role(role: Role) -> Self {
+        match role {
+            Role::Candidate => Slot::Candidate,
+            Role::Baseline => Slot::Baseline,
+        }
+    }
+
+    /// The colour plotters carries for this slot.
+    #[must_use]
+    pub fn color(self) -> RGBColor {
+        let (r, g, b) = self.definition().map_or((0, 0, 0), |d| d.light);
+        RGBColor(r, g, b)
+    }
+
+    /// The stroke pattern of lines in this slot: shape beside colour.
+    #[must_use]
+    pub fn dash(self) -> Option<&'static str> {
+        (self == Slot::Baseline).then_some("7 4")
+    }
+
+    /// The slot for text on top of this fill.
+    #[must_use]
+    pub fn ink(self) -> Slot {
+        match self {
+            Slot::Group(StageGroup::Queue | StageGroup::Residue | StageGroup::Decode) => {
+                Slot::InkDark
+            }
+            _ => Slot::InkLight,
+        }
+    }
+
+    /// The slot a colour stands for.
+    #[must_use]
+    pub(super) fn of_rgb(rgb: (u8, u8, u8)) -> Option<Slot> {
+        DEFINITIONS.iter().find(|d| d.light == rgb).map(|d| d.slot)
+    }
+
+    /// The CSS variable of this slot, e.g. `--decode`.
+    pub(super) fn variable(self) -> Option<&'static str> {
+        self.definition().map(|d| d.variable)
+    }
+
+    fn definition(self) -> Option<&'static Definition> {
+        DEFINITIONS.iter().find(|d| d.slot == self)
+    }
+}
+
+/// CSS declarations of every variable, for the light or the dark theme.
+#[must_use]
+pub fn css_variables(dark: bool) -> String {
+    DEFINITIONS
+        .iter()
+        .map(|d| {
+            let (r, g, b) = if dark { d.dark } else { d.light };
+            format!("{}:#{r:02x}{g:02x}{b:02x};", d.variable)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn luminance((r, g, b): (u8, u8, u8)) -> f64 {
+        let linear = |channel: u8| {
+            let value = f64::from(channel) / 255.0;
+            if value <= 0.040_45 {
+                value / 12.92
+            } else {
+                ((value + 0.055) / 1.055).powf(2.4)
+            }
+        };
+        0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b)
+    }
+
+    fn contrast(a: (u8, u8, u8), b: (u8, u8, u8)) -> f64 {
+        let (a, b) = (luminance(a) + 0.05, luminance(b) + 0.05);
+        a.max(b) / a.min(b)
+    }
+
+    #[test]
+    fn every_slot_survives_the_way_through_plotters() {
+        for definition in &DEFINITIONS {
+            let color = definition.slot.color();
+            assert_eq!(
+                Slot::of_rgb((color.0, color.1, color.2)),
+                Some(definition.slot)
+            );
+        }
+    }
+
+    #[test]
+    fn contrast_holds_in_both_themes() {
+        let pick = |slot: Slot| slot.definition().unwrap();
+        let surface = pick(Slot::Surface);
+        for definition in &DEFINITIONS {
+            let needed = match definition.slot {
+                Slot::Text | Slot::Muted => 4.5,
+                Slot::Group(_) | Slot::Candidate | Slot::Baseline => 3.0,
+                _ => continue,
+            };
+            assert!(
+                contrast(definition.light, surface.light) >= needed,
+                "{}",
+                definition.variable
+            );
+            assert!(
+                contrast(definition.dark, surface.dark) >= needed,
+                "{}",
+                definition.variable
+            );
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! The run in words: how much sooner are tasks done, why not more, and at what
+//! quality?
+//!
+//! Every sentence carries its numbers. Where an interval holds 1 (or 0) the
+//! words say "no clear difference", and they say what the data cannot carry.
+
+use crate::format::{
+    milliseconds, one_line, or_absent, percent, percent_range, plural, ratio, ratio_range,
+    signed_points,
+};
+use crate::input::StageGroup;
+use crate::stats::Estimate;
+use crate::summary::{BridgeRow, Comparison, EndpointSummary, Summary};
+
+/// Below this many tasks a comparison is called a first look.
+const FEW_TASKS: usize = 10;
+
+/// What a run says, sentence by sentence.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// How much sooner tasks finish.
+    pub headline: String,
+    /// Why not more: what made the difference and what is left.
+    pub reasons: Vec<String>,
+    /// What it costs or gains in resolved tasks.
+    pub quality: Option<String>,
+    /// What the data cannot carry, and that endpoints are simulated.
+    pub caveats: Vec<String>,
+}
+
+impl Verdict {
+    /// Reads the verdict off a summary. Names are reduced to one line; the
+    /// renderer still has to escape them for its own format.
+    #[must_use]
+    pub fn of(summary: &Summary) -> Self {
+        let mut verdict = match &summary.comparison {
+            Some(comparison) => compared(summary, comparison),
+            None => alone(summary),
+        };
+        verdict.caveats.extend(caveats(summary));
+        verdict
+    }
+
+    /// Every sentence in reading order.
+    #[must_use]
+    pub fn sentences(&self) -> Vec<&str> {
+        std::iter::once(&self.headline)
+            .chain(&self.reasons)
+            .chain(&self.quality)
+            .chain(&self.caveats)
+            .map(String::as_str)
+            .collect()
+    }
+
+    /// All of it as one paragraph.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.sentences().join(" ")
+    }
+}
+
+fn compared(summary: &Summary, comparison: &Comparison) -> Verdict {
+    let candidate = summary.endpoints.get(&comparison.candidate);
+    let mut reasons = Vec::new();
+    reasons.extend(what_made_the_difference(comparison));
+    reasons.extend(what_is_left(comparison, candidate));
+    reasons.extend(both_resolved(comparison));
+    Verdict {
+        headline: speed(comparison),
+        reasons,
+        quality: quality(summary, comparison),
+        caveats: Vec::new(),
+    }
+}
+
+fn speed(comparison: &Comparison) -> String {
+    let estimate = &comparison.task_time_ratio;
+    let (candidate, baseline) = (
+        one_line(&comparison.candidate),
+        one_line(&comparison.baseline),
+    );
+    let Some(point) = estimate.point else {
+        return format!(
+            "Task times of {candidate} and {baseline} cannot be compared: no task ran to an end on both."
+        );
+    };
+    let interval = interval_words(estimate, |range| {
+        format!("95 % interval {}", ratio_range(range))
+    });
+    if estimate.may_be(1.0) {
+        return format!(
+            "No clear difference in task time between {candidate} and {baseline}: ratio {} ({interval}){}.",
+            ratio(point),
+            rate_words(comparison, point)
+        );
+    }
+    let (factor, words) = if point >= 1.0 {
+        (
+            ratio(point),
+            format!("sooner on {candidate} than on {baseline}"),
+        )
+    } else {
+        (
+            ratio(1.0 / point),
+            format!("later on {candidate} than on {baseline}"),
+        )
+    };
+    // An interval is of baseline ÷ candidate; turned round for "later".
+    let interval = if point >= 1.0 {
+        interval
+    } else {
+        interval_words(estimate, |(low, high)| {
+            format!("95 % interval {}", ratio_range((1.0 / high, 1.0 / low)))
+        })
+    };
+    format!(
+        "Tasks finish {factor} {words} ({interval}){}.",
+        rate_words(comparison, point)
+    )
+}
+
+fn rate_words(comparison: &Comparison, task_ratio: f64) -> String {
+    let Some(rate) = comparison.token_rate_ratio else {
+        return String::new();
+    };
+    let join = if (rate > 1.0) == (task_ratio > 1.0) && rate <= task_ratio {
+        ", and"
+    } else {
+        ", though"
+    };
+    if (0.95..=1.05).contains(&rate) {
+        format!("{join} it streams tokens at about the same rate")
+    } else if rate > 1.0 {
+        format!("{join} it streams tokens {} faster", ratio(rate))
+    } else {
+        format!("{join} it streams tokens {} slower", ratio(1.0 / rate))
+    }
+}
+
+fn what_made_the_difference(comparison: &Comparison) -> Option<String> {
+    if comparison.task_time_ratio.may_be(1.0) {
+        return None;
+    }
+    let faster = comparison.task_time_ratio.point? >= 1.0;
+    let delta: f64 = comparison.stage_bridge.iter().map(|row| row.delta_ms).sum();
+    let signed = |row: &&BridgeRow| if faster { -row.delta_ms } else { row.delta_ms };
+    let row = comparison
+        .stage_bridge
+        .iter()
+        .max_by(|a, b| signed(a).total_cmp(&signed(b)))?;
+    let part = signed(&row);
+    // The mean difference can point the other way than the mean ratio does.
+    let whole = if faster { -delta } else { delta };
+    if part <= 0.0 || whole <= 0.0 {
+        return None;
+    }
+    let (group, part_words, whole_words) =
+        (row.group.label(), milliseconds(part), milliseconds(whole));
+    let verb = if faster { "saved" } else { "lost" };
+    Some(if part <= whole {
+        format!(
+            "The difference is mostly {group}: {part_words} of the {whole_words} {verb} per task ({}).",
+            percent(part / whole)
+        )
+    } else {
+        let (gains, against) = if faster {
+            ("saves", "give back")
+        } else {
+            ("costs", "win back")
+        };
+        format!(
+            "The difference comes from {group}: it {gains} {part_words} per task, of which other stages {against} {}.",
+            milliseconds(part - whole)
+        )
+    })
+}
+
+fn what_is_left(comparison: &Comparison, candidate: Option<&EndpointSummary>) -> Option<String> {
+    let groups = largest_groups(candidate?);
+    let ceiling = comparison.amdahl_limit.map(|limit| {
+        format!(
+            "infinitely fast decode would give {} {}",
+            one_line(&comparison.baseline),
+            ratio(limit)
+        )
+    });
+    match (groups.is_empty(), ceiling) {
+        (false, Some(ceiling)) => Some(format!("What is left is mostly {groups}: {ceiling}.")),
+        (false, None) => Some(format!("What is left is mostly {groups}.")),
+        (true, _) => None,
+    }
+}
+
+/// The two largest groups with their shares, e.g. `tools (41 %) and network (22 %)`.
+fn largest_groups(endpoint: &EndpointSummary) -> String {
+    let mut shares: Vec<(StageGroup, f64)> = endpoint
+        .groups
+        .iter()
+        .filter_map(|(group, summary)| Some((*group, summary.share?)))
+        .filter(|(_, share)| *share >= 0.005)
+        .collect();
+    shares.sort_by(|a, b| b.1.total_cmp(&a.1));
+    shares
+        .iter()
+        .take(2)
+        .map(|(group, share)| format!("{} ({})", group.label(), percent(*share)))
+        .collect::<Vec<_>>()
+        .join(" and ")
+}
+
+fn both_resolved(comparison: &Comparison) -> Option<String> {
+    let estimate = comparison.task_time_ratio_both_resolved.as_ref()?;
+    let interval = interval_words(estimate, ratio_range);
+    Some(format!(
+        "On the {} that both resolved the ratio is {} ({interval}).",
+        plural(estimate.n, "task"),
+        ratio(estimate.point?)
+    ))
+}
+
+fn quality(summary: &Summary, comparison: &Comparison) -> Option<String> {
+    let rate = |name: &str| summary.endpoints.get(name)?.resolve_rate.point;
+    let candidate = rate(&comparison.candidate)?;
+    let baseline = rate(&comparison.baseline)?;
+    let rates = format!("{} against {}", percent(candidate), percent(baseline));
+    let estimate = &comparison.resolve_rate_difference;
+    let Some(point) = estimate.point else {
+        return Some(format!(
+            "It resolves {rates}; without pairs the difference has no interval."
+        ));
+    };
+    let interval = interval_words(estimate, |(low, high)| {
+        format!(
+            "95 % interval {} to {}",
+            signed_points(low),
+            signed_points(high)
+        )
+    });
+    let difference = format!("difference {} points, {interval}", signed_points(point));
+    let name = one_line(&comparison.candidate);
+    Some(if estimate.may_be(0.0) {
+        format!("No clear difference in quality: {name} resolves {rates} ({difference}).")
+    } else {
+        format!("{name} resolves {rates} ({difference}).")
+    })
+}
+
+fn alone(summary: &Summary) -> Verdict {
+    let lines: Vec<String> = summary
+        .endpoints_in_order()
+        .into_iter()
+        .filter(|(_, endpoint)| endpoint.trials > 0)
+        .map(|(name, endpoint)| alone_sentence(name, endpoint))
+        .collect();
+    if lines.is_empty() {
+        return Verdict {
+            headline: "No trial finished: there is nothing to report yet.".to_owned(),
+            ..Verdict::default()
+        };
+    }
+    Verdict {
+        headline: lines.join(" "),
+        caveats: vec!["Only one side was run, so nothing is compared.".to_owned()],
+        ..Verdict::default()
+    }
+}
+
+fn alone_sentence(name: &str, endpoint: &EndpointSummary) -> String {
+    let rate = &endpoint.resolve_rate;
+    let interval = interval_words(rate, |range| {
+        format!("95 % interval {}", percent_range(range))
+    });
+    let resolved = format!(
+        "resolves {} of {} ({interval})",
+        or_absent(rate.point, percent),
+        plural(endpoint.trials, "trial")
+    );
+    let name = one_line(name);
+    let Some(median) = endpoint.wall_ms.p50 else {
+        return format!("{name} {resolved}; every trial ended in an error, so there are no times.");
+    };
+    let groups = largest_groups(endpoint);
+    let time = if groups.is_empty() {
+        String::new()
+    } else {
+        format!(" The time goes mostly to {groups}.")
+    };
+    format!(
+        "{name} finishes a task in {} (median) and {resolved}.{time}",
+        milliseconds(median)
+    )
+}
+
+fn caveats(summary: &Summary) -> Vec<String> {
+    let mut caveats = Vec::new();
+    if !summary.complete {
+        caveats.push(format!(
+            "The run is incomplete: {} of {} finished.",
+            summary.finished_trials,
+            plural(summary.planned_trials, "planned trial")
+        ));
+    }
+    if let Some(comparison) = &summary.comparison {
+        let tasks = comparison.task_time_ratio.n;
+        if tasks < FEW_TASKS {
+            caveats.push(format!(
+                "Only {} could be compared: take this as a first look, not a result.",
+                plural(tasks, "task")
+            ));
+        }
+    }
+    let errors: usize = summary
+        .endpoints
+        .values()
+        .map(|endpoint| endpoint.errors)
+        .sum();
+    if errors > 0 {
+        caveats.push(format!(
+            "{} ended in an error and {} no time.",
+            plural(errors, "trial"),
+            if errors == 1 { "has" } else { "have" }
+        ));
+    }
+    caveats.extend(simulated(summary));
+    caveats
+}
+
+fn simulated(summary: &Summary) -> Option<String> {
+    let names: Vec<String> = summary
+        .endpoints_in_order()
+        .into_iter()
+        .filter(|(_, endpoint)| endpoint.simulated)
+        .map(|(name, _)| one_line(name))
+        .collect();
+    let verb = if names.len() == 1 { "is" } else { "are" };
+    (!names.is_empty()).then(|| {
+        format!(
+            "{} {verb} simulated: these figures say nothing about real hardware.",
+            names.join(" and ")
+        )
+    })
+}
+
+fn interval_words(estimate: &Estimate, format: impl FnOnce((f64, f64)) -> String) -> String {
+    match (estimate.interval(), &estimate.reason) {
+        (Some(range), _) => format(range),
+        (None, Some(reason)) => reason.clone(),
+        (None, None) => "no interval".to_owned(),
+    }
+}
