@@ -1,48 +1,17 @@
 //! Suite files, and the tasks they select.
 
+mod file;
+mod task;
+
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use serde::Deserialize;
-use timeslip_datasets::atif::Trajectory;
-use timeslip_datasets::harbor::HarborTask;
-use timeslip_datasets::swebench::SweTask;
+use timeslip_datasets::{bundled, harbor, swebench};
 
-use crate::Result;
+use crate::{Error, Result};
 
-/// The task formats a suite can be made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Format {
-    /// A task repository of swebench 5.x.
-    SweBench,
-    /// A directory of Harbor / Terminal-Bench 2 tasks.
-    Harbor,
-}
-
-/// A suite file: which tasks belong together.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SuiteFile {
-    /// The suite's name.
-    pub name: String,
-    /// The format of its tasks.
-    pub format: Format,
-    /// `bundled:<name>`, or a directory relative to the suite file.
-    pub source: String,
-    /// One sentence about it.
-    #[serde(default)]
-    pub description: String,
-    /// Only these tasks, if given.
-    #[serde(default)]
-    pub include: Option<Vec<String>>,
-    /// Not these tasks.
-    #[serde(default)]
-    pub exclude: Vec<String>,
-    /// The directory `source` is relative to.
-    #[serde(skip)]
-    pub directory: PathBuf,
-}
+pub use file::{Format, SuiteFile};
+pub(crate) use task::TESTBED;
+pub use task::{Task, TaskKind};
 
 /// A loaded suite.
 #[derive(Clone, Debug)]
@@ -55,66 +24,49 @@ pub struct Suite {
     pub tasks: Vec<Task>,
 }
 
-/// One task of a suite.
-#[derive(Clone, Debug)]
-pub struct Task {
-    /// Unique within the suite.
-    pub id: String,
-    /// The suite's name.
-    pub suite: String,
-    /// What the agent is told.
-    pub instruction: String,
-    /// How long the agent may take.
-    pub agent_timeout: Duration,
-    /// How long grading may take.
-    pub verifier_timeout: Duration,
-    /// Memory per process inside the sandbox.
-    pub memory_mb: u64,
-    /// The format-specific part.
-    pub kind: TaskKind,
-}
-
-/// The format-specific part of a [`Task`].
-#[derive(Clone, Debug)]
-pub enum TaskKind {
-    /// A bug in a repository.
-    SweBench(Box<SweTask>),
-    /// Terminal work.
-    Harbor(Box<HarborTask>),
-}
-
-impl SuiteFile {
-    /// The names of the suites that ship with timeslip.
-    pub const SHIPPED: [&str; 2] = ["swe-mini", "terminal-mini"];
-
-    /// A suite that ships with timeslip.
-    pub fn shipped(_name: &str) -> Result<Self> {
-        todo!()
-    }
-
-    /// Reads a suite file.
-    pub fn read(_file: &Path) -> Result<Self> {
-        todo!()
-    }
-}
+/// The prefix of a source that is embedded in the binary.
+const BUNDLED: &str = "bundled:";
 
 impl Suite {
     /// Loads and checks every selected task. `scratch` is an existing directory
-    /// that outlives the suite; bundled tasks and caches are put below it.
-    pub fn load(_file: &SuiteFile, _scratch: &Path) -> Result<Self> {
-        todo!()
+    /// that outlives the suite; bundled tasks and caches are put below it, in a
+    /// directory of their own for every load.
+    pub fn load(file: &SuiteFile, scratch: &Path) -> Result<Self> {
+        file.check()?;
+        let place = tempfile::Builder::new()
+            .prefix(&format!("{}-", file.name))
+            .tempdir_in(scratch)
+            .map_err(Error::io("cannot create a directory", scratch))?
+            .keep();
+        let source = match file.source.strip_prefix(BUNDLED) {
+            Some(name) => bundled::unpack(name, &place)?,
+            None => file.directory.join(&file.source),
+        };
+        let all = match file.format {
+            Format::SweBench => load_swe_bench(file, &source, &place)?,
+            Format::Harbor => harbor::read_dataset(&source)?
+                .into_iter()
+                .map(|task| Task::from_harbor(&file.name, task))
+                .collect::<Result<_>>()?,
+        };
+        Ok(Self {
+            name: file.name.clone(),
+            description: file.description.clone(),
+            tasks: file.select(all)?,
+        })
+    }
+
+    /// The task of that id.
+    pub fn task(&self, id: &str) -> Option<&Task> {
+        self.tasks.iter().find(|task| task.id == id)
     }
 }
 
-impl Task {
-    /// Where the agent's commands start inside the sandbox.
-    pub fn working_directory(&self) -> &str {
-        todo!()
-    }
-
-    /// The recordings that come with the task, by file name; used only by
-    /// simulated endpoints.
-    pub fn recordings(&self) -> Result<Vec<Trajectory>> {
-        todo!()
-    }
+fn load_swe_bench(file: &SuiteFile, source: &Path, place: &Path) -> Result<Vec<Task>> {
+    let caches: PathBuf = place.join("repositories");
+    std::fs::create_dir_all(&caches).map_err(Error::io("cannot create", &caches))?;
+    swebench::read_repository(source)?
+        .into_iter()
+        .map(|task| Task::from_swe_bench(&file.name, task, source, &caches))
+        .collect()
 }

@@ -1,0 +1,184 @@
+//! The suite file.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::Task;
+use crate::{Error, Result};
+
+/// The task formats a suite can be made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Format {
+    /// A task repository of swebench 5.x.
+    SweBench,
+    /// A directory of Harbor / Terminal-Bench 2 tasks.
+    Harbor,
+}
+
+/// A suite file: which tasks belong together.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SuiteFile {
+    /// The suite's name.
+    pub name: String,
+    /// The format of its tasks.
+    pub format: Format,
+    /// `bundled:<name>`, or a directory relative to the suite file.
+    pub source: String,
+    /// One sentence about it.
+    #[serde(default)]
+    pub description: String,
+    /// Only these tasks, if given.
+    #[serde(default)]
+    pub include: Option<Vec<String>>,
+    /// Not these tasks.
+    #[serde(default)]
+    pub exclude: Vec<String>,
+    /// The directory `source` is relative to.
+    #[serde(skip)]
+    pub directory: PathBuf,
+}
+
+const SWE_MINI: &str = include_str!("../../bundled/swe-mini.toml");
+const TERMINAL_MINI: &str = include_str!("../../bundled/terminal-mini.toml");
+
+/// A suite file is a dozen lines; this leaves room for a list of every task.
+const LARGEST_FILE: u64 = 4 * 1024 * 1024;
+
+impl SuiteFile {
+    /// The names of the suites that ship with timeslip.
+    pub const SHIPPED: [&str; 2] = ["swe-mini", "terminal-mini"];
+
+    /// A suite that ships with timeslip.
+    pub fn shipped(name: &str) -> Result<Self> {
+        match name {
+            "swe-mini" => Self::parse(SWE_MINI, name),
+            "terminal-mini" => Self::parse(TERMINAL_MINI, name),
+            _ => Err(Error::SuiteFile {
+                file: name.to_owned(),
+                message: format!(
+                    "no such suite ships with timeslip; there are {}, and any suite file by its path",
+                    Self::SHIPPED.join(", ")
+                ),
+            }),
+        }
+    }
+
+    /// Reads a suite file.
+    pub fn read(file: &Path) -> Result<Self> {
+        let directory = file.parent().unwrap_or(Path::new("")).to_path_buf();
+        let size = file
+            .metadata()
+            .map_err(Error::io("cannot be read", file))?
+            .len();
+        let name = file.display().to_string();
+        if size > LARGEST_FILE {
+            return Err(Error::SuiteFile {
+                file: name,
+                message: "is too large for a suite file".to_owned(),
+            });
+        }
+        let text = std::fs::read_to_string(file).map_err(Error::io("cannot be read", file))?;
+        Ok(Self {
+            directory,
+            ..Self::parse(&text, &name)?
+        })
+    }
+
+    fn parse(text: &str, file: &str) -> Result<Self> {
+        let parsed: Self = toml::from_str(text).map_err(|error| Error::SuiteFile {
+            file: file.to_owned(),
+            message: error.to_string().trim_end().to_owned(),
+        })?;
+        parsed.check()?;
+        Ok(parsed)
+    }
+
+    /// The name ends up in paths.
+    pub(super) fn check(&self) -> Result<()> {
+        let plain = !self.name.is_empty()
+            && !self.name.starts_with(['.', '-'])
+            && self
+                .name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
+        if plain {
+            return Ok(());
+        }
+        Err(self.error("name is not plain; use letters, digits, '-', '_' and '.'".to_owned()))
+    }
+
+    /// Applies `include` and `exclude`. A name that selects nothing is an error: a
+    /// typing mistake must not quietly change what is measured.
+    pub(super) fn select(&self, tasks: Vec<Task>) -> Result<Vec<Task>> {
+        let known: BTreeSet<&str> = tasks.iter().map(|task| task.id.as_str()).collect();
+        let included = self.include.iter().flatten();
+        if let Some(unknown) = included
+            .chain(&self.exclude)
+            .find(|id| !known.contains(id.as_str()))
+        {
+            return Err(self.error(format!(
+                "include or exclude names {unknown:?}, which is not a task of {}; there are {}",
+                self.source,
+                known.into_iter().collect::<Vec<_>>().join(", ")
+            )));
+        }
+        let selected: Vec<Task> = tasks
+            .into_iter()
+            .filter(|task| {
+                self.include
+                    .as_ref()
+                    .is_none_or(|ids| ids.contains(&task.id))
+            })
+            .filter(|task| !self.exclude.contains(&task.id))
+            .collect();
+        if selected.is_empty() {
+            return Err(self.error("include and exclude leave no task".to_owned()));
+        }
+        Ok(selected)
+    }
+
+    fn error(&self, message: String) -> Error {
+        Error::SuiteFile {
+            file: self.name.clone(),
+            message,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shipped_suites_are_well_formed() {
+        for name in SuiteFile::SHIPPED {
+            let file = SuiteFile::shipped(name).unwrap();
+            assert_eq!(file.name, name);
+            assert!(!file.description.is_empty());
+        }
+        insta::assert_snapshot!(SuiteFile::shipped("swe-maxi").unwrap_err(), @"swe-maxi: no such suite ships with timeslip; there are swe-mini, terminal-mini, and any suite file by its path");
+    }
+
+    #[test]
+    fn errors_name_the_field() {
+        let parse = |text: &str| SuiteFile::parse(text, "s.toml").unwrap_err().to_string();
+        let valid = "name='a'\nformat='harbor'\nsource='x'\n";
+        assert!(parse(&format!("{valid}inculde=[]")).contains("inculde"));
+        assert!(parse("name='a'\nformat='docker'\nsource='x'").contains("format"));
+        assert!(parse("name='a'").contains("format"));
+        insta::assert_snapshot!(parse("name='../a'\nformat='harbor'\nsource='x'"), @"../a: name is not plain; use letters, digits, '-', '_' and '.'");
+    }
+
+    #[test]
+    fn a_source_is_relative_to_its_file() {
+        let scratch = tempfile::tempdir().unwrap();
+        let file = scratch.path().join("s.toml");
+        std::fs::write(&file, "name='a'\nformat='harbor'\nsource='x'\n").unwrap();
+        assert_eq!(SuiteFile::read(&file).unwrap().directory, scratch.path());
+        assert!(SuiteFile::read(&scratch.path().join("none")).is_err());
+    }
+}

@@ -1,0 +1,169 @@
+//! One task, ready to be tried.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use timeslip_datasets::atif::Trajectory;
+use timeslip_datasets::dockerfile;
+use timeslip_datasets::harbor::HarborTask;
+use timeslip_datasets::swebench::{SweTask, repository_stream};
+
+use crate::log_parsers;
+use crate::workspace::{Recipe, Repository};
+use crate::{Error, Result};
+
+/// One task of a suite.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// Unique within the suite.
+    pub id: String,
+    /// The suite's name.
+    pub suite: String,
+    /// What the agent is told.
+    pub instruction: String,
+    /// How long the agent may take.
+    pub agent_timeout: Duration,
+    /// How long grading may take.
+    pub verifier_timeout: Duration,
+    /// Memory per process inside the sandbox.
+    pub memory_mb: u64,
+    /// The format-specific part.
+    pub kind: TaskKind,
+    /// Where the task's own files are; never visible to the agent.
+    directory: PathBuf,
+}
+
+/// The format-specific part of a [`Task`].
+#[derive(Clone, Debug)]
+pub enum TaskKind {
+    /// A bug in a repository.
+    SweBench {
+        /// The task as its dataset has it.
+        task: Box<SweTask>,
+        /// Where its code comes from.
+        repository: Repository,
+    },
+    /// Terminal work.
+    Harbor {
+        /// The task as its dataset has it.
+        task: Box<HarborTask>,
+        /// How its environment is made.
+        recipe: Recipe,
+    },
+}
+
+// SWE-bench tasks do not say; upstream gives an evaluation half an hour.
+const SWE_BENCH_TIMEOUT: Duration = Duration::from_secs(1800);
+const SWE_BENCH_MEMORY_MB: u64 = 4096;
+
+/// Where SWE-bench images have the repository.
+pub(crate) const TESTBED: &str = "/testbed";
+
+impl Task {
+    pub(super) fn from_swe_bench(
+        suite: &str,
+        task: SweTask,
+        source: &Path,
+        caches: &Path,
+    ) -> Result<Self> {
+        let unsupported = |message: String| Error::Unsupported {
+            task: task.instance_id.clone(),
+            message,
+        };
+        if task.eval_script.is_none() {
+            return Err(unsupported(
+                "has no eval.sh, so nothing grades it".to_owned(),
+            ));
+        }
+        let parser = task.log_parser.as_deref().unwrap_or_default();
+        if log_parsers::find(parser).is_none() {
+            let known: Vec<_> = log_parsers::names().collect();
+            return Err(unsupported(format!(
+                "log_parser {parser:?} is not known; there are {}",
+                known.join(", ")
+            )));
+        }
+        let stream = repository_stream(source, &task);
+        if !stream.is_file() {
+            return Err(unsupported(format!(
+                "{} is missing; it holds the history of {} as a git fast-import stream",
+                stream.display(),
+                task.repo
+            )));
+        }
+        Ok(Self {
+            id: task.instance_id.clone(),
+            suite: suite.to_owned(),
+            instruction: swe_bench_instruction(&task),
+            agent_timeout: SWE_BENCH_TIMEOUT,
+            verifier_timeout: SWE_BENCH_TIMEOUT,
+            memory_mb: SWE_BENCH_MEMORY_MB,
+            directory: source.join("tasks").join(&task.instance_id),
+            kind: TaskKind::SweBench {
+                repository: Repository::new(stream, caches),
+                task: Box::new(task),
+            },
+        })
+    }
+
+    pub(super) fn from_harbor(suite: &str, task: HarborTask) -> Result<Self> {
+        let file = task.dockerfile();
+        let recipe = Recipe::new(dockerfile::read(&file)?, &task.environment, &file)?;
+        Ok(Self {
+            id: task.name.clone(),
+            suite: suite.to_owned(),
+            instruction: task.instruction.clone(),
+            agent_timeout: task.agent_timeout,
+            verifier_timeout: task.verifier_timeout,
+            memory_mb: task.memory_mb,
+            directory: task.directory.clone(),
+            kind: TaskKind::Harbor {
+                task: Box::new(task),
+                recipe,
+            },
+        })
+    }
+
+    /// Where the agent's commands start inside the sandbox.
+    pub fn working_directory(&self) -> &str {
+        match &self.kind {
+            TaskKind::SweBench { .. } => TESTBED,
+            TaskKind::Harbor { recipe, .. } => recipe.working_directory(),
+        }
+    }
+
+    /// The recordings that come with the task (`trajectories/*.json`), by file
+    /// name; used only by simulated endpoints.
+    pub fn recordings(&self) -> Result<Vec<Trajectory>> {
+        let directory = self.directory.join("trajectories");
+        if !directory.is_dir() {
+            return Ok(Vec::new());
+        }
+        let cannot_read = |error| Error::io("cannot be read", &directory)(error);
+        let mut files = Vec::new();
+        for entry in directory.read_dir().map_err(cannot_read)? {
+            let path = entry.map_err(cannot_read)?.path();
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "json")
+            {
+                files.push(path);
+            }
+        }
+        files.sort();
+        Ok(files
+            .iter()
+            .map(|file| Trajectory::read(file))
+            .collect::<Result<_, _>>()?)
+    }
+}
+
+fn swe_bench_instruction(task: &SweTask) -> String {
+    format!(
+        "The repository {} is checked out in the working directory. \
+         Change its source so that the issue below is resolved; \
+         hidden tests will decide.\n\n{}\n",
+        task.repo,
+        task.problem_statement.trim()
+    )
+}

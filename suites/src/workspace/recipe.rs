@@ -1,0 +1,323 @@
+//! Makes a Harbor task's environment out of its Dockerfile, without Docker.
+//!
+//! The image named by `FROM` is not fetched: the read-only system of the sandbox
+//! stands in for it. One top-level directory (that of the last `WORKDIR`) is the
+//! task's own; whatever the Dockerfile copies or makes has to be inside it.
+
+use std::fs;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
+
+use timeslip_datasets::dockerfile::{Instruction, Kind};
+use timeslip_datasets::harbor::HarborTask;
+
+use super::Workspace;
+use crate::beneath::{self, Refusal};
+use crate::{Error, Exit, Limits, Result, Sandbox};
+
+/// A checked Dockerfile.
+#[derive(Clone, Debug)]
+pub struct Recipe {
+    file: PathBuf,
+    mount: String,
+    working_directory: String,
+    steps: Vec<Step>,
+}
+
+#[derive(Clone, Debug)]
+struct Step {
+    line: u64,
+    /// Where a `RUN` starts, inside.
+    directory: String,
+    action: Action,
+}
+
+#[derive(Clone, Debug)]
+enum Action {
+    MakeDirectory,
+    Copy {
+        /// In the build context; checked not to leave it.
+        source: PathBuf,
+        /// Inside, absolute.
+        destination: String,
+        /// The destination is a directory to put a file into.
+        into: bool,
+    },
+    Set(Vec<(String, String)>),
+    Run(String),
+}
+
+/// Top-level directories that belong to the system or to the harness.
+const RESERVED: [&str; 18] = [
+    "bin", "boot", "dev", "etc", "gnu", "lib", "lib32", "lib64", "libx32", "logs", "nix", "opt",
+    "proc", "sbin", "sys", "tests", "tmp", "usr",
+];
+
+/// What a failing `RUN` is quoted with.
+const OUTPUT_BYTES: usize = 4096;
+
+impl Recipe {
+    pub(crate) fn new(instructions: Vec<Instruction>, context: &Path, file: &Path) -> Result<Self> {
+        let invalid = |line: u64, message: String| {
+            Error::Dataset(timeslip_datasets::Error::InvalidLine {
+                file: file.to_path_buf(),
+                line,
+                message,
+            })
+        };
+        let mut directory = "/".to_owned();
+        let mut steps = Vec::new();
+        for Instruction { line, kind } in instructions {
+            let inside = |path: &str| {
+                resolve(&directory, path).ok_or_else(|| {
+                    invalid(
+                        line,
+                        format!("{path:?} has '..' in it; write the path without"),
+                    )
+                })
+            };
+            let mut add = |directory: &str, action| {
+                steps.push(Step {
+                    line,
+                    directory: directory.to_owned(),
+                    action,
+                });
+            };
+            match kind {
+                Kind::From(_) | Kind::Ignored(_) => {}
+                Kind::Workdir(path) => {
+                    directory = inside(&path)?;
+                    add(&directory, Action::MakeDirectory);
+                }
+                Kind::Env(variables) => add(&directory, Action::Set(variables)),
+                Kind::Run(command) => add(&directory, Action::Run(command)),
+                Kind::Copy {
+                    sources,
+                    destination,
+                } => {
+                    let into = destination.ends_with(['/', '.']) || sources.len() > 1;
+                    let destination = inside(&destination)?;
+                    for source in sources {
+                        let path = below(&source).ok_or_else(|| {
+                            invalid(line, format!("COPY {source:?} leaves the build context"))
+                        })?;
+                        if !context.join(&path).exists() {
+                            return Err(invalid(
+                                line,
+                                format!("COPY {source:?} is not in {}", context.display()),
+                            ));
+                        }
+                        add(
+                            &directory,
+                            Action::Copy {
+                                source: path,
+                                destination: destination.clone(),
+                                into,
+                            },
+                        );
+                    }
+                }
+            }
+        }
+
+        let top = directory.split('/').nth(1).unwrap_or_default().to_owned();
+        let last_line = steps.last().map_or(1, |step| step.line);
+        if top.is_empty() {
+            return Err(invalid(
+                last_line,
+                "has no WORKDIR; the agent has to start somewhere, /app by custom".to_owned(),
+            ));
+        }
+        if RESERVED.contains(&top.as_str()) {
+            return Err(invalid(
+                last_line,
+                format!("WORKDIR is in /{top}, which is not the task's own; use /app"),
+            ));
+        }
+        let recipe = Self {
+            file: file.to_path_buf(),
+            mount: format!("/{top}"),
+            working_directory: directory,
+            steps,
+        };
+        recipe.check_destinations()?;
+        Ok(recipe)
+    }
+
+    fn check_destinations(&self) -> Result<()> {
+        for step in &self.steps {
+            let (what, path) = match &step.action {
+                Action::MakeDirectory => ("WORKDIR", &step.directory),
+                Action::Run(_) => ("RUN", &step.directory),
+                Action::Copy { destination, .. } => ("COPY", destination),
+                Action::Set(_) => continue,
+            };
+            if self.relative(path).is_none() {
+                return Err(self.error(
+                    step,
+                    format!(
+                        "{what} writes to {path}, outside {}; without Docker only that directory can be prepared",
+                        self.mount
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The directory inside that is the task's own.
+    pub(crate) fn mount(&self) -> &str {
+        &self.mount
+    }
+
+    /// The last `WORKDIR`.
+    pub(crate) fn working_directory(&self) -> &str {
+        &self.working_directory
+    }
+
+    /// Carries the instructions out in an empty workspace.
+    pub(crate) fn follow(
+        &self,
+        workspace: &mut Workspace,
+        task: &HarborTask,
+        sandbox: &Sandbox,
+    ) -> Result<()> {
+        let tree = workspace.tree.clone();
+        for step in &self.steps {
+            match &step.action {
+                Action::MakeDirectory => {
+                    beneath::create_directory(&tree, self.below_mount(&step.directory))
+                        .map_err(|refusal| self.refused(step, &step.directory, &refusal))?;
+                }
+                Action::Copy {
+                    source,
+                    destination,
+                    into,
+                } => {
+                    let from = task.environment.join(source);
+                    let to = self.below_mount(destination);
+                    let to = match source.file_name() {
+                        Some(name) if from.is_file() && (*into || tree.join(to).is_dir()) => {
+                            to.join(name)
+                        }
+                        _ => to.to_path_buf(),
+                    };
+                    copy(&from, &tree, &to).map_err(|refusal| {
+                        self.refused(step, &source.display().to_string(), &refusal)
+                    })?;
+                }
+                Action::Set(variables) => workspace.environment.extend(variables.clone()),
+                Action::Run(command) => self.run(step, command, workspace, task, sandbox)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn run(
+        &self,
+        step: &Step,
+        command: &str,
+        workspace: &Workspace,
+        task: &HarborTask,
+        sandbox: &Sandbox,
+    ) -> Result<()> {
+        let limits = Limits {
+            wall: task.build_timeout,
+            output_bytes: OUTPUT_BYTES,
+            memory_mb: task.memory_mb,
+        };
+        let mut invocation = workspace.invocation(command, limits);
+        invocation.working_directory.clone_from(&step.directory);
+        let execution = sandbox.run(&invocation)?;
+        match execution.exit {
+            Exit::Code(0) => Ok(()),
+            exit => {
+                let how = match exit {
+                    Exit::Code(code) => format!("exited with code {code}"),
+                    Exit::Signal(signal) => format!("was killed by signal {signal}"),
+                    Exit::TimedOut => format!("took longer than {}", show(task.build_timeout)),
+                };
+                Err(self.error(step, format!("RUN {how}: {}", execution.text().trim_end())))
+            }
+        }
+    }
+
+    /// `path` relative to the mount, if it is in there.
+    fn relative<'a>(&self, path: &'a str) -> Option<&'a Path> {
+        Path::new(path).strip_prefix(&self.mount).ok()
+    }
+
+    fn below_mount<'a>(&self, path: &'a str) -> &'a Path {
+        // Every path was checked when the recipe was made.
+        self.relative(path).unwrap_or(Path::new(""))
+    }
+
+    fn refused(&self, step: &Step, path: &str, refusal: &Refusal) -> Error {
+        self.error(step, format!("{path} {refusal}"))
+    }
+
+    fn error(&self, step: &Step, message: String) -> Error {
+        Error::Dataset(timeslip_datasets::Error::InvalidLine {
+            file: self.file.clone(),
+            line: step.line,
+            message,
+        })
+    }
+}
+
+fn show(duration: Duration) -> String {
+    format!("{} s", duration.as_secs_f64())
+}
+
+/// Copies a file to `to`, or the content of a directory into it, below `tree`.
+/// Links are refused: they would be followed on the host.
+fn copy(from: &Path, tree: &Path, to: &Path) -> Result<(), Refusal> {
+    let kind = fs::symlink_metadata(from)?;
+    if kind.is_symlink() {
+        return Err(Refusal::Link);
+    }
+    if kind.is_dir() {
+        beneath::create_directory(tree, to)?;
+        for entry in fs::read_dir(from)? {
+            let name = entry?.file_name();
+            copy(&from.join(&name), tree, &to.join(&name))?;
+        }
+        return Ok(());
+    }
+    if !kind.is_file() {
+        return Err(Refusal::NotAFile);
+    }
+    let mut target = beneath::create(tree, to)?;
+    io::copy(&mut fs::File::open(from)?, &mut target)?;
+    Ok(target.set_permissions(kind.permissions())?)
+}
+
+/// `path` as seen from `directory`, both inside, without `.`; `None` with `..`.
+fn resolve(directory: &str, path: &str) -> Option<String> {
+    let relative = below(path.trim_start_matches('/'))?;
+    let start = if path.starts_with('/') {
+        "/"
+    } else {
+        directory
+    };
+    let joined = Path::new(start).join(relative);
+    let text = joined.to_str()?;
+    Some(if text == "/" {
+        text.to_owned()
+    } else {
+        text.trim_end_matches('/').to_owned()
+    })
+}
+
+/// A relative path without `.`; `None` if it is absolute or has `..`.
+fn below(path: &str) -> Option<PathBuf> {
+    Path::new(path)
+        .components()
+        .filter(|component| *component != Component::CurDir)
+        .map(|component| match component {
+            Component::Normal(name) => Some(name),
+            _ => None,
+        })
+        .collect()
+}

@@ -1,0 +1,191 @@
+//! Every bundled task is honest: untouched it fails, the reference solution
+//! passes, and its recordings end as they say.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::path::Path;
+use std::time::Duration;
+
+use timeslip_datasets::atif::{ToolCall, Trajectory};
+use timeslip_suites::{
+    Backend, Execution, Grade, Limits, Mount, Sandbox, Suite, SuiteFile, Task, TaskKind, Workspace,
+    edit, grade,
+};
+
+const LIMITS: Limits = Limits {
+    wall: Duration::from_secs(60),
+    output_bytes: 64 * 1024,
+    memory_mb: 4096,
+};
+
+/// The strongest sandbox there is.
+fn sandbox() -> Sandbox {
+    let detection = Backend::detect();
+    if detection.backend == Backend::Process {
+        eprintln!("SKIPPED: not tried in bubblewrap: {}", detection.why);
+    }
+    Sandbox::new(detection.backend).unwrap()
+}
+
+/// Prepares a workspace, lets `work` at it, and grades the result.
+fn attempt(task: &Task, sandbox: &Sandbox, work: impl FnOnce(&Workspace)) -> Grade {
+    let scratch = tempfile::tempdir().unwrap();
+    let workspace = Workspace::prepare(task, sandbox, &scratch.path().join("trial")).unwrap();
+    work(&workspace);
+    grade(task, &workspace, sandbox).unwrap()
+}
+
+/// Runs a command that can see `extra` at `inside`, read-only.
+fn run_with(
+    sandbox: &Sandbox,
+    workspace: &Workspace,
+    command: &str,
+    extra: &Path,
+    inside: &str,
+) -> Execution {
+    let mut invocation = workspace.invocation(command, LIMITS);
+    invocation.mounts.push(Mount {
+        host: extra.to_path_buf(),
+        inside: inside.to_owned(),
+        writable: false,
+    });
+    sandbox.run(&invocation).unwrap()
+}
+
+fn solve_with_reference(task: &Task, workspace: &Workspace, sandbox: &Sandbox) {
+    let execution = match &task.kind {
+        TaskKind::SweBench { task, .. } => {
+            let gold = tempfile::tempdir().unwrap();
+            std::fs::write(gold.path().join("gold.patch"), &task.patch).unwrap();
+            run_with(
+                sandbox,
+                workspace,
+                "git apply /gold/gold.patch",
+                gold.path(),
+                "/gold",
+            )
+        }
+        TaskKind::Harbor { task, .. } => {
+            let solution = task.solution.as_deref().expect("has a solution");
+            run_with(
+                sandbox,
+                workspace,
+                "bash /solution/solve.sh",
+                solution,
+                "/solution",
+            )
+        }
+    };
+    assert!(execution.succeeded(), "{}: {}", task.id, execution.text());
+}
+
+/// Does what a recording does, as the agent loop would.
+fn replay(task: &Task, recording: &Trajectory, workspace: &Workspace, sandbox: &Sandbox) {
+    let mut submitted = false;
+    for step in recording.agent_steps() {
+        for call in step.tool_calls {
+            assert!(!submitted, "{}: a call after submit", task.id);
+            submitted = call.function_name == "submit";
+            replay_call(task, call, workspace, sandbox);
+        }
+    }
+    assert!(submitted, "{}: never submits", task.id);
+}
+
+fn replay_call(task: &Task, call: &ToolCall, workspace: &Workspace, sandbox: &Sandbox) {
+    let argument = |name: &str| {
+        call.arguments
+            .get(name)
+            .and_then(|value| value.as_str())
+            .unwrap_or_else(|| panic!("{}: {} has no {name}", task.id, call.tool_call_id))
+    };
+    match call.function_name.as_str() {
+        "shell" => {
+            let invocation = workspace.invocation(argument("command"), LIMITS);
+            let execution = sandbox.run(&invocation).unwrap();
+            assert!(execution.command_started <= execution.command_ended);
+        }
+        "edit_file" => {
+            let (path, old, new) = (argument("path"), argument("old_text"), argument("new_text"));
+            if let Err(error) = edit::apply(workspace.root(), path, old, new) {
+                panic!("{}: {}: {error}", task.id, call.tool_call_id);
+            }
+        }
+        "submit" => {
+            argument("summary");
+        }
+        other => panic!("{}: unknown tool {other}", task.id),
+    }
+}
+
+/// What is wrong with a task, empty if nothing is.
+fn complaints(task: &Task, sandbox: &Sandbox) -> Vec<String> {
+    let mut complaints = Vec::new();
+    let mut expect = |what: &str, resolved: bool, grade: &Grade| {
+        if grade.resolved != resolved || grade.verifier_failed {
+            complaints.push(format!("{}: {what}: {grade:?}", task.id));
+        }
+    };
+    expect("untouched", false, &attempt(task, sandbox, |_| ()));
+    let reference = attempt(task, sandbox, |workspace| {
+        solve_with_reference(task, workspace, sandbox);
+    });
+    expect("reference", true, &reference);
+    let recordings = task.recordings().unwrap();
+    for recording in &recordings {
+        let resolves = recording.resolves().expect("extra.resolves is set");
+        let name = recording.session_id.as_deref().unwrap_or_default();
+        let replayed = attempt(task, sandbox, |workspace| {
+            replay(task, recording, workspace, sandbox);
+        });
+        expect(name, resolves, &replayed);
+    }
+    let mut outcomes: Vec<_> = recordings.iter().filter_map(Trajectory::resolves).collect();
+    outcomes.sort_unstable();
+    if outcomes != [false, true] {
+        complaints.push(format!(
+            "{}: needs one recording that solves it and one that fails, has {outcomes:?}",
+            task.id
+        ));
+    }
+    complaints
+}
+
+fn check_suite(name: &str) {
+    let scratch = tempfile::tempdir().unwrap();
+    let suite = Suite::load(&SuiteFile::shipped(name).unwrap(), scratch.path()).unwrap();
+    let sandbox = sandbox();
+    let complaints: Vec<String> = suite
+        .tasks
+        .iter()
+        .flat_map(|task| complaints(task, &sandbox))
+        .collect();
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}
+
+#[test]
+fn swe_mini_is_honest() {
+    check_suite("swe-mini");
+}
+
+#[test]
+fn terminal_mini_is_honest() {
+    check_suite("terminal-mini");
+}
+
+/// The unprotected backend gives the same verdicts where paths are plain.
+#[test]
+fn solutions_also_pass_without_bubblewrap() {
+    let sandbox = Sandbox::new(Backend::Process).unwrap();
+    for name in SuiteFile::SHIPPED {
+        let scratch = tempfile::tempdir().unwrap();
+        let suite = Suite::load(&SuiteFile::shipped(name).unwrap(), scratch.path()).unwrap();
+        for task in &suite.tasks {
+            let grade = attempt(task, &sandbox, |workspace| {
+                solve_with_reference(task, workspace, &sandbox);
+            });
+            assert!(grade.resolved, "{}: {grade:?}", task.id);
+        }
+    }
+}
