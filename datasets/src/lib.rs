@@ -9,6 +9,7 @@ pub mod atif;
 pub mod bundled;
 pub mod dockerfile;
 pub mod harbor;
+pub mod journal;
 pub mod swebench;
 
 mod error;

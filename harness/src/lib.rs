@@ -1,1 +1,35 @@
-//! timeslip
+//! timeslip measures how much sooner a coding agent's tasks are done when its model
+//! is faster, where every millisecond goes, and at what quality.
+//!
+//! ```text
+//! config ─► plan ─► runner ─► events ─► journal ─► stages ─► analysis ─► reports
+//!                     │
+//!                   agent ─► exchange ─► protocols × transports ─► connection
+//! ```
+//!
+//! Measuring only takes marks; everything computed from them is computed afterwards,
+//! from the journal.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod agent;
+pub mod analysis;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod connection;
+pub mod endpoints;
+pub mod environment;
+pub mod error;
+pub mod exchange;
+pub mod exit;
+pub mod plan;
+pub mod protocols;
+pub mod rundir;
+pub mod runner;
+pub mod server;
+pub mod stages;
+pub mod subscribers;
+pub mod timer;
+pub mod transports;
+
+mod tcp_info;

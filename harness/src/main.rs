@@ -1,2 +1,5 @@
 //! The `timeslip` command line.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    timeslip::cli::main()
+}

@@ -81,7 +81,10 @@ impl From<EventColumns> for Raw {
     fn from(columns: EventColumns) -> Self {
         let events = columns.0;
         let mut previous = 0;
-        let at = events.iter().map(|event| event.at - std::mem::replace(&mut previous, event.at)).collect();
+        let at = events
+            .iter()
+            .map(|event| event.at - std::mem::replace(&mut previous, event.at))
+            .collect();
         Raw {
             at,
             kind: events.iter().map(|event| event.kind.letter()).collect(),
@@ -111,7 +114,11 @@ impl TryFrom<Raw> for EventColumns {
                 now = now.checked_add(*step).ok_or("events: times overflow")?;
                 let kind = EventKind::from_letter(letter)
                     .ok_or_else(|| format!("events: unknown kind '{letter}'"))?;
-                Ok(StreamEvent { at: now, kind, bytes })
+                Ok(StreamEvent {
+                    at: now,
+                    kind,
+                    bytes,
+                })
             })
             .collect::<Result<Vec<_>, String>>()
             .map(EventColumns)

@@ -44,7 +44,11 @@ pub struct TrialKey {
 
 impl std::fmt::Display for TrialKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}/{}/{}", self.suite, self.task, self.endpoint, self.attempt)
+        write!(
+            f,
+            "{}/{}/{}/{}",
+            self.suite, self.task, self.endpoint, self.attempt
+        )
     }
 }
 

@@ -19,9 +19,18 @@ impl Writer {
     /// # Errors
     /// Whatever the file system says.
     pub fn create(path: &Path, run_id: &str) -> io::Result<Self> {
-        let file = OpenOptions::new().append(true).create_new(true).open(path)?;
-        let mut writer = Writer { file, line: Vec::with_capacity(1 << 16) };
-        writer.write_line(&Header { timeslip_journal: VERSION, run_id: run_id.to_owned() })?;
+        let file = OpenOptions::new()
+            .append(true)
+            .create_new(true)
+            .open(path)?;
+        let mut writer = Writer {
+            file,
+            line: Vec::with_capacity(1 << 16),
+        };
+        writer.write_line(&Header {
+            timeslip_journal: VERSION,
+            run_id: run_id.to_owned(),
+        })?;
         writer.file.sync_data()?;
         Ok(writer)
     }
@@ -35,7 +44,10 @@ impl Writer {
         let mut file = OpenOptions::new().write(true).open(path)?;
         file.set_len(whole_bytes)?;
         file.seek(SeekFrom::End(0))?;
-        Ok(Writer { file, line: Vec::with_capacity(1 << 16) })
+        Ok(Writer {
+            file,
+            line: Vec::with_capacity(1 << 16),
+        })
     }
 
     /// Appends one record in one write.

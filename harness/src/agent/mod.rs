@@ -1,0 +1,97 @@
+//! The built-in agent: ask the model, run the tools it calls, until it submits.
+
+mod tools;
+mod transcript;
+
+pub use tools::{Bench, specs};
+
+use std::time::Duration;
+
+use timeslip_datasets::atif::Trajectory;
+use timeslip_datasets::journal::Event;
+use tokio::time::Instant;
+
+use crate::exchange::{Endpoint, Failure, Session};
+use crate::protocols::{Item, ToolSpec};
+
+const INSTRUCTIONS: &str = "You are a software engineer working alone in a sandbox without network. \
+Solve the task in the working directory. Look before you change anything, make the smallest change that is right, \
+check it by running it, and call submit when you are done. Nobody answers questions.";
+
+/// One trial's worth of work.
+#[derive(Debug)]
+pub struct Assignment<'a> {
+    /// Where the model is.
+    pub endpoint: &'a Endpoint,
+    /// What the model is told.
+    pub prompt: &'a str,
+    /// Where its tools run.
+    pub bench: Bench,
+    /// The tools.
+    pub tools: &'a [ToolSpec],
+    /// Stable id of the conversation.
+    pub cache_key: String,
+    /// Most model calls.
+    pub turns: u32,
+    /// Most time.
+    pub time: Duration,
+}
+
+/// Why the agent stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// The model called submit, or said something without calling a tool.
+    Finished,
+    /// A limit was reached.
+    Limit(String),
+    /// The endpoint failed.
+    Failed(String),
+}
+
+/// Works until the model submits or something stops it. `origin` is the trial's
+/// start on the run's clock; everything timed goes to `record` as it happens.
+/// Returns the session as a trajectory, too.
+pub async fn work(
+    assignment: Assignment<'_>,
+    origin: u64,
+    mut record: impl FnMut(Event),
+) -> (Stop, Trajectory) {
+    let Assignment { endpoint, prompt, bench, tools, cache_key, turns, time } = assignment;
+    let deadline = Instant::now() + time;
+    let out_of_time = || Stop::Limit(format!("the trial's {} s are over", time.as_secs()));
+    let mut transcript = transcript::start(&cache_key, &endpoint.model, prompt);
+    let mut session = Session::new(endpoint, cache_key, origin);
+    let mut items = vec![Item::User(prompt.to_owned())];
+    for turn in 1..=turns {
+        let asked = session.ask(turn, INSTRUCTIONS, tools, &items, deadline, |exchange| {
+            record(Event::Exchange(Box::new(exchange)));
+        });
+        let answer = match asked.await {
+            Ok(answer) => answer,
+            Err(Failure::Deadline) => return (out_of_time(), transcript),
+            Err(failure) => return (Stop::Failed(failure.to_string()), transcript),
+        };
+        let mut results = Vec::with_capacity(answer.calls.len());
+        let mut submitted = false;
+        for call in &answer.calls {
+            let remaining = deadline.saturating_duration_since(Instant::now());
+            if remaining.is_zero() {
+                break;
+            }
+            let done = tools::call(&bench, turn, call, origin, remaining).await;
+            record(Event::Tool(done.tool));
+            submitted |= done.submitted;
+            results.push(Item::ToolResult { call_id: call.call_id.clone(), output: done.output });
+        }
+        transcript::add_turn(&mut transcript, &answer, &results);
+        if submitted || answer.calls.is_empty() {
+            return (Stop::Finished, transcript);
+        }
+        if results.len() < answer.calls.len() {
+            return (out_of_time(), transcript);
+        }
+        items.extend(answer.items.into_iter().map(Item::Output));
+        items.extend(results);
+    }
+    (Stop::Limit(format!("the trial's {turns} turns are over")), transcript)
+}

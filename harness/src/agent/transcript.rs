@@ -1,0 +1,76 @@
+//! Writes a session down as an ATIF trajectory.
+
+use serde_json::{Map, Value, json};
+use timeslip_datasets::atif::{
+    AgentInfo, Message, Observation, ObservationResult, Source, Step, ToolCall, Trajectory,
+};
+
+use crate::protocols::{Answer, Item};
+
+/// A trajectory that holds the prompt.
+pub(super) fn start(session: &str, model: &str, prompt: &str) -> Trajectory {
+    let agent = AgentInfo {
+        name: "timeslip".into(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        model_name: Some(model.into()),
+        other: Map::new(),
+    };
+    let mut trajectory = Trajectory::new(session, agent);
+    trajectory.steps.push(step(1, Source::User, prompt.into()));
+    trajectory
+}
+
+/// Adds one answer and what its tools said.
+pub(super) fn add_turn(trajectory: &mut Trajectory, answer: &Answer, results: &[Item]) {
+    let texts = |kind: &str, list: &str| -> String {
+        let items = answer.items.iter().filter(|item| item["type"] == kind);
+        let parts = items.filter_map(|item| item[list].as_array()).flatten();
+        parts.filter_map(|part| part["text"].as_str()).collect::<Vec<_>>().join("\n")
+    };
+    let calls = answer.calls.iter().map(|call| ToolCall {
+        tool_call_id: call.call_id.clone(),
+        function_name: call.name.clone(),
+        arguments: match serde_json::from_str(&call.arguments) {
+            Ok(Value::Object(arguments)) => arguments,
+            _ => Map::from_iter([("malformed".to_owned(), json!(call.arguments))]),
+        },
+        other: Map::new(),
+    });
+    let results = results.iter().filter_map(|item| match item {
+        Item::ToolResult { call_id, output } => Some(ObservationResult {
+            source_call_id: Some(call_id.clone()),
+            content: Some(Message::Text(output.clone())),
+            other: Map::new(),
+        }),
+        _ => None,
+    });
+    let reasoning = texts("reasoning", "summary");
+    let number = trajectory.steps.len() as u64 + 1;
+    trajectory.steps.push(Step {
+        reasoning_content: Some(reasoning).filter(|text| !text.is_empty()),
+        tool_calls: Some(calls.collect()),
+        observation: Some(Observation { results: results.collect(), other: Map::new() }),
+        other: answer.usage.map_or_else(Map::new, |usage| {
+            let metrics = json!({
+                "prompt_tokens": usage.input_tokens,
+                "completion_tokens": usage.output_tokens,
+                "cached_tokens": usage.cached_tokens,
+            });
+            Map::from_iter([("metrics".to_owned(), metrics)])
+        }),
+        ..step(number, Source::Agent, texts("message", "content"))
+    });
+}
+
+fn step(step_id: u64, source: Source, text: String) -> Step {
+    Step {
+        step_id,
+        timestamp: None,
+        source,
+        message: Message::Text(text),
+        reasoning_content: None,
+        tool_calls: None,
+        observation: None,
+        other: Map::new(),
+    }
+}

@@ -1,0 +1,122 @@
+//! From a run directory to what reports are computed from.
+
+use std::collections::HashMap;
+
+use timeslip_datasets::journal::{self, Exchange, Outcome, Trial};
+use timeslip_reports::input::{
+    EndpointData, ExchangeData, Outcome as ReportedOutcome, Role, RunData, TrialData,
+};
+
+use crate::error::Error;
+use crate::rundir::{Manifest, RunDirectory};
+use crate::stages::{self, PrefillModel};
+
+/// Reads and attributes a run.
+///
+/// # Errors
+/// [`Error::Journal`] when the journal is broken, [`Error::Run`] when it belongs to
+/// another run.
+pub fn load(directory: &RunDirectory, manifest: &Manifest) -> Result<RunData, Error> {
+    let journal = journal::read(&directory.journal())?;
+    if journal.run_id != manifest.run_id {
+        return Err(Error::Run {
+            path: directory.journal(),
+            problem: format!("belongs to run {}, but run.json says {}", journal.run_id, manifest.run_id),
+        });
+    }
+    Ok(analyse(manifest, &journal.trials))
+}
+
+fn analyse(manifest: &Manifest, trials: &[Trial]) -> RunData {
+    let plan = &manifest.plan;
+    let fits: HashMap<&str, PrefillModel> = plan
+        .endpoints
+        .iter()
+        .filter_map(|endpoint| {
+            let own = trials.iter().filter(|trial| trial.key.endpoint == endpoint.name);
+            let fit = stages::fit_prefill(own.flat_map(|trial| &trial.exchanges))?;
+            Some((endpoint.name.as_str(), fit))
+        })
+        .collect();
+    let endpoints = std::iter::zip([Role::Candidate, Role::Baseline], &plan.endpoints)
+        .map(|(role, endpoint)| EndpointData {
+            name: endpoint.name.clone(),
+            role,
+            model: endpoint.model.clone(),
+            protocol: endpoint.protocol.clone(),
+            transport: endpoint.transport.name().into(),
+            simulated: endpoint.simulate.is_some(),
+            notes: endpoint.simulate.as_ref().map_or_else(Vec::new, |simulate| simulate.figures.notes.clone()),
+        })
+        .collect();
+    let mut warnings = manifest.warnings.clone();
+    warnings.extend(contradictions(trials));
+    RunData {
+        run_id: manifest.run_id.clone(),
+        started_at: manifest.started_at.clone(),
+        timeslip_version: manifest.timeslip_version.clone(),
+        seed: plan.seed,
+        sandbox: manifest.sandbox.clone(),
+        concurrency: plan.concurrency,
+        planned_trials: plan.trials.len(),
+        environment: manifest.environment.clone(),
+        calibration: None,
+        warnings,
+        endpoints,
+        trials: trials.iter().map(|trial| trial_data(trial, fits.get(trial.key.endpoint.as_str()).copied())).collect(),
+    }
+}
+
+fn contradictions(trials: &[Trial]) -> Option<String> {
+    let exchanges = || trials.iter().flat_map(|trial| &trial.exchanges);
+    let count = exchanges().filter(|exchange| stages::contradicts(exchange)).count();
+    (count > 0).then(|| {
+        format!(
+            "{count} of {} exchanges: the server reports more queue and prefill time than passed before the first token; its figures were cut to what the client measured",
+            exchanges().count()
+        )
+    })
+}
+
+fn trial_data(trial: &Trial, prefill: Option<PrefillModel>) -> TrialData {
+    let attribution = stages::attribute(trial, prefill);
+    let finished = &trial.finished;
+    TrialData {
+        suite: trial.key.suite.clone(),
+        task: trial.key.task.clone(),
+        endpoint: trial.key.endpoint.clone(),
+        attempt: trial.key.attempt,
+        outcome: match finished.outcome {
+            Outcome::Resolved => ReportedOutcome::Resolved,
+            Outcome::Unresolved => ReportedOutcome::Unresolved,
+            Outcome::LimitReached => ReportedOutcome::LimitReached,
+            Outcome::Error => ReportedOutcome::Error,
+        },
+        detail: finished.detail.clone(),
+        wall_ns: finished.wall_ns,
+        setup_ns: trial.started.setup_ns,
+        grading_ns: finished.grading_ns,
+        stages: attribution.stages,
+        spans: attribution.spans,
+        exchanges: trial.exchanges.iter().filter(|exchange| exchange.backoff_until.is_none()).map(exchange_data).collect(),
+        tool_sum_ns: trial.tools.iter().map(|tool| tool.end.saturating_sub(tool.start)).sum(),
+        tool_calls: u32::try_from(trial.tools.len()).unwrap_or(u32::MAX),
+    }
+}
+
+fn exchange_data(exchange: &Exchange) -> ExchangeData {
+    let marks = &exchange.marks;
+    let between = |from: Option<u64>, to: Option<u64>| Some(to?.saturating_sub(from?));
+    let events = exchange.events.as_slice();
+    ExchangeData {
+        turn: exchange.turn,
+        ttft_ns: between(marks.sent, marks.first_token),
+        inter_event_ns: events.windows(2).map(|pair| pair[1].at - pair[0].at).collect(),
+        decode_ns: between(marks.first_token, marks.last_token),
+        output_tokens: exchange.usage.map(|usage| usage.output_tokens),
+        input_tokens: exchange.usage.map(|usage| usage.input_tokens),
+        cached_tokens: exchange.usage.and_then(|usage| usage.cached_tokens),
+        request_bytes: exchange.request_bytes,
+        transport: exchange.transport.clone(),
+    }
+}

@@ -1,0 +1,85 @@
+//! The command line.
+
+mod doctor;
+mod report;
+mod run;
+mod serve;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::Error;
+use crate::{config, exit};
+
+/// Measures how much sooner coding tasks are done when the model is faster, where
+/// every millisecond goes, and at what quality.
+#[derive(Debug, Parser)]
+#[command(name = "timeslip", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run suites on endpoints and report where the time went
+    Run(Box<run::Arguments>),
+    /// Render the report of a run again from its journal
+    Report(report::Arguments),
+    /// Run a simulated endpoint alone
+    Serve(serve::Arguments),
+    /// Say what this machine lacks and how to get it
+    Doctor,
+    /// Print the JSON Schema of summary.json
+    Schema,
+    /// Print the commented default configuration
+    Config,
+}
+
+/// Parses the command line, runs the command and turns errors into exit codes.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match arguments.command {
+        Command::Run(arguments) => run::run(*arguments),
+        Command::Report(arguments) => report::run(&arguments),
+        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Doctor => doctor::run(),
+        Command::Schema => schema(),
+        Command::Config => print(config::DEFAULT),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            // Nothing is left to do when the error stream is closed, too.
+            let _ = writeln!(std::io::stderr(), "timeslip: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn schema() -> Result<u8, Error> {
+    let schema = timeslip_reports::summary::json_schema();
+    print(&format!("{schema:#}\n"))
+}
+
+/// Prints a result. A reader that closes the pipe early has seen enough.
+fn print(text: &str) -> Result<u8, Error> {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::system("cannot write to standard output")(error))
+        }
+        _ => Ok(exit::PASS),
+    }
+}
+
+/// A runtime for measuring.
+fn runtime() -> Result<tokio::runtime::Runtime, Error> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(Error::system("cannot start the runtime"))
+}

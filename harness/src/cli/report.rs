@@ -1,0 +1,42 @@
+//! `timeslip report`: everything rendered again from the journal.
+
+use std::path::PathBuf;
+
+use timeslip_reports::{input::Outcome, render};
+
+use crate::error::Error;
+use crate::rundir::{Manifest, RunDirectory};
+use crate::{analysis, exit};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Run directory
+    #[arg(default_value = "runs/latest", value_name = "RUN")]
+    run: PathBuf,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
+    let (directory, manifest) = RunDirectory::open(&arguments.run)?;
+    render(&directory, &manifest)
+}
+
+/// Writes and prints the report of a run.
+///
+/// # Errors
+/// Whatever reading the run or writing the report meets.
+pub(super) fn render(directory: &RunDirectory, manifest: &Manifest) -> Result<u8, Error> {
+    let data = analysis::load(directory, manifest)?;
+    render::write_all(&data, directory.path())?;
+    super::print(&render::terminal(&data))?;
+    super::print(&format!("\nreport: {}\n", directory.path().join("report.html").display()))?;
+    // An endpoint that never answered was not measured.
+    let measured = |name: &str| {
+        data.trials.iter().any(|trial| trial.endpoint == name && trial.outcome != Outcome::Error)
+    };
+    let whole = data.trials.len() == data.planned_trials;
+    if whole && data.endpoints.iter().all(|endpoint| measured(&endpoint.name)) {
+        Ok(exit::PASS)
+    } else {
+        Ok(exit::INVALID)
+    }
+}

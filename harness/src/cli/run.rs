@@ -1,0 +1,208 @@
+//! `timeslip run`: the main job.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use timeslip_datasets::journal::{self, TrialKey};
+use timeslip_suites::{Backend, Sandbox, Suite};
+use tokio::runtime::Runtime;
+
+use super::report;
+use crate::config::{Config, EndpointTable};
+use crate::error::Error;
+use crate::plan::{self, Overrides, Plan};
+use crate::rundir::{Manifest, RunDirectory};
+use crate::subscribers::{self, Journal, Progress};
+use crate::{endpoints, environment, runner, transports};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Configuration file [default: timeslip.toml, if there is one]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Suite to run: a name or a suite file; repeatable
+    #[arg(long = "suite", value_name = "SUITE")]
+    suites: Vec<String>,
+    /// Endpoint to measure; repeatable, the candidate first, then the baseline
+    #[arg(long = "endpoint", value_name = "NAME")]
+    endpoints: Vec<String>,
+    /// Only this task, as TASK or SUITE/TASK; repeatable
+    #[arg(long = "task", value_name = "TASK")]
+    tasks: Vec<String>,
+    /// Measure the server at this base URL, e.g. http://127.0.0.1:8080/v1; needs --model
+    #[arg(long, value_name = "URL", requires = "model")]
+    base_url: Option<String>,
+    /// Model id to ask for at --base-url
+    #[arg(long, value_name = "MODEL", requires = "base_url")]
+    model: Option<String>,
+    /// Wire protocol at --base-url [default: responses]
+    #[arg(long, value_name = "PROTOCOL", requires = "base_url")]
+    protocol: Option<String>,
+    /// Transport at --base-url: http-sse or websocket [default: http-sse]
+    #[arg(long, value_name = "TRANSPORT", requires = "base_url", value_parser = transport)]
+    transport: Option<transports::Kind>,
+    /// Environment variable that holds the key for --base-url
+    #[arg(long, value_name = "NAME", requires = "base_url")]
+    api_key_env: Option<String>,
+    /// Attempts of every task on every endpoint
+    #[arg(long, value_name = "N")]
+    attempts: Option<u32>,
+    /// Trials at once
+    #[arg(long, value_name = "N")]
+    concurrency: Option<u32>,
+    /// Seed of the order and of the simulated endpoints
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Where run directories are made
+    #[arg(long, value_name = "DIR")]
+    directory: Option<PathBuf>,
+    /// Print the resolved plan and do nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Finish an interrupted run
+    #[arg(long, value_name = "RUN", conflicts_with_all = [
+        "config", "suites", "endpoints", "tasks", "base_url", "attempts", "concurrency", "seed", "directory", "dry_run",
+    ])]
+    resume: Option<PathBuf>,
+}
+
+fn transport(text: &str) -> Result<transports::Kind, String> {
+    [transports::Kind::HttpSse, transports::Kind::Websocket]
+        .into_iter()
+        .find(|kind| kind.name() == text)
+        .ok_or_else(|| "known are http-sse, websocket".to_owned())
+}
+
+/// A run that is ready to go on.
+struct Ready {
+    directory: RunDirectory,
+    manifest: Manifest,
+    suites: Vec<Suite>,
+    sandbox: Sandbox,
+    finished: HashSet<TrialKey>,
+    whole_bytes: u64,
+    /// Held until the process ends.
+    _lock: File,
+}
+
+pub(super) fn run(arguments: Arguments) -> Result<u8, Error> {
+    let scratch = tempfile::Builder::new()
+        .prefix("timeslip-")
+        .tempdir()
+        .map_err(Error::system("cannot make a temporary directory"))?;
+    let runtime = super::runtime()?;
+    let ready = if let Some(path) = &arguments.resume {
+        resume(path, scratch.path(), &runtime)?
+    } else {
+        let config = Config::load(arguments.config.as_deref())?;
+        let (plan, suites) = plan::resolve(&config, &overrides(&arguments), scratch.path())?;
+        if arguments.dry_run {
+            return super::print(&plan.describe());
+        }
+        let parent = arguments.directory.or(config.run.directory).unwrap_or_else(|| "runs".into());
+        fresh(&parent, plan, suites, &runtime)?
+    };
+    let (directory, manifest) = (ready.directory.clone(), ready.manifest.clone());
+    for warning in &manifest.warnings {
+        eprintln!("warning: {warning}");
+    }
+    measure(ready, scratch.path(), &runtime)?;
+    // Blocking tool calls that outlive a cut-off trial must not hold up the report.
+    runtime.shutdown_background();
+    report::render(&directory, &manifest)
+}
+
+fn overrides(arguments: &Arguments) -> Overrides {
+    let ad_hoc = arguments.base_url.as_ref().map(|url| EndpointTable {
+        base_url: Some(url.clone()),
+        model: arguments.model.clone(),
+        protocol: arguments.protocol.clone(),
+        transport: arguments.transport,
+        api_key_env: arguments.api_key_env.clone(),
+        ..EndpointTable::default()
+    });
+    Overrides {
+        suites: arguments.suites.clone(),
+        endpoints: arguments.endpoints.clone(),
+        tasks: arguments.tasks.clone(),
+        ad_hoc,
+        attempts: arguments.attempts,
+        concurrency: arguments.concurrency,
+        seed: arguments.seed,
+    }
+}
+
+/// Checks everything that can be checked, then makes the run directory.
+fn fresh(parent: &Path, plan: Plan, suites: Vec<Suite>, runtime: &Runtime) -> Result<Ready, Error> {
+    runtime.block_on(endpoints::check(&plan))?;
+    let detection = Backend::detect();
+    let mut warnings = Vec::new();
+    if detection.backend == Backend::Process {
+        warnings.push(format!(
+            "tools and graders run WITHOUT a sandbox, with your rights and your network ({}); `timeslip doctor` says how to get one",
+            detection.why
+        ));
+    }
+    let sandbox = Sandbox::new(detection.backend)?;
+    let backend = detection.backend.name();
+    let (directory, manifest) =
+        RunDirectory::create(parent, backend, environment::facts(), warnings, plan)?;
+    let lock = directory.lock()?;
+    let whole_bytes = journal::read(&directory.journal())?.whole_bytes;
+    Ok(Ready { directory, manifest, suites, sandbox, finished: HashSet::new(), whole_bytes, _lock: lock })
+}
+
+/// Opens an interrupted run and finds out what is left of it.
+fn resume(path: &Path, scratch: &Path, runtime: &Runtime) -> Result<Ready, Error> {
+    let (directory, manifest) = RunDirectory::open(path)?;
+    let lock = directory.lock()?;
+    let journal = journal::read(&directory.journal())?;
+    let backend = Backend::detect().backend;
+    if backend.name() != manifest.sandbox {
+        return Err(Error::Run {
+            path: directory.path().to_owned(),
+            problem: format!(
+                "began with tools in '{}', this machine now offers '{}'; the trials would not be comparable. `timeslip doctor` says what is missing",
+                manifest.sandbox,
+                backend.name()
+            ),
+        });
+    }
+    let suites = manifest
+        .plan
+        .suites
+        .iter()
+        .map(|suite| Suite::load(suite, scratch))
+        .collect::<Result<Vec<_>, _>>()?;
+    runtime.block_on(endpoints::check(&manifest.plan))?;
+    let (finished, whole_bytes) = (journal.finished(), journal.whole_bytes);
+    let sandbox = Sandbox::new(backend)?;
+    Ok(Ready { directory, manifest, suites, sandbox, finished, whole_bytes, _lock: lock })
+}
+
+/// Runs what is left of the plan.
+fn measure(ready: Ready, scratch: &Path, runtime: &Runtime) -> Result<(), Error> {
+    let Ready { directory, manifest, suites, sandbox, finished, whole_bytes, _lock } = ready;
+    let plan = &manifest.plan;
+    eprintln!("run {}", directory.path().display());
+    let (called, _servers) = endpoints::start(plan, &suites, |name| directory.emissions(name))?;
+    let (events, listener) = subscribers::listen(vec![
+        Box::new(Journal::open(&directory, whole_bytes)?),
+        Box::new(Progress::new(finished.len(), plan.trials.len())),
+    ])?;
+    let running =
+        runner::run(plan, suites, called, sandbox, scratch.to_owned(), &finished, events);
+    let interrupted = runtime.block_on(async {
+        tokio::select! {
+            () = running => false,
+            _ = tokio::signal::ctrl_c() => true,
+        }
+    });
+    if interrupted {
+        return Err(Error::Interrupted { run: directory.path().to_owned() });
+    }
+    listener.join().unwrap_or_else(|_| {
+        Err(Error::Run { path: directory.journal(), problem: "the thread that records events crashed".into() })
+    })
+}

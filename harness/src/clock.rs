@@ -1,0 +1,20 @@
+//! The one monotonic clock every mark is read from.
+
+use std::sync::OnceLock;
+use std::time::Instant;
+
+static ORIGIN: OnceLock<Instant> = OnceLock::new();
+
+/// Nanoseconds on the monotonic clock since this process first asked.
+#[must_use]
+pub fn now() -> u64 {
+    since_origin(Instant::now())
+}
+
+/// Places an instant taken elsewhere in the process on the same scale.
+/// An instant before the origin is clamped to it.
+#[must_use]
+pub fn since_origin(instant: Instant) -> u64 {
+    let origin = *ORIGIN.get_or_init(Instant::now);
+    u64::try_from(instant.saturating_duration_since(origin).as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,126 @@
+//! The tables of a configuration file, every field optional.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::transports;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    #[serde(default)]
+    pub run: RunTable,
+    #[serde(default)]
+    pub limits: LimitsTable,
+    #[serde(default)]
+    pub endpoint: BTreeMap<String, EndpointTable>,
+    #[serde(default)]
+    pub suite: BTreeMap<String, SuiteTable>,
+}
+
+/// Declares a table whose fields are all optional and can be laid over another.
+macro_rules! table {
+    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $field:ident: $kind:ty,)* }) => {
+        $(#[$about])*
+        #[derive(Clone, Debug, Default, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct $name { $($(#[$doc])* pub $field: Option<$kind>,)* }
+
+        impl $name {
+            /// Takes over every field that `over` sets.
+            pub fn overlay(&mut self, over: $name) {
+                $(if over.$field.is_some() { self.$field = over.$field; })*
+            }
+
+            #[cfg(test)]
+            pub(super) fn is_complete(&self) -> bool {
+                true $(&& self.$field.is_some())*
+            }
+        }
+    };
+}
+
+table! {
+    /// `[run]`
+    RunTable {
+        /// Suites to run.
+        suites: Vec<String>,
+        /// Endpoints to compare, candidate first.
+        endpoints: Vec<String>,
+        /// Attempts of every task on every endpoint.
+        attempts: u32,
+        /// Trials at once.
+        concurrency: u32,
+        /// Seed of order and simulation.
+        seed: u64,
+        /// Where run directories are made.
+        directory: std::path::PathBuf,
+    }
+}
+
+table! {
+    /// `[limits]`
+    LimitsTable {
+        /// Model calls in one trial.
+        turns: u32,
+        /// Wall-clock seconds of one trial.
+        trial_seconds: u64,
+        /// Seconds of one command.
+        command_seconds: u64,
+        /// Kibibytes of output the model sees.
+        output_kib: usize,
+        /// Mebibytes of memory of one command.
+        memory_mb: u64,
+    }
+}
+
+/// `[endpoint.NAME]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EndpointTable {
+    /// Profile of an embedded server; excludes `base_url`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub simulate: Option<String>,
+    /// Where a real server listens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base_url: Option<String>,
+    /// Model id; a simulated endpoint takes its profile's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Wire protocol, `responses` unless said otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<String>,
+    /// Transport, `http-sse` unless said otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transport: Option<transports::Kind>,
+    /// Environment variable that holds the key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_key_env: Option<String>,
+    /// Longest silence before a try is given up, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_seconds: Option<u64>,
+    /// Tries after the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retries: Option<u32>,
+    /// Extra request headers.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// Extra top-level fields of every request.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub body: serde_json::Map<String, serde_json::Value>,
+}
+
+/// `[suite.NAME]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SuiteTable {
+    /// `swe-bench` or `harbor`.
+    pub format: String,
+    /// Directory of the tasks, relative to the file.
+    pub source: String,
+    /// Task ids to keep; all when absent.
+    pub include: Option<Vec<String>>,
+    /// Task ids to leave out.
+    pub exclude: Option<Vec<String>>,
+}

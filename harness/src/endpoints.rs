@@ -1,0 +1,143 @@
+//! From planned endpoints to endpoints that can be called: embedded servers are
+//! started, keys are taken from the environment, real servers are knocked at.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use timeslip_suites::Suite;
+
+use crate::connection::{self, Target};
+use crate::error::Error;
+use crate::exchange::{Endpoint, Key};
+use crate::plan::{Plan, PlannedEndpoint};
+use crate::protocols;
+use crate::server::{self, KnownTask, Model, Profile, Running};
+
+/// How long a real server may take to accept a connection before a run begins.
+const KNOCK: Duration = Duration::from_secs(10);
+
+/// Checks what can be checked before anything is written: keys are set, real servers
+/// accept connections.
+///
+/// # Errors
+/// [`Error::Config`] for a missing key, [`Error::Unreachable`] for a silent server.
+pub async fn check(plan: &Plan) -> Result<(), Error> {
+    for endpoint in &plan.endpoints {
+        secrets(endpoint)?;
+        let Some(url) = &endpoint.base_url else { continue };
+        let target = target(endpoint, url)?;
+        let opened = tokio::time::timeout(KNOCK, connection::open(&target)).await;
+        let problem = match opened {
+            Ok(Ok(_)) => continue,
+            Ok(Err(problem)) => problem,
+            Err(_) => format!("no connection to {url} within {} s", KNOCK.as_secs()),
+        };
+        return Err(Error::Unreachable { endpoint: endpoint.name.clone(), problem });
+    }
+    Ok(())
+}
+
+/// Starts the embedded servers of a plan. `log` names the file for an endpoint's
+/// true emission times.
+///
+/// # Errors
+/// [`Error::System`] when a server cannot start, [`Error::Suite`] when a recording
+/// cannot be read.
+pub fn start(
+    plan: &Plan,
+    suites: &[Suite],
+    log: impl Fn(&str) -> Result<PathBuf, Error>,
+) -> Result<(Vec<Endpoint>, Vec<Running>), Error> {
+    let mut servers = Vec::new();
+    let mut endpoints = Vec::new();
+    for planned in &plan.endpoints {
+        let url = match (&planned.simulate, &planned.base_url) {
+            (Some(simulation), _) => {
+                let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+                let log = log(&planned.name)?;
+                let figures = simulation.figures.clone();
+                let server = simulate(address, &simulation.profile, figures, plan.seed, suites, Some(&log))?;
+                let url = server.base_url();
+                servers.push(server);
+                url
+            }
+            (None, url) => url.clone().unwrap_or_default(),
+        };
+        endpoints.push(endpoint(planned, &url)?);
+    }
+    Ok((endpoints, servers))
+}
+
+/// Starts one simulated endpoint that plays the recordings of `suites`.
+///
+/// # Errors
+/// [`Error::System`] when it cannot start, [`Error::Suite`] when a recording cannot
+/// be read.
+pub fn simulate(
+    address: SocketAddr,
+    name: &str,
+    profile: Profile,
+    seed: u64,
+    suites: &[Suite],
+    log: Option<&Path>,
+) -> Result<Running, Error> {
+    let mut tasks = Vec::new();
+    for task in suites.iter().flat_map(|suite| &suite.tasks) {
+        let recordings = task.recordings()?;
+        // A task without recordings is one the model does not know.
+        if !recordings.is_empty() {
+            let id = format!("{}/{}", task.suite, task.id);
+            tasks.push(KnownTask { id, instruction: task.instruction.clone(), recordings });
+        }
+    }
+    let model = Model::new(tasks, name, seed, profile.resolve_rate);
+    server::start(address, profile, seed, model, log)
+        .map_err(Error::system(format!("cannot start the simulated endpoint on {address}")))
+}
+
+fn endpoint(planned: &PlannedEndpoint, url: &str) -> Result<Endpoint, Error> {
+    let (key, headers) = secrets(planned)?;
+    let protocol = protocols::by_name(&planned.protocol).ok_or_else(|| Error::Config {
+        place: format!("endpoint.{}.protocol", planned.name),
+        problem: format!("'{}' is not known", planned.protocol),
+    })?;
+    Ok(Endpoint {
+        name: planned.name.clone(),
+        target: target(planned, url)?,
+        model: planned.model.clone(),
+        protocol,
+        transport: planned.transport,
+        key,
+        headers,
+        extra: planned.body.clone(),
+        idle_timeout: planned.idle_timeout(),
+        max_retries: planned.retries,
+    })
+}
+
+fn target(planned: &PlannedEndpoint, url: &str) -> Result<Target, Error> {
+    Target::parse(url).map_err(|problem| Error::Config {
+        place: format!("endpoint.{}.base_url", planned.name),
+        problem,
+    })
+}
+
+/// The key and the headers, with values from the environment filled in.
+fn secrets(planned: &PlannedEndpoint) -> Result<(Option<Key>, Vec<(String, String)>), Error> {
+    let variable = |field: &str, name: &str| {
+        std::env::var(name).ok().filter(|value| !value.is_empty()).ok_or_else(|| Error::Config {
+            place: format!("endpoint.{}.{field}", planned.name),
+            problem: format!("the environment variable {name} is not set; export it with the key"),
+        })
+    };
+    let key = planned.api_key_env.as_deref().map(|name| variable("api_key_env", name)).transpose()?;
+    let headers = planned.headers.iter().map(|(header, value)| {
+        let value = match value.strip_prefix('$') {
+            Some(name) => variable(&format!("headers.{header}"), name)?,
+            None => value.clone(),
+        };
+        Ok((header.clone(), value))
+    });
+    Ok((key.map(Key), headers.collect::<Result<_, Error>>()?))
+}

@@ -1,0 +1,85 @@
+//! What can go wrong in a way that a user can do something about.
+
+use std::path::{Path, PathBuf};
+
+use crate::exit;
+
+/// An error with enough in it to act on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A configuration file or a plan is wrong.
+    #[error("{place}: {problem}")]
+    Config {
+        /// File and field.
+        place: String,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+    /// A suite, a task or a sandbox is wrong.
+    #[error(transparent)]
+    Suite(#[from] timeslip_suites::Error),
+    /// An endpoint cannot be reached.
+    #[error("endpoint {endpoint}: {problem}; nothing was run")]
+    Unreachable {
+        /// Its name.
+        endpoint: String,
+        /// What was tried and seen.
+        problem: String,
+    },
+    /// The journal cannot be read.
+    #[error(transparent)]
+    Journal(#[from] timeslip_datasets::journal::ReadError),
+    /// A run directory is not what it should be.
+    #[error("{path}: {problem}", path = path.display())]
+    Run {
+        /// The directory or a file in it.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+    /// The plan holds no trial.
+    #[error("nothing to run: {0}")]
+    Empty(String),
+    /// The report could not be written.
+    #[error(transparent)]
+    Report(#[from] timeslip_reports::Error),
+    /// The system refused something.
+    #[error("{doing}: {source}")]
+    System {
+        /// What was being done.
+        doing: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The user pressed Ctrl-C.
+    #[error("interrupted; go on with `timeslip run --resume {run}`", run = run.display())]
+    Interrupted {
+        /// The run directory.
+        run: PathBuf,
+    },
+}
+
+impl Error {
+    /// A configuration error at a place in a file.
+    pub fn config(path: &Path, problem: impl Into<String>) -> Self {
+        Error::Config { place: path.display().to_string(), problem: problem.into() }
+    }
+
+    /// Turns a system error into one that says what was being done.
+    pub fn system(doing: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let doing = doing.into();
+        move |source| Error::System { doing, source }
+    }
+
+    /// The exit code of the process.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Error::Config { .. } | Error::Suite(_) | Error::Unreachable { .. } | Error::Run { .. } => exit::USAGE,
+            Error::Journal(_) => exit::INVALID,
+            Error::Empty(_) => exit::NOTHING_RAN,
+            Error::Report(_) | Error::System { .. } => exit::UNEXPECTED,
+            Error::Interrupted { .. } => exit::INTERRUPTED,
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! The run directory: the truth of a run, from which everything else is rebuilt.
+
+use std::fs::{File, TryLockError};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use timeslip_datasets::journal::TrialKey;
+
+use crate::error::Error;
+use crate::plan::Plan;
+
+/// Version of `run.json`.
+const VERSION: u32 = 1;
+
+/// `run.json`: what was planned, and where it ran.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Format version.
+    pub version: u32,
+    /// Id, also the directory's name.
+    pub run_id: String,
+    /// RFC 3339 UTC.
+    pub started_at: String,
+    /// Version of timeslip.
+    pub timeslip_version: String,
+    /// Sandbox backend.
+    pub sandbox: String,
+    /// Facts about the machine.
+    pub environment: Vec<(String, String)>,
+    /// Things a reader must know.
+    pub warnings: Vec<String>,
+    /// The resolved plan.
+    pub plan: Plan,
+}
+
+/// A run directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunDirectory(PathBuf);
+
+impl RunDirectory {
+    /// Makes a new directory under `parent`, named by the time, with its manifest.
+    /// It appears under its name only once it is whole.
+    ///
+    /// # Errors
+    /// [`Error::System`].
+    pub fn create(
+        parent: &Path,
+        sandbox: &str,
+        environment: Vec<(String, String)>,
+        warnings: Vec<String>,
+        plan: Plan,
+    ) -> Result<(Self, Manifest), Error> {
+        let now = OffsetDateTime::now_utc();
+        let format = time::macros::format_description!("[year]-[month]-[day]T[hour]-[minute]-[second]Z");
+        let stamp = now.format(format).unwrap_or_else(|_| now.unix_timestamp().to_string());
+        std::fs::create_dir_all(parent).map_err(Error::system(format!("cannot make {}", parent.display())))?;
+        let mut run_id = stamp.clone();
+        for number in 2.. {
+            if !parent.join(&run_id).exists() {
+                break;
+            }
+            run_id = format!("{stamp}-{number}");
+        }
+        let manifest = Manifest {
+            version: VERSION,
+            run_id: run_id.clone(),
+            started_at: now.format(&Rfc3339).unwrap_or_default(),
+            timeslip_version: env!("CARGO_PKG_VERSION").into(),
+            sandbox: sandbox.into(),
+            environment,
+            warnings,
+            plan,
+        };
+        let path = parent.join(&run_id);
+        let making = || Error::system(format!("cannot make {}", path.display()));
+        let unfinished = tempfile::Builder::new().prefix(".new-").tempdir_in(parent).map_err(making())?;
+        let text = serde_json::to_string_pretty(&manifest).map_err(|error| making()(error.into()))?;
+        std::fs::write(unfinished.path().join("run.json"), text + "\n").map_err(making())?;
+        timeslip_datasets::journal::Writer::create(&unfinished.path().join("journal.jsonl"), &run_id)
+            .map_err(making())?;
+        make_readable(unfinished.path()).map_err(making())?;
+        std::fs::rename(unfinished.keep(), &path).map_err(making())?;
+        let directory = RunDirectory(path);
+        directory.point_latest(parent);
+        Ok((directory, manifest))
+    }
+
+    /// Opens an existing directory and reads its manifest.
+    ///
+    /// # Errors
+    /// [`Error::Run`] when it is not a run directory, or of a newer version.
+    pub fn open(path: &Path) -> Result<(Self, Manifest), Error> {
+        let file = path.join("run.json");
+        let bad = |problem: String| Error::Run { path: file.clone(), problem };
+        let text = std::fs::read_to_string(&file)
+            .map_err(|error| bad(format!("{error}; a run directory holds run.json and journal.jsonl")))?;
+        #[derive(Deserialize)]
+        struct Version {
+            version: u32,
+        }
+        let version: Version = serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
+        if version.version > VERSION {
+            return Err(bad(format!("version {} is newer than this timeslip reads ({VERSION})", version.version)));
+        }
+        let manifest = serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
+        let path = std::fs::canonicalize(path).map_err(|error| bad(error.to_string()))?;
+        Ok((RunDirectory(path), manifest))
+    }
+
+    /// Its path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The journal.
+    #[must_use]
+    pub fn journal(&self) -> PathBuf {
+        self.0.join("journal.jsonl")
+    }
+
+    /// True emission times of a simulated endpoint.
+    ///
+    /// # Errors
+    /// [`Error::System`] when the folder cannot be made.
+    pub fn emissions(&self, endpoint: &str) -> Result<PathBuf, Error> {
+        self.file_in("emissions", &format!("{}.jsonl", file_name(endpoint)))
+    }
+
+    /// The session of a trial.
+    ///
+    /// # Errors
+    /// [`Error::System`] when the folder cannot be made.
+    pub fn trajectory(&self, trial: &TrialKey) -> Result<PathBuf, Error> {
+        let TrialKey { suite, task, endpoint, attempt } = trial;
+        let name = [suite, task, endpoint].map(|part| file_name(part)).join("--");
+        self.file_in("trajectories", &format!("{name}--{attempt}.json"))
+    }
+
+    fn file_in(&self, folder: &str, name: &str) -> Result<PathBuf, Error> {
+        let folder = self.0.join(folder);
+        std::fs::create_dir_all(&folder).map_err(Error::system(format!("cannot make {}", folder.display())))?;
+        Ok(folder.join(name))
+    }
+
+    /// Takes the run for this process, so that two cannot append to one journal.
+    /// The lock goes with the process, however that ends.
+    ///
+    /// # Errors
+    /// [`Error::Run`] when another process has it.
+    pub fn lock(&self) -> Result<File, Error> {
+        let path = self.journal();
+        let file = File::open(&path).map_err(|error| Error::Run { path: path.clone(), problem: error.to_string() })?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => {
+                Err(Error::Run { path, problem: "another timeslip is writing this run; wait for it to end".into() })
+            }
+            Err(TryLockError::Error(error)) => Err(Error::Run { path, problem: error.to_string() }),
+        }
+    }
+
+    /// `latest` is a convenience; a file system without links does without it.
+    fn point_latest(&self, parent: &Path) {
+        #[cfg(unix)]
+        if let Some(name) = self.0.file_name() {
+            let link = parent.join(format!(".latest-{}", std::process::id()));
+            let _ = std::fs::remove_file(&link);
+            if std::os::unix::fs::symlink(name, &link).is_ok() {
+                let _ = std::fs::rename(&link, parent.join("latest"));
+            }
+        }
+    }
+}
+
+/// Writes a file so that it is either whole or not there.
+///
+/// # Errors
+/// [`Error::System`].
+pub fn write_atomically(path: &Path, content: &[u8]) -> Result<(), Error> {
+    let doing = || Error::system(format!("cannot write {}", path.display()));
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(doing())?;
+    file.write_all(content).map_err(doing())?;
+    make_readable(file.path()).map_err(doing())?;
+    file.persist(path).map_err(|error| doing()(error.error))?;
+    Ok(())
+}
+
+/// Temporary names are private to their maker; results are for everybody.
+fn make_readable(path: &Path) -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = if path.is_dir() { 0o755 } else { 0o644 };
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+    }
+    Ok(())
+}
+
+/// A name that is safe as a file name: task and endpoint names come from outside.
+fn file_name(name: &str) -> String {
+    let safe = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '_' };
+    let name: String = name.chars().take(100).map(safe).collect();
+    if name.starts_with('.') { format!("_{name}") } else { name }
+}

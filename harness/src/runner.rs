@@ -1,0 +1,203 @@
+//! Runs the trials of a plan and emits what happens.
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use timeslip_datasets::atif::Trajectory;
+use timeslip_datasets::journal::{Event, Outcome, Record, TrialFinished, TrialKey, TrialStarted};
+use timeslip_suites::{Limits, Sandbox, Suite, Task, Workspace, grade};
+use tokio::task::JoinSet;
+
+use crate::agent::{self, Assignment, Bench, Stop};
+use crate::clock;
+use crate::exchange::Endpoint;
+use crate::plan::Plan;
+use crate::protocols::ToolSpec;
+
+/// Something the runner did.
+#[derive(Debug)]
+pub enum RunEvent {
+    /// A trial is being prepared.
+    Preparing(TrialKey),
+    /// A line for the journal.
+    Record(Record),
+    /// What a finished trial said and did; comes before its last record.
+    Transcript(TrialKey, Box<Trajectory>),
+}
+
+/// Everything a trial needs, shared by all of them.
+struct Shared {
+    plan: Plan,
+    tasks: HashMap<(String, String), Task>,
+    endpoints: HashMap<String, Endpoint>,
+    tools: Vec<ToolSpec>,
+    sandbox: Sandbox,
+    scratch: PathBuf,
+    next: AtomicUsize,
+    todo: Vec<TrialKey>,
+    events: mpsc::Sender<RunEvent>,
+}
+
+/// Runs every trial of the plan that is not in `finished`, `plan.concurrency` at a
+/// time. Ends early when nobody listens to `events` any more.
+pub async fn run(
+    plan: &Plan,
+    suites: Vec<Suite>,
+    endpoints: Vec<Endpoint>,
+    sandbox: Sandbox,
+    scratch: PathBuf,
+    finished: &HashSet<TrialKey>,
+    events: mpsc::Sender<RunEvent>,
+) {
+    let tasks = suites.into_iter().flat_map(|suite| suite.tasks);
+    let shared = Arc::new(Shared {
+        plan: plan.clone(),
+        tasks: tasks.map(|task| ((task.suite.clone(), task.id.clone()), task)).collect(),
+        endpoints: endpoints.into_iter().map(|endpoint| (endpoint.name.clone(), endpoint)).collect(),
+        tools: agent::specs(),
+        sandbox,
+        scratch,
+        next: AtomicUsize::new(0),
+        todo: plan.trials.iter().filter(|trial| !finished.contains(trial)).cloned().collect(),
+        events,
+    });
+    let mut workers = JoinSet::new();
+    for _ in 0..plan.concurrency {
+        workers.spawn(work(Arc::clone(&shared)));
+    }
+    while workers.join_next().await.is_some() {}
+}
+
+async fn work(shared: Arc<Shared>) {
+    while let Some(key) = shared.todo.get(shared.next.fetch_add(1, Ordering::Relaxed)) {
+        if shared.events.send(RunEvent::Preparing(key.clone())).is_err() {
+            return;
+        }
+        trial(&shared, key).await;
+    }
+}
+
+/// Runs one trial. Whatever goes wrong ends in a record, never in a lost trial.
+async fn trial(shared: &Shared, key: &TrialKey) {
+    let emit = |event| {
+        // Without a listener the worker stops before its next trial.
+        let _ = shared.events.send(RunEvent::Record(Record { trial: key.clone(), event }));
+    };
+    let preparing = clock::now();
+    let prepared = prepare(shared, key).await;
+    let origin = clock::now();
+    let started = |setup_ns| {
+        let at = OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default();
+        Event::TrialStarted(TrialStarted { at, setup_ns })
+    };
+    emit(started(origin - preparing));
+    let (endpoint, task, directory, workspace) = match prepared {
+        Ok(prepared) => prepared,
+        Err(problem) => {
+            emit(Event::TrialFinished(failed(problem, 0)));
+            return;
+        }
+    };
+    let workspace = Arc::new(workspace);
+    let limits = shared.plan.limits;
+    let time = Duration::from_secs(limits.trial_seconds).min(task.agent_timeout);
+    let assignment = Assignment {
+        endpoint,
+        prompt: &task.instruction,
+        bench: Bench {
+            workspace: Arc::clone(&workspace),
+            sandbox: shared.sandbox.clone(),
+            limits: Limits {
+                wall: Duration::from_secs(limits.command_seconds),
+                output_bytes: limits.output_kib << 10,
+                memory_mb: limits.memory_mb.min(task.memory_mb),
+            },
+        },
+        tools: &shared.tools,
+        cache_key: format!("timeslip/{}/{}/{}#{}", shared.plan.seed, key.suite, key.task, key.attempt),
+        turns: limits.turns,
+        time,
+    };
+    let (stop, transcript) = agent::work(assignment, origin, emit).await;
+    let wall_ns = clock::now() - origin;
+    let _ = shared.events.send(RunEvent::Transcript(key.clone(), Box::new(transcript)));
+    let finished = match stop {
+        Stop::Failed(problem) => failed(problem, wall_ns),
+        Stop::Finished => judge(shared, task, &workspace, wall_ns, None).await,
+        Stop::Limit(limit) => judge(shared, task, &workspace, wall_ns, Some(limit)).await,
+    };
+    emit(Event::TrialFinished(finished));
+    // Removing thousands of files takes time that belongs to no trial.
+    let removed = tokio::task::spawn_blocking(move || drop(directory)).await;
+    debug_assert!(removed.is_ok());
+}
+
+async fn prepare<'a>(
+    shared: &'a Shared,
+    key: &TrialKey,
+) -> Result<(&'a Endpoint, &'a Task, tempfile::TempDir, Workspace), String> {
+    let endpoint = shared.endpoints.get(&key.endpoint).ok_or("the plan names an unknown endpoint")?;
+    let task = shared
+        .tasks
+        .get(&(key.suite.clone(), key.task.clone()))
+        .ok_or("the task is no longer part of its suite")?;
+    let directory = tempfile::Builder::new()
+        .prefix("trial-")
+        .tempdir_in(&shared.scratch)
+        .map_err(|error| format!("cannot make a working directory: {error}"))?;
+    let (task_, sandbox, path) = (task.clone(), shared.sandbox.clone(), directory.path().to_owned());
+    let workspace = tokio::task::spawn_blocking(move || Workspace::prepare(&task_, &sandbox, &path))
+        .await
+        .map_err(|error| error.to_string())?
+        .map_err(|error| error.to_string())?;
+    Ok((endpoint, task, directory, workspace))
+}
+
+async fn judge(
+    shared: &Shared,
+    task: &Task,
+    workspace: &Arc<Workspace>,
+    wall_ns: u64,
+    limit: Option<String>,
+) -> TrialFinished {
+    let (task, workspace, sandbox) = (task.clone(), Arc::clone(workspace), shared.sandbox.clone());
+    let grading = clock::now();
+    let graded = tokio::task::spawn_blocking(move || grade(&task, &workspace, &sandbox)).await;
+    let grading_ns = clock::now() - grading;
+    let grade = match graded {
+        Ok(Ok(grade)) => grade,
+        Ok(Err(error)) => return TrialFinished { grading_ns, ..failed(error.to_string(), wall_ns) },
+        Err(error) => return TrialFinished { grading_ns, ..failed(error.to_string(), wall_ns) },
+    };
+    let outcome = match (&limit, grade.resolved, grade.verifier_failed) {
+        (_, true, _) => Outcome::Resolved,
+        (_, false, true) => Outcome::Error,
+        (Some(_), false, false) => Outcome::LimitReached,
+        (None, false, false) => Outcome::Unresolved,
+    };
+    TrialFinished {
+        outcome,
+        detail: limit.or(grade.detail),
+        wall_ns,
+        grading_ns,
+        reward: grade.reward,
+        failed_tests: grade.failed_tests,
+    }
+}
+
+fn failed(problem: String, wall_ns: u64) -> TrialFinished {
+    TrialFinished {
+        outcome: Outcome::Error,
+        detail: Some(problem),
+        wall_ns,
+        grading_ns: 0,
+        reward: None,
+        failed_tests: Vec::new(),
+    }
+}

@@ -1,0 +1,168 @@
+//! One exchange, taken apart.
+
+use timeslip_datasets::journal::{EventKind, Exchange};
+use timeslip_reports::input::{Provenance, Stage};
+
+/// A stretch that ends at `end` and began where the one before it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// End, from the trial's start.
+    pub end: u64,
+    /// What it is given to.
+    pub stage: Stage,
+    /// How that is known.
+    pub provenance: Provenance,
+    /// Bound on its error.
+    pub error_ns: Option<u64>,
+}
+
+/// Prefill time as fitted over many exchanges of one endpoint.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PrefillModel {
+    /// Nanoseconds for one uncached prompt token.
+    pub ns_per_token: f64,
+    /// Median absolute residual of the fit.
+    pub error_ns: u64,
+}
+
+/// The parts of `sent` → `first_token` as asked for, before they must fit.
+struct Parts {
+    network: Option<(u64, Provenance, Option<u64>)>,
+    queue: Option<u64>,
+    prefill: Option<(u64, Provenance, Option<u64>)>,
+}
+
+/// Takes an exchange apart. `ping_ns` is the smallest ping of the trial.
+///
+/// The first stretch begins at the exchange's `start`, the last one ends at its
+/// `done`, or at the end of the backoff after it.
+#[must_use]
+pub fn segments(exchange: &Exchange, ping_ns: Option<u64>, prefill: Option<PrefillModel>) -> Vec<Segment> {
+    let marks = &exchange.marks;
+    let mut line = Line { at: marks.start, segments: Vec::new() };
+    // A try that was repeated gave nothing: all of it is waiting.
+    if let Some(until) = exchange.backoff_until {
+        line.until(until, Stage::Wait);
+        return line.segments;
+    }
+    for (mark, stage) in [
+        (marks.dns, Stage::ConnectDns),
+        (marks.tcp, Stage::ConnectTcp),
+        (marks.tls, Stage::ConnectTls),
+        (marks.upgraded, Stage::ConnectUpgrade),
+        (marks.sent, Stage::Send),
+    ] {
+        if let Some(mark) = mark {
+            line.until(mark, stage);
+        }
+    }
+    match (marks.sent, marks.first_token) {
+        (Some(_), Some(first_token)) => {
+            line.first_token(first_token, &parts(exchange, ping_ns, prefill));
+            for event in exchange.events.as_slice() {
+                line.until(event.at, decode(event.kind));
+            }
+            line.until(marks.done, Stage::Tail);
+        }
+        // No output ever came: the time after sending is unexplained, the time
+        // before it was spent trying to connect.
+        (Some(_), None) => line.until(marks.done, Stage::Residue),
+        (None, _) => line.until(marks.done, Stage::Wait),
+    }
+    line.segments
+}
+
+/// Whether the server reports more time before the first token than there was.
+#[must_use]
+pub fn contradicts(exchange: &Exchange) -> bool {
+    let (Some(sent), Some(first_token)) = (exchange.marks.sent, exchange.marks.first_token) else {
+        return false;
+    };
+    let reported = exchange.reported.queue_ns.unwrap_or(0).saturating_add(exchange.reported.prefill_ns.unwrap_or(0));
+    reported > first_token.saturating_sub(sent)
+}
+
+const fn decode(kind: EventKind) -> Stage {
+    match kind {
+        EventKind::Reasoning => Stage::DecodeReasoning,
+        EventKind::Text => Stage::DecodeText,
+        EventKind::ToolArguments => Stage::DecodeToolArguments,
+    }
+}
+
+fn parts(exchange: &Exchange, ping_ns: Option<u64>, prefill: Option<PrefillModel>) -> Parts {
+    let reported = &exchange.reported;
+    // A ping crosses everything up to the server's front end; the kernel's round
+    // trip ends at the first machine that terminates TCP.
+    let network = match (ping_ns, reported.link_ns, exchange.tcp) {
+        (Some(ping), _, _) => Some((ping, Provenance::Measured, None)),
+        (None, Some(link), _) => Some((link, Provenance::Reported, None)),
+        (None, None, Some(tcp)) => {
+            Some((tcp.min_rtt_ns, Provenance::Estimated, Some(tcp.rtt_ns.saturating_sub(tcp.min_rtt_ns))))
+        }
+        (None, None, None) => None,
+    };
+    let fitted = || {
+        let (model, usage) = (prefill?, exchange.usage?);
+        let uncached = usage.input_tokens.saturating_sub(usage.cached_tokens.unwrap_or(0));
+        let ns = (model.ns_per_token * uncached as f64).max(0.0) as u64;
+        Some((ns, Provenance::Estimated, Some(model.error_ns)))
+    };
+    Parts {
+        network,
+        queue: reported.queue_ns,
+        prefill: reported.prefill_ns.map(|ns| (ns, Provenance::Reported, None)).or_else(fitted),
+    }
+}
+
+struct Line {
+    at: u64,
+    segments: Vec<Segment>,
+}
+
+impl Line {
+    /// A measured stretch up to a mark; a mark that runs backwards adds nothing.
+    fn until(&mut self, end: u64, stage: Stage) {
+        self.push(end.saturating_sub(self.at), stage, Provenance::Measured, None);
+    }
+
+    fn push(&mut self, ns: u64, stage: Stage, provenance: Provenance, error_ns: Option<u64>) {
+        if ns > 0 {
+            self.at += ns;
+            match self.segments.last_mut() {
+                // A thousand tokens of one kind are one stretch.
+                Some(last) if last.stage == stage && last.provenance == provenance => last.end = self.at,
+                _ => self.segments.push(Segment { end: self.at, stage, provenance, error_ns }),
+            }
+        }
+    }
+
+    /// Splits `sent` → `first_token`. What was reported or estimated is cut to what
+    /// fits, so that the residue is never negative; what does not state its own
+    /// error may be off by as much as the residue leaves unexplained.
+    fn first_token(&mut self, first_token: u64, parts: &Parts) {
+        let mut left = first_token.saturating_sub(self.at);
+        let mut take = |ns: u64| {
+            let taken = ns.min(left);
+            left -= taken;
+            taken
+        };
+        let network = parts.network.map(|(ns, provenance, error)| (take(ns), provenance, error));
+        let queue = parts.queue.map(&mut take);
+        let prefill = parts.prefill.map(|(ns, provenance, error)| (take(ns), provenance, error));
+        let bound = |provenance, error: Option<u64>| match provenance {
+            Provenance::Measured => None,
+            _ => error.or(Some(left)),
+        };
+        if let Some((ns, provenance, error)) = network {
+            self.push(ns, Stage::Network, provenance, bound(provenance, error));
+        }
+        if let Some(ns) = queue {
+            self.push(ns, Stage::Queue, Provenance::Reported, Some(left));
+        }
+        if let Some((ns, provenance, error)) = prefill {
+            self.push(ns, Stage::Prefill, provenance, bound(provenance, error));
+        }
+        self.push(left, Stage::Residue, Provenance::Measured, None);
+    }
+}

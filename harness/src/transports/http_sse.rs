@@ -1,0 +1,206 @@
+//! HTTP/1.1 with server-sent events, one request a turn on a kept-alive connection.
+//!
+//! The connection is driven by the task that reads the body, not by a task of its
+//! own, so that a payload is stamped with the read that brought it.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Bytes};
+use hyper::client::conn::http1;
+use hyper::{Method, Request, Response, header};
+use hyper_util::rt::TokioIo;
+use timeslip_datasets::journal::Reported;
+
+use super::MAX_RESPONSE_MIB;
+use crate::connection::{self, Duplex, Probe};
+use crate::exchange::{Endpoint, Failure, Recorder, sse};
+
+/// Bytes of an error body that are kept.
+const MAX_ERROR_BODY: usize = 2_000;
+
+/// An open HTTP connection.
+pub struct Connected {
+    sender: http1::SendRequest<Full<Bytes>>,
+    driver: Option<http1::Connection<TokioIo<Box<dyn Duplex>>, Full<Bytes>>>,
+    probe: Arc<Probe>,
+}
+
+impl std::fmt::Debug for Connected {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connected").field("usable", &self.is_usable()).finish_non_exhaustive()
+    }
+}
+
+impl Connected {
+    pub(super) async fn open(endpoint: &Endpoint, recorder: &mut Recorder) -> Result<Self, Failure> {
+        let connection = connection::open(&endpoint.target).await.map_err(Failure::Connect)?;
+        let (sender, driver) = http1::handshake(TokioIo::new(connection.stream))
+            .await
+            .map_err(|error| Failure::Connect(error.to_string()))?;
+        recorder.connected(connection.steps, None);
+        Ok(Connected { sender, driver: Some(driver), probe: connection.probe })
+    }
+
+    pub(super) fn is_usable(&self) -> bool {
+        self.driver.is_some() && !self.sender.is_closed()
+    }
+
+    pub(super) async fn send(
+        &mut self,
+        endpoint: &Endpoint,
+        body: Vec<u8>,
+        recorder: &mut Recorder,
+    ) -> Result<(), Failure> {
+        self.probe.arm();
+        self.converse(endpoint, body, recorder).await
+    }
+
+    pub(super) fn probe(&self) -> &Probe {
+        &self.probe
+    }
+
+    async fn converse(
+        &mut self,
+        endpoint: &Endpoint,
+        body: Vec<u8>,
+        recorder: &mut Recorder,
+    ) -> Result<(), Failure> {
+        let idle = endpoint.idle_timeout;
+        let request = build(endpoint, body)?;
+        let response = self.sender.send_request(request);
+        let mut response =
+            drive(&mut self.driver, idle, response).await?.map_err(|error| Failure::Closed(error.to_string()))?;
+        recorder.sent(&self.probe);
+        recorder.report(&server_timing(&response));
+        if !response.status().is_success() {
+            return Err(self.error_status(idle, response).await);
+        }
+        let mut parser = sse::Parser::default();
+        let mut done = false;
+        let mut total = 0;
+        while let Some(frame) = drive(&mut self.driver, idle, response.frame()).await? {
+            let frame = frame.map_err(|error| Failure::Closed(error.to_string()))?;
+            let Some(data) = frame.data_ref() else { continue };
+            total += data.len();
+            if total > MAX_RESPONSE_MIB << 20 {
+                return Err(Failure::TooLarge(MAX_RESPONSE_MIB));
+            }
+            let at = self.probe.last_read();
+            let mut failure = None;
+            parser
+                .feed(data, |payload| {
+                    if !done && failure.is_none() {
+                        match recorder.payload(at, payload) {
+                            Ok(end) => done = end,
+                            Err(error) => failure = Some(error),
+                        }
+                    }
+                })
+                .map_err(|_| Failure::TooLarge(sse::MAX_EVENT >> 20))?;
+            if let Some(error) = failure {
+                return Err(error.into());
+            }
+            if done && response.body().is_end_stream() {
+                break;
+            }
+            if done {
+                // The rest is the end of the chunked body; without it the connection
+                // cannot be used again, but the answer is whole.
+                let rest = drive(&mut self.driver, Duration::from_secs(1), response.frame()).await;
+                if !matches!(rest, Ok(None)) {
+                    self.driver = None;
+                }
+                break;
+            }
+        }
+        if done { Ok(()) } else { Err(Failure::Closed("no terminal event".into())) }
+    }
+
+    async fn error_status(&mut self, idle: Duration, mut response: Response<hyper::body::Incoming>) -> Failure {
+        let status = response.status().as_u16();
+        let retry_after = response
+            .headers()
+            .get(header::RETRY_AFTER)
+            .and_then(|value| value.to_str().ok()?.trim().parse().ok())
+            .map(Duration::from_secs);
+        let mut body = Vec::new();
+        while body.len() < MAX_ERROR_BODY
+            && let Ok(Some(Ok(frame))) = drive(&mut self.driver, idle, response.frame()).await
+        {
+            body.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
+        }
+        body.truncate(MAX_ERROR_BODY);
+        let text = String::from_utf8_lossy(&body);
+        let message = serde_json::from_slice::<serde_json::Value>(&body)
+            .ok()
+            .and_then(|value| Some(value["error"]["message"].as_str()?.to_owned()))
+            .unwrap_or_else(|| text.split_whitespace().collect::<Vec<_>>().join(" "));
+        Failure::Status { status, message, retry_after }
+    }
+}
+
+/// Runs a future while driving the connection under it. The future goes first: what
+/// it can take has been read already, and must be stamped before the next read.
+async fn drive<F: Future>(
+    driver: &mut Option<http1::Connection<TokioIo<Box<dyn Duplex>>, Full<Bytes>>>,
+    idle: Duration,
+    future: F,
+) -> Result<F::Output, Failure> {
+    let mut future = pin!(future);
+    let driven = std::future::poll_fn(|cx| {
+        loop {
+            if let Poll::Ready(output) = future.as_mut().poll(cx) {
+                return Poll::Ready(output);
+            }
+            let Some(connection) = driver else { return Poll::Pending };
+            match Pin::new(connection).poll(cx) {
+                Poll::Ready(_) => *driver = None,
+                Poll::Pending => break,
+            }
+        }
+        // The connection may just have produced what the future waits for; it has
+        // been woken, but asking now saves a trip through the scheduler.
+        future.as_mut().poll(cx)
+    });
+    tokio::time::timeout(idle, driven).await.map_err(|_| Failure::Idle(idle))
+}
+
+fn build(endpoint: &Endpoint, body: Vec<u8>) -> Result<Request<Full<Bytes>>, Failure> {
+    let mut request = Request::builder()
+        .method(Method::POST)
+        .uri(format!("{}{}", endpoint.target.path, endpoint.protocol.path()))
+        .header(header::HOST, endpoint.target.authority())
+        .header(header::CONTENT_TYPE, "application/json")
+        .header(header::ACCEPT, "text/event-stream")
+        .header(header::USER_AGENT, super::USER_AGENT);
+    for (name, value) in super::headers(endpoint) {
+        request = request.header(name, value);
+    }
+    request
+        .body(Full::new(body.into()))
+        .map_err(|error| Failure::Connect(format!("endpoint {}: bad header: {error}", endpoint.name)))
+}
+
+/// `Server-Timing` metrics with a meaning here: `link`, `queue`, `prefill`; milliseconds.
+fn server_timing<B>(response: &Response<B>) -> Reported {
+    let mut reported = Reported::default();
+    let values = response.headers().get_all("server-timing");
+    for metric in values.iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')) {
+        let mut fields = metric.split(';').map(str::trim);
+        let name = fields.next().unwrap_or_default();
+        let duration = fields.find_map(|field| field.strip_prefix("dur=")?.parse::<f64>().ok());
+        let ns = duration.filter(|ms| ms.is_finite() && *ms >= 0.0).map(|ms| (ms * 1e6).round() as u64);
+        match name {
+            "link" => reported.link_ns = ns,
+            "queue" => reported.queue_ns = ns,
+            "prefill" => reported.prefill_ns = ns,
+            _ => {}
+        }
+    }
+    reported
+}

@@ -1,0 +1,139 @@
+//! What carries a protocol: bytes out, timed payloads in.
+
+mod http_sse;
+mod websocket;
+
+use serde::{Deserialize, Serialize};
+
+use crate::connection::Probe;
+use crate::exchange::{Endpoint, Failure, Recorder};
+
+/// Most bytes of one response that are read.
+const MAX_RESPONSE_MIB: usize = 256;
+
+const USER_AGENT: &str = concat!("timeslip/", env!("CARGO_PKG_VERSION"));
+
+/// Headers that depend on the endpoint alone.
+fn headers(endpoint: &Endpoint) -> impl Iterator<Item = (String, String)> + '_ {
+    let key = endpoint.key.iter().map(|key| ("authorization".to_owned(), format!("Bearer {}", key.0)));
+    key.chain(endpoint.headers.iter().cloned())
+}
+
+/// The transports by their configuration names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// One HTTP request a turn, answered by server-sent events.
+    HttpSse,
+    /// One persistent WebSocket.
+    Websocket,
+}
+
+impl Kind {
+    /// The configuration name, also used in the journal.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Kind::HttpSse => "http-sse",
+            Kind::Websocket => "websocket",
+        }
+    }
+}
+
+/// A transport and its connection, if one is open.
+#[derive(Debug)]
+pub enum Transport {
+    /// See [`Kind::HttpSse`].
+    HttpSse(Option<http_sse::Connected>),
+    /// See [`Kind::Websocket`].
+    Websocket(Option<websocket::Connected>),
+}
+
+impl Transport {
+    /// A transport without a connection.
+    #[must_use]
+    pub fn new(kind: Kind) -> Self {
+        match kind {
+            Kind::HttpSse => Transport::HttpSse(None),
+            Kind::Websocket => Transport::Websocket(None),
+        }
+    }
+
+    /// Name of the transport in use.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Transport::HttpSse(_) => Kind::HttpSse.name(),
+            Transport::Websocket(_) => Kind::Websocket.name(),
+        }
+    }
+
+    /// Whether the server keeps the conversation's state on the connection.
+    #[must_use]
+    pub fn keeps_state(&self) -> bool {
+        matches!(self, Transport::Websocket(_))
+    }
+
+    /// Drops the connection.
+    pub fn close(&mut self) {
+        match self {
+            Transport::HttpSse(connected) => *connected = None,
+            Transport::Websocket(connected) => *connected = None,
+        }
+    }
+
+    /// Times and counts of the open connection.
+    #[must_use]
+    pub fn probe(&self) -> Option<&Probe> {
+        match self {
+            Transport::HttpSse(connected) => connected.as_ref().map(http_sse::Connected::probe),
+            Transport::Websocket(connected) => connected.as_ref().map(websocket::Connected::probe),
+        }
+    }
+
+    /// Makes sure a connection is open.
+    ///
+    /// A server that answers a WebSocket upgrade with 426 is spoken to over HTTP
+    /// from then on; the exchange records the transport really used.
+    ///
+    /// # Errors
+    /// [`Failure::Connect`] or [`Failure::Status`].
+    pub async fn connect(&mut self, endpoint: &Endpoint, recorder: &mut Recorder) -> Result<(), Failure> {
+        if let Transport::Websocket(connected) = self {
+            match connected {
+                Some(_) => recorder.reuse_connection(),
+                None => match websocket::Connected::open(endpoint, recorder).await {
+                    Ok(open) => *connected = Some(open),
+                    Err(Failure::Status { status: 426, .. }) => *self = Transport::HttpSse(None),
+                    Err(failure) => return Err(failure),
+                },
+            }
+        }
+        if let Transport::HttpSse(connected) = self {
+            match connected {
+                Some(open) if open.is_usable() => recorder.reuse_connection(),
+                _ => *connected = Some(http_sse::Connected::open(endpoint, recorder).await?),
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends a body and feeds the response to the recorder until its terminal event.
+    ///
+    /// # Errors
+    /// Any [`Failure`]; the connection is then of no further use.
+    pub async fn send(
+        &mut self,
+        endpoint: &Endpoint,
+        body: Vec<u8>,
+        recorder: &mut Recorder,
+    ) -> Result<(), Failure> {
+        match self {
+            Transport::HttpSse(Some(connected)) => connected.send(endpoint, body, recorder).await,
+            Transport::Websocket(Some(connected)) => connected.send(endpoint, body, recorder).await,
+            Transport::HttpSse(None) | Transport::Websocket(None) => {
+                Err(Failure::Connect("not connected".into()))
+            }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! A persistent WebSocket: one message a turn, events back as messages.
+
+use std::sync::Arc;
+
+use futures_util::{SinkExt, StreamExt};
+use hyper::header;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{self, Message};
+
+use super::MAX_RESPONSE_MIB;
+use crate::clock;
+use crate::connection::{self, Duplex, Probe};
+use crate::exchange::{Endpoint, Failure, Recorder, sse};
+
+/// An open WebSocket.
+pub struct Connected {
+    socket: WebSocketStream<Box<dyn Duplex>>,
+    probe: Arc<Probe>,
+}
+
+impl std::fmt::Debug for Connected {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connected").finish_non_exhaustive()
+    }
+}
+
+impl Connected {
+    pub(super) async fn open(endpoint: &Endpoint, recorder: &mut Recorder) -> Result<Self, Failure> {
+        let target = &endpoint.target;
+        let connection = connection::open(target).await.map_err(Failure::Connect)?;
+        recorder.connected(connection.steps, None);
+        let request = upgrade_request(endpoint).map_err(Failure::Connect)?;
+        let config = WebSocketConfig::default()
+            .max_message_size(Some(sse::MAX_EVENT))
+            .max_frame_size(Some(sse::MAX_EVENT));
+        let handshake = tokio_tungstenite::client_async_with_config(request, connection.stream, Some(config));
+        let (socket, _response) = tokio::time::timeout(endpoint.idle_timeout, handshake)
+            .await
+            .map_err(|_| Failure::Idle(endpoint.idle_timeout))?
+            .map_err(upgrade_failure)?;
+        recorder.connected(connection.steps, Some(clock::now()));
+        Ok(Connected { socket, probe: connection.probe })
+    }
+
+    pub(super) async fn send(
+        &mut self,
+        endpoint: &Endpoint,
+        body: Vec<u8>,
+        recorder: &mut Recorder,
+    ) -> Result<(), Failure> {
+        self.probe.arm();
+        self.converse(endpoint, body, recorder).await
+    }
+
+    pub(super) fn probe(&self) -> &Probe {
+        &self.probe
+    }
+
+    async fn converse(
+        &mut self,
+        endpoint: &Endpoint,
+        body: Vec<u8>,
+        recorder: &mut Recorder,
+    ) -> Result<(), Failure> {
+        let text = String::from_utf8(body).map_err(|_| Failure::Connect("the request is not UTF-8".into()))?;
+        self.socket.send(Message::text(text)).await.map_err(closed)?;
+        recorder.sent(&self.probe);
+        // The pong comes back while the server works: a round trip that costs nothing.
+        let pinged = clock::now();
+        self.socket.send(Message::Ping(pinged.to_be_bytes().to_vec().into())).await.map_err(closed)?;
+        let mut total = 0;
+        loop {
+            let message = tokio::time::timeout(endpoint.idle_timeout, self.socket.next())
+                .await
+                .map_err(|_| Failure::Idle(endpoint.idle_timeout))?
+                .ok_or_else(|| Failure::Closed("connection closed".into()))?
+                .map_err(closed)?;
+            let at = self.probe.last_read();
+            total += message.len();
+            if total > MAX_RESPONSE_MIB << 20 {
+                return Err(Failure::TooLarge(MAX_RESPONSE_MIB));
+            }
+            match message {
+                Message::Text(text) => {
+                    if recorder.payload(at, text.as_bytes())? {
+                        return Ok(());
+                    }
+                }
+                Message::Binary(data) => {
+                    if recorder.payload(at, &data)? {
+                        return Ok(());
+                    }
+                }
+                Message::Pong(data) if *data == pinged.to_be_bytes() => {
+                    recorder.ping(at.saturating_sub(pinged));
+                }
+                Message::Close(frame) => {
+                    let why = frame.map_or_else(
+                        || "closed by the server".into(),
+                        |frame| format!("closed by the server: {} {}", frame.code, frame.reason),
+                    );
+                    return Err(Failure::Closed(why));
+                }
+                Message::Pong(_) | Message::Ping(_) | Message::Frame(_) => {}
+            }
+        }
+    }
+}
+
+fn upgrade_request(endpoint: &Endpoint) -> Result<tungstenite::handshake::client::Request, String> {
+    let target = &endpoint.target;
+    let scheme = if target.tls { "wss" } else { "ws" };
+    let url = format!("{scheme}://{}{}{}", target.authority(), target.path, endpoint.protocol.path());
+    let mut request = url.into_client_request().map_err(|error| error.to_string())?;
+    let ours = [
+        ("openai-beta".to_owned(), "responses_websockets=2026-02-06".to_owned()),
+        ("x-responsesapi-include-timing-metrics".to_owned(), "true".to_owned()),
+        (header::USER_AGENT.to_string(), super::USER_AGENT.to_owned()),
+    ];
+    for (name, value) in ours.into_iter().chain(super::headers(endpoint)) {
+        let bad = |what: &str| format!("endpoint {}: header {name}: {what}", endpoint.name);
+        let header = header::HeaderName::try_from(&name).map_err(|_| bad("not a header name"))?;
+        let value = header::HeaderValue::try_from(value).map_err(|_| bad("not a header value"))?;
+        request.headers_mut().insert(header, value);
+    }
+    Ok(request)
+}
+
+fn upgrade_failure(error: tungstenite::Error) -> Failure {
+    match error {
+        tungstenite::Error::Http(response) => Failure::Status {
+            status: response.status().as_u16(),
+            message: "the server refuses the WebSocket upgrade".into(),
+            retry_after: None,
+        },
+        other => Failure::Connect(format!("WebSocket upgrade failed: {other}")),
+    }
+}
+
+fn closed(error: tungstenite::Error) -> Failure {
+    match error {
+        tungstenite::Error::Capacity(_) => Failure::TooLarge(sse::MAX_EVENT >> 20),
+        other => Failure::Closed(other.to_string()),
+    }
+}
