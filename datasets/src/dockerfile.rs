@@ -236,7 +236,52 @@ mod tests {
         let text = "# syntax comment\nFROM debian:bookworm\n\nWORKDIR /app\nCOPY data/ \"a b.txt\" ./in/\nENV A=1 B=\"two words\"\nENV C old style\nRUN mkdir -p out && \\\n    # why\n    touch out/x\nCMD [\"bash\"]\nuser nobody\n";
         let parsed = parse(text, Path::new("Dockerfile")).unwrap();
         assert_eq!(parsed[5].line, 8);
-        insta::assert_debug_snapshot!(kinds(text).unwrap(), @"");
+        insta::assert_debug_snapshot!(kinds(text).unwrap(), @r#"
+        [
+            From(
+                "debian:bookworm",
+            ),
+            Workdir(
+                "/app",
+            ),
+            Copy {
+                sources: [
+                    "data/",
+                    "a b.txt",
+                ],
+                destination: "./in/",
+            },
+            Env(
+                [
+                    (
+                        "A",
+                        "1",
+                    ),
+                    (
+                        "B",
+                        "two words",
+                    ),
+                ],
+            ),
+            Env(
+                [
+                    (
+                        "C",
+                        "old style",
+                    ),
+                ],
+            ),
+            Run(
+                "mkdir -p out &&     touch out/x",
+            ),
+            Ignored(
+                "CMD",
+            ),
+            Ignored(
+                "USER",
+            ),
+        ]
+        "#);
     }
 
     #[test]

@@ -277,7 +277,7 @@ mod tests {
     fn errors_name_file_and_field() {
         insta::assert_snapshot!(read("[environment]\nmemory = 'lots'").unwrap_err(), @r#"hello/task.toml: environment.memory "lots" is not a size; write environment.memory_mb = 2048, or "2G" as older tasks do"#);
         insta::assert_snapshot!(read("[agent]\ntimeout_sec = -1").unwrap_err(), @"hello/task.toml: agent.timeout_sec is -1; it has to be a positive number of seconds, at most a week");
-        insta::assert_snapshot!(read("[agent]\ntimeout_sec = 'x'").unwrap_err(), @"");
+        insta::assert_snapshot!(read("[agent]\ntimeout_sec = 'x'").unwrap_err(), @r#"hello/task.toml:2: invalid type: string "x", expected f64"#);
         insta::assert_snapshot!(read("[[steps]]\nname = 'a'").unwrap_err(), @"hello/task.toml: has [[steps]]; tasks of several steps are not supported");
     }
 

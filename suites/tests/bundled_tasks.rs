@@ -2,8 +2,6 @@
 //! passes, and its recordings end as they say.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod support;
-
 use std::path::Path;
 use std::time::Duration;
 

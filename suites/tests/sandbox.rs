@@ -1,8 +1,6 @@
 //! What a sandbox promises, tried with commands that do not want to keep it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod support;
-
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -13,6 +11,24 @@ const LIMITS: Limits = Limits {
     output_bytes: 16 * 1024,
     memory_mb: 1024,
 };
+
+/// The sandboxes this machine can test; says loudly what it cannot.
+fn sandboxes() -> Vec<Sandbox> {
+    let detection = Backend::detect();
+    let mut sandboxes = vec![Sandbox::new(Backend::Process).unwrap()];
+    match detection.backend {
+        Backend::Bubblewrap => sandboxes.push(Sandbox::new(Backend::Bubblewrap).unwrap()),
+        Backend::Process => eprintln!("SKIPPED: bubblewrap is not tested: {}", detection.why),
+    }
+    sandboxes
+}
+
+/// The bubblewrap sandbox, if there is one.
+fn bubblewrap() -> Option<Sandbox> {
+    sandboxes()
+        .into_iter()
+        .find(|sandbox| sandbox.backend() == Backend::Bubblewrap)
+}
 
 fn invocation(workspace: &Path, command: &str, limits: Limits) -> Invocation {
     Invocation {
@@ -41,7 +57,7 @@ fn run(sandbox: &Sandbox, command: &str) -> Execution {
 
 #[test]
 fn exit_codes_and_merged_output_come_back() {
-    for sandbox in support::sandboxes() {
+    for sandbox in sandboxes() {
         let execution = run(&sandbox, "echo one; echo two >&2; echo three; exit 7");
         assert_eq!(execution.exit, Exit::Code(7));
         assert_eq!(execution.text(), "one\ntwo\nthree\n");
@@ -54,7 +70,7 @@ fn exit_codes_and_merged_output_come_back() {
 
 #[test]
 fn marks_are_in_order_and_tell_command_and_sandbox_apart() {
-    for sandbox in support::sandboxes() {
+    for sandbox in sandboxes() {
         let execution = run(&sandbox, "sleep 0.2");
         let started = execution.command_started.unwrap();
         let ended = execution.command_ended.unwrap();
@@ -67,7 +83,7 @@ fn marks_are_in_order_and_tell_command_and_sandbox_apart() {
 
 #[test]
 fn a_command_cannot_forge_or_silence_its_marks() {
-    for sandbox in support::sandboxes() {
+    for sandbox in sandboxes() {
         let silent = run(&sandbox, "printf e >&3; exec 3>&-; sleep 0.1");
         let command = silent.command_ended.unwrap() - silent.command_started.unwrap();
         assert!(command >= Duration::from_millis(99), "{command:?}");
@@ -83,7 +99,7 @@ fn a_command_cannot_forge_or_silence_its_marks() {
 
 #[test]
 fn a_timeout_kills_everything() {
-    for sandbox in support::sandboxes() {
+    for sandbox in sandboxes() {
         let began = Instant::now();
         let limits = Limits {
             wall: Duration::from_millis(400),
@@ -104,7 +120,7 @@ fn a_timeout_kills_everything() {
 
 #[test]
 fn processes_left_behind_neither_hang_nor_survive() {
-    for sandbox in support::sandboxes() {
+    for sandbox in sandboxes() {
         let workspace = tempfile::tempdir().unwrap();
         let began = Instant::now();
         let command = "(sleep 1; touch survived) & echo done";
@@ -121,7 +137,7 @@ fn processes_left_behind_neither_hang_nor_survive() {
 
 #[test]
 fn a_daemon_in_its_own_session_cannot_hang_the_caller() {
-    for sandbox in support::sandboxes() {
+    for sandbox in sandboxes() {
         let began = Instant::now();
         let execution = run(&sandbox, "setsid sleep 3 & sleep 0.1; echo done");
         assert_eq!(execution.exit, Exit::Code(0));
@@ -131,7 +147,7 @@ fn a_daemon_in_its_own_session_cannot_hang_the_caller() {
 
 #[test]
 fn endless_output_is_counted_but_not_kept() {
-    for sandbox in support::sandboxes() {
+    for sandbox in sandboxes() {
         let execution = run(
             &sandbox,
             "echo first; head -c 20000000 /dev/zero | tr '\\0' x; echo; echo last",
@@ -148,7 +164,7 @@ fn endless_output_is_counted_but_not_kept() {
 
 #[test]
 fn memory_of_a_process_is_bounded() {
-    for sandbox in support::sandboxes() {
+    for sandbox in sandboxes() {
         let limits = Limits {
             memory_mb: 256,
             ..LIMITS
@@ -166,7 +182,7 @@ fn memory_of_a_process_is_bounded() {
 
 #[test]
 fn the_environment_is_the_documented_one() {
-    for sandbox in support::sandboxes() {
+    for sandbox in sandboxes() {
         let execution = run(&sandbox, "env | cut -d= -f1 | sort | tr '\\n' ' '; cat");
         assert_eq!(execution.text(), "HOME LANG PATH PWD SHLVL TASK _ ");
         let task = run(&sandbox, "echo $TASK; pwd").text();
@@ -176,7 +192,7 @@ fn the_environment_is_the_documented_one() {
 
 #[test]
 fn inherited_descriptors_are_closed() {
-    for sandbox in support::sandboxes() {
+    for sandbox in sandboxes() {
         let execution = run(&sandbox, "for f in /dev/fd/*; do echo ${f##*/}; done");
         // The listing itself takes one descriptor while it lasts.
         assert_eq!(execution.text(), "0\n1\n2\n3\n");
@@ -185,7 +201,7 @@ fn inherited_descriptors_are_closed() {
 
 #[test]
 fn commands_no_shell_could_take_are_refused() {
-    for sandbox in support::sandboxes() {
+    for sandbox in sandboxes() {
         for command in ["echo \0".to_owned(), "#".repeat(200_000)] {
             let execution = run(&sandbox, &command);
             assert_eq!(execution.exit, Exit::Code(126));
@@ -196,7 +212,7 @@ fn commands_no_shell_could_take_are_refused() {
 
 #[test]
 fn read_only_mounts_and_writable_ones() {
-    for sandbox in support::sandboxes() {
+    for sandbox in sandboxes() {
         let workspace = tempfile::tempdir().unwrap();
         let tests = tempfile::tempdir().unwrap();
         let logs = tempfile::tempdir().unwrap();
@@ -235,7 +251,7 @@ fn read_only_mounts_and_writable_ones() {
 
 #[test]
 fn bubblewrap_has_no_network() {
-    let Some(sandbox) = support::bubblewrap() else {
+    let Some(sandbox) = bubblewrap() else {
         return;
     };
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -248,7 +264,7 @@ fn bubblewrap_has_no_network() {
 
 #[test]
 fn bubblewrap_shows_nothing_of_the_user() {
-    let Some(sandbox) = support::bubblewrap() else {
+    let Some(sandbox) = bubblewrap() else {
         return;
     };
     let home = std::env::var("HOME").unwrap();
@@ -265,7 +281,7 @@ fn bubblewrap_shows_nothing_of_the_user() {
 
 #[test]
 fn bubblewrap_keeps_the_system_read_only() {
-    let Some(sandbox) = support::bubblewrap() else {
+    let Some(sandbox) = bubblewrap() else {
         return;
     };
     for command in [
@@ -283,7 +299,7 @@ fn bubblewrap_keeps_the_system_read_only() {
 
 #[test]
 fn a_sandbox_that_cannot_start_is_an_error_not_a_result() {
-    let Some(sandbox) = support::bubblewrap() else {
+    let Some(sandbox) = bubblewrap() else {
         return;
     };
     let missing = Path::new("/nonexistent/workspace");

@@ -221,11 +221,11 @@ mod tests {
         );
         insta::assert_snapshot!(
             write("tests.json", "{\n\"FAIL_TO_PASS\": [1]}"),
-            @""
+            @"tasks/a__b-1/tests.json:2: is not valid: invalid type: integer `1`, expected a string at line 2 column 18"
         );
         insta::assert_snapshot!(
             write("task.yaml", "instance_id: a\n  repo: [\n"),
-            @""
+            @"tasks/a__b-1/task.yaml:2: is not valid YAML: mapping values are not allowed in this context at line 2, column 7"
         );
         insta::assert_snapshot!(
             write("task.yaml", &TASK_YAML.replace("version: 1.0\n", "")),

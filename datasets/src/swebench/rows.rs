@@ -132,8 +132,8 @@ mod tests {
     #[test]
     fn errors_name_line_and_column() {
         let bad_list = format!("{ROW}\n\n{}", ROW.replace(r#""[]""#, r#""['x']""#));
-        insta::assert_snapshot!(read(&bad_list).unwrap_err(), @"");
-        insta::assert_snapshot!(read(&ROW.replace("\"patch\":\"p\",", "")).unwrap_err(), @"");
+        insta::assert_snapshot!(read(&bad_list).unwrap_err(), @"rows.jsonl:3: PASS_TO_PASS is not a JSON list of test names: expected value at line 1 column 2");
+        insta::assert_snapshot!(read(&ROW.replace("\"patch\":\"p\",", "")).unwrap_err(), @"rows.jsonl:1: is not a row: missing field `patch` at line 1 column 277");
         insta::assert_snapshot!(
             read(&ROW.replace(r#""[\"x\"]""#, r#""[]""#)).unwrap_err(),
             @"rows.jsonl: FAIL_TO_PASS is empty; a task needs at least one test that the fix turns green"
