@@ -1,0 +1,6 @@
+#include "num.h"
+
+double num_square(double value)
+{
+    return value * value;
+}
