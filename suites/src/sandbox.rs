@@ -2,6 +2,10 @@
 //!
 //! A small launcher inside the sandbox marks when the command itself begins and
 //! ends, so that what the sandbox costs and what the command costs are told apart.
+//!
+//! Bounded are the time of a command with everything it started, the output that is
+//! kept, the address space of each process and the size of each file. Not bounded
+//! are the number of processes and what all of them use together.
 
 mod bubblewrap;
 mod capture;

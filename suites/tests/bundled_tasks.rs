@@ -51,6 +51,11 @@ fn run_with(
     sandbox.run(&invocation).unwrap()
 }
 
+/// Changes nothing that matters, so that SWE-bench tasks have a patch to grade.
+fn leave_a_note(workspace: &Workspace) {
+    edit::apply(workspace.root(), "note-of-a-test.txt", "", "seen\n").unwrap();
+}
+
 fn solve_with_reference(task: &Task, workspace: &Workspace, sandbox: &Sandbox) {
     let execution = match &task.kind {
         TaskKind::SweBench { task, .. } => {
@@ -125,7 +130,8 @@ fn complaints(task: &Task, sandbox: &Sandbox) -> Vec<String> {
             complaints.push(format!("{}: {what}: {grade:?}", task.id));
         }
     };
-    expect("untouched", false, &attempt(task, sandbox, |_| ()));
+    let untouched = attempt(task, sandbox, leave_a_note);
+    expect("untouched", false, &untouched);
     let reference = attempt(task, sandbox, |workspace| {
         solve_with_reference(task, workspace, sandbox);
     });
@@ -138,6 +144,14 @@ fn complaints(task: &Task, sandbox: &Sandbox) -> Vec<String> {
             replay(task, recording, workspace, sandbox);
         });
         expect(name, resolves, &replayed);
+    }
+    if let TaskKind::SweBench { task: swe, .. } = &task.kind
+        && untouched.failed_tests != swe.fail_to_pass
+    {
+        complaints.push(format!(
+            "{}: before the fix {:?} fail, not just FAIL_TO_PASS",
+            task.id, untouched.failed_tests
+        ));
     }
     let mut outcomes: Vec<_> = recordings.iter().filter_map(Trajectory::resolves).collect();
     outcomes.sort_unstable();

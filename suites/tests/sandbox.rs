@@ -71,25 +71,26 @@ fn exit_codes_and_merged_output_come_back() {
 #[test]
 fn marks_are_in_order_and_tell_command_and_sandbox_apart() {
     for sandbox in sandboxes() {
-        let execution = run(&sandbox, "sleep 0.2");
+        let execution = run(&sandbox, "sleep 0.5");
         let started = execution.command_started.unwrap();
         let ended = execution.command_ended.unwrap();
         assert!(execution.spawned <= started);
         assert!(ended <= execution.ended);
         let command = ended - started;
-        assert!(command >= Duration::from_millis(199), "{command:?}");
+        // A mark is stamped on arrival, which on a busy machine is a little late.
+        assert!(command >= Duration::from_millis(400), "{command:?}");
     }
 }
 
 #[test]
 fn a_command_cannot_forge_or_silence_its_marks() {
     for sandbox in sandboxes() {
-        let silent = run(&sandbox, "printf e >&3; exec 3>&-; sleep 0.1");
+        let silent = run(&sandbox, "printf e >&3; exec 3>&-; sleep 0.4");
         let command = silent.command_ended.unwrap() - silent.command_started.unwrap();
-        assert!(command >= Duration::from_millis(99), "{command:?}");
-        let forged = run(&sandbox, "printf ses >/proc/$PPID/fd/3; sleep 0.1");
+        assert!(command >= Duration::from_millis(300), "{command:?}");
+        let forged = run(&sandbox, "printf ses >/proc/$PPID/fd/3; sleep 0.4");
         let command = forged.command_ended.unwrap() - forged.command_started.unwrap();
-        assert!(command >= Duration::from_millis(99), "{command:?}");
+        assert!(command >= Duration::from_millis(300), "{command:?}");
         let killed = run(&sandbox, "kill -9 $PPID; sleep 0.1");
         assert!(killed.command_started.is_some());
         assert_eq!(killed.command_ended, None);
@@ -270,7 +271,7 @@ fn bubblewrap_shows_nothing_of_the_user() {
     let home = std::env::var("HOME").unwrap();
     let seen = run(
         &sandbox,
-        &format!("ls -A {home} /root /home /var /mnt /work 2>/dev/null; ls -A /tmp"),
+        &format!("ls -A {home} /root /home /var /mnt /srv 2>/dev/null; ls -A /tmp"),
     );
     assert_eq!(seen.text(), "");
     let secrets = run(&sandbox, "cat /etc/shadow /etc/ssh/* 2>/dev/null; ls /");

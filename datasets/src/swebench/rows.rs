@@ -129,6 +129,29 @@ mod tests {
         assert_eq!(classic[0].eval_script, None);
     }
 
+    /// Names a gzipped JSONL file with rows of SWE-bench Verified.
+    const VERIFIED: &str = "TIMESLIP_SWE_BENCH_VERIFIED";
+
+    #[test]
+    fn the_real_dataset_is_read() {
+        let Some(rows) = std::env::var_os(VERIFIED) else {
+            eprintln!("SKIPPED: SWE-bench Verified is not read, {VERIFIED} does not name it");
+            return;
+        };
+        let unpacked = std::process::Command::new("gzip")
+            .arg("-dc")
+            .arg(rows)
+            .output()
+            .unwrap();
+        assert!(unpacked.status.success());
+        let text = String::from_utf8(unpacked.stdout).unwrap();
+        let tasks = read(&text).unwrap();
+        assert_eq!(tasks.len(), text.lines().count());
+        for task in &tasks {
+            assert!(!task.problem_statement.is_empty() && task.patch.contains("diff --git"));
+        }
+    }
+
     #[test]
     fn errors_name_line_and_column() {
         let bad_list = format!("{ROW}\n\n{}", ROW.replace(r#""[]""#, r#""['x']""#));
