@@ -9,6 +9,7 @@ pub mod format;
 mod groups;
 pub mod input;
 pub mod pairing;
+pub mod render;
 pub mod stats;
 pub mod summary;
 pub mod svg;

@@ -84,56 +84,66 @@ fn speed(comparison: &Comparison) -> String {
             "Task times of {candidate} and {baseline} cannot be compared: no task ran to an end on both."
         );
     };
-    let interval = interval_words(estimate, |range| {
-        format!("95 % interval {}", ratio_range(range))
-    });
+    let tokens = rate_words(comparison, point);
     if estimate.may_be(1.0) {
+        let interval = interval_words(estimate, |range| {
+            format!("95 % interval {}", ratio_range(range))
+        });
         return format!(
-            "No clear difference in task time between {candidate} and {baseline}: ratio {} ({interval}){}.",
-            ratio(point),
-            rate_words(comparison, point)
+            "No clear difference in task time between {candidate} and {baseline}: ratio {} ({interval}){tokens}.",
+            ratio(point)
         );
     }
-    let (factor, words) = if point >= 1.0 {
-        (
-            ratio(point),
-            format!("sooner on {candidate} than on {baseline}"),
+    let Pace { factor, interval } = pace(estimate, point, "95 % interval ");
+    if point >= 1.0 {
+        format!(
+            "Tasks finish {factor} sooner on {candidate} than on {baseline} ({interval}){tokens}."
         )
     } else {
-        (
-            ratio(1.0 / point),
-            format!("later on {candidate} than on {baseline}"),
-        )
-    };
-    // An interval is of baseline ÷ candidate; turned round for "later".
-    let interval = if point >= 1.0 {
-        interval
-    } else {
-        interval_words(estimate, |(low, high)| {
-            format!("95 % interval {}", ratio_range((1.0 / high, 1.0 / low)))
-        })
-    };
-    format!(
-        "Tasks finish {factor} {words} ({interval}){}.",
-        rate_words(comparison, point)
-    )
+        format!("Tasks take {factor} as long on {candidate} as on {baseline} ({interval}){tokens}.")
+    }
+}
+
+/// A time ratio turned so that its factor is at least 1.
+struct Pace {
+    factor: String,
+    interval: String,
+}
+
+fn pace(estimate: &Estimate, point: f64, prefix: &str) -> Pace {
+    let sooner = point >= 1.0;
+    Pace {
+        factor: ratio(if sooner { point } else { 1.0 / point }),
+        interval: interval_words(estimate, |(low, high)| {
+            let range = if sooner {
+                (low, high)
+            } else {
+                (1.0 / high, 1.0 / low)
+            };
+            format!("{prefix}{}", ratio_range(range))
+        }),
+    }
 }
 
 fn rate_words(comparison: &Comparison, task_ratio: f64) -> String {
     let Some(rate) = comparison.token_rate_ratio else {
         return String::new();
     };
-    let join = if (rate > 1.0) == (task_ratio > 1.0) && rate <= task_ratio {
-        ", and"
-    } else {
-        ", though"
-    };
     if (0.95..=1.05).contains(&rate) {
-        format!("{join} it streams tokens at about the same rate")
-    } else if rate > 1.0 {
-        format!("{join} it streams tokens {} faster", ratio(rate))
+        return "; tokens stream at about the same rate".to_owned();
+    }
+    let faster = rate > 1.0;
+    // "though" where the token rate promises more than the tasks show.
+    let promised = if faster {
+        rate > task_ratio
     } else {
-        format!("{join} it streams tokens {} slower", ratio(1.0 / rate))
+        task_ratio >= 1.0
+    };
+    let join = if promised { "though" } else { "and" };
+    if faster {
+        format!(", {join} it streams tokens {} faster", ratio(rate))
+    } else {
+        format!(", {join} it streams tokens {} slower", ratio(1.0 / rate))
     }
 }
 
@@ -177,18 +187,25 @@ fn what_made_the_difference(comparison: &Comparison) -> Option<String> {
 
 fn what_is_left(comparison: &Comparison, candidate: Option<&EndpointSummary>) -> Option<String> {
     let groups = largest_groups(candidate?);
-    let ceiling = comparison.amdahl_limit.map(|limit| {
+    if groups.is_empty() {
+        return None;
+    }
+    let estimate = &comparison.task_time_ratio;
+    let sooner = estimate.point? > 1.0 && !estimate.may_be(1.0);
+    let subject = if sooner {
+        format!("What is left is mostly {groups}")
+    } else {
+        let name = one_line(&comparison.candidate);
+        format!("{name} spends its time mostly on {groups}")
+    };
+    let ceiling = comparison.amdahl_limit.map_or_else(String::new, |limit| {
         format!(
-            "infinitely fast decode would give {} {}",
+            "; infinitely fast decode would give {} {}",
             one_line(&comparison.baseline),
             ratio(limit)
         )
     });
-    match (groups.is_empty(), ceiling) {
-        (false, Some(ceiling)) => Some(format!("What is left is mostly {groups}: {ceiling}.")),
-        (false, None) => Some(format!("What is left is mostly {groups}.")),
-        (true, _) => None,
-    }
+    Some(format!("{subject}{ceiling}."))
 }
 
 /// The two largest groups with their shares, e.g. `tools (41 %) and network (22 %)`.
@@ -210,11 +227,23 @@ fn largest_groups(endpoint: &EndpointSummary) -> String {
 
 fn both_resolved(comparison: &Comparison) -> Option<String> {
     let estimate = comparison.task_time_ratio_both_resolved.as_ref()?;
-    let interval = interval_words(estimate, ratio_range);
+    let range = estimate.interval()?;
+    let tasks = plural(estimate.n, "task");
+    if estimate.may_be(1.0) {
+        return Some(format!(
+            "On the {tasks} that both resolved there is no clear difference in time ({}).",
+            ratio_range(range)
+        ));
+    }
+    let point = estimate.point?;
+    let Pace { factor, interval } = pace(estimate, point, "");
+    let words = if point >= 1.0 {
+        format!("finishes {factor} sooner")
+    } else {
+        format!("takes {factor} as long")
+    };
     Some(format!(
-        "On the {} that both resolved the ratio is {} ({interval}).",
-        plural(estimate.n, "task"),
-        ratio(estimate.point?)
+        "On the {tasks} that both resolved it {words} ({interval})."
     ))
 }
 
@@ -229,6 +258,12 @@ fn quality(summary: &Summary, comparison: &Comparison) -> Option<String> {
             "It resolves {rates}; without pairs the difference has no interval."
         ));
     };
+    let name = one_line(&comparison.candidate);
+    if estimate.interval().is_none() && point == 0.0 {
+        return Some(format!(
+            "No difference in quality was seen: {name} resolves {rates}."
+        ));
+    }
     let interval = interval_words(estimate, |(low, high)| {
         format!(
             "95 % interval {} to {}",
@@ -237,7 +272,6 @@ fn quality(summary: &Summary, comparison: &Comparison) -> Option<String> {
         )
     });
     let difference = format!("difference {} points, {interval}", signed_points(point));
-    let name = one_line(&comparison.candidate);
     Some(if estimate.may_be(0.0) {
         format!("No clear difference in quality: {name} resolves {rates} ({difference}).")
     } else {
@@ -295,14 +329,14 @@ fn caveats(summary: &Summary) -> Vec<String> {
     let mut caveats = Vec::new();
     if !summary.complete {
         caveats.push(format!(
-            "The run is incomplete: {} of {} finished.",
+            "The run is incomplete: {} of {} finished, and the figures cover only these.",
             summary.finished_trials,
             plural(summary.planned_trials, "planned trial")
         ));
     }
     if let Some(comparison) = &summary.comparison {
         let tasks = comparison.task_time_ratio.n;
-        if tasks < FEW_TASKS {
+        if (1..FEW_TASKS).contains(&tasks) {
             caveats.push(format!(
                 "Only {} could be compared: take this as a first look, not a result.",
                 plural(tasks, "task")
@@ -316,9 +350,8 @@ fn caveats(summary: &Summary) -> Vec<String> {
         .sum();
     if errors > 0 {
         caveats.push(format!(
-            "{} ended in an error and {} no time.",
-            plural(errors, "trial"),
-            if errors == 1 { "has" } else { "have" }
+            "{} ended in an error: counted as not resolved, left out of every time.",
+            plural(errors, "trial")
         ));
     }
     caveats.extend(simulated(summary));

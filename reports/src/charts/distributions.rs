@@ -11,6 +11,8 @@ use crate::stats::{Distribution, quantile, sorted};
 use crate::svg::Slot;
 
 const HEIGHT: f64 = 400.0;
+/// Room for half of the axis's last label.
+const RIGHT: f64 = 28.0;
 
 /// Most points of a drawn curve; figures use every value.
 const MAX_POINTS: usize = 320;
@@ -110,13 +112,13 @@ fn chart(
         legend::lines(canvas, CONTENT_TOP - 4.0, &legend)?;
         let insets = Insets {
             top,
-            right: 18.0,
+            right: RIGHT,
             bottom: 22.0,
             left: 50.0,
         };
         let mut plot = Plot::new(canvas, insets, axis(&curves), Axis::shares())?;
         for curve in &curves {
-            let points = cumulative(&curve.values, plot.x_low(), plot.x_high());
+            let points = cumulative(&curve.values, plot.x_low());
             plot.curve(&points, stroke(Slot::of_role(curve.role), CURVE))?;
         }
         for curve in &curves {
@@ -124,7 +126,7 @@ fn chart(
                 legend::marker(canvas, plot.at(median, 0.5), curve.role, true)?;
             }
         }
-        axis_name(canvas, words.axis, 18.0, HEIGHT - 9.0)
+        axis_name(canvas, words.axis, RIGHT, HEIGHT - 9.0)
     })?;
     Ok(Some(Chart {
         name: words.name,
@@ -148,13 +150,18 @@ fn axis(curves: &[Curve]) -> Axis {
     Axis::log_ms(low.max(FLOOR_MS), high)
 }
 
-/// The empirical distribution function as points: steps for few values, a
-/// thinned line for many.
-fn cumulative(ascending: &[f64], low: f64, high: f64) -> Vec<Point> {
+/// The empirical distribution function from its first rise to its top: steps
+/// for few values, a thinned line for many. Values below `low` are in its
+/// starting height.
+fn cumulative(ascending: &[f64], low: f64) -> Vec<Point> {
     let n = ascending.len() as f64;
-    let mut points = vec![(low, ascending.partition_point(|v| *v <= low) as f64 / n)];
+    let below = ascending.partition_point(|value| *value <= low);
+    let mut points = Vec::new();
+    if below > 0 {
+        points.push((low, below as f64 / n));
+    }
     if ascending.len() <= MAX_POINTS {
-        for (index, value) in ascending.iter().enumerate().filter(|(_, v)| **v > low) {
+        for (index, value) in ascending.iter().enumerate().skip(below) {
             points.push((*value, index as f64 / n));
             points.push((*value, (index + 1) as f64 / n));
         }
@@ -163,11 +170,10 @@ fn cumulative(ascending: &[f64], low: f64, high: f64) -> Vec<Point> {
         let chosen = (0..MAX_POINTS).map(|i| i * last / (MAX_POINTS - 1));
         points.extend(
             chosen
-                .filter_map(|index| Some((*ascending.get(index)?, (index + 1) as f64 / n)))
-                .filter(|(value, _)| *value > low),
+                .filter(|index| *index >= below)
+                .filter_map(|index| Some((*ascending.get(index)?, (index + 1) as f64 / n))),
         );
     }
-    points.push((high, 1.0));
     points
 }
 
@@ -219,7 +225,7 @@ mod tests {
             values in prop::collection::vec(0.0..1e6_f64, 1..2000),
         ) {
             let values = sorted(values);
-            let points = cumulative(&values, 0.5, 2e6);
+            let points = cumulative(&values, 0.5);
             prop_assert!(points.len() <= 2 * MAX_POINTS + 2);
             for pair in points.windows(2) {
                 prop_assert!(pair[0].0 <= pair[1].0 && pair[0].1 <= pair[1].1 + 1e-12);

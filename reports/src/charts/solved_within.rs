@@ -13,6 +13,8 @@ use crate::svg::Slot;
 
 const TITLE: &str = "Tasks solved within a time";
 const HEIGHT: f64 = 400.0;
+/// Room for half of the axis's last label.
+const RIGHT: f64 = 28.0;
 
 struct Curve<'a> {
     name: &'a str,
@@ -77,7 +79,7 @@ pub(super) fn chart(source: Source) -> Result<Option<Chart>, ChartError> {
         legend::lines(canvas, CONTENT_TOP - 4.0, &legend)?;
         let insets = Insets {
             top,
-            right: 18.0,
+            right: RIGHT,
             bottom: 22.0,
             left: 50.0,
         };
@@ -92,7 +94,7 @@ pub(super) fn chart(source: Source) -> Result<Option<Chart>, ChartError> {
                 legend::marker(canvas, plot.at(*ms, *share), curve.role, true)?;
             }
         }
-        axis_name(canvas, "task time", 18.0, HEIGHT - 9.0)
+        axis_name(canvas, "task time", RIGHT, HEIGHT - 9.0)
     })?;
     Ok(Some(Chart {
         name: "solved-within",
@@ -132,13 +134,14 @@ fn solved_steps<'a>(trials: impl Iterator<Item = &'a TrialData>) -> Vec<Point> {
 }
 
 fn staircase(curve: &Curve, end: f64) -> Vec<Point> {
-    let mut points = vec![(0.0, 0.0)];
+    let mut points = Vec::new();
     let mut share = 0.0;
     for (ms, next) in &curve.steps {
         points.push((*ms, share));
         points.push((*ms, *next));
         share = *next;
     }
+    // Level to the end: what was not solved by then never was.
     points.push((end, share));
     points
 }

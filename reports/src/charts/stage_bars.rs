@@ -13,6 +13,8 @@ const TITLE: &str = "Where the time goes";
 const ROW: f64 = 74.0;
 const BAR: f64 = 38.0;
 const RIGHT: f64 = 84.0;
+/// Room for half of the axis's first label.
+const LEFT: f64 = 6.0;
 const NAMES: f64 = 118.0;
 const LEGEND_LINE: f64 = 22.0;
 
@@ -51,7 +53,7 @@ pub(super) fn chart(source: Source) -> Result<Option<Chart>, ChartError> {
             top: CONTENT_TOP,
             right: RIGHT,
             bottom: height - axis_bottom,
-            left: 0.0,
+            left: LEFT,
         };
         let plot = Plot::new(canvas, insets, Axis::linear_ms(longest), Axis::rows(1.0))?;
         for (index, row) in rows.iter().enumerate() {
@@ -74,8 +76,8 @@ fn total_ms(endpoint: &EndpointSummary) -> f64 {
 fn bar(canvas: &Canvas, plot: &Plot, top: f64, (name, endpoint): &Row) -> Result<(), ChartError> {
     let role = endpoint.role.name();
     let shown = Look::BODY.bold().fit(name, 500.0);
-    canvas.text(&shown, (2.0, top + 14.0), Look::BODY.bold())?;
-    let role_x = 2.0 + Look::BODY.bold().width(&shown) + 8.0;
+    canvas.text(&shown, (LEFT, top + 14.0), Look::BODY.bold())?;
+    let role_x = LEFT + Look::BODY.bold().width(&shown) + 8.0;
     canvas.text(role, (role_x, top + 14.0), Look::MUTED)?;
     let (bar_top, bar_bottom) = (top + 26.0, top + 26.0 + BAR);
     let mut start = 0.0;
@@ -142,7 +144,7 @@ fn legend(
     for (line, (name, endpoint)) in rows.iter().enumerate() {
         let y = top + LEGEND_LINE * (line as f64 + 1.5);
         let name = Look::MUTED.fit(name, NAMES - 10.0);
-        canvas.text(&name, (0.0, y), Look::MUTED)?;
+        canvas.text(&name, (LEFT, y), Look::MUTED)?;
         for (index, group) in groups.iter().enumerate() {
             let value = endpoint.groups.get(group);
             let x = NAMES + column * index as f64;

@@ -1,27 +1,15 @@
 //! Warnings about data that do not hold together.
+//!
+//! An incomplete run and errors have fields of their own and are not repeated here.
 
 use std::collections::BTreeSet;
 
 use crate::format::plural;
-use crate::input::{Outcome, RunData, TrialData};
+use crate::input::{RunData, TrialData};
 
 /// What a reader must know before believing the figures.
 pub(super) fn warnings(run: &RunData) -> Vec<String> {
     let mut warnings = Vec::new();
-    let finished = run.trials.len();
-    if finished < run.planned_trials {
-        warnings.push(format!(
-            "The run is incomplete: {finished} of {} finished. Figures cover the finished ones only.",
-            plural(run.planned_trials, "planned trial")
-        ));
-    }
-    let errors = count(run, |trial| trial.outcome == Outcome::Error);
-    if errors > 0 {
-        warnings.push(format!(
-            "{} ended in an error: counted as not resolved, left out of every time.",
-            plural(errors, "trial")
-        ));
-    }
     let unbalanced = count(run, |trial| stage_sum(trial) != trial.wall_ns);
     if unbalanced > 0 {
         warnings.push(format!(
@@ -42,7 +30,7 @@ pub(super) fn warnings(run: &RunData) -> Vec<String> {
         .iter()
         .map(|t| (&t.suite, &t.task, &t.endpoint, t.attempt))
         .collect();
-    let repeated = finished - distinct.len();
+    let repeated = run.trials.len() - distinct.len();
     if repeated > 0 {
         warnings.push(format!(
             "{} recorded more than once: pairs use the first record.",

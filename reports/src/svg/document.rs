@@ -6,6 +6,9 @@ use super::escape::escape;
 use super::font::FAMILY;
 use super::theme::Slot;
 
+/// Space around a chart that is an image of its own, in pixels.
+const IMAGE_MARGIN: f64 = 24.0;
+
 /// Which colours a document is written with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Paint {
@@ -132,7 +135,16 @@ impl Document {
     #[must_use]
     pub fn to_svg(&self, paint: Paint) -> String {
         let mut out = String::with_capacity(256 + self.elements.len() * 96);
-        let (width, height) = (number(self.width), number(self.height));
+        // A page gives a chart its own margin; an image has to bring one.
+        let margin = match paint {
+            Paint::Variables => 0.0,
+            Paint::Light => IMAGE_MARGIN,
+        };
+        let (width, height) = (
+            number(self.width + 2.0 * margin),
+            number(self.height + 2.0 * margin),
+        );
+        let origin = number(-margin);
         let (id, title, description) = (&self.id, escape(&self.title), escape(&self.description));
         let family = match paint {
             Paint::Variables => String::new(),
@@ -141,7 +153,7 @@ impl Document {
         // Writing to a string cannot fail.
         let _ = write!(
             out,
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" \
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"{origin} {origin} {width} {height}\" \
              width=\"{width}\" height=\"{height}\" role=\"img\" class=\"chart\" \
              aria-labelledby=\"{id}-title {id}-desc\"{family}>\
              <title id=\"{id}-title\">{title}</title><desc id=\"{id}-desc\">{description}</desc>"

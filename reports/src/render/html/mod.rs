@@ -1,0 +1,200 @@
+//! `report.html`: one file, no outside resources, readable without scripts.
+
+mod figures;
+mod tables;
+mod tasks;
+
+use askama::Template;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
+
+use crate::charts::{Chart, Table};
+use crate::format::{ABSENT, nanoseconds, one_line, plural};
+use crate::input::{Calibration, RunData};
+use crate::summary::{Fact, Summary};
+use crate::svg::{Paint, css_variables};
+use crate::verdict::Verdict;
+use figures::Figure;
+use tables::{EndpointTable, StageTable};
+use tasks::TaskTable;
+
+const STYLE: &str = include_str!("../../../templates/report.css");
+const SCRIPT: &str = include_str!("../../../templates/report.js");
+
+#[derive(Template)]
+#[template(path = "report.html")]
+struct Page<'a> {
+    summary: &'a Summary,
+    title: String,
+    policy: String,
+    style: String,
+    script: &'static str,
+    simulated: Option<String>,
+    progress: String,
+    verdict: Verdict,
+    figures: Vec<Figure>,
+    charts: Vec<ChartView<'a>>,
+    endpoints: EndpointTable,
+    bridge: Option<Table>,
+    stages: Vec<StageTable>,
+    tasks: TaskTable,
+    calibration: Vec<Fact>,
+    environment: Vec<Fact>,
+}
+
+/// One chart with its data table.
+struct ChartView<'a> {
+    name: &'static str,
+    title: &'static str,
+    svg: String,
+    table: &'a Table,
+}
+
+/// Renders the page. Every text in it may be hostile: askama escapes all of
+/// them, and the charts' SVG escapes its own.
+///
+/// # Errors
+///
+/// When the template cannot be rendered.
+pub fn html(run: &RunData, summary: &Summary, charts: &[Chart]) -> Result<String, askama::Error> {
+    let style = style();
+    let page = Page {
+        summary,
+        title: title(summary),
+        policy: policy(&style),
+        style,
+        script: SCRIPT,
+        simulated: simulated(summary),
+        progress: progress(summary),
+        verdict: Verdict::of(summary),
+        figures: figures::key_figures(summary),
+        charts: charts
+            .iter()
+            .map(|chart| ChartView {
+                name: chart.name,
+                title: chart.title,
+                svg: chart.document.to_svg(Paint::Variables),
+                table: &chart.table,
+            })
+            .collect(),
+        endpoints: tables::endpoints(summary),
+        bridge: tables::bridge(summary),
+        stages: tables::stages(summary),
+        tasks: tasks::tasks(run, summary),
+        calibration: summary
+            .calibration
+            .as_ref()
+            .map_or_else(Vec::new, calibration),
+        environment: environment(summary),
+    };
+    // No control character has a meaning in the page, and untrusted text may hold some.
+    Ok(page
+        .render()?
+        .replace(|c: char| c.is_control() && c != '\n', "\u{fffd}"))
+}
+
+fn style() -> String {
+    let (light, dark) = (css_variables(false), css_variables(true));
+    format!(
+        ":root{{color-scheme:light dark;{light}}}\n\
+         @media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}\n{STYLE}"
+    )
+}
+
+/// Only this page's own style and script may act; nothing is fetched.
+fn policy(style: &str) -> String {
+    format!(
+        "default-src 'none'; img-src data:; style-src 'sha256-{}'; script-src 'sha256-{}'; \
+         base-uri 'none'; form-action 'none'",
+        digest(style),
+        digest(SCRIPT)
+    )
+}
+
+fn digest(text: &str) -> String {
+    STANDARD.encode(Sha256::digest(text))
+}
+
+fn title(summary: &Summary) -> String {
+    let names: Vec<String> = summary
+        .endpoints_in_order()
+        .into_iter()
+        .map(|(name, _)| one_line(name))
+        .collect();
+    match (&summary.comparison, names.as_slice()) {
+        (Some(comparison), _) => format!(
+            "{} against {}",
+            one_line(&comparison.candidate),
+            one_line(&comparison.baseline)
+        ),
+        (None, []) => "A run without endpoints".to_owned(),
+        (None, names) => names.join(" and "),
+    }
+}
+
+fn simulated(summary: &Summary) -> Option<String> {
+    let names: Vec<String> = summary
+        .endpoints_in_order()
+        .into_iter()
+        .filter(|(_, endpoint)| endpoint.simulated)
+        .map(|(name, _)| one_line(name))
+        .collect();
+    (!names.is_empty()).then(|| names.join(" and "))
+}
+
+fn progress(summary: &Summary) -> String {
+    if summary.complete {
+        format!("{}, all finished", plural(summary.planned_trials, "trial"))
+    } else {
+        format!(
+            "{} of {} finished",
+            summary.finished_trials,
+            plural(summary.planned_trials, "trial")
+        )
+    }
+}
+
+fn calibration(calibration: &Calibration) -> Vec<Fact> {
+    let fact = |name: &str, value: String| Fact {
+        name: name.to_owned(),
+        value,
+    };
+    let error = |p50, p99| format!("{} (p50), {} (p99)", nanoseconds(p50), nanoseconds(p99));
+    vec![
+        fact(
+            "TTFT error",
+            error(calibration.ttft_error_p50_ns, calibration.ttft_error_p99_ns),
+        ),
+        fact(
+            "Inter-event error",
+            error(
+                calibration.inter_event_error_p50_ns,
+                calibration.inter_event_error_p99_ns,
+            ),
+        ),
+        fact(
+            "Clock resolution",
+            nanoseconds(calibration.clock_resolution_ns),
+        ),
+        fact("Concurrent streams", calibration.streams.to_string()),
+    ]
+}
+
+fn environment(summary: &Summary) -> Vec<Fact> {
+    let own = [
+        ("Run", summary.run_id.clone()),
+        ("Started", summary.started_at.clone()),
+        ("timeslip", summary.timeslip_version.clone()),
+        ("Seed", summary.seed.to_string()),
+        ("Sandbox", summary.sandbox.clone()),
+        ("Trials at once", summary.concurrency.to_string()),
+    ];
+    own.into_iter()
+        .map(|(name, value)| Fact {
+            name: name.to_owned(),
+            value,
+        })
+        .chain(summary.environment.iter().cloned())
+        .collect()
+}

@@ -1,0 +1,169 @@
+//! The endpoint, stage and bridge tables.
+
+use crate::charts::Table;
+use crate::format::{count, milliseconds, one_line, or_absent, percent, percent_range, rate};
+use crate::stats::Distribution;
+use crate::summary::{EndpointSummary, Summary};
+
+/// Figures side by side, one column per endpoint.
+pub(super) struct EndpointTable {
+    pub(super) table: Table,
+    /// (endpoint, note) on where simulated figures come from.
+    pub(super) notes: Vec<(String, String)>,
+}
+
+/// The stages of one endpoint.
+pub(super) struct StageTable {
+    pub(super) endpoint: String,
+    pub(super) rows: Vec<StageRow>,
+    pub(super) total: String,
+    pub(super) tool_sum: String,
+}
+
+/// One stage; `group` is also the name of its swatch.
+pub(super) struct StageRow {
+    pub(super) group: &'static str,
+    pub(super) group_label: &'static str,
+    pub(super) stage: &'static str,
+    pub(super) total: String,
+    pub(super) mean: String,
+    pub(super) share: String,
+    pub(super) provenance: &'static str,
+    pub(super) error: String,
+}
+
+type Cell = fn(&EndpointSummary) -> String;
+
+const ROWS: [(&str, Cell); 16] = [
+    ("Role", |e| e.role.name().to_owned()),
+    ("Simulated", |e| {
+        if e.simulated { "yes" } else { "no" }.to_owned()
+    }),
+    ("Model", |e| one_line(&e.model)),
+    ("Protocol", |e| one_line(&e.protocol)),
+    ("Transport asked for", |e| one_line(&e.transport)),
+    ("Transport used", |e| {
+        let used = one_line(&e.transports_used.join(", "));
+        or_absent(Some(used).filter(|used| !used.is_empty()), |used| used)
+    }),
+    ("Trials", |e| count(e.trials as u64)),
+    ("Resolved", |e| {
+        let share = or_absent(e.resolve_rate.point, percent);
+        let range = e.resolve_rate.interval();
+        let interval = range.map_or_else(String::new, |r| format!(", {}", percent_range(r)));
+        format!("{} ({share}{interval})", e.resolved)
+    }),
+    ("Errors", |e| count(e.errors as u64)),
+    ("Task time, p50", |e| p50(&e.wall_ms)),
+    ("Task time, p95", |e| p95(&e.wall_ms)),
+    ("TTFT, p50", |e| p50(&e.ttft_ms)),
+    ("TTFT, p95", |e| p95(&e.ttft_ms)),
+    ("Inter-event gap, p50", |e| p50(&e.inter_event_ms)),
+    ("Output tokens per second, p50", |e| {
+        or_absent(e.output_tokens_per_second.p50, rate)
+    }),
+    ("Output tokens", |e| or_absent(e.output_tokens, count)),
+];
+
+fn p50(distribution: &Distribution) -> String {
+    let value = or_absent(distribution.p50, milliseconds);
+    format!("{value} (n = {})", count(distribution.n as u64))
+}
+
+fn p95(distribution: &Distribution) -> String {
+    match (distribution.p95, &distribution.note) {
+        (Some(p95), _) => milliseconds(p95),
+        (None, Some(note)) => note.clone(),
+        (None, None) => or_absent(None, milliseconds),
+    }
+}
+
+pub(super) fn endpoints(summary: &Summary) -> EndpointTable {
+    let endpoints = summary.endpoints_in_order();
+    let mut headings = vec!["Figure".to_owned()];
+    headings.extend(endpoints.iter().map(|(name, _)| one_line(name)));
+    let rows = ROWS
+        .iter()
+        .map(|(name, cell)| {
+            let mut cells = vec![(*name).to_owned()];
+            cells.extend(endpoints.iter().map(|(_, endpoint)| cell(endpoint)));
+            cells
+        })
+        .collect();
+    let notes = endpoints
+        .iter()
+        .flat_map(|(name, e)| e.notes.iter().map(|note| (one_line(name), one_line(note))))
+        .collect();
+    EndpointTable {
+        table: Table { headings, rows },
+        notes,
+    }
+}
+
+pub(super) fn stages(summary: &Summary) -> Vec<StageTable> {
+    summary
+        .endpoints_in_order()
+        .into_iter()
+        .filter(|(_, endpoint)| !endpoint.stages.is_empty())
+        .map(|(name, endpoint)| StageTable {
+            endpoint: one_line(name),
+            rows: stage_rows(endpoint),
+            total: milliseconds(endpoint.stages.values().map(|stage| stage.total_ms).sum()),
+            tool_sum: milliseconds(endpoint.tool_sum_ms),
+        })
+        .collect()
+}
+
+fn stage_rows(endpoint: &EndpointSummary) -> Vec<StageRow> {
+    let trials = endpoint.wall_ms.n.max(1) as f64;
+    endpoint
+        .stages
+        .iter()
+        .map(|(stage, summary)| StageRow {
+            group: stage.group().name(),
+            group_label: stage.group().label(),
+            stage: stage.name(),
+            total: milliseconds(summary.total_ms),
+            mean: milliseconds(summary.total_ms / trials),
+            share: or_absent(summary.share, percent),
+            provenance: summary.provenance.name(),
+            error: or_absent(summary.error_ms, |ms| format!("±{}", milliseconds(ms))),
+        })
+        .collect()
+}
+
+/// Where the difference between the two sides comes from.
+pub(super) fn bridge(summary: &Summary) -> Option<Table> {
+    let comparison = summary.comparison.as_ref()?;
+    let rows = &comparison.stage_bridge;
+    if rows.is_empty() {
+        return None;
+    }
+    let line = |name: &str, baseline: f64, candidate: f64| {
+        vec![
+            name.to_owned(),
+            milliseconds(baseline),
+            milliseconds(candidate),
+            milliseconds(candidate - baseline),
+        ]
+    };
+    let mut lines: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| line(row.group.label(), row.baseline_ms, row.candidate_ms))
+        .collect();
+    lines.push(line(
+        "all",
+        rows.iter().map(|row| row.baseline_ms).sum(),
+        rows.iter().map(|row| row.candidate_ms).sum(),
+    ));
+    let headings = vec![
+        "Stage group".to_owned(),
+        one_line(&comparison.baseline),
+        one_line(&comparison.candidate),
+        "Difference".to_owned(),
+    ];
+    Some(Table {
+        headings,
+        rows: lines,
+    })
+}

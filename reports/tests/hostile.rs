@@ -1,0 +1,140 @@
+//! Names and details that try to get out of the text they are shown in.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod support;
+
+use timeslip_reports::charts;
+use timeslip_reports::input::{Outcome, RunData};
+use timeslip_reports::render::{html, terminal, write_all};
+use timeslip_reports::summary::Summary;
+use timeslip_reports::svg::Paint;
+
+const ATTACK: &str =
+    "</script></title></style><img src=x onerror=alert(1)>\"'{{7*7}}\u{1b}[31m\u{0}";
+
+fn page(run: &RunData) -> String {
+    let summary = Summary::from_run(run);
+    html(run, &summary, &charts::all(run, &summary).unwrap()).unwrap()
+}
+
+fn hostile_run() -> RunData {
+    let mut run = support::run();
+    let candidate = format!("=cmd()|{ATTACK}");
+    for endpoint in &mut run.endpoints {
+        if endpoint.name == "spark-sim" {
+            endpoint.name = candidate.clone();
+        }
+        endpoint.model = ATTACK.to_owned();
+        endpoint.protocol = ATTACK.to_owned();
+        endpoint.transport = ATTACK.to_owned();
+        endpoint.notes = vec![ATTACK.to_owned()];
+    }
+    for (index, trial) in run.trials.iter_mut().enumerate() {
+        if trial.endpoint == "spark-sim" {
+            trial.endpoint = candidate.clone();
+        }
+        trial.task = format!("@SUM({}){ATTACK}", index / 2);
+        trial.suite = format!("+1{ATTACK}");
+        trial.detail = Some(format!("-1{ATTACK}"));
+        for span in &mut trial.spans {
+            span.label = ATTACK.to_owned();
+        }
+        for exchange in &mut trial.exchanges {
+            exchange.transport = ATTACK.to_owned();
+        }
+    }
+    run.run_id = ATTACK.to_owned();
+    run.started_at = ATTACK.to_owned();
+    run.timeslip_version = ATTACK.to_owned();
+    run.sandbox = ATTACK.to_owned();
+    run.warnings = vec![ATTACK.to_owned()];
+    run.environment = vec![(ATTACK.to_owned(), ATTACK.to_owned())];
+    run
+}
+
+#[test]
+fn nothing_opens_markup_in_the_page() {
+    let page = page(&hostile_run());
+    assert!(!page.contains("<img"), "an element was injected");
+    assert_eq!(page.matches("<script").count(), 1);
+    assert_eq!(page.matches("</script>").count(), 1);
+    assert_eq!(page.matches("</style>").count(), 1);
+    assert_eq!(
+        page.matches("</title>").count(),
+        1 + page.matches("<title ").count() + page.matches("<g><title>").count()
+    );
+    assert!(!page.contains('\u{1b}'));
+}
+
+#[test]
+fn nothing_opens_markup_in_a_chart_and_it_stays_xml() {
+    let run = hostile_run();
+    for chart in charts::all(&run, &Summary::from_run(&run)).unwrap() {
+        let svg = chart.document.to_svg(Paint::Variables);
+        assert!(
+            !svg.contains("<img") && !svg.contains("</script"),
+            "{}",
+            chart.name
+        );
+        assert!(
+            timeslip_reports::svg::to_png(&chart.document).is_ok(),
+            "{}",
+            chart.name
+        );
+    }
+}
+
+#[test]
+fn no_cell_is_a_formula() {
+    let directory = tempfile::tempdir().unwrap();
+    let written = write_all(&hostile_run(), directory.path()).unwrap();
+    let tables = written
+        .files
+        .iter()
+        .filter(|file| file.extension().is_some_and(|extension| extension == "csv"));
+    for file in tables {
+        let mut reader = csv::Reader::from_path(file).unwrap();
+        for record in reader.records() {
+            for cell in &record.unwrap() {
+                let harmless =
+                    cell.parse::<f64>().is_ok() || !cell.starts_with(['=', '+', '-', '@']);
+                assert!(harmless, "{}: {cell}", file.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn no_control_character_reaches_the_terminal() {
+    let text = terminal(&Summary::from_run(&hostile_run()));
+    assert!(text.chars().all(|c| c == '\n' || !c.is_control()));
+}
+
+#[test]
+fn numbers_at_their_limits_do_no_harm() {
+    let mut run = support::run();
+    for (index, trial) in run.trials.iter_mut().enumerate() {
+        let extreme = if index % 3 == 0 { u64::MAX } else { 0 };
+        trial.wall_ns = extreme;
+        for stage in &mut trial.stages {
+            stage.ns = extreme;
+            stage.error_ns = Some(u64::MAX);
+        }
+        for span in &mut trial.spans {
+            (span.start_ns, span.end_ns) = (extreme, u64::MAX - extreme);
+            span.turn = u32::MAX;
+        }
+        for exchange in &mut trial.exchanges {
+            exchange.ttft_ns = Some(extreme);
+            exchange.decode_ns = Some(extreme);
+            exchange.output_tokens = Some(u64::MAX);
+            exchange.inter_event_ns = vec![extreme; 5];
+        }
+        trial.outcome = if index % 2 == 0 {
+            Outcome::Resolved
+        } else {
+            Outcome::Error
+        };
+    }
+    assert!(page(&run).ends_with("</html>") || page(&run).ends_with("</html>\n"));
+}

@@ -1,0 +1,67 @@
+//! Writes whole reports to `$CARGO_TARGET_TMPDIR` and checks what is on disk.
+//! The files stay, so that a person can look at them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+
+use resvg::tiny_skia::Pixmap;
+use timeslip_reports::input::{Role, RunData};
+use timeslip_reports::render::{Written, write_all};
+
+fn written(name: &str, run: &RunData) -> (PathBuf, Written) {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let written = write_all(run, &directory).unwrap();
+    (directory, written)
+}
+
+#[test]
+fn a_report_is_complete_and_every_image_decodes() {
+    let (directory, written) = written("sample", &support::run());
+    for file in [
+        "summary.json",
+        "report.html",
+        "csv/trials.csv",
+        "csv/stages.csv",
+        "csv/exchanges.csv",
+        "csv/endpoints.csv",
+    ] {
+        assert!(
+            std::fs::metadata(directory.join(file)).unwrap().len() > 100,
+            "{file}"
+        );
+    }
+    let images: Vec<_> = written
+        .files
+        .iter()
+        .filter(|file| file.extension().is_some_and(|extension| extension == "png"))
+        .collect();
+    assert_eq!(images.len(), 6);
+    for image in images {
+        let pixels = Pixmap::decode_png(&std::fs::read(image).unwrap()).unwrap();
+        assert!(
+            pixels.width() > 1000 && pixels.height() > 300,
+            "{}",
+            image.display()
+        );
+        let drawn = pixels.pixels().iter().filter(|p| p.red() < 250).count();
+        assert!(drawn > 2000, "{} is almost empty", image.display());
+    }
+    assert_eq!(written.html, directory.join("report.html"));
+}
+
+#[test]
+fn one_side_alone_still_reports() {
+    let run = support::run_with(&[("spark-sim", Role::Candidate, support::FAST)], 6, 2);
+    let (_, written) = written("alone", &run);
+    assert!(written.summary.comparison.is_none());
+}
+
+#[test]
+fn a_run_without_trials_still_reports() {
+    let mut run = support::run();
+    run.trials.clear();
+    let (directory, written) = written("empty", &run);
+    assert!(!directory.join("charts").exists() && !written.summary.complete);
+}
