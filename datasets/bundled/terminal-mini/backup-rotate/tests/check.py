@@ -88,10 +88,13 @@ check_sample()
 with tempfile.TemporaryDirectory() as scratch:
     scratch = pathlib.Path(scratch)
     # The ISO week of 31 December 2026 ends on 3 January 2027.
-    check(scratch, "turn of the year", days("2026-12-12", 23), dry_run=True)
+    check(scratch, "turn of the year", days("2026-12-05", 30), dry_run=True)
     # The last days of December 2024 are in the first ISO week of 2025.
     check(scratch, "other turn", days("2024-12-12", 25))
-    check(scratch, "-sparse dir", days("2025-01-31", 16, step=19))
+    check(scratch, "-sparse dir", days("2025-01-31", 14, step=19))
+    # The same months occur in several years.
+    months = ("2023-03-14", "2024-09-01", "2024-12-30", "2025-03-09", "2025-06-20")
+    check(scratch, "gaps", [*days("2026-03-01", 10), *(day for month in months for day in days(month, 2))])
     check(scratch, "no backups", [], dry_run=True)
     check(scratch, "few", days("2026-02-25", 6))
     check_misuse(scratch)

@@ -48,7 +48,7 @@ def identity(commit):
 assert git("rev-parse", "before-repair^{commit}").strip() == OLD_MAIN, "before-repair"
 assert git("rev-parse", "refs/heads/feature/export").strip() == EXPORT, "feature/export moved"
 assert git("symbolic-ref", "HEAD").strip() == "refs/heads/main", "main is not checked out"
-assert git("status", "--porcelain") == "", "the working tree is not clean"
+assert git("status", "--porcelain", "--untracked-files=all") == "", "the working tree is not clean"
 heads = git("for-each-ref", "--format=%(refname:short)", "refs/heads").split()
 assert sorted(heads) == ["feature/export", "main"], f"branches: {heads}"
 

@@ -28,16 +28,20 @@ def git(*arguments):
 
 assert git("rev-parse", "refs/heads/feature/retry") == TIP, "tip of feature/retry"
 subjects = git("log", "--reverse", "--format=%s", "main..feature/retry").splitlines()
-assert subjects == ["Retry failed downloads", "Back off between attempts", "Document retries"]
+assert subjects == [
+    "Retry failed downloads", "Back off between attempts", "Document retries",
+], f"commits of the branch: {subjects}"
 assert "2 ** attempt" in git("show", "feature/retry:fetch.sh"), "fetch.sh on the branch"
 
 assert git("cat-file", "-t", "refs/tags/recovered") == "tag", "recovered is no annotated tag"
 assert git("rev-parse", "recovered^{commit}") == TIP, "recovered points elsewhere"
-assert git("tag", "-l", "--format=%(contents)", "recovered").strip() == "Recovered feature/retry"
+assert git("tag", "-l", "--format=%(contents)", "recovered").strip() == (
+    "Recovered feature/retry"
+), "message of the tag"
 
 assert git("rev-parse", "refs/heads/main") == MAIN, "main moved"
 assert git("symbolic-ref", "HEAD") == "refs/heads/main", "main is not checked out"
-assert git("status", "--porcelain") == "", "the working tree is not clean"
+assert git("status", "--porcelain", "--untracked-files=all") == "", "the working tree is not clean"
 heads = git("for-each-ref", "--format=%(refname:short)", "refs/heads").splitlines()
 assert sorted(heads) == ["feature/retry", "main"], f"branches: {heads}"
 assert (APP / ".git/recovery.txt").read_text() in (TIP, TIP + "\n"), "recovery.txt"

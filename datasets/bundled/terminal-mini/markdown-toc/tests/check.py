@@ -47,8 +47,12 @@ stale too
 ## inside tildes
 ```
 ~~~
+~~~
+### only tildes
+~~~ 
 #### One
 ## One
+## Well-known -- thing
 ## Über_alles & more!
 <!-- /toc -->
 ## After a second closing marker
@@ -59,6 +63,7 @@ HIDDEN_TOC = """\
   - [Two (2)](#two-2)
     - [One](#one-1)
 - [One](#one-2)
+- [Well-known -- thing](#well-known----thing)
 - [Über_alles & more!](#über_alles--more)
 - [After a second closing marker](#after-a-second-closing-marker)
 """
