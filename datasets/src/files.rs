@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
@@ -88,8 +88,22 @@ pub(crate) fn json_error(file: &Path, error: &serde_json::Error) -> Error {
     Error::invalid_line(file, error.line() as u64, format!("is not valid: {error}"))
 }
 
+/// `directory/name`, unless that is a link that leads out of the directory: a
+/// task must not make us read, or show to an agent, what is not its own.
+pub(crate) fn member(directory: &Path, name: &str) -> Result<PathBuf> {
+    let path = directory.join(name);
+    match (path.canonicalize(), directory.canonicalize()) {
+        (Ok(real), Ok(root)) if !real.starts_with(&root) => Err(Error::invalid(
+            path,
+            format!("is a link that leads out of {}", directory.display()),
+        )),
+        // What does not exist is reported by whoever needs it.
+        _ => Ok(path),
+    }
+}
+
 /// The directories directly inside `directory`, by name.
-pub(crate) fn subdirectories(directory: &Path) -> Result<Vec<std::path::PathBuf>> {
+pub(crate) fn subdirectories(directory: &Path) -> Result<Vec<PathBuf>> {
     let read_error = |source| Error::Read {
         file: directory.to_path_buf(),
         source,

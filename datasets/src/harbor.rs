@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::{Error, Result, files};
+use crate::{Error, Result, files, is_plain_name};
 
 /// One Harbor task.
 #[derive(Clone, Debug, PartialEq)]
@@ -121,7 +121,14 @@ pub fn read_dataset(directory: &Path) -> Result<Vec<HarborTask>> {
 
 /// Reads one task directory.
 pub fn read_task(directory: &Path) -> Result<HarborTask> {
-    let file = directory.join("task.toml");
+    let name = directory.file_name().unwrap_or_default().to_string_lossy();
+    if !is_plain_name(&name) {
+        return Err(Error::invalid(
+            directory,
+            "is not named plainly; use letters, digits, '-', '_' and '.'",
+        ));
+    }
+    let file = files::member(directory, "task.toml")?;
     let settings: TaskToml = files::read_toml(&file, "it describes the task")?;
     if !settings.steps.is_empty() {
         return Err(Error::invalid(
@@ -129,7 +136,7 @@ pub fn read_task(directory: &Path) -> Result<HarborTask> {
             "has [[steps]]; tasks of several steps are not supported",
         ));
     }
-    let tests = directory.join("tests");
+    let tests = files::member(directory, "tests")?;
     if !tests.join("test.sh").is_file() {
         return Err(Error::Missing {
             file: tests.join("test.sh"),
@@ -139,12 +146,9 @@ pub fn read_task(directory: &Path) -> Result<HarborTask> {
     let environment = settings.environment;
     let timeout = |value: Option<f64>, key: &str| seconds(value, key, &file);
     Ok(HarborTask {
-        name: directory
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default(),
+        name: name.into_owned(),
         instruction: files::read_text(
-            &directory.join("instruction.md"),
+            &files::member(directory, "instruction.md")?,
             "it is what the agent is told",
         )?,
         difficulty: settings.metadata.difficulty,
@@ -172,8 +176,8 @@ pub fn read_task(directory: &Path) -> Result<HarborTask> {
             &file,
         )?,
         docker_image: environment.docker_image,
-        environment: directory.join("environment"),
-        solution: Some(directory.join("solution")).filter(|solution| solution.is_dir()),
+        environment: files::member(directory, "environment")?,
+        solution: Some(files::member(directory, "solution")?).filter(|solution| solution.is_dir()),
         tests,
         directory: directory.to_path_buf(),
     })

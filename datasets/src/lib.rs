@@ -16,3 +16,14 @@ mod error;
 mod files;
 
 pub use error::{Error, Result};
+
+/// Whether `text` is safe as one path component and as an argument of a program:
+/// letters, digits, `-`, `_` and `.`, beginning with a letter, digit or `_`.
+#[must_use]
+pub fn is_plain_name(text: &str) -> bool {
+    !text.is_empty()
+        && !text.starts_with(['.', '-'])
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+}

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::{Error, Result, is_plain_name};
 
 pub use repository::{read_repository, read_task, repository_stream};
 pub use rows::read_rows;
@@ -68,7 +68,7 @@ impl SweTask {
     /// source in errors.
     fn check(&self, file: &Path) -> Result<()> {
         let invalid = |message: String| Err(Error::invalid(file, message));
-        if !is_name(&self.instance_id) {
+        if !is_plain_name(&self.instance_id) {
             return invalid(format!(
                 "instance_id {:?} is not a plain name; use letters, digits, '-', '_' and '.'",
                 self.instance_id
@@ -77,7 +77,7 @@ impl SweTask {
         if !self
             .repo
             .split_once('/')
-            .is_some_and(|(owner, name)| is_name(owner) && is_name(name))
+            .is_some_and(|(owner, name)| is_plain_name(owner) && is_plain_name(name))
         {
             return invalid(format!(
                 "repo {:?} is not of the form owner/name",
@@ -108,13 +108,4 @@ impl SweTask {
         }
         Ok(())
     }
-}
-
-/// Whether `text` is safe as one path component and as an argument.
-fn is_name(text: &str) -> bool {
-    !text.is_empty()
-        && !text.starts_with(['.', '-'])
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
 }

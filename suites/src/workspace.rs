@@ -6,6 +6,7 @@ mod repository;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::edit::{self, EditError, Edited};
 use crate::sandbox::TMP;
 use crate::suite::TESTBED;
 use crate::{Error, Invocation, Limits, Mount, Result, Sandbox, Task, TaskKind};
@@ -23,9 +24,10 @@ pub struct Workspace {
     /// The host directory that appears at `mount`.
     tree: PathBuf,
     mount: String,
-    /// The working directory on the host and inside: the tree or below it.
+    /// The working directory on the host and inside, and relative to the mount.
     root: PathBuf,
     working_directory: String,
+    below: String,
     tmp: PathBuf,
     environment: Vec<(String, String)>,
 }
@@ -39,10 +41,14 @@ impl Workspace {
             TaskKind::Harbor { recipe, .. } => (recipe.mount(), recipe.working_directory()),
         };
         let tree = directory.join("tree");
-        let below = working_directory.strip_prefix(mount).unwrap_or_default();
+        let below = working_directory
+            .strip_prefix(mount)
+            .unwrap_or_default()
+            .trim_start_matches('/');
         let mut workspace = Self {
             directory: directory.to_path_buf(),
-            root: tree.join(below.trim_start_matches('/')),
+            root: tree.join(below),
+            below: below.to_owned(),
             tree,
             mount: mount.to_owned(),
             working_directory: working_directory.to_owned(),
@@ -63,9 +69,23 @@ impl Workspace {
         Ok(workspace)
     }
 
-    /// The working directory on the host, for [`crate::edit::apply`].
+    /// The working directory on the host. An agent can put a link in its place
+    /// where it is below the task's top directory, so changes go through
+    /// [`Workspace::edit`].
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// The agent's `edit_file` tool: [`edit::apply`] with a path relative to the
+    /// working directory, or absolute below it.
+    pub fn edit(&self, path: &str, old: &str, new: &str) -> Result<Edited, EditError> {
+        let relative = path
+            .strip_prefix(&self.working_directory)
+            .and_then(|rest| rest.strip_prefix('/'))
+            .unwrap_or(path);
+        // Joining an absolute path gives that path, which is then refused.
+        let path = Path::new(&self.below).join(relative);
+        edit::apply(&self.tree, &path.to_string_lossy(), old, new)
     }
 
     /// The working directory inside the sandbox.

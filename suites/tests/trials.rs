@@ -148,6 +148,46 @@ fn a_dockerfile_is_followed() {
 }
 
 #[test]
+fn edits_stay_in_the_workspace_whatever_is_planted() {
+    let trial = Trial::new(harbor(DOCKERFILE, "true\n"), "harbor");
+    let edit = |path: &str| {
+        let edited = trial.workspace.edit(path, "", "new\n");
+        edited.map_err(|error| error.to_string())
+    };
+    assert!(edit("a.txt").is_ok() && edit("/app/sub/b.txt").is_ok());
+    assert_eq!(trial.run("cat a.txt b.txt"), "new\nnew\n");
+    for outside in ["../c.txt", "/app/c.txt", "/etc/c.txt", "/app/sub/../c.txt"] {
+        assert!(edit(outside).unwrap_err().contains("leaves the directory"));
+    }
+    let elsewhere = trial.scratch.path().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    trial.run(&format!(
+        "cd ..; rm -r sub; ln -s {} sub",
+        elsewhere.display()
+    ));
+    assert!(edit("c.txt").unwrap_err().contains("symbolic link"));
+    assert_eq!(elsewhere.read_dir().unwrap().count(), 0);
+}
+
+#[test]
+fn a_build_context_cannot_show_the_host() {
+    let secret = tempfile::tempdir().unwrap();
+    write(&secret.path().join("key"), "secret");
+    for source in ["link", "link/key", "data"] {
+        let dockerfile = format!("FROM x\nWORKDIR /app\nCOPY {source} here/\n");
+        let scratch = harbor(&dockerfile, "true\n");
+        let context = scratch.path().join("source/made/environment");
+        for link in ["link", "data/link"] {
+            std::os::unix::fs::symlink(secret.path(), context.join(link)).unwrap();
+        }
+        let task = load(scratch.path(), "harbor").unwrap();
+        let prepared = Workspace::prepare(&task, &sandbox(), &scratch.path().join("trial"));
+        let error = prepared.unwrap_err().to_string();
+        assert!(error.contains("symbolic link"), "{source}: {error}");
+    }
+}
+
+#[test]
 fn tmp_lasts_from_one_command_to_the_next_but_not_into_grading() {
     let test = "ls /tmp | grep -q note && exit; mkdir -p /logs/verifier; echo 1 >/logs/verifier/reward.txt\n";
     let trial = Trial::new(harbor(DOCKERFILE, test), "harbor");

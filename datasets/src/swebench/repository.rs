@@ -90,18 +90,18 @@ pub fn repository_stream(directory: &Path, task: &SweTask) -> PathBuf {
 }
 
 fn read_with_split(directory: &Path) -> Result<(String, SweTask)> {
-    let yaml_file = directory.join("task.yaml");
+    let yaml_file = files::member(directory, "task.yaml")?;
     let yaml: TaskYaml = files::read_yaml(&yaml_file, "it describes the task")?;
     let required = |value: Option<String>, key: &str| {
         value.filter(|value| !value.is_empty()).ok_or_else(|| {
             Error::invalid(&yaml_file, format!("has no {key}; every task needs one"))
         })
     };
-    let tests_file = directory.join("tests.json");
+    let tests_file = files::member(directory, "tests.json")?;
     let tests: TestsJson =
         files::read_json(&tests_file, "it lists the tests that decide about the task")?;
-    let text = |name: &str, purpose: &str| files::read_text(&directory.join(name), purpose);
-    let hints = directory.join("hints.md");
+    let text =
+        |name: &str, purpose: &str| files::read_text(&files::member(directory, name)?, purpose);
 
     let split = required(yaml.split, "split")?;
     let task = SweTask {
@@ -111,8 +111,8 @@ fn read_with_split(directory: &Path) -> Result<(String, SweTask)> {
         patch: text("gold.patch", "it is the reference fix")?,
         test_patch: text("test.patch", "it adds the tests that grade the fix")?,
         problem_statement: text("problem_statement.md", "it is what the agent is told")?,
-        hints_text: match hints.is_file() {
-            true => files::read_text(&hints, "it holds hints")?,
+        hints_text: match directory.join("hints.md").is_file() {
+            true => text("hints.md", "it holds hints")?,
             false => String::new(),
         },
         created_at: yaml.created_at.unwrap_or_default(),
@@ -203,6 +203,16 @@ mod tests {
             .unwrap();
         });
         insta::assert_snapshot!(message, @"tasks: holds no task of a split that sweb.yaml lists");
+    }
+
+    #[test]
+    fn links_out_of_the_task_are_refused() {
+        let message = error_after(|task| {
+            let statement = task.join("problem_statement.md");
+            fs::remove_file(&statement).unwrap();
+            std::os::unix::fs::symlink("/etc/passwd", statement).unwrap();
+        });
+        insta::assert_snapshot!(message, @"tasks/a__b-1/problem_statement.md: is a link that leads out of tasks/a__b-1");
     }
 
     #[test]

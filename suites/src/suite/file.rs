@@ -99,13 +99,7 @@ impl SuiteFile {
 
     /// The name ends up in paths.
     pub(super) fn check(&self) -> Result<()> {
-        let plain = !self.name.is_empty()
-            && !self.name.starts_with(['.', '-'])
-            && self
-                .name
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
-        if plain {
+        if timeslip_datasets::is_plain_name(&self.name) {
             return Ok(());
         }
         Err(self.error("name is not plain; use letters, digits, '-', '_' and '.'".to_owned()))

@@ -203,9 +203,11 @@ impl Recipe {
                         }
                         _ => to.to_path_buf(),
                     };
-                    copy(&from, &tree, &to).map_err(|refusal| {
-                        self.refused(step, &source.display().to_string(), &refusal)
-                    })?;
+                    without_links(&task.environment, source)
+                        .and_then(|()| copy(&from, &tree, &to))
+                        .map_err(|refusal| {
+                            self.refused(step, &source.display().to_string(), &refusal)
+                        })?;
                 }
                 Action::Set(variables) => workspace.environment.extend(variables.clone()),
                 Action::Run(command) => self.run(step, command, workspace, task, sandbox)?,
@@ -268,6 +270,16 @@ impl Recipe {
 
 fn show(duration: Duration) -> String {
     format!("{} s", duration.as_secs_f64())
+}
+
+/// Refuses a source that is reached through a link inside the build context.
+fn without_links(context: &Path, source: &Path) -> Result<(), Refusal> {
+    let real = fs::canonicalize(context.join(source))?;
+    if real == fs::canonicalize(context)?.join(source) {
+        Ok(())
+    } else {
+        Err(Refusal::Link)
+    }
 }
 
 /// Copies a file to `to`, or the content of a directory into it, below `tree`.
