@@ -170,6 +170,17 @@ fn edits_stay_in_the_workspace_whatever_is_planted() {
 }
 
 #[test]
+fn a_removed_working_directory_is_the_agents_problem() {
+    let test = "echo 1 >/logs/verifier/reward.txt\n";
+    let trial = Trial::new(harbor(DOCKERFILE, test), "harbor");
+    trial.run("cd ..; rm -r sub");
+    let next = trial.run("pwd");
+    assert!(next.contains("No such file"), "{next}");
+    let grade = trial.grade();
+    assert!(!grade.resolved && grade.verifier_failed, "{grade:?}");
+}
+
+#[test]
 fn a_build_context_cannot_show_the_host() {
     let secret = tempfile::tempdir().unwrap();
     write(&secret.path().join("key"), "secret");

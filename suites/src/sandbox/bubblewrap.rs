@@ -90,15 +90,10 @@ impl Bubblewrap {
             command.arg(bind).arg(&mount.host).arg(&mount.inside);
         }
         command
-            .args([
-                "--remount-ro",
-                "/",
-                "--chdir",
-                &invocation.working_directory,
-            ])
-            .args(["--", "bash"])
+            .args(["--remount-ro", "/", "--chdir", "/", "--", "bash"])
             .args(supervise::launcher_arguments(
                 &invocation.command,
+                &invocation.working_directory,
                 &invocation.limits,
             ));
         command

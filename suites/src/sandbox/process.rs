@@ -68,9 +68,9 @@ impl Staged {
                     .iter()
                     .map(|(name, value)| (name, rewritten(value))),
             )
-            .current_dir(rewritten(&invocation.working_directory))
             .args(supervise::launcher_arguments(
                 &rewritten(&invocation.command),
+                &rewritten(&invocation.working_directory),
                 &invocation.limits,
             ));
         command

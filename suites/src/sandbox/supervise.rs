@@ -22,17 +22,20 @@ const STARTED: u8 = b's';
 /// The command itself has ended.
 const ENDED: u8 = b'e';
 
-/// Arguments: command, kilobytes of address space, blocks of 512 bytes per file.
+/// Arguments: command, working directory, kilobytes of address space, blocks of
+/// 512 bytes per file.
 ///
 /// Descriptors the harness may have inherited are closed first. The command does
 /// not get the mark pipe; should it pry it open through `/proc`, the first start
 /// mark and the last end mark still are the launcher's own. A limit that is
-/// already stricter cannot be raised, which is no reason to stop.
+/// already stricter cannot be raised, which is no reason to stop. A working
+/// directory that an earlier command removed makes this command fail, not the
+/// sandbox.
 const LAUNCHER: &str = r#"
 for fd in /dev/fd/*; do fd=${fd##*/}; [[ $fd -gt 3 ]] && eval "exec $fd>&-"; done
-{ ulimit -c 0; ulimit -v "$2"; ulimit -f "$3"; } 2>/dev/null
+ulimit -c 0 2>/dev/null; ulimit -v "$3" 2>/dev/null; ulimit -f "$4" 2>/dev/null
 printf s >&3
-bash -c "$1" 3>&-
+cd -- "$2" && unset OLDPWD && bash -c "$1" 3>&-
 code=$?
 printf e >&3
 exit "$code"
@@ -46,12 +49,17 @@ const LARGEST_FILE_MB: u64 = 1024;
 const DRAIN: Duration = Duration::from_millis(500);
 
 /// The arguments that make `bash` the launcher of `command`.
-pub(super) fn launcher_arguments(command: &str, limits: &Limits) -> [String; 6] {
+pub(super) fn launcher_arguments(
+    command: &str,
+    working_directory: &str,
+    limits: &Limits,
+) -> [String; 7] {
     [
         "-c".to_owned(),
         LAUNCHER.to_owned(),
         "launcher".to_owned(),
         command.to_owned(),
+        working_directory.to_owned(),
         limits.memory_mb.saturating_mul(1024).to_string(),
         (LARGEST_FILE_MB * 2048).to_string(),
     ]
