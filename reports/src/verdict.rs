@@ -24,8 +24,10 @@ pub struct Verdict {
     pub reasons: Vec<String>,
     /// What it costs or gains in resolved tasks.
     pub quality: Option<String>,
-    /// What the data cannot carry, and that endpoints are simulated.
+    /// What the data cannot carry.
     pub caveats: Vec<String>,
+    /// That endpoints are simulated, when any is.
+    pub simulated: Option<String>,
 }
 
 impl Verdict {
@@ -38,6 +40,7 @@ impl Verdict {
             None => alone(summary),
         };
         verdict.caveats.extend(caveats(summary));
+        verdict.simulated = simulated(summary);
         verdict
     }
 
@@ -48,6 +51,7 @@ impl Verdict {
             .chain(&self.reasons)
             .chain(&self.quality)
             .chain(&self.caveats)
+            .chain(&self.simulated)
             .map(String::as_str)
             .collect()
     }
@@ -69,7 +73,7 @@ fn compared(summary: &Summary, comparison: &Comparison) -> Verdict {
         headline: speed(comparison),
         reasons,
         quality: quality(summary, comparison),
-        caveats: Vec::new(),
+        ..Verdict::default()
     }
 }
 
@@ -280,20 +284,29 @@ fn quality(summary: &Summary, comparison: &Comparison) -> Option<String> {
 }
 
 fn alone(summary: &Summary) -> Verdict {
-    let lines: Vec<String> = summary
+    let endpoints: Vec<_> = summary
         .endpoints_in_order()
         .into_iter()
         .filter(|(_, endpoint)| endpoint.trials > 0)
-        .map(|(name, endpoint)| alone_sentence(name, endpoint))
         .collect();
-    if lines.is_empty() {
+    if endpoints.is_empty() {
         return Verdict {
             headline: "No trial finished: there is nothing to report yet.".to_owned(),
             ..Verdict::default()
         };
     }
+    let lines: Vec<String> = endpoints
+        .iter()
+        .map(|(name, endpoint)| alone_sentence(&one_line(name), endpoint))
+        .collect();
     Verdict {
         headline: lines.join(" "),
+        reasons: endpoints
+            .iter()
+            .map(|(name, endpoint)| (name, largest_groups(endpoint)))
+            .filter(|(_, groups)| !groups.is_empty())
+            .map(|(name, groups)| format!("{} spends its time mostly on {groups}.", one_line(name)))
+            .collect(),
         caveats: vec!["Only one side was run, so nothing is compared.".to_owned()],
         ..Verdict::default()
     }
@@ -309,20 +322,15 @@ fn alone_sentence(name: &str, endpoint: &EndpointSummary) -> String {
         or_absent(rate.point, percent),
         plural(endpoint.trials, "trial")
     );
-    let name = one_line(name);
-    let Some(median) = endpoint.wall_ms.p50 else {
-        return format!("{name} {resolved}; every trial ended in an error, so there are no times.");
-    };
-    let groups = largest_groups(endpoint);
-    let time = if groups.is_empty() {
-        String::new()
-    } else {
-        format!(" The time goes mostly to {groups}.")
-    };
-    format!(
-        "{name} finishes a task in {} (median) and {resolved}.{time}",
-        milliseconds(median)
-    )
+    match endpoint.wall_ms.p50 {
+        Some(median) => format!(
+            "{name} finishes a task in {} (median) and {resolved}.",
+            milliseconds(median)
+        ),
+        None => {
+            format!("{name} {resolved}; every trial ended in an error, so there are no times.")
+        }
+    }
 }
 
 fn caveats(summary: &Summary) -> Vec<String> {
@@ -354,7 +362,6 @@ fn caveats(summary: &Summary) -> Vec<String> {
             plural(errors, "trial")
         ));
     }
-    caveats.extend(simulated(summary));
     caveats
 }
 

@@ -30,7 +30,7 @@
     rows.forEach(function (row) { body.appendChild(row); });
   }
 
-  var headers = Array.prototype.slice.call(table.tHead.rows[0].cells);
+  var headers = Array.prototype.slice.call(table.tHead.rows[table.tHead.rows.length - 1].cells);
   headers.forEach(function (header, column) {
     var button = document.createElement("button");
     button.type = "button";

@@ -3,9 +3,10 @@
 
 mod support;
 
+use resvg::usvg::{Options, Tree};
 use timeslip_reports::charts;
 use timeslip_reports::input::{Outcome, RunData};
-use timeslip_reports::render::{html, terminal, write_all};
+use timeslip_reports::render::{csv_tables, html, terminal};
 use timeslip_reports::summary::Summary;
 use timeslip_reports::svg::Paint;
 
@@ -76,30 +77,24 @@ fn nothing_opens_markup_in_a_chart_and_it_stays_xml() {
             "{}",
             chart.name
         );
-        assert!(
-            timeslip_reports::svg::to_png(&chart.document).is_ok(),
-            "{}",
-            chart.name
-        );
+        let readable = Tree::from_str(&svg, &Options::default());
+        assert!(readable.is_ok(), "{}", chart.name);
     }
 }
 
 #[test]
 fn no_cell_is_a_formula() {
-    let directory = tempfile::tempdir().unwrap();
-    let written = write_all(&hostile_run(), directory.path()).unwrap();
-    let tables = written
-        .files
-        .iter()
-        .filter(|file| file.extension().is_some_and(|extension| extension == "csv"));
-    for file in tables {
-        let mut reader = csv::Reader::from_path(file).unwrap();
-        for record in reader.records() {
-            for cell in &record.unwrap() {
-                let harmless =
-                    cell.parse::<f64>().is_ok() || !cell.starts_with(['=', '+', '-', '@']);
-                assert!(harmless, "{}: {cell}", file.display());
-            }
+    let run = hostile_run();
+    for (name, table) in csv_tables(&run, &Summary::from_run(&run)).unwrap() {
+        let mut reader = csv::Reader::from_reader(table.as_slice());
+        let records: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+        assert!(!records.is_empty(), "{name}");
+        for cell in records.iter().flatten() {
+            let number = cell.parse::<f64>().is_ok();
+            assert!(
+                number || !cell.starts_with(['=', '+', '-', '@']),
+                "{name}: {cell}"
+            );
         }
     }
 }

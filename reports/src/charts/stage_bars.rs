@@ -76,8 +76,8 @@ fn total_ms(endpoint: &EndpointSummary) -> f64 {
 fn bar(canvas: &Canvas, plot: &Plot, top: f64, (name, endpoint): &Row) -> Result<(), ChartError> {
     let role = endpoint.role.name();
     let shown = Look::BODY.bold().fit(name, 500.0);
-    canvas.text(&shown, (LEFT, top + 14.0), Look::BODY.bold())?;
-    let role_x = LEFT + Look::BODY.bold().width(&shown) + 8.0;
+    canvas.text(&shown, (LEFT + 5.0, top + 14.0), Look::BODY.bold())?;
+    let role_x = LEFT + 5.0 + Look::BODY.bold().width(&shown) + 8.0;
     canvas.text(role, (role_x, top + 14.0), Look::MUTED)?;
     let (bar_top, bar_bottom) = (top + 26.0, top + 26.0 + BAR);
     let mut start = 0.0;

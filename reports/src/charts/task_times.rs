@@ -8,7 +8,7 @@ use super::legend::marker;
 use super::plot::{Insets, Plot, axis_name};
 use super::{Chart, ChartError, Source, Table};
 use crate::format::{NS_PER_MS, milliseconds, one_line, or_absent, ratio};
-use crate::input::{EndpointData, Outcome, Role, TrialData};
+use crate::input::{EndpointData, Outcome, TrialData};
 use crate::svg::Slot;
 
 const TITLE: &str = "Time per task";
@@ -67,9 +67,12 @@ pub(super) fn chart(source: Source) -> Result<Option<Chart>, ChartError> {
     } else {
         "Longest first".to_owned()
     };
-    let subtitle = source.subtitle(&format!(
-        "{what}; on this axis equal lengths are equal ratios"
-    ));
+    let attempts = if source.run.trials.iter().any(|trial| trial.attempt > 1) {
+        "; geometric mean of attempts"
+    } else {
+        ""
+    };
+    let subtitle = source.subtitle(&format!("{what}{attempts}; equal lengths are equal ratios"));
     let description = description(&endpoints, &rows);
     let heading = Heading {
         id: "task-times",
@@ -220,10 +223,12 @@ fn legend(canvas: &Canvas, endpoints: &[&EndpointData]) -> Result<(), ChartError
         x += 12.0 + Look::BODY.bold().width(&name) + 22.0;
     }
     for (filled, words) in [(true, "resolved"), (false, "not resolved")] {
-        marker(canvas, (x + 4.0, y), Role::Candidate, filled)?;
-        marker(canvas, (x + 18.0, y), Role::Baseline, filled)?;
-        canvas.text(words, (x + 30.0, y), Look::MUTED)?;
-        x += 30.0 + Look::MUTED.width(words) + 20.0;
+        for endpoint in endpoints {
+            marker(canvas, (x + 4.0, y), endpoint.role, filled)?;
+            x += 14.0;
+        }
+        canvas.text(words, (x + 2.0, y), Look::MUTED)?;
+        x += Look::MUTED.width(words) + 22.0;
     }
     if endpoints.len() == 2 {
         canvas.text("sooner", (WIDTH - 4.0, y), Look::MUTED.right())?;

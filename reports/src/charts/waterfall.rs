@@ -4,7 +4,7 @@ use super::axis::Axis;
 use super::canvas::{CONTENT_TOP, Canvas, Heading, Look, WIDTH, draw, stroke};
 use super::plot::{Insets, Plot, axis_name};
 use super::{Chart, ChartError, Source, Table};
-use crate::format::{NS_PER_MS, nanoseconds, one_line};
+use crate::format::{NS_PER_MS, nanoseconds, one_line, shorten};
 use crate::input::{Outcome, Span, StageGroup, TrialData};
 use crate::pairing::{Pair, paired_tasks, sides};
 use crate::svg::Slot;
@@ -25,6 +25,9 @@ const MIN_BAR_PX: f64 = 0.75;
 
 /// Turn numbers need this much room.
 const TURN_ROOM: f64 = 17.0;
+
+/// Longest label shown, in characters.
+const MAX_LABEL: usize = 120;
 
 /// Most spans listed in the table.
 const MAX_TABLE_ROWS: usize = 200;
@@ -260,7 +263,7 @@ fn title(span: &Span, group: StageGroup) -> String {
     let label = if span.label.is_empty() {
         String::new()
     } else {
-        format!(", {}", one_line(&span.label))
+        format!(", {}", shorten(&one_line(&span.label), MAX_LABEL))
     };
     format!("turn {}: {}{label}", span.turn, group.label())
 }
@@ -276,7 +279,7 @@ fn table(lanes: &[&TrialData]) -> Table {
                 lane.endpoint.clone(),
                 span.turn.to_string(),
                 span.stage.name().to_owned(),
-                one_line(&span.label),
+                shorten(&one_line(&span.label), MAX_LABEL),
                 nanoseconds(span.start_ns),
                 nanoseconds(span.end_ns.saturating_sub(span.start_ns)),
             ]

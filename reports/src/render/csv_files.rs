@@ -10,10 +10,11 @@ use crate::stats::{Distribution, token_rate};
 use crate::summary::{EndpointSummary, Summary, TrialSummary};
 
 /// Every table as (file name without extension, content).
-pub(super) fn all(
-    run: &RunData,
-    summary: &Summary,
-) -> Result<Vec<(&'static str, Vec<u8>)>, csv::Error> {
+///
+/// # Errors
+///
+/// Never for data: only if writing to memory fails.
+pub fn all(run: &RunData, summary: &Summary) -> Result<Vec<(&'static str, Vec<u8>)>, csv::Error> {
     Ok(vec![
         ("trials", trials(run, summary)?),
         ("stages", stages(run)?),

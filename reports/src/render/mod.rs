@@ -7,6 +7,7 @@ mod terminal;
 
 use std::path::{Path, PathBuf};
 
+pub use csv_files::all as csv_tables;
 pub use html::html;
 pub use terminal::terminal;
 
@@ -81,7 +82,7 @@ pub fn write_all(run: &RunData, run_dir: &Path) -> Result<Written, Error> {
     let mut json = serde_json::to_vec_pretty(&summary)?;
     json.push(b'\n');
     write("summary.json".to_owned(), &json)?;
-    for (name, content) in csv_files::all(run, &summary)? {
+    for (name, content) in csv_tables(run, &summary)? {
         write(format!("csv/{name}.csv"), &content)?;
     }
     for chart in &charts {

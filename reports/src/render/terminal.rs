@@ -29,7 +29,7 @@ pub fn terminal(summary: &Summary) -> String {
     for sentence in verdict.reasons.iter().chain(&verdict.quality) {
         paragraph(&mut out, "", sentence);
     }
-    for caveat in &verdict.caveats {
+    for caveat in verdict.caveats.iter().chain(&verdict.simulated) {
         paragraph(&mut out, "Note: ", caveat);
     }
     for warning in &summary.warnings {

@@ -23,10 +23,10 @@ pub enum Slot {
     Grid,
     /// Axis lines and marks between turns.
     Axis,
-    /// Dark text on a light fill.
-    InkDark,
-    /// Light text on a dark fill.
-    InkLight,
+    /// Text on the paler fills of the light theme.
+    InkOnPale,
+    /// Text on the deeper fills of the light theme; the dark theme has only pale ones.
+    InkOnDeep,
     /// The candidate's lines and markers.
     Candidate,
     /// The baseline's lines and markers; lines are dashed.
@@ -60,15 +60,15 @@ const DEFINITIONS: [Definition; 17] = [
     define(Slot::Muted, "--muted", 0x565f6c, 0xa4aebb),
     define(Slot::Grid, "--grid", 0xe4e7ec, 0x29323f),
     define(Slot::Axis, "--axis", 0xa9b1bc, 0x566273),
-    define(Slot::InkDark, "--ink-dark", 0x10151c, 0x0b0f15),
-    define(Slot::InkLight, "--ink-light", 0xfefefe, 0xfdfdfd),
+    define(Slot::InkOnPale, "--ink-on-pale", 0x10151c, 0x0b0f15),
+    define(Slot::InkOnDeep, "--ink-on-deep", 0xfefefe, 0x0b0f15),
     define(Slot::Candidate, "--candidate", 0x3a3fc4, 0x8ea2ff),
     define(Slot::Baseline, "--baseline", 0xa85a00, 0xf2a541),
     define(
         Slot::Group(StageGroup::Network),
         "--network",
         0x8647d1,
-        0x8f63d2,
+        0x9a70dc,
     ),
     define(
         Slot::Group(StageGroup::Queue),
@@ -132,9 +132,9 @@ impl Slot {
     pub fn ink(self) -> Slot {
         match self {
             Slot::Group(StageGroup::Queue | StageGroup::Residue | StageGroup::Decode) => {
-                Slot::InkDark
+                Slot::InkOnPale
             }
-            _ => Slot::InkLight,
+            _ => Slot::InkOnDeep,
         }
     }
 
@@ -195,6 +195,16 @@ mod tests {
                 Slot::of_rgb((color.0, color.1, color.2)),
                 Some(definition.slot)
             );
+        }
+    }
+
+    #[test]
+    fn text_on_fills_is_readable_in_both_themes() {
+        for group in StageGroup::ALL {
+            let fill = Slot::Group(group).definition().unwrap();
+            let ink = Slot::Group(group).ink().definition().unwrap();
+            assert!(contrast(fill.light, ink.light) >= 4.5, "{}", fill.variable);
+            assert!(contrast(fill.dark, ink.dark) >= 4.5, "{}", fill.variable);
         }
     }
 

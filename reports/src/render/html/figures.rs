@@ -14,15 +14,18 @@ pub(super) struct Figure {
     pub(super) note: String,
 }
 
+/// The figures that have a value.
 pub(super) fn key_figures(summary: &Summary) -> Vec<Figure> {
-    match &summary.comparison {
+    let mut figures = match &summary.comparison {
         Some(comparison) => compared(summary, comparison),
         None => summary
             .endpoints_in_order()
             .into_iter()
             .flat_map(|(name, endpoint)| alone(name, endpoint))
             .collect(),
-    }
+    };
+    figures.retain(|figure| figure.value != ABSENT);
+    figures
 }
 
 fn compared(summary: &Summary, comparison: &Comparison) -> Vec<Figure> {

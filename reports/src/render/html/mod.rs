@@ -30,7 +30,6 @@ struct Page<'a> {
     policy: String,
     style: String,
     script: &'static str,
-    simulated: Option<String>,
     progress: String,
     verdict: Verdict,
     figures: Vec<Figure>,
@@ -65,7 +64,6 @@ pub fn html(run: &RunData, summary: &Summary, charts: &[Chart]) -> Result<String
         policy: policy(&style),
         style,
         script: SCRIPT,
-        simulated: simulated(summary),
         progress: progress(summary),
         verdict: Verdict::of(summary),
         figures: figures::key_figures(summary),
@@ -131,16 +129,6 @@ fn title(summary: &Summary) -> String {
         (None, []) => "A run without endpoints".to_owned(),
         (None, names) => names.join(" and "),
     }
-}
-
-fn simulated(summary: &Summary) -> Option<String> {
-    let names: Vec<String> = summary
-        .endpoints_in_order()
-        .into_iter()
-        .filter(|(_, endpoint)| endpoint.simulated)
-        .map(|(name, _)| one_line(name))
-        .collect();
-    (!names.is_empty()).then(|| names.join(" and "))
 }
 
 fn progress(summary: &Summary) -> String {

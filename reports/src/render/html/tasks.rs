@@ -2,15 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use crate::format::{count, nanoseconds, one_line, or_absent, ratio};
+use crate::format::{count, nanoseconds, one_line, or_absent, ratio, shorten};
 use crate::input::{Outcome, RunData};
 use crate::pairing::sides;
 use crate::summary::{Summary, TrialSummary};
+
+/// Longest detail shown, in characters; the summary has all of it.
+const MAX_DETAIL: usize = 300;
 
 /// Every attempt, its trials side by side.
 pub(super) struct TaskTable {
     pub(super) endpoints: Vec<String>,
     pub(super) compared: bool,
+    /// Whether any task was attempted more than once.
+    pub(super) repeated: bool,
     pub(super) rows: Vec<TaskRow>,
 }
 
@@ -43,7 +48,10 @@ impl TrialCells {
         TrialCells {
             outcome: trial.outcome.label(),
             outcome_class: trial.outcome.name(),
-            detail: trial.detail.as_deref().map(one_line),
+            detail: trial
+                .detail
+                .as_deref()
+                .map(|detail| shorten(&one_line(detail), MAX_DETAIL)),
             wall: nanoseconds(trial.wall_ns),
             wall_ns: trial.wall_ns,
             turns: trial.turns,
@@ -96,6 +104,7 @@ pub(super) fn tasks(run: &RunData, summary: &Summary) -> TaskTable {
     TaskTable {
         endpoints: names.into_iter().map(one_line).collect(),
         compared: pair.is_some(),
+        repeated: summary.trials.iter().any(|trial| trial.attempt > 1),
         rows,
     }
 }
