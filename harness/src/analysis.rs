@@ -21,7 +21,10 @@ pub fn load(directory: &RunDirectory, manifest: &Manifest) -> Result<RunData, Er
     if journal.run_id != manifest.run_id {
         return Err(Error::Run {
             path: directory.journal(),
-            problem: format!("belongs to run {}, but run.json says {}", journal.run_id, manifest.run_id),
+            problem: format!(
+                "belongs to run {}, but run.json says {}",
+                journal.run_id, manifest.run_id
+            ),
         });
     }
     Ok(analyse(manifest, &journal.trials))
@@ -33,7 +36,9 @@ fn analyse(manifest: &Manifest, trials: &[Trial]) -> RunData {
         .endpoints
         .iter()
         .filter_map(|endpoint| {
-            let own = trials.iter().filter(|trial| trial.key.endpoint == endpoint.name);
+            let own = trials
+                .iter()
+                .filter(|trial| trial.key.endpoint == endpoint.name);
             let fit = stages::fit_prefill(own.flat_map(|trial| &trial.exchanges))?;
             Some((endpoint.name.as_str(), fit))
         })
@@ -46,7 +51,10 @@ fn analyse(manifest: &Manifest, trials: &[Trial]) -> RunData {
             protocol: endpoint.protocol.clone(),
             transport: endpoint.transport.name().into(),
             simulated: endpoint.simulate.is_some(),
-            notes: endpoint.simulate.as_ref().map_or_else(Vec::new, |simulate| simulate.figures.notes.clone()),
+            notes: endpoint
+                .simulate
+                .as_ref()
+                .map_or_else(Vec::new, |simulate| simulate.figures.notes.clone()),
         })
         .collect();
     let mut warnings = manifest.warnings.clone();
@@ -63,13 +71,18 @@ fn analyse(manifest: &Manifest, trials: &[Trial]) -> RunData {
         calibration: None,
         warnings,
         endpoints,
-        trials: trials.iter().map(|trial| trial_data(trial, fits.get(trial.key.endpoint.as_str()).copied())).collect(),
+        trials: trials
+            .iter()
+            .map(|trial| trial_data(trial, fits.get(trial.key.endpoint.as_str()).copied()))
+            .collect(),
     }
 }
 
 fn contradictions(trials: &[Trial]) -> Option<String> {
     let exchanges = || trials.iter().flat_map(|trial| &trial.exchanges);
-    let count = exchanges().filter(|exchange| stages::contradicts(exchange)).count();
+    let count = exchanges()
+        .filter(|exchange| stages::contradicts(exchange))
+        .count();
     (count > 0).then(|| {
         format!(
             "{count} of {} exchanges: the server reports more queue and prefill time than passed before the first token; its figures were cut to what the client measured",
@@ -98,8 +111,17 @@ fn trial_data(trial: &Trial, prefill: Option<PrefillModel>) -> TrialData {
         grading_ns: finished.grading_ns,
         stages: attribution.stages,
         spans: attribution.spans,
-        exchanges: trial.exchanges.iter().filter(|exchange| exchange.backoff_until.is_none()).map(exchange_data).collect(),
-        tool_sum_ns: trial.tools.iter().map(|tool| tool.end.saturating_sub(tool.start)).sum(),
+        exchanges: trial
+            .exchanges
+            .iter()
+            .filter(|exchange| exchange.backoff_until.is_none())
+            .map(exchange_data)
+            .collect(),
+        tool_sum_ns: trial
+            .tools
+            .iter()
+            .map(|tool| tool.end.saturating_sub(tool.start))
+            .sum(),
         tool_calls: u32::try_from(trial.tools.len()).unwrap_or(u32::MAX),
     }
 }
@@ -111,7 +133,10 @@ fn exchange_data(exchange: &Exchange) -> ExchangeData {
     ExchangeData {
         turn: exchange.turn,
         ttft_ns: between(marks.sent, marks.first_token),
-        inter_event_ns: events.windows(2).map(|pair| pair[1].at - pair[0].at).collect(),
+        inter_event_ns: events
+            .windows(2)
+            .map(|pair| pair[1].at - pair[0].at)
+            .collect(),
         decode_ns: between(marks.first_token, marks.last_token),
         output_tokens: exchange.usage.map(|usage| usage.output_tokens),
         input_tokens: exchange.usage.map(|usage| usage.input_tokens),

@@ -15,7 +15,7 @@ use timeslip_datasets::journal::TcpSample;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use crate::{clock, tcp_info};
+use crate::{clock, kernel};
 
 /// Where to connect, taken from a base URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,10 +40,17 @@ impl Target {
         let tls = match url.scheme() {
             "https" | "wss" => true,
             "http" | "ws" => false,
-            other => return Err(format!("scheme '{other}' is not supported; use http or https")),
+            other => {
+                return Err(format!(
+                    "scheme '{other}' is not supported; use http or https"
+                ));
+            }
         };
         if !url.username().is_empty() || url.password().is_some() {
-            return Err("a URL must not carry credentials; name an environment variable in `api_key_env`".into());
+            return Err(
+                "a URL must not carry credentials; name an environment variable in `api_key_env`"
+                    .into(),
+            );
         }
         if url.query().is_some() {
             return Err("a base URL must not carry a query".into());
@@ -51,7 +58,10 @@ impl Target {
         let host = url.host_str().ok_or("no host")?;
         Ok(Target {
             tls,
-            host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
+            host: host
+                .trim_start_matches('[')
+                .trim_end_matches(']')
+                .to_owned(),
             port: url.port_or_known_default().ok_or("no port")?,
             path: url.path().trim_end_matches('/').to_owned(),
         })
@@ -60,7 +70,11 @@ impl Target {
     /// The `Host` header.
     #[must_use]
     pub fn authority(&self) -> String {
-        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        let host = if self.host.contains(':') {
+            format!("[{}]", self.host)
+        } else {
+            self.host.clone()
+        };
         match (self.tls, self.port) {
             (true, 443) | (false, 80) => host,
             (_, port) => format!("{host}:{port}"),
@@ -94,7 +108,12 @@ impl Probe {
 
     /// Forgets the previous exchange: the next read is a first byte, counts begin at 0.
     pub fn arm(&self) {
-        for field in [&self.first_read, &self.last_write, &self.bytes_read, &self.bytes_written] {
+        for field in [
+            &self.first_read,
+            &self.last_write,
+            &self.bytes_read,
+            &self.bytes_written,
+        ] {
             field.store(0, Relaxed);
         }
     }
@@ -120,13 +139,16 @@ impl Probe {
     /// Bytes read and written since [`Probe::arm`].
     #[must_use]
     pub fn bytes(&self) -> (u64, u64) {
-        (self.bytes_read.load(Relaxed), self.bytes_written.load(Relaxed))
+        (
+            self.bytes_read.load(Relaxed),
+            self.bytes_written.load(Relaxed),
+        )
     }
 
     /// The kernel's view of the connection.
     #[must_use]
     pub fn tcp(&self) -> Option<TcpSample> {
-        tcp_info::sample(self.socket.as_ref()?.as_fd())
+        kernel::tcp_info(self.socket.as_ref()?.as_fd())
     }
 }
 
@@ -138,7 +160,11 @@ pub struct Timed<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let poll = Pin::new(&mut self.inner).poll_read(cx, buf);
         let read = buf.filled().len() - before;
@@ -154,7 +180,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let poll = Pin::new(&mut self.inner).poll_write(cx, buf);
         self.note_write(&poll);
         poll
@@ -246,11 +276,17 @@ pub async fn open(target: &Target) -> Result<Connection, String> {
     }
     let socket = socket?;
     steps.tcp = Some(clock::now());
-    socket.set_nodelay(true).map_err(|error| format!("cannot set TCP_NODELAY: {error}"))?;
+    socket
+        .set_nodelay(true)
+        .map_err(|error| format!("cannot set TCP_NODELAY: {error}"))?;
     let probe = Arc::new(Probe::new(socket.as_fd().try_clone_to_owned().ok()));
-    let timed = Timed { inner: socket, probe: Arc::clone(&probe) };
+    let timed = Timed {
+        inner: socket,
+        probe: Arc::clone(&probe),
+    };
     let stream: Box<dyn Duplex> = if target.tls {
-        let name = ServerName::try_from(host.clone()).map_err(|error| format!("{host}: {error}"))?;
+        let name =
+            ServerName::try_from(host.clone()).map_err(|error| format!("{host}: {error}"))?;
         let stream = tls_connector()
             .connect(name, timed)
             .await
@@ -260,12 +296,20 @@ pub async fn open(target: &Target) -> Result<Connection, String> {
     } else {
         Box::new(timed)
     };
-    Ok(Connection { stream, probe, steps })
+    Ok(Connection {
+        stream,
+        probe,
+        steps,
+    })
 }
 
 fn tls_connector() -> tokio_rustls::TlsConnector {
-    let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.into() };
-    let config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    let roots = rustls::RootCertStore {
+        roots: webpki_roots::TLS_SERVER_ROOTS.into(),
+    };
+    let config = rustls::ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
     Arc::new(config).into()
 }
 
@@ -276,9 +320,15 @@ mod tests {
     #[test]
     fn base_urls() {
         let target = Target::parse("https://api.example.org/v1/").unwrap();
-        assert_eq!((target.tls, target.port, target.path.as_str()), (true, 443, "/v1"));
+        assert_eq!(
+            (target.tls, target.port, target.path.as_str()),
+            (true, 443, "/v1")
+        );
         assert_eq!(target.authority(), "api.example.org");
-        assert_eq!(Target::parse("http://[::1]:8080/v1").unwrap().authority(), "[::1]:8080");
+        assert_eq!(
+            Target::parse("http://[::1]:8080/v1").unwrap().authority(),
+            "[::1]:8080"
+        );
         for (bad, why) in [
             ("ftp://x/", "scheme"),
             ("https://key@x/v1", "credentials"),

@@ -25,7 +25,9 @@ const KNOCK: Duration = Duration::from_secs(10);
 pub async fn check(plan: &Plan) -> Result<(), Error> {
     for endpoint in &plan.endpoints {
         secrets(endpoint)?;
-        let Some(url) = &endpoint.base_url else { continue };
+        let Some(url) = &endpoint.base_url else {
+            continue;
+        };
         let target = target(endpoint, url)?;
         let opened = tokio::time::timeout(KNOCK, connection::open(&target)).await;
         let problem = match opened {
@@ -33,7 +35,10 @@ pub async fn check(plan: &Plan) -> Result<(), Error> {
             Ok(Err(problem)) => problem,
             Err(_) => format!("no connection to {url} within {} s", KNOCK.as_secs()),
         };
-        return Err(Error::Unreachable { endpoint: endpoint.name.clone(), problem });
+        return Err(Error::Unreachable {
+            endpoint: endpoint.name.clone(),
+            problem,
+        });
     }
     Ok(())
 }
@@ -57,7 +62,14 @@ pub fn start(
                 let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
                 let log = log(&planned.name)?;
                 let figures = simulation.figures.clone();
-                let server = simulate(address, &simulation.profile, figures, plan.seed, suites, Some(&log))?;
+                let server = simulate(
+                    address,
+                    &simulation.profile,
+                    figures,
+                    plan.seed,
+                    suites,
+                    Some(&log),
+                )?;
                 let url = server.base_url();
                 servers.push(server);
                 url
@@ -88,12 +100,17 @@ pub fn simulate(
         // A task without recordings is one the model does not know.
         if !recordings.is_empty() {
             let id = format!("{}/{}", task.suite, task.id);
-            tasks.push(KnownTask { id, instruction: task.instruction.clone(), recordings });
+            tasks.push(KnownTask {
+                id,
+                instruction: task.instruction.clone(),
+                recordings,
+            });
         }
     }
     let model = Model::new(tasks, name, seed, profile.resolve_rate);
-    server::start(address, profile, seed, model, log)
-        .map_err(Error::system(format!("cannot start the simulated endpoint on {address}")))
+    server::start(address, profile, seed, model, log).map_err(Error::system(format!(
+        "cannot start the simulated endpoint on {address}"
+    )))
 }
 
 fn endpoint(planned: &PlannedEndpoint, url: &str) -> Result<Endpoint, Error> {
@@ -126,12 +143,21 @@ fn target(planned: &PlannedEndpoint, url: &str) -> Result<Target, Error> {
 /// The key and the headers, with values from the environment filled in.
 fn secrets(planned: &PlannedEndpoint) -> Result<(Option<Key>, Vec<(String, String)>), Error> {
     let variable = |field: &str, name: &str| {
-        std::env::var(name).ok().filter(|value| !value.is_empty()).ok_or_else(|| Error::Config {
-            place: format!("endpoint.{}.{field}", planned.name),
-            problem: format!("the environment variable {name} is not set; export it with the key"),
-        })
+        std::env::var(name)
+            .ok()
+            .filter(|value| !value.is_empty())
+            .ok_or_else(|| Error::Config {
+                place: format!("endpoint.{}.{field}", planned.name),
+                problem: format!(
+                    "the environment variable {name} is not set; export it with the key"
+                ),
+            })
     };
-    let key = planned.api_key_env.as_deref().map(|name| variable("api_key_env", name)).transpose()?;
+    let key = planned
+        .api_key_env
+        .as_deref()
+        .map(|name| variable("api_key_env", name))
+        .transpose()?;
     let headers = planned.headers.iter().map(|(header, value)| {
         let value = match value.strip_prefix('$') {
             Some(name) => variable(&format!("headers.{header}"), name)?,

@@ -9,7 +9,14 @@ pub fn facts() -> Vec<(String, String)> {
     let cpu = proc_field("/proc/cpuinfo", "model name");
     let memory = proc_field("/proc/meminfo", "MemTotal");
     [
-        ("system", Some(format!("{} {}", text(system.sysname()), text(system.release())))),
+        (
+            "system",
+            Some(format!(
+                "{} {}",
+                text(system.sysname()),
+                text(system.release())
+            )),
+        ),
         ("architecture", Some(text(system.machine()))),
         ("cpu", cpu),
         ("cores", Some(cores.to_string())),

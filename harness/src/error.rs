@@ -42,7 +42,7 @@ pub enum Error {
     Empty(String),
     /// The report could not be written.
     #[error(transparent)]
-    Report(#[from] timeslip_reports::Error),
+    Report(#[from] timeslip_reports::render::Error),
     /// The system refused something.
     #[error("{doing}: {source}")]
     System {
@@ -62,7 +62,10 @@ pub enum Error {
 impl Error {
     /// A configuration error at a place in a file.
     pub fn config(path: &Path, problem: impl Into<String>) -> Self {
-        Error::Config { place: path.display().to_string(), problem: problem.into() }
+        Error::Config {
+            place: path.display().to_string(),
+            problem: problem.into(),
+        }
     }
 
     /// Turns a system error into one that says what was being done.
@@ -75,7 +78,10 @@ impl Error {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Error::Config { .. } | Error::Suite(_) | Error::Unreachable { .. } | Error::Run { .. } => exit::USAGE,
+            Error::Config { .. }
+            | Error::Suite(_)
+            | Error::Unreachable { .. }
+            | Error::Run { .. } => exit::USAGE,
             Error::Journal(_) => exit::INVALID,
             Error::Empty(_) => exit::NOTHING_RAN,
             Error::Report(_) | Error::System { .. } => exit::UNEXPECTED,

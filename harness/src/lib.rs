@@ -32,4 +32,4 @@ pub mod subscribers;
 pub mod timer;
 pub mod transports;
 
-mod tcp_info;
+mod kernel;

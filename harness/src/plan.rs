@@ -112,7 +112,11 @@ pub const AD_HOC: &str = "command-line";
 ///
 /// # Errors
 /// [`Error::Config`] or [`Error::Suite`], naming file and field.
-pub fn resolve(config: &Config, overrides: &Overrides, scratch: &Path) -> Result<(Plan, Vec<Suite>), Error> {
+pub fn resolve(
+    config: &Config,
+    overrides: &Overrides,
+    scratch: &Path,
+) -> Result<(Plan, Vec<Suite>), Error> {
     let required = |field: &str| Error::Config {
         place: format!("[{field}]"),
         problem: "has no value, not even in the defaults".into(),
@@ -120,14 +124,31 @@ pub fn resolve(config: &Config, overrides: &Overrides, scratch: &Path) -> Result
     let (run, limits) = (&config.run, &config.limits);
     let limits = Limits {
         turns: limits.turns.ok_or_else(|| required("limits.turns"))?,
-        trial_seconds: limits.trial_seconds.ok_or_else(|| required("limits.trial_seconds"))?,
-        command_seconds: limits.command_seconds.ok_or_else(|| required("limits.command_seconds"))?,
-        output_kib: limits.output_kib.ok_or_else(|| required("limits.output_kib"))?,
-        memory_mb: limits.memory_mb.ok_or_else(|| required("limits.memory_mb"))?,
+        trial_seconds: limits
+            .trial_seconds
+            .ok_or_else(|| required("limits.trial_seconds"))?,
+        command_seconds: limits
+            .command_seconds
+            .ok_or_else(|| required("limits.command_seconds"))?,
+        output_kib: limits
+            .output_kib
+            .ok_or_else(|| required("limits.output_kib"))?,
+        memory_mb: limits
+            .memory_mb
+            .ok_or_else(|| required("limits.memory_mb"))?,
     };
-    let attempts = overrides.attempts.or(run.attempts).ok_or_else(|| required("run.attempts"))?;
-    let concurrency = overrides.concurrency.or(run.concurrency).ok_or_else(|| required("run.concurrency"))?;
-    let seed = overrides.seed.or(run.seed).ok_or_else(|| required("run.seed"))?;
+    let attempts = overrides
+        .attempts
+        .or(run.attempts)
+        .ok_or_else(|| required("run.attempts"))?;
+    let concurrency = overrides
+        .concurrency
+        .or(run.concurrency)
+        .ok_or_else(|| required("run.concurrency"))?;
+    let seed = overrides
+        .seed
+        .or(run.seed)
+        .ok_or_else(|| required("run.seed"))?;
     for (name, value) in [
         ("run.attempts", u64::from(attempts)),
         ("run.concurrency", u64::from(concurrency)),
@@ -138,18 +159,32 @@ pub fn resolve(config: &Config, overrides: &Overrides, scratch: &Path) -> Result
         ("limits.memory_mb", limits.memory_mb),
     ] {
         if value == 0 {
-            return Err(Error::Config { place: name.into(), problem: "must be at least 1".into() });
+            return Err(Error::Config {
+                place: name.into(),
+                problem: "must be at least 1".into(),
+            });
         }
     }
     let endpoints = endpoints(config, overrides)?;
     let suites = suite_files(config, overrides)?;
-    let loaded = suites.iter().map(|suite| Suite::load(suite, scratch)).collect::<Result<Vec<_>, _>>()?;
+    let loaded = suites
+        .iter()
+        .map(|suite| Suite::load(suite, scratch))
+        .collect::<Result<Vec<_>, _>>()?;
     let tasks = select_tasks(&loaded, &overrides.tasks)?;
     let trials = order(tasks, &endpoints, attempts, seed);
     if trials.is_empty() {
         return Err(Error::Empty("the chosen suites hold no task".into()));
     }
-    let plan = Plan { suites, endpoints, attempts, concurrency, seed, limits, trials };
+    let plan = Plan {
+        suites,
+        endpoints,
+        attempts,
+        concurrency,
+        seed,
+        limits,
+        trials,
+    };
     Ok((plan, loaded))
 }
 
@@ -171,7 +206,12 @@ fn endpoints(config: &Config, overrides: &Overrides) -> Result<Vec<PlannedEndpoi
                 place: format!("endpoint '{name}'"),
                 problem: format!(
                     "is not configured; known are {}. Add [endpoint.{name}] to timeslip.toml, or use --base-url",
-                    config.endpoints.keys().cloned().collect::<Vec<_>>().join(", ")
+                    config
+                        .endpoints
+                        .keys()
+                        .cloned()
+                        .collect::<Vec<_>>()
+                        .join(", ")
                 ),
             });
         };
@@ -181,13 +221,18 @@ fn endpoints(config: &Config, overrides: &Overrides) -> Result<Vec<PlannedEndpoi
     if !(1..=2).contains(&count) {
         return Err(Error::Config {
             place: "run.endpoints".into(),
-            problem: format!("names {count} endpoints; a run takes one, or a candidate and a baseline"),
+            problem: format!(
+                "names {count} endpoints; a run takes one, or a candidate and a baseline"
+            ),
         });
     }
     if count == 2 && planned[0].name == planned[1].name {
         return Err(Error::Config {
             place: "run.endpoints".into(),
-            problem: format!("names '{}' twice; give the second one a name of its own", planned[0].name),
+            problem: format!(
+                "names '{}' twice; give the second one a name of its own",
+                planned[0].name
+            ),
         });
     }
     Ok(planned)
@@ -199,24 +244,36 @@ fn endpoint(name: &str, path: &Path, table: &EndpointTable) -> Result<PlannedEnd
         problem,
     };
     let simulate = match (&table.simulate, &table.base_url) {
-        (Some(profile), None) => {
-            Some(Simulation { profile: profile.clone(), figures: Profile::load(profile)? })
-        }
+        (Some(profile), None) => Some(Simulation {
+            profile: profile.clone(),
+            figures: Profile::load(profile)?,
+        }),
         (None, Some(url)) => {
             Target::parse(url).map_err(|problem| bad("base_url", problem))?;
             None
         }
-        _ => return Err(bad("simulate", "give either `simulate` or `base_url`, and not both".into())),
+        _ => {
+            return Err(bad(
+                "simulate",
+                "give either `simulate` or `base_url`, and not both".into(),
+            ));
+        }
     };
     let model = match (&table.model, &simulate) {
         (Some(model), _) => model.clone(),
         (None, Some(simulation)) => simulation.figures.model.clone(),
         (None, None) => return Err(bad("model", "is missing: the model id to ask for".into())),
     };
-    let protocol = table.protocol.clone().unwrap_or_else(|| protocols::NAMES[0].to_owned());
+    let protocol = table
+        .protocol
+        .clone()
+        .unwrap_or_else(|| protocols::NAMES[0].to_owned());
     if protocols::by_name(&protocol).is_none() {
         let known = protocols::NAMES.join(", ");
-        return Err(bad("protocol", format!("'{protocol}' is not known; known are {known}")));
+        return Err(bad(
+            "protocol",
+            format!("'{protocol}' is not known; known are {known}"),
+        ));
     }
     for (header, value) in &table.headers {
         let secret = ["auth", "key", "token", "secret", "cookie"];
@@ -245,7 +302,11 @@ fn endpoint(name: &str, path: &Path, table: &EndpointTable) -> Result<PlannedEnd
 
 fn suite_files(config: &Config, overrides: &Overrides) -> Result<Vec<SuiteFile>, Error> {
     let configured = config.run.suites.clone().unwrap_or_default();
-    let names = if overrides.suites.is_empty() { configured } else { overrides.suites.clone() };
+    let names = if overrides.suites.is_empty() {
+        configured
+    } else {
+        overrides.suites.clone()
+    };
     let mut files: Vec<SuiteFile> = Vec::new();
     for name in &names {
         let mut file = if let Some((path, table)) = config.suites.get(name) {
@@ -255,7 +316,9 @@ fn suite_files(config: &Config, overrides: &Overrides) -> Result<Vec<SuiteFile>,
                 other => {
                     return Err(Error::config(
                         path,
-                        format!("suite.{name}.format: '{other}' is not known; known are swe-bench, harbor"),
+                        format!(
+                            "suite.{name}.format: '{other}' is not known; known are swe-bench, harbor"
+                        ),
                     ));
                 }
             };
@@ -273,7 +336,10 @@ fn suite_files(config: &Config, overrides: &Overrides) -> Result<Vec<SuiteFile>,
         } else if name.ends_with(".toml") {
             SuiteFile::read(Path::new(name))?
         } else {
-            let known = SuiteFile::SHIPPED.iter().copied().chain(config.suites.keys().map(String::as_str));
+            let known = SuiteFile::SHIPPED
+                .iter()
+                .copied()
+                .chain(config.suites.keys().map(String::as_str));
             return Err(Error::Config {
                 place: format!("suite '{name}'"),
                 problem: format!(
@@ -285,7 +351,10 @@ fn suite_files(config: &Config, overrides: &Overrides) -> Result<Vec<SuiteFile>,
         // The plan is stored and may be resumed from elsewhere.
         if !file.source.starts_with("bundled:") {
             let source = file.directory.join(&file.source);
-            file.source = std::path::absolute(&source).unwrap_or(source).display().to_string();
+            file.source = std::path::absolute(&source)
+                .unwrap_or(source)
+                .display()
+                .to_string();
             file.directory = PathBuf::new();
         }
         if files.iter().any(|other| other.name == file.name) {
@@ -300,23 +369,36 @@ fn suite_files(config: &Config, overrides: &Overrides) -> Result<Vec<SuiteFile>,
 }
 
 /// The named tasks, `TASK` or `SUITE/TASK`; all when none is named.
-fn select_tasks<'a>(suites: &'a [Suite], wanted: &[String]) -> Result<Vec<(&'a str, &'a str)>, Error> {
+fn select_tasks<'a>(
+    suites: &'a [Suite],
+    wanted: &[String],
+) -> Result<Vec<(&'a str, &'a str)>, Error> {
     let all: Vec<(&str, &str)> = suites
         .iter()
-        .flat_map(|suite| suite.tasks.iter().map(|task| (suite.name.as_str(), task.id.as_str())))
+        .flat_map(|suite| {
+            suite
+                .tasks
+                .iter()
+                .map(|task| (suite.name.as_str(), task.id.as_str()))
+        })
         .collect();
     let matches = |(suite, task): (&str, &str), wanted: &str| {
-        wanted == task || wanted.split_once('/').is_some_and(|pair| pair == (suite, task))
+        wanted == task
+            || wanted
+                .split_once('/')
+                .is_some_and(|pair| pair == (suite, task))
     };
     for name in wanted {
         if !all.iter().any(|task| matches(*task, name)) {
             return Err(Error::Config {
                 place: format!("--task {name}"),
-                problem: "no chosen suite has this task; `timeslip run --dry-run` lists them".into(),
+                problem: "no chosen suite has this task; `timeslip run --dry-run` lists them"
+                    .into(),
             });
         }
     }
-    let chosen = |task: &(&str, &str)| wanted.is_empty() || wanted.iter().any(|name| matches(*task, name));
+    let chosen =
+        |task: &(&str, &str)| wanted.is_empty() || wanted.iter().any(|name| matches(*task, name));
     Ok(all.into_iter().filter(chosen).collect())
 }
 
@@ -329,7 +411,11 @@ fn order(
     seed: u64,
 ) -> Vec<TrialKey> {
     let mut cells: Vec<(&str, &str, u32)> = (1..=attempts)
-        .flat_map(|attempt| tasks.iter().map(move |(suite, task)| (*suite, *task, attempt)))
+        .flat_map(|attempt| {
+            tasks
+                .iter()
+                .map(move |(suite, task)| (*suite, *task, attempt))
+        })
         .collect();
     shuffle(&mut cells, seed);
     let mut trials = Vec::with_capacity(cells.len() * endpoints.len());
@@ -366,7 +452,9 @@ impl Plan {
         use std::fmt::Write;
         let mut text = String::new();
         // Writing to a string cannot fail.
-        let mut line = |words: std::fmt::Arguments<'_>| drop(writeln!(text, "{words}"));
+        let mut line = |words: std::fmt::Arguments<'_>| {
+            let _ = writeln!(text, "{words}");
+        };
         for (role, endpoint) in std::iter::zip(["candidate", "baseline"], &self.endpoints) {
             let place = match (&endpoint.simulate, &endpoint.base_url) {
                 (Some(simulation), _) => format!("simulated, profile {}", simulation.profile),
@@ -387,9 +475,20 @@ impl Plan {
                 .filter(|trial| trial.suite == suite.name)
                 .map(|trial| trial.task.as_str())
                 .collect();
-            line(format_args!("suite      {}: {} tasks, from {}", suite.name, tasks.len(), suite.source));
+            line(format_args!(
+                "suite      {}: {} tasks, from {}",
+                suite.name,
+                tasks.len(),
+                suite.source
+            ));
         }
-        let Limits { turns, trial_seconds, command_seconds, output_kib, memory_mb } = self.limits;
+        let Limits {
+            turns,
+            trial_seconds,
+            command_seconds,
+            output_kib,
+            memory_mb,
+        } = self.limits;
         line(format_args!(
             "limits     {turns} turns, {trial_seconds} s a trial, {command_seconds} s a command, {output_kib} KiB of output, {memory_mb} MiB"
         ));

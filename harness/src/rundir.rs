@@ -54,9 +54,13 @@ impl RunDirectory {
         plan: Plan,
     ) -> Result<(Self, Manifest), Error> {
         let now = OffsetDateTime::now_utc();
-        let format = time::macros::format_description!("[year]-[month]-[day]T[hour]-[minute]-[second]Z");
-        let stamp = now.format(format).unwrap_or_else(|_| now.unix_timestamp().to_string());
-        std::fs::create_dir_all(parent).map_err(Error::system(format!("cannot make {}", parent.display())))?;
+        let format =
+            time::macros::format_description!("[year]-[month]-[day]T[hour]-[minute]-[second]Z");
+        let stamp = now
+            .format(format)
+            .unwrap_or_else(|_| now.unix_timestamp().to_string());
+        std::fs::create_dir_all(parent)
+            .map_err(Error::system(format!("cannot make {}", parent.display())))?;
         let mut run_id = stamp.clone();
         for number in 2.. {
             if !parent.join(&run_id).exists() {
@@ -76,11 +80,18 @@ impl RunDirectory {
         };
         let path = parent.join(&run_id);
         let making = || Error::system(format!("cannot make {}", path.display()));
-        let unfinished = tempfile::Builder::new().prefix(".new-").tempdir_in(parent).map_err(making())?;
-        let text = serde_json::to_string_pretty(&manifest).map_err(|error| making()(error.into()))?;
-        std::fs::write(unfinished.path().join("run.json"), text + "\n").map_err(making())?;
-        timeslip_datasets::journal::Writer::create(&unfinished.path().join("journal.jsonl"), &run_id)
+        let unfinished = tempfile::Builder::new()
+            .prefix(".new-")
+            .tempdir_in(parent)
             .map_err(making())?;
+        let text =
+            serde_json::to_string_pretty(&manifest).map_err(|error| making()(error.into()))?;
+        std::fs::write(unfinished.path().join("run.json"), text + "\n").map_err(making())?;
+        timeslip_datasets::journal::Writer::create(
+            &unfinished.path().join("journal.jsonl"),
+            &run_id,
+        )
+        .map_err(making())?;
         make_readable(unfinished.path()).map_err(making())?;
         std::fs::rename(unfinished.keep(), &path).map_err(making())?;
         let directory = RunDirectory(path);
@@ -94,16 +105,26 @@ impl RunDirectory {
     /// [`Error::Run`] when it is not a run directory, or of a newer version.
     pub fn open(path: &Path) -> Result<(Self, Manifest), Error> {
         let file = path.join("run.json");
-        let bad = |problem: String| Error::Run { path: file.clone(), problem };
-        let text = std::fs::read_to_string(&file)
-            .map_err(|error| bad(format!("{error}; a run directory holds run.json and journal.jsonl")))?;
+        let bad = |problem: String| Error::Run {
+            path: file.clone(),
+            problem,
+        };
+        let text = std::fs::read_to_string(&file).map_err(|error| {
+            bad(format!(
+                "{error}; a run directory holds run.json and journal.jsonl"
+            ))
+        })?;
         #[derive(Deserialize)]
         struct Version {
             version: u32,
         }
-        let version: Version = serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
+        let version: Version =
+            serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
         if version.version > VERSION {
-            return Err(bad(format!("version {} is newer than this timeslip reads ({VERSION})", version.version)));
+            return Err(bad(format!(
+                "version {} is newer than this timeslip reads ({VERSION})",
+                version.version
+            )));
         }
         let manifest = serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
         let path = std::fs::canonicalize(path).map_err(|error| bad(error.to_string()))?;
@@ -135,14 +156,22 @@ impl RunDirectory {
     /// # Errors
     /// [`Error::System`] when the folder cannot be made.
     pub fn trajectory(&self, trial: &TrialKey) -> Result<PathBuf, Error> {
-        let TrialKey { suite, task, endpoint, attempt } = trial;
-        let name = [suite, task, endpoint].map(|part| file_name(part)).join("--");
+        let TrialKey {
+            suite,
+            task,
+            endpoint,
+            attempt,
+        } = trial;
+        let name = [suite, task, endpoint]
+            .map(|part| file_name(part))
+            .join("--");
         self.file_in("trajectories", &format!("{name}--{attempt}.json"))
     }
 
     fn file_in(&self, folder: &str, name: &str) -> Result<PathBuf, Error> {
         let folder = self.0.join(folder);
-        std::fs::create_dir_all(&folder).map_err(Error::system(format!("cannot make {}", folder.display())))?;
+        std::fs::create_dir_all(&folder)
+            .map_err(Error::system(format!("cannot make {}", folder.display())))?;
         Ok(folder.join(name))
     }
 
@@ -153,13 +182,20 @@ impl RunDirectory {
     /// [`Error::Run`] when another process has it.
     pub fn lock(&self) -> Result<File, Error> {
         let path = self.journal();
-        let file = File::open(&path).map_err(|error| Error::Run { path: path.clone(), problem: error.to_string() })?;
+        let file = File::open(&path).map_err(|error| Error::Run {
+            path: path.clone(),
+            problem: error.to_string(),
+        })?;
         match file.try_lock() {
             Ok(()) => Ok(file),
-            Err(TryLockError::WouldBlock) => {
-                Err(Error::Run { path, problem: "another timeslip is writing this run; wait for it to end".into() })
-            }
-            Err(TryLockError::Error(error)) => Err(Error::Run { path, problem: error.to_string() }),
+            Err(TryLockError::WouldBlock) => Err(Error::Run {
+                path,
+                problem: "another timeslip is writing this run; wait for it to end".into(),
+            }),
+            Err(TryLockError::Error(error)) => Err(Error::Run {
+                path,
+                problem: error.to_string(),
+            }),
         }
     }
 
@@ -203,7 +239,17 @@ fn make_readable(path: &Path) -> std::io::Result<()> {
 
 /// A name that is safe as a file name: task and endpoint names come from outside.
 fn file_name(name: &str) -> String {
-    let safe = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '_' };
+    let safe = |c: char| {
+        if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') {
+            c
+        } else {
+            '_'
+        }
+    };
     let name: String = name.chars().take(100).map(safe).collect();
-    if name.starts_with('.') { format!("_{name}") } else { name }
+    if name.starts_with('.') {
+        format!("_{name}")
+    } else {
+        name
+    }
 }

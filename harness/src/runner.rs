@@ -58,13 +58,23 @@ pub async fn run(
     let tasks = suites.into_iter().flat_map(|suite| suite.tasks);
     let shared = Arc::new(Shared {
         plan: plan.clone(),
-        tasks: tasks.map(|task| ((task.suite.clone(), task.id.clone()), task)).collect(),
-        endpoints: endpoints.into_iter().map(|endpoint| (endpoint.name.clone(), endpoint)).collect(),
+        tasks: tasks
+            .map(|task| ((task.suite.clone(), task.id.clone()), task))
+            .collect(),
+        endpoints: endpoints
+            .into_iter()
+            .map(|endpoint| (endpoint.name.clone(), endpoint))
+            .collect(),
         tools: agent::specs(),
         sandbox,
         scratch,
         next: AtomicUsize::new(0),
-        todo: plan.trials.iter().filter(|trial| !finished.contains(trial)).cloned().collect(),
+        todo: plan
+            .trials
+            .iter()
+            .filter(|trial| !finished.contains(trial))
+            .cloned()
+            .collect(),
         events,
     });
     let mut workers = JoinSet::new();
@@ -76,7 +86,11 @@ pub async fn run(
 
 async fn work(shared: Arc<Shared>) {
     while let Some(key) = shared.todo.get(shared.next.fetch_add(1, Ordering::Relaxed)) {
-        if shared.events.send(RunEvent::Preparing(key.clone())).is_err() {
+        if shared
+            .events
+            .send(RunEvent::Preparing(key.clone()))
+            .is_err()
+        {
             return;
         }
         trial(&shared, key).await;
@@ -87,13 +101,18 @@ async fn work(shared: Arc<Shared>) {
 async fn trial(shared: &Shared, key: &TrialKey) {
     let emit = |event| {
         // Without a listener the worker stops before its next trial.
-        let _ = shared.events.send(RunEvent::Record(Record { trial: key.clone(), event }));
+        let _ = shared.events.send(RunEvent::Record(Record {
+            trial: key.clone(),
+            event,
+        }));
     };
     let preparing = clock::now();
     let prepared = prepare(shared, key).await;
     let origin = clock::now();
     let started = |setup_ns| {
-        let at = OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default();
+        let at = OffsetDateTime::now_utc()
+            .format(&Rfc3339)
+            .unwrap_or_default();
         Event::TrialStarted(TrialStarted { at, setup_ns })
     };
     emit(started(origin - preparing));
@@ -120,13 +139,18 @@ async fn trial(shared: &Shared, key: &TrialKey) {
             },
         },
         tools: &shared.tools,
-        cache_key: format!("timeslip/{}/{}/{}#{}", shared.plan.seed, key.suite, key.task, key.attempt),
+        cache_key: format!(
+            "timeslip/{}/{}/{}#{}",
+            shared.plan.seed, key.suite, key.task, key.attempt
+        ),
         turns: limits.turns,
         time,
     };
     let (stop, transcript) = agent::work(assignment, origin, emit).await;
     let wall_ns = clock::now() - origin;
-    let _ = shared.events.send(RunEvent::Transcript(key.clone(), Box::new(transcript)));
+    let _ = shared
+        .events
+        .send(RunEvent::Transcript(key.clone(), Box::new(transcript)));
     let finished = match stop {
         Stop::Failed(problem) => failed(problem, wall_ns),
         Stop::Finished => judge(shared, task, &workspace, wall_ns, None).await,
@@ -142,7 +166,10 @@ async fn prepare<'a>(
     shared: &'a Shared,
     key: &TrialKey,
 ) -> Result<(&'a Endpoint, &'a Task, tempfile::TempDir, Workspace), String> {
-    let endpoint = shared.endpoints.get(&key.endpoint).ok_or("the plan names an unknown endpoint")?;
+    let endpoint = shared
+        .endpoints
+        .get(&key.endpoint)
+        .ok_or("the plan names an unknown endpoint")?;
     let task = shared
         .tasks
         .get(&(key.suite.clone(), key.task.clone()))
@@ -151,11 +178,16 @@ async fn prepare<'a>(
         .prefix("trial-")
         .tempdir_in(&shared.scratch)
         .map_err(|error| format!("cannot make a working directory: {error}"))?;
-    let (task_, sandbox, path) = (task.clone(), shared.sandbox.clone(), directory.path().to_owned());
-    let workspace = tokio::task::spawn_blocking(move || Workspace::prepare(&task_, &sandbox, &path))
-        .await
-        .map_err(|error| error.to_string())?
-        .map_err(|error| error.to_string())?;
+    let (task_, sandbox, path) = (
+        task.clone(),
+        shared.sandbox.clone(),
+        directory.path().to_owned(),
+    );
+    let workspace =
+        tokio::task::spawn_blocking(move || Workspace::prepare(&task_, &sandbox, &path))
+            .await
+            .map_err(|error| error.to_string())?
+            .map_err(|error| error.to_string())?;
     Ok((endpoint, task, directory, workspace))
 }
 
@@ -172,8 +204,18 @@ async fn judge(
     let grading_ns = clock::now() - grading;
     let grade = match graded {
         Ok(Ok(grade)) => grade,
-        Ok(Err(error)) => return TrialFinished { grading_ns, ..failed(error.to_string(), wall_ns) },
-        Err(error) => return TrialFinished { grading_ns, ..failed(error.to_string(), wall_ns) },
+        Ok(Err(error)) => {
+            return TrialFinished {
+                grading_ns,
+                ..failed(error.to_string(), wall_ns)
+            };
+        }
+        Err(error) => {
+            return TrialFinished {
+                grading_ns,
+                ..failed(error.to_string(), wall_ns)
+            };
+        }
     };
     let outcome = match (&limit, grade.resolved, grade.verifier_failed) {
         (_, true, _) => Outcome::Resolved,

@@ -30,7 +30,7 @@ mod platform {
                 TimerfdClockId::Monotonic,
                 TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC,
             )?;
-            Ok(Timer(AsyncFd::new(fd)?))
+            Ok(Timer(crate::kernel::watch(fd)?))
         }
 
         pub(super) async fn sleep(&mut self, ns: u64) -> io::Result<()> {
@@ -38,11 +38,17 @@ mod platform {
                 tv_sec: i64::try_from(ns / 1_000_000_000).unwrap_or(i64::MAX),
                 tv_nsec: i64::try_from(ns % 1_000_000_000).unwrap_or(0) as _,
             };
-            let interval = Timespec { tv_sec: 0, tv_nsec: 0 };
+            let interval = Timespec {
+                tv_sec: 0,
+                tv_nsec: 0,
+            };
             timerfd_settime(
                 self.0.get_ref(),
                 TimerfdTimerFlags::empty(),
-                &Itimerspec { it_interval: interval, it_value: value },
+                &Itimerspec {
+                    it_interval: interval,
+                    it_value: value,
+                },
             )?;
             loop {
                 let mut guard = self.0.readable().await?;

@@ -56,7 +56,15 @@ pub async fn work(
     origin: u64,
     mut record: impl FnMut(Event),
 ) -> (Stop, Trajectory) {
-    let Assignment { endpoint, prompt, bench, tools, cache_key, turns, time } = assignment;
+    let Assignment {
+        endpoint,
+        prompt,
+        bench,
+        tools,
+        cache_key,
+        turns,
+        time,
+    } = assignment;
     let deadline = Instant::now() + time;
     let out_of_time = || Stop::Limit(format!("the trial's {} s are over", time.as_secs()));
     let mut transcript = transcript::start(&cache_key, &endpoint.model, prompt);
@@ -81,7 +89,10 @@ pub async fn work(
             let done = tools::call(&bench, turn, call, origin, remaining).await;
             record(Event::Tool(done.tool));
             submitted |= done.submitted;
-            results.push(Item::ToolResult { call_id: call.call_id.clone(), output: done.output });
+            results.push(Item::ToolResult {
+                call_id: call.call_id.clone(),
+                output: done.output,
+            });
         }
         transcript::add_turn(&mut transcript, &answer, &results);
         if submitted || answer.calls.is_empty() {
@@ -93,5 +104,8 @@ pub async fn work(
         items.extend(answer.items.into_iter().map(Item::Output));
         items.extend(results);
     }
-    (Stop::Limit(format!("the trial's {turns} turns are over")), transcript)
+    (
+        Stop::Limit(format!("the trial's {turns} turns are over")),
+        transcript,
+    )
 }

@@ -50,7 +50,10 @@ pub fn specs() -> Vec<ToolSpec> {
         ToolSpec {
             name: "submit",
             description: "Ends the task. Call it when the work is done and checked.",
-            parameters: object(json!({ "summary": text("One sentence on what was done.") }), &["summary"]),
+            parameters: object(
+                json!({ "summary": text("One sentence on what was done.") }),
+                &["summary"],
+            ),
         },
     ]
 }
@@ -94,12 +97,20 @@ pub struct Done {
 /// Runs one call. Bad arguments are answered to the model, not raised.
 ///
 /// `remaining` is what is left of the trial's time.
-pub async fn call(bench: &Bench, turn: u32, call: &ToolCall, origin: u64, remaining: Duration) -> Done {
+pub async fn call(
+    bench: &Bench,
+    turn: u32,
+    call: &ToolCall,
+    origin: u64,
+    remaining: Duration,
+) -> Done {
     let bench = bench.clone();
     let request = call.clone();
     let start = clock::now() - origin;
     let task = tokio::task::spawn_blocking(move || run(&bench, &request, origin, remaining));
-    let ran = task.await.unwrap_or_else(|_| Ran::refused("the tool crashed".into()));
+    let ran = task
+        .await
+        .unwrap_or_else(|_| Ran::refused("the tool crashed".into()));
     Done {
         tool: Tool {
             turn,
@@ -129,7 +140,14 @@ struct Ran {
 impl Ran {
     fn at_once(status: &str, output: String) -> Self {
         let output_bytes = output.len() as u64;
-        Ran { command_start: None, command_end: None, status: status.into(), output, output_bytes, submitted: false }
+        Ran {
+            command_start: None,
+            command_end: None,
+            status: status.into(),
+            output,
+            output_bytes,
+            submitted: false,
+        }
     }
 
     fn refused(problem: String) -> Self {
@@ -139,12 +157,19 @@ impl Ran {
 
 fn run(bench: &Bench, call: &ToolCall, origin: u64, remaining: Duration) -> Ran {
     match call.name.as_str() {
-        "shell" => parsed(call, |arguments| shell(bench, &arguments, origin, remaining)),
+        "shell" => parsed(call, |arguments| {
+            shell(bench, &arguments, origin, remaining)
+        }),
         "edit_file" => parsed(call, |arguments| edit_file(bench, &arguments, origin)),
-        "submit" => Ran { submitted: true, ..Ran::at_once("submitted", "Submitted.".into()) },
+        "submit" => Ran {
+            submitted: true,
+            ..Ran::at_once("submitted", "Submitted.".into())
+        },
         other => {
             let other: String = other.chars().take(80).collect();
-            Ran::refused(format!("there is no tool '{other}'; use shell, edit_file or submit"))
+            Ran::refused(format!(
+                "there is no tool '{other}'; use shell, edit_file or submit"
+            ))
         }
     }
 }
@@ -152,13 +177,17 @@ fn run(bench: &Bench, call: &ToolCall, origin: u64, remaining: Duration) -> Ran 
 fn parsed<'a, T: Deserialize<'a>>(call: &'a ToolCall, run: impl FnOnce(T) -> Ran) -> Ran {
     match serde_json::from_str(&call.arguments) {
         Ok(arguments) => run(arguments),
-        Err(error) => Ran::refused(format!("the arguments are not what the tool takes: {error}")),
+        Err(error) => Ran::refused(format!(
+            "the arguments are not what the tool takes: {error}"
+        )),
     }
 }
 
 fn shell(bench: &Bench, arguments: &ShellArguments, origin: u64, remaining: Duration) -> Ran {
     let mut limits = bench.limits;
-    let asked = arguments.timeout_seconds.map_or(limits.wall, |seconds| Duration::from_secs(seconds.max(1)));
+    let asked = arguments
+        .timeout_seconds
+        .map_or(limits.wall, |seconds| Duration::from_secs(seconds.max(1)));
     limits.wall = limits.wall.min(asked).min(remaining);
     let invocation = bench.workspace.invocation(&arguments.command, limits);
     let execution = match bench.sandbox.run(&invocation) {
@@ -174,7 +203,10 @@ fn shell(bench: &Bench, arguments: &ShellArguments, origin: u64, remaining: Dura
     Ran {
         command_start: execution.command_started.map(offset),
         command_end: execution.command_ended.map(offset),
-        output: format!("{}\n[{status}]", String::from_utf8_lossy(&execution.output).trim_end()),
+        output: format!(
+            "{}\n[{status}]",
+            String::from_utf8_lossy(&execution.output).trim_end()
+        ),
         output_bytes: execution.output_total_bytes,
         status,
         submitted: false,
@@ -182,9 +214,13 @@ fn shell(bench: &Bench, arguments: &ShellArguments, origin: u64, remaining: Dura
 }
 
 fn edit_file(bench: &Bench, arguments: &EditArguments, origin: u64) -> Ran {
-    let EditArguments { path, old_text, new_text } = arguments;
+    let EditArguments {
+        path,
+        old_text,
+        new_text,
+    } = arguments;
     let start = clock::now() - origin;
-    let result = edit::apply(bench.workspace.root(), path, old_text, new_text);
+    let result = bench.workspace.edit(path, old_text, new_text);
     let end = clock::now() - origin;
     let ran = match result {
         Ok(edited) => {
@@ -198,5 +234,9 @@ fn edit_file(bench: &Bench, arguments: &EditArguments, origin: u64) -> Ran {
         Err(error) => Ran::refused(error.to_string()),
     };
     // The edit happens in this process: all of it is the tool itself.
-    Ran { command_start: Some(start), command_end: Some(end), ..ran }
+    Ran {
+        command_start: Some(start),
+        command_end: Some(end),
+        ..ran
+    }
 }

@@ -25,7 +25,10 @@ pub(super) fn add_turn(trajectory: &mut Trajectory, answer: &Answer, results: &[
     let texts = |kind: &str, list: &str| -> String {
         let items = answer.items.iter().filter(|item| item["type"] == kind);
         let parts = items.filter_map(|item| item[list].as_array()).flatten();
-        parts.filter_map(|part| part["text"].as_str()).collect::<Vec<_>>().join("\n")
+        parts
+            .filter_map(|part| part["text"].as_str())
+            .collect::<Vec<_>>()
+            .join("\n")
     };
     let calls = answer.calls.iter().map(|call| ToolCall {
         tool_call_id: call.call_id.clone(),
@@ -49,7 +52,10 @@ pub(super) fn add_turn(trajectory: &mut Trajectory, answer: &Answer, results: &[
     trajectory.steps.push(Step {
         reasoning_content: Some(reasoning).filter(|text| !text.is_empty()),
         tool_calls: Some(calls.collect()),
-        observation: Some(Observation { results: results.collect(), other: Map::new() }),
+        observation: Some(Observation {
+            results: results.collect(),
+            other: Map::new(),
+        }),
         other: answer.usage.map_or_else(Map::new, |usage| {
             let metrics = json!({
                 "prompt_tokens": usage.input_tokens,

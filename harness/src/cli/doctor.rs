@@ -17,12 +17,42 @@ struct Need {
 }
 
 const NEEDS: &[Need] = &[
-    Need { program: "bash", package: "bash", purpose: "every tool call and grader", required: true },
-    Need { program: "git", package: "git", purpose: "repositories of SWE-bench-style tasks", required: true },
-    Need { program: "python3", package: "python3", purpose: "bundled Python tasks", required: true },
-    Need { program: "gcc", package: "gcc", purpose: "bundled C tasks", required: true },
-    Need { program: "make", package: "make", purpose: "bundled C tasks", required: true },
-    Need { program: "chromium", package: "chromium", purpose: "tests of the report in a browser", required: false },
+    Need {
+        program: "bash",
+        package: "bash",
+        purpose: "every tool call and grader",
+        required: true,
+    },
+    Need {
+        program: "git",
+        package: "git",
+        purpose: "repositories of SWE-bench-style tasks",
+        required: true,
+    },
+    Need {
+        program: "python3",
+        package: "python3",
+        purpose: "bundled Python tasks",
+        required: true,
+    },
+    Need {
+        program: "gcc",
+        package: "gcc",
+        purpose: "bundled C tasks",
+        required: true,
+    },
+    Need {
+        program: "make",
+        package: "make",
+        purpose: "bundled C tasks",
+        required: true,
+    },
+    Need {
+        program: "chromium",
+        package: "chromium",
+        purpose: "tests of the report in a browser",
+        required: false,
+    },
 ];
 
 pub(super) fn run() -> Result<u8, Error> {
@@ -31,12 +61,18 @@ pub(super) fn run() -> Result<u8, Error> {
     let mut required_missing = false;
     let detection = Backend::detect();
     // Writing to a string cannot fail.
-    let mut line = |mark: &str, name: &str, words: &str| drop(writeln!(text, "{mark:<8}{name:<14}{words}"));
+    let mut line = |mark: &str, name: &str, words: &str| {
+        let _ = writeln!(text, "{mark:<8}{name:<14}{words}");
+    };
     for need in NEEDS {
         match find(need.program) {
             Some(path) => line("ok", need.program, &path.display().to_string()),
             None => {
-                line("MISSING", need.program, &format!("needed for {}", need.purpose));
+                line(
+                    "MISSING",
+                    need.program,
+                    &format!("needed for {}", need.purpose),
+                );
                 missing.push(need.package);
                 required_missing |= need.required;
             }
@@ -45,23 +81,41 @@ pub(super) fn run() -> Result<u8, Error> {
     match detection.backend {
         Backend::Bubblewrap => line("ok", "sandbox", &detection.why),
         Backend::Process => {
-            line("WARNING", "sandbox", &format!("none: tools run with your rights ({})", detection.why));
+            line(
+                "WARNING",
+                "sandbox",
+                &format!("none: tools run with your rights ({})", detection.why),
+            );
             missing.push("bubblewrap");
         }
     }
     let usable = Sandbox::new(detection.backend).is_ok();
-    line(if usable { "ok" } else { "MISSING" }, "tool calls", detection.backend.name());
+    line(
+        if usable { "ok" } else { "MISSING" },
+        "tool calls",
+        detection.backend.name(),
+    );
     for (name, value) in environment::facts() {
         line("", &name, &value);
     }
     if !missing.is_empty() {
-        drop(writeln!(text, "\non Debian or Ubuntu: sudo apt-get install {}", missing.join(" ")));
+        let _ = writeln!(
+            text,
+            "\non Debian or Ubuntu: sudo apt-get install {}",
+            missing.join(" ")
+        );
     }
     super::print(&text)?;
-    Ok(if required_missing || !usable { exit::USAGE } else { exit::PASS })
+    Ok(if required_missing || !usable {
+        exit::USAGE
+    } else {
+        exit::PASS
+    })
 }
 
 fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(program))
+        .find(|file| file.is_file())
 }

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use timeslip_reports::{input::Outcome, render};
+use timeslip_reports::input::Outcome;
+use timeslip_reports::render;
+use timeslip_reports::summary::Summary;
 
 use crate::error::Error;
 use crate::rundir::{Manifest, RunDirectory};
@@ -27,14 +29,24 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
 pub(super) fn render(directory: &RunDirectory, manifest: &Manifest) -> Result<u8, Error> {
     let data = analysis::load(directory, manifest)?;
     render::write_all(&data, directory.path())?;
-    super::print(&render::terminal(&data))?;
-    super::print(&format!("\nreport: {}\n", directory.path().join("report.html").display()))?;
+    super::print(&render::terminal(&Summary::from_run(&data)))?;
+    super::print(&format!(
+        "\nreport: {}\n",
+        directory.path().join("report.html").display()
+    ))?;
     // An endpoint that never answered was not measured.
     let measured = |name: &str| {
-        data.trials.iter().any(|trial| trial.endpoint == name && trial.outcome != Outcome::Error)
+        data.trials
+            .iter()
+            .any(|trial| trial.endpoint == name && trial.outcome != Outcome::Error)
     };
     let whole = data.trials.len() == data.planned_trials;
-    if whole && data.endpoints.iter().all(|endpoint| measured(&endpoint.name)) {
+    if whole
+        && data
+            .endpoints
+            .iter()
+            .all(|endpoint| measured(&endpoint.name))
+    {
         Ok(exit::PASS)
     } else {
         Ok(exit::INVALID)

@@ -100,7 +100,10 @@ pub(super) fn run(arguments: Arguments) -> Result<u8, Error> {
         if arguments.dry_run {
             return super::print(&plan.describe());
         }
-        let parent = arguments.directory.or(config.run.directory).unwrap_or_else(|| "runs".into());
+        let parent = arguments
+            .directory
+            .or(config.run.directory)
+            .unwrap_or_else(|| "runs".into());
         fresh(&parent, plan, suites, &runtime)?
     };
     let (directory, manifest) = (ready.directory.clone(), ready.manifest.clone());
@@ -150,7 +153,15 @@ fn fresh(parent: &Path, plan: Plan, suites: Vec<Suite>, runtime: &Runtime) -> Re
         RunDirectory::create(parent, backend, environment::facts(), warnings, plan)?;
     let lock = directory.lock()?;
     let whole_bytes = journal::read(&directory.journal())?.whole_bytes;
-    Ok(Ready { directory, manifest, suites, sandbox, finished: HashSet::new(), whole_bytes, _lock: lock })
+    Ok(Ready {
+        directory,
+        manifest,
+        suites,
+        sandbox,
+        finished: HashSet::new(),
+        whole_bytes,
+        _lock: lock,
+    })
 }
 
 /// Opens an interrupted run and finds out what is left of it.
@@ -178,12 +189,28 @@ fn resume(path: &Path, scratch: &Path, runtime: &Runtime) -> Result<Ready, Error
     runtime.block_on(endpoints::check(&manifest.plan))?;
     let (finished, whole_bytes) = (journal.finished(), journal.whole_bytes);
     let sandbox = Sandbox::new(backend)?;
-    Ok(Ready { directory, manifest, suites, sandbox, finished, whole_bytes, _lock: lock })
+    Ok(Ready {
+        directory,
+        manifest,
+        suites,
+        sandbox,
+        finished,
+        whole_bytes,
+        _lock: lock,
+    })
 }
 
 /// Runs what is left of the plan.
 fn measure(ready: Ready, scratch: &Path, runtime: &Runtime) -> Result<(), Error> {
-    let Ready { directory, manifest, suites, sandbox, finished, whole_bytes, _lock } = ready;
+    let Ready {
+        directory,
+        manifest,
+        suites,
+        sandbox,
+        finished,
+        whole_bytes,
+        _lock,
+    } = ready;
     let plan = &manifest.plan;
     eprintln!("run {}", directory.path().display());
     let (called, _servers) = endpoints::start(plan, &suites, |name| directory.emissions(name))?;
@@ -191,8 +218,15 @@ fn measure(ready: Ready, scratch: &Path, runtime: &Runtime) -> Result<(), Error>
         Box::new(Journal::open(&directory, whole_bytes)?),
         Box::new(Progress::new(finished.len(), plan.trials.len())),
     ])?;
-    let running =
-        runner::run(plan, suites, called, sandbox, scratch.to_owned(), &finished, events);
+    let running = runner::run(
+        plan,
+        suites,
+        called,
+        sandbox,
+        scratch.to_owned(),
+        &finished,
+        events,
+    );
     let interrupted = runtime.block_on(async {
         tokio::select! {
             () = running => false,
@@ -200,9 +234,14 @@ fn measure(ready: Ready, scratch: &Path, runtime: &Runtime) -> Result<(), Error>
         }
     });
     if interrupted {
-        return Err(Error::Interrupted { run: directory.path().to_owned() });
+        return Err(Error::Interrupted {
+            run: directory.path().to_owned(),
+        });
     }
     listener.join().unwrap_or_else(|_| {
-        Err(Error::Run { path: directory.journal(), problem: "the thread that records events crashed".into() })
+        Err(Error::Run {
+            path: directory.journal(),
+            problem: "the thread that records events crashed".into(),
+        })
     })
 }

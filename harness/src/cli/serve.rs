@@ -27,14 +27,21 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let profile = Profile::load(&arguments.profile)?;
-    let scratch = tempfile::tempdir().map_err(Error::system("cannot make a temporary directory"))?;
+    let scratch =
+        tempfile::tempdir().map_err(Error::system("cannot make a temporary directory"))?;
     let mut suites = Vec::new();
     for name in SuiteFile::SHIPPED {
         suites.push(Suite::load(&SuiteFile::shipped(name)?, scratch.path())?);
     }
     let log = arguments.log.as_deref();
-    let server =
-        endpoints::simulate(arguments.listen, &arguments.profile, profile, arguments.seed, &suites, log)?;
+    let server = endpoints::simulate(
+        arguments.listen,
+        &arguments.profile,
+        profile,
+        arguments.seed,
+        &suites,
+        log,
+    )?;
     super::print(&format!(
         "simulated endpoint, profile {}: {} (Responses over HTTP SSE and WebSocket)\nCtrl-C ends it\n",
         arguments.profile,

@@ -61,7 +61,11 @@ impl Config {
         self.limits.overlay(file.limits);
         let owned = |(name, table)| (name, (path.to_owned(), table));
         self.endpoints.extend(file.endpoint.into_iter().map(owned));
-        self.suites.extend(file.suite.into_iter().map(|(name, table)| (name, (path.to_owned(), table))));
+        self.suites.extend(
+            file.suite
+                .into_iter()
+                .map(|(name, table)| (name, (path.to_owned(), table))),
+        );
         Ok(())
     }
 }
@@ -81,13 +85,23 @@ mod tests {
     fn a_file_overrides_field_by_field_and_typos_are_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("t.toml");
-        std::fs::write(&path, "[run]\nattempts = 3\n[endpoint.a]\nsimulate = \"gpu-sim\"\n").unwrap();
+        std::fs::write(
+            &path,
+            "[run]\nattempts = 3\n[endpoint.a]\nsimulate = \"gpu-sim\"\n",
+        )
+        .unwrap();
         let config = Config::load(Some(&path)).unwrap();
-        assert_eq!((config.run.attempts, config.run.concurrency), (Some(3), Some(4)));
+        assert_eq!(
+            (config.run.attempts, config.run.concurrency),
+            (Some(3), Some(4))
+        );
         assert!(config.endpoints.contains_key("a") && config.endpoints.contains_key("spark-sim"));
 
         std::fs::write(&path, "[run]\nattemps = 3\n").unwrap();
         let error = Config::load(Some(&path)).unwrap_err().to_string();
-        assert!(error.contains("t.toml") && error.contains("line 2") && error.contains("attemps"), "{error}");
+        assert!(
+            error.contains("t.toml") && error.contains("line 2") && error.contains("attemps"),
+            "{error}"
+        );
     }
 }

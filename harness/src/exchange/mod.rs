@@ -103,7 +103,9 @@ impl Failure {
                             | "overloaded"
                     )
             }
-            Failure::Stream(StreamError::Malformed { .. }) | Failure::Deadline | Failure::TooLarge(_) => false,
+            Failure::Stream(StreamError::Malformed { .. })
+            | Failure::Deadline
+            | Failure::TooLarge(_) => false,
         }
     }
 
@@ -135,7 +137,13 @@ impl<'a> Session<'a> {
     #[must_use]
     pub fn new(endpoint: &'a Endpoint, cache_key: String, origin: u64) -> Self {
         let transport = Transport::new(endpoint.transport);
-        Session { endpoint, transport, origin, cache_key, previous: None }
+        Session {
+            endpoint,
+            transport,
+            origin,
+            cache_key,
+            previous: None,
+        }
     }
 
     /// Asks for one model answer, retrying what may pass. Every try is handed to
@@ -154,9 +162,12 @@ impl<'a> Session<'a> {
     ) -> Result<Answer, Failure> {
         let mut retry = 0;
         loop {
-            let mut recorder = Recorder::new(self.endpoint.protocol.decoder(), self.origin, turn, retry);
+            let mut recorder =
+                Recorder::new(self.endpoint.protocol.decoder(), self.origin, turn, retry);
             let attempt = self.attempt(instructions, tools, items, &mut recorder);
-            let result = tokio::time::timeout_at(deadline, attempt).await.unwrap_or(Err(Failure::Deadline));
+            let result = tokio::time::timeout_at(deadline, attempt)
+                .await
+                .unwrap_or(Err(Failure::Deadline));
             if let Some(probe) = self.transport.probe() {
                 recorder.take_probe(probe);
             }
@@ -164,7 +175,10 @@ impl<'a> Session<'a> {
             let failure = match result {
                 Ok(()) => {
                     // The answer's own items follow at the end of `items`.
-                    self.previous = answer.id.clone().map(|id| (id, items.len() + answer.items.len()));
+                    self.previous = answer
+                        .id
+                        .clone()
+                        .map(|id| (id, items.len() + answer.items.len()));
                     record(exchange);
                     return Ok(answer);
                 }
@@ -216,7 +230,11 @@ impl<'a> Session<'a> {
             cache_key: &self.cache_key,
             extra: &self.endpoint.extra,
         };
-        let framing = if self.transport.keeps_state() { Framing::WebSocket } else { Framing::Http };
+        let framing = if self.transport.keeps_state() {
+            Framing::WebSocket
+        } else {
+            Framing::Http
+        };
         let body = self.endpoint.protocol.encode(&request, framing);
         self.transport.send(self.endpoint, body, recorder).await
     }

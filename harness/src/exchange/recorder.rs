@@ -24,11 +24,19 @@ impl Recorder {
         let exchange = Exchange {
             turn,
             retry,
-            marks: Marks { start: clock::now() - origin, ..Marks::default() },
+            marks: Marks {
+                start: clock::now() - origin,
+                ..Marks::default()
+            },
             events: EventColumns::with_capacity(EXPECTED_EVENTS),
             ..Exchange::default()
         };
-        Recorder { decoder, origin, exchange, reported: Reported::default() }
+        Recorder {
+            decoder,
+            origin,
+            exchange,
+            reported: Reported::default(),
+        }
     }
 
     fn offset(&self, at: u64) -> u64 {
@@ -38,8 +46,12 @@ impl Recorder {
     /// A new connection was opened for this exchange.
     pub fn connected(&mut self, steps: Steps, upgraded: Option<u64>) {
         let offset = |at: Option<u64>| at.map(|at| self.offset(at));
-        let (dns, tcp, tls, upgraded) =
-            (offset(steps.dns), offset(steps.tcp), offset(steps.tls), offset(upgraded));
+        let (dns, tcp, tls, upgraded) = (
+            offset(steps.dns),
+            offset(steps.tcp),
+            offset(steps.tls),
+            offset(upgraded),
+        );
         let marks = &mut self.exchange.marks;
         (marks.dns, marks.tcp, marks.tls, marks.upgraded) = (dns, tcp, tls, upgraded);
     }

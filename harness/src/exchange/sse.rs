@@ -90,7 +90,11 @@ mod tests {
         let mut parser = Parser::default();
         let mut events = Vec::new();
         for chunk in chunks {
-            parser.feed(chunk, |data| events.push(String::from_utf8_lossy(data).into_owned())).unwrap();
+            parser
+                .feed(chunk, |data| {
+                    events.push(String::from_utf8_lossy(data).into_owned())
+                })
+                .unwrap();
         }
         events
     }

@@ -22,7 +22,10 @@ impl Protocol for Responses {
 
     fn encode(&self, request: &Request<'_>, framing: Framing) -> Vec<u8> {
         let covered = request.previous.map_or(0, |(_, covered)| covered);
-        let input: Vec<Value> = request.items[covered.min(request.items.len())..].iter().map(item).collect();
+        let input: Vec<Value> = request.items[covered.min(request.items.len())..]
+            .iter()
+            .map(item)
+            .collect();
         let tools: Vec<Value> = request
             .tools
             .iter()
@@ -104,12 +107,14 @@ impl Decoder for ResponsesDecoder {
         if data == b"[DONE]" {
             return Ok(Step::Nothing);
         }
-        let head: Head<'_> = serde_json::from_slice(data).map_err(|error| malformed("event", &error))?;
+        let head: Head<'_> =
+            serde_json::from_slice(data).map_err(|error| malformed("event", &error))?;
         let output = |kind| match &head.delta {
             Some(delta) if delta.is_empty() => Ok(Step::Nothing),
-            Some(delta) => {
-                Ok(Step::Output { kind, bytes: u32::try_from(delta.len()).unwrap_or(u32::MAX) })
-            }
+            Some(delta) => Ok(Step::Output {
+                kind,
+                bytes: u32::try_from(delta.len()).unwrap_or(u32::MAX),
+            }),
             None => Err(StreamError::Malformed {
                 event: head.kind.chars().take(80).collect(),
                 problem: "no field `delta`".into(),
@@ -134,7 +139,9 @@ impl Decoder for ResponsesDecoder {
             }
             "responsesapi.websocket_timing" => {
                 let event = parse(&head.kind, data)?;
-                self.answer.reported.merge(&websocket_timing(&event["timing_metrics"]));
+                self.answer
+                    .reported
+                    .merge(&websocket_timing(&event["timing_metrics"]));
                 Ok(Step::Nothing)
             }
             "response.completed" | "response.incomplete" => {
@@ -147,9 +154,15 @@ impl Decoder for ResponsesDecoder {
             }
             "error" => {
                 let event = parse(&head.kind, data)?;
-                let status = event["status"].as_u64().and_then(|status| u16::try_from(status).ok());
+                let status = event["status"]
+                    .as_u64()
+                    .and_then(|status| u16::try_from(status).ok());
                 // Over HTTP the fields are flat, over a WebSocket they are nested.
-                let error = if event["error"].is_object() { &event["error"] } else { &event };
+                let error = if event["error"].is_object() {
+                    &event["error"]
+                } else {
+                    &event
+                };
                 Err(server_error(error, status))
             }
             _ => Ok(Step::Nothing),
@@ -172,7 +185,11 @@ impl ResponsesDecoder {
         let text = |name: &str| item[name].as_str().unwrap_or_default().to_owned();
         match item["type"].as_str() {
             Some("function_call") => {
-                let id = if item["call_id"].is_string() { "call_id" } else { "id" };
+                let id = if item["call_id"].is_string() {
+                    "call_id"
+                } else {
+                    "id"
+                };
                 self.answer.calls.push(ToolCall {
                     call_id: text(id),
                     name: text("name"),
@@ -200,9 +217,10 @@ impl ResponsesDecoder {
             }
         }
         let usage = &response["usage"];
-        if let (Some(input_tokens), Some(output_tokens)) =
-            (usage["input_tokens"].as_u64(), usage["output_tokens"].as_u64())
-        {
+        if let (Some(input_tokens), Some(output_tokens)) = (
+            usage["input_tokens"].as_u64(),
+            usage["output_tokens"].as_u64(),
+        ) {
             self.answer.usage = Some(Usage {
                 input_tokens,
                 cached_tokens: usage["input_tokens_details"]["cached_tokens"].as_u64(),
@@ -210,7 +228,11 @@ impl ResponsesDecoder {
                 reasoning_tokens: usage["output_tokens_details"]["reasoning_tokens"].as_u64(),
             });
         }
-        let timings = if event["timings"].is_object() { &event["timings"] } else { &event["response"]["timings"] };
+        let timings = if event["timings"].is_object() {
+            &event["timings"]
+        } else {
+            &event["response"]["timings"]
+        };
         self.answer.reported.merge(&llama_timings(timings));
     }
 }
@@ -220,14 +242,23 @@ fn parse(kind: &str, data: &[u8]) -> Result<Value, StreamError> {
 }
 
 fn malformed(event: &str, error: &serde_json::Error) -> StreamError {
-    StreamError::Malformed { event: event.chars().take(80).collect(), problem: error.to_string() }
+    StreamError::Malformed {
+        event: event.chars().take(80).collect(),
+        problem: error.to_string(),
+    }
 }
 
 fn server_error(error: &Value, status: Option<u16>) -> StreamError {
-    let text = |name: &str| error[name].as_str().map(|text| text.chars().take(500).collect::<String>());
+    let text = |name: &str| {
+        error[name]
+            .as_str()
+            .map(|text| text.chars().take(500).collect::<String>())
+    };
     StreamError::Server {
         status,
-        code: text("code").or_else(|| text("type")).unwrap_or_else(|| "error".into()),
+        code: text("code")
+            .or_else(|| text("type"))
+            .unwrap_or_else(|| "error".into()),
         message: text("message").unwrap_or_else(|| "no message".into()),
     }
 }

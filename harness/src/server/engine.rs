@@ -82,7 +82,12 @@ impl Engine {
     #[must_use]
     pub fn new(profile: Profile, seed: u64) -> Self {
         let slots = Semaphore::new(profile.queue_slots as usize);
-        Engine { profile, seed, slots, prefixes: Mutex::default() }
+        Engine {
+            profile,
+            seed,
+            slots,
+            prefixes: Mutex::default(),
+        }
     }
 
     /// The profile it runs at.
@@ -100,10 +105,17 @@ impl Engine {
         if prefixes.len() >= MAX_CACHED && !prefixes.contains_key(cache_key) {
             prefixes.clear();
         }
-        let before = prefixes.insert(cache_key.to_owned(), hashes.clone()).unwrap_or_default();
-        let shared = std::iter::zip(&before, &hashes).take_while(|(a, b)| a == b).count();
+        let before = prefixes
+            .insert(cache_key.to_owned(), hashes.clone())
+            .unwrap_or_default();
+        let shared = std::iter::zip(&before, &hashes)
+            .take_while(|(a, b)| a == b)
+            .count();
         let count = |texts: &[String]| texts.iter().map(|text| tokens::of_bytes(text.len())).sum();
-        Prompt { tokens: count(&texts), cached: count(&texts[..shared]) }
+        Prompt {
+            tokens: count(&texts),
+            cached: count(&texts[..shared]),
+        }
     }
 
     /// Plays a response: waits for a slot, then announces, reads the prompt and
@@ -167,7 +179,8 @@ impl Engine {
     }
 
     fn prefill_ns(&self, prompt: Prompt) -> u64 {
-        let seconds = (prompt.tokens - prompt.cached) as f64 / self.profile.prefill_tokens_per_second
+        let seconds = (prompt.tokens - prompt.cached) as f64
+            / self.profile.prefill_tokens_per_second
             + prompt.cached as f64 / self.profile.cached_tokens_per_second;
         (seconds * 1e9) as u64
     }
@@ -188,7 +201,9 @@ pub struct Arrival<'a> {
 
 /// FNV-1a: stable across runs and platforms, which the standard hasher is not.
 fn hash(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+    })
 }
 
 /// A standard normal deviate, by Box and Muller.

@@ -51,15 +51,24 @@ async fn route(request: Request<Incoming>, service: Arc<Service>) -> Response<Bo
             StatusCode::OK,
             &json!({ "object": "list", "data": [{ "id": service.engine.profile().model, "object": "model" }] }),
         ),
-        (&Method::GET | &Method::HEAD, "/") => plain(StatusCode::OK, &json!({ "server": "timeslip, simulated" })),
-        _ => error(StatusCode::NOT_FOUND, "not_found", "No such route on this simulated endpoint."),
+        (&Method::GET | &Method::HEAD, "/") => {
+            plain(StatusCode::OK, &json!({ "server": "timeslip, simulated" }))
+        }
+        _ => error(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            "No such route on this simulated endpoint.",
+        ),
     }
 }
 
 fn plain(status: StatusCode, value: &Value) -> Response<Body> {
     let mut response = Response::new(BoxBody::new(Full::new(Bytes::from(value.to_string()))));
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        header::HeaderValue::from_static("application/json"),
+    );
     response
 }
 
@@ -75,42 +84,83 @@ pub(super) fn error_body(code: &str, message: &str) -> Value {
 async fn responses(request: Request<Incoming>, service: Arc<Service>) -> Response<Body> {
     let body = match Limited::new(request.into_body(), MAX_BODY).collect().await {
         Ok(body) => body.to_bytes(),
-        Err(_) => return error(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The body is too large or broken."),
+        Err(_) => {
+            return error(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too_large",
+                "The body is too large or broken.",
+            );
+        }
     };
     let received_ns = clock::now();
     let body: Value = match serde_json::from_slice(&body) {
         Ok(body) => body,
-        Err(problem) => return error(StatusCode::BAD_REQUEST, "invalid_json", &problem.to_string()),
+        Err(problem) => {
+            return error(
+                StatusCode::BAD_REQUEST,
+                "invalid_json",
+                &problem.to_string(),
+            );
+        }
     };
     if body["stream"] != true {
-        return error(StatusCode::BAD_REQUEST, "unsupported", "This simulated endpoint only streams.");
+        return error(
+            StatusCode::BAD_REQUEST,
+            "unsupported",
+            "This simulated endpoint only streams.",
+        );
     }
     let call = match Call::parse(body) {
         Ok(call) => call,
-        Err(problem) => return error(StatusCode::BAD_REQUEST, "missing_required_parameter", &problem),
+        Err(problem) => {
+            return error(
+                StatusCode::BAD_REQUEST,
+                "missing_required_parameter",
+                &problem,
+            );
+        }
     };
     if call.previous.is_some() {
         let message = "Nothing is stored on this endpoint; resend the whole conversation.";
-        return error(StatusCode::BAD_REQUEST, "previous_response_not_found", message);
+        return error(
+            StatusCode::BAD_REQUEST,
+            "previous_response_not_found",
+            message,
+        );
     }
     let (events, receiver) = mpsc::channel(IN_FLIGHT);
     let (admitted, admission) = oneshot::channel();
     let link_ms = service.engine.profile().link_round_trip_ms;
     tokio::spawn(async move {
-        if let Ok(emission) = play(&service, &call, received_ns, admitted, &mut Events(events)).await {
+        if let Ok(emission) =
+            play(&service, &call, received_ns, admitted, &mut Events(events)).await
+        {
             service.log(emission);
         }
     });
     let Ok(timing) = admission.await else {
-        return error(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "The response could not be started.");
+        return error(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "server_error",
+            "The response could not be started.",
+        );
     };
     let frames = futures_util::stream::unfold(receiver, |mut receiver| async {
-        receiver.recv().await.map(|bytes| (Ok(BodyFrame::data(bytes)), receiver))
+        receiver
+            .recv()
+            .await
+            .map(|bytes| (Ok(BodyFrame::data(bytes)), receiver))
     });
     let mut response = Response::new(BodyExt::boxed(StreamBody::new(frames)));
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("text/event-stream; charset=utf-8"));
-    headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-cache"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        header::HeaderValue::from_static("text/event-stream; charset=utf-8"),
+    );
+    headers.insert(
+        header::CACHE_CONTROL,
+        header::HeaderValue::from_static("no-cache"),
+    );
     if let Ok(value) = header::HeaderValue::try_from(server_timing(timing, link_ms)) {
         headers.insert("server-timing", value);
     }
@@ -119,7 +169,11 @@ async fn responses(request: Request<Incoming>, service: Arc<Service>) -> Respons
 
 fn server_timing(timing: Timing, link_ms: f64) -> String {
     let ms = |ns: u64| ns as f64 / 1e6;
-    format!("queue;dur={}, prefill;dur={}, link;dur={link_ms}", ms(timing.queue_ns), ms(timing.prefill_ns))
+    format!(
+        "queue;dur={}, prefill;dur={}, link;dur={link_ms}",
+        ms(timing.queue_ns),
+        ms(timing.prefill_ns)
+    )
 }
 
 async fn play(
@@ -134,14 +188,27 @@ async fn play(
     let prompt = engine.prompt(&call.cache_key, &parts);
     let id = super::responses::new_id();
     let outputs = service.model.next(&call.input, &call.cache_key);
-    let (script, frames) = Script::new(&id, &call.model, prompt, &outputs, engine.profile().tokens_per_event);
-    let arrival = Arrival { response_id: &id, received_ns, prompt, noise: &call.cache_key };
+    let (script, frames) = Script::new(
+        &id,
+        &call.model,
+        prompt,
+        &outputs,
+        engine.profile().tokens_per_event,
+    );
+    let arrival = Arrival {
+        response_id: &id,
+        received_ns,
+        prompt,
+        noise: &call.cache_key,
+    };
     let admit = |timing| {
         // The client has gone if nobody waits for the headers; the send will notice.
         let _ = admitted.send(timing);
         script.admission()
     };
-    engine.play(arrival, admit, frames, |_| script.completion(None), sink).await
+    engine
+        .play(arrival, admit, frames, |_| script.completion(None), sink)
+        .await
 }
 
 /// Server-sent events into a response body.
@@ -151,6 +218,9 @@ impl Sink for Events {
     async fn send(&mut self, event: Value) -> io::Result<()> {
         let kind = event["type"].as_str().unwrap_or_default();
         let text = format!("event: {kind}\ndata: {event}\n\n");
-        self.0.send(text.into()).await.map_err(|_| io::ErrorKind::BrokenPipe.into())
+        self.0
+            .send(text.into())
+            .await
+            .map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 }

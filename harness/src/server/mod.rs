@@ -63,7 +63,10 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         drop(self.stop.take());
-        for thread in [self.server.take(), self.writer.take()].into_iter().flatten() {
+        for thread in [self.server.take(), self.writer.take()]
+            .into_iter()
+            .flatten()
+        {
             // A panic over there has been printed already.
             let _ = thread.join();
         }
@@ -92,22 +95,35 @@ pub fn start(
         }
         None => (None, None),
     };
-    let service = Arc::new(Service { engine: Engine::new(profile, seed), model, log });
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let service = Arc::new(Service {
+        engine: Engine::new(profile, seed),
+        model,
+        log,
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let (stop, stopped) = oneshot::channel::<()>();
-    let server = std::thread::Builder::new().name("timeslip-server".into()).spawn(move || {
-        runtime.block_on(async {
-            tokio::select! {
-                _ = stopped => {}
-                result = accept(listener, service) => {
-                    if let Err(error) = result {
-                        eprintln!("timeslip server: {error}");
+    let server = std::thread::Builder::new()
+        .name("timeslip-server".into())
+        .spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    _ = stopped => {}
+                    result = accept(listener, service) => {
+                        if let Err(error) = result {
+                            eprintln!("timeslip server: {error}");
+                        }
                     }
                 }
-            }
-        });
-    })?;
-    Ok(Running { address, stop: Some(stop), server: Some(server), writer })
+            });
+        })?;
+    Ok(Running {
+        address,
+        stop: Some(stop),
+        server: Some(server),
+        writer,
+    })
 }
 
 async fn accept(listener: TcpListener, service: Arc<Service>) -> io::Result<()> {
@@ -134,19 +150,26 @@ async fn accept(listener: TcpListener, service: Arc<Service>) -> io::Result<()> 
 
 /// Appends emissions on a thread of its own: pacing never waits for a disk.
 fn log_writer(path: &Path) -> io::Result<(mpsc::Sender<Emission>, JoinHandle<()>)> {
-    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
+    let mut file = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)?;
     let (sender, receiver) = mpsc::channel::<Emission>();
-    let thread = std::thread::Builder::new().name("timeslip-server-log".into()).spawn(move || {
-        for emission in receiver {
-            let written = serde_json::to_vec(&emission).map_err(io::Error::from).and_then(|mut line| {
-                line.push(b'\n');
-                file.write_all(&line)
-            });
-            if let Err(error) = written {
-                eprintln!("timeslip server: cannot write the emission log: {error}");
-                return;
+    let thread = std::thread::Builder::new()
+        .name("timeslip-server-log".into())
+        .spawn(move || {
+            for emission in receiver {
+                let written = serde_json::to_vec(&emission)
+                    .map_err(io::Error::from)
+                    .and_then(|mut line| {
+                        line.push(b'\n');
+                        file.write_all(&line)
+                    });
+                if let Err(error) = written {
+                    eprintln!("timeslip server: cannot write the emission log: {error}");
+                    return;
+                }
             }
-        }
-    })?;
+        })?;
     Ok((sender, thread))
 }

@@ -52,7 +52,12 @@ impl Model {
     /// A model that knows `tasks`.
     #[must_use]
     pub fn new(tasks: Vec<KnownTask>, profile: &str, seed: u64, resolve_rate: f64) -> Self {
-        Model { tasks, profile: profile.to_owned(), seed, resolve_rate }
+        Model {
+            tasks,
+            profile: profile.to_owned(),
+            seed,
+            resolve_rate,
+        }
     }
 
     /// What it says next in a conversation of Responses input items. `cache_key`
@@ -63,10 +68,17 @@ impl Model {
             return unknown_task();
         };
         let solve = self.solves(task, attempt_of(cache_key));
-        let Some(recording) = task.recordings.iter().find(|recording| recording.resolves() == Some(solve)) else {
+        let Some(recording) = task
+            .recordings
+            .iter()
+            .find(|recording| recording.resolves() == Some(solve))
+        else {
             return unknown_task();
         };
-        let calls_so_far = items.iter().filter(|item| item["type"] == "function_call").count();
+        let calls_so_far = items
+            .iter()
+            .filter(|item| item["type"] == "function_call")
+            .count();
         step_after(recording, calls_so_far).map_or_else(submit, |step| say(&step))
     }
 
@@ -75,17 +87,28 @@ impl Model {
         let mut texts = Vec::new();
         match &prompt["content"] {
             Value::String(text) => texts.push(text.as_str()),
-            Value::Array(parts) => texts.extend(parts.iter().filter_map(|part| part["text"].as_str())),
+            Value::Array(parts) => {
+                texts.extend(parts.iter().filter_map(|part| part["text"].as_str()))
+            }
             _ => {}
         }
-        self.tasks.iter().find(|task| texts.iter().any(|text| text.contains(task.instruction.trim())))
+        self.tasks.iter().find(|task| {
+            texts
+                .iter()
+                .any(|text| text.contains(task.instruction.trim()))
+        })
     }
 
     /// Whether this attempt solves the task: the easiest tasks, up to the resolve rate.
     fn solves(&self, task: &KnownTask, attempt: u32) -> bool {
         let score = |task: &KnownTask| {
             let difficulty = unit(&[&self.seed.to_string(), &task.id]);
-            let luck = unit(&[&self.seed.to_string(), &task.id, &self.profile, &attempt.to_string()]);
+            let luck = unit(&[
+                &self.seed.to_string(),
+                &task.id,
+                &self.profile,
+                &attempt.to_string(),
+            ]);
             (1.0 - LUCK) * difficulty + LUCK * luck
         };
         let own = score(task);
@@ -116,17 +139,25 @@ fn say(step: &AgentStep<'_>) -> Vec<Output> {
 }
 
 fn submit() -> Vec<Output> {
-    vec![Output::Call { name: "submit".into(), arguments: r#"{"summary":"The recording ends here."}"#.into() }]
+    vec![Output::Call {
+        name: "submit".into(),
+        arguments: r#"{"summary":"The recording ends here."}"#.into(),
+    }]
 }
 
 fn unknown_task() -> Vec<Output> {
     let text = "I am a simulated model and only know the bundled tasks; this is not one of them.";
-    std::iter::once(Output::Text(text.into())).chain(submit()).collect()
+    std::iter::once(Output::Text(text.into()))
+        .chain(submit())
+        .collect()
 }
 
 /// Attempts are told apart by the end of the cache key, `…#3`.
 fn attempt_of(cache_key: &str) -> u32 {
-    cache_key.rsplit_once('#').and_then(|(_, attempt)| attempt.parse().ok()).unwrap_or(1)
+    cache_key
+        .rsplit_once('#')
+        .and_then(|(_, attempt)| attempt.parse().ok())
+        .unwrap_or(1)
 }
 
 /// A number in [0, 1) that depends on nothing but the words.
@@ -174,7 +205,11 @@ mod tests {
     fn the_resolve_rate_is_met_and_difficulty_is_shared() {
         let (fast, slow) = (model(24, "fast", 0.584), model(24, "slow", 0.773));
         let solved = |model: &Model, attempt| -> Vec<bool> {
-            model.tasks.iter().map(|task| model.solves(task, attempt)).collect()
+            model
+                .tasks
+                .iter()
+                .map(|task| model.solves(task, attempt))
+                .collect()
         };
         let count = |solved: &[bool]| solved.iter().filter(|solved| **solved).count();
         for attempt in 1..5 {
@@ -183,7 +218,9 @@ mod tests {
         }
         assert_eq!(solved(&fast, 1), solved(&model(24, "fast", 0.584), 1));
         assert_ne!(solved(&fast, 1), solved(&fast, 2));
-        let agree = std::iter::zip(solved(&fast, 1), solved(&slow, 1)).filter(|(a, b)| a == b).count();
+        let agree = std::iter::zip(solved(&fast, 1), solved(&slow, 1))
+            .filter(|(a, b)| a == b)
+            .count();
         assert!(agree >= 14, "{agree} of 24 agree");
     }
 

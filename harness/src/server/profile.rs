@@ -55,8 +55,9 @@ impl Profile {
         let (path, text) = match shipped {
             Some((name, text)) => (format!("{name}.toml"), (*text).to_owned()),
             None if name.ends_with(".toml") => {
-                let text = std::fs::read_to_string(name)
-                    .map_err(|error| Error::config(Path::new(name), format!("cannot read the profile: {error}")))?;
+                let text = std::fs::read_to_string(name).map_err(|error| {
+                    Error::config(Path::new(name), format!("cannot read the profile: {error}"))
+                })?;
                 (name.to_owned(), text)
             }
             None => {
@@ -70,9 +71,11 @@ impl Profile {
             }
         };
         let path = Path::new(&path);
-        let profile: Profile =
-            toml::from_str(&text).map_err(|error| Error::config(path, error.to_string().trim_end()))?;
-        profile.check().map_err(|problem| Error::config(path, problem))?;
+        let profile: Profile = toml::from_str(&text)
+            .map_err(|error| Error::config(path, error.to_string().trim_end()))?;
+        profile
+            .check()
+            .map_err(|problem| Error::config(path, problem))?;
         Ok(profile)
     }
 
@@ -97,7 +100,9 @@ impl Profile {
         }
         for (field, value, highest) in ranges {
             if !(0.0..=highest).contains(&value) {
-                return Err(format!("{field} = {value}: must lie between 0 and {highest}"));
+                return Err(format!(
+                    "{field} = {value}: must lie between 0 and {highest}"
+                ));
             }
         }
         Ok(())
@@ -123,9 +128,20 @@ mod tests {
 
     #[test]
     fn impossible_figures_are_named() {
-        let profile = Profile { resolve_rate: 1.5, ..Profile::load("gpu-sim").unwrap() };
+        let profile = Profile {
+            resolve_rate: 1.5,
+            ..Profile::load("gpu-sim").unwrap()
+        };
         assert!(profile.check().unwrap_err().contains("resolve_rate"));
-        let profile = Profile { decode_tokens_per_second: 0.0, ..Profile::load("gpu-sim").unwrap() };
-        assert!(profile.check().unwrap_err().contains("decode_tokens_per_second"));
+        let profile = Profile {
+            decode_tokens_per_second: 0.0,
+            ..Profile::load("gpu-sim").unwrap()
+        };
+        assert!(
+            profile
+                .check()
+                .unwrap_err()
+                .contains("decode_tokens_per_second")
+        );
     }
 }

@@ -40,10 +40,20 @@ impl Call {
         let preamble = vec![body["instructions"].take(), body["tools"].take()];
         let input = match body["input"].take() {
             Value::Array(items) => items,
-            Value::String(text) => vec![json!({ "type": "message", "role": "user", "content": text })],
+            Value::String(text) => {
+                vec![json!({ "type": "message", "role": "user", "content": text })]
+            }
             _ => return Err("Missing required parameter: 'input'.".into()),
         };
-        Ok(Call { model, preamble, input, previous, cache_key, generate, stream_id })
+        Ok(Call {
+            model,
+            preamble,
+            input,
+            previous,
+            cache_key,
+            generate,
+            stream_id,
+        })
     }
 }
 
@@ -62,7 +72,13 @@ pub struct Script {
 impl Script {
     /// Lays out the events of an answer, `per_event` tokens to a delta.
     #[must_use]
-    pub fn new(id: &str, model: &str, prompt: Prompt, outputs: &[Output], per_event: u32) -> (Self, Vec<Frame>) {
+    pub fn new(
+        id: &str,
+        model: &str,
+        prompt: Prompt,
+        outputs: &[Output],
+        per_event: u32,
+    ) -> (Self, Vec<Frame>) {
         let mut script = Script {
             id: id.to_owned(),
             model: model.to_owned(),
@@ -100,7 +116,9 @@ impl Script {
     #[must_use]
     pub fn admission(&self) -> Vec<Frame> {
         ["response.created", "response.in_progress"]
-            .map(|kind| structure(json!({ "type": kind, "response": self.response("in_progress", &[]) })))
+            .map(|kind| {
+                structure(json!({ "type": kind, "response": self.response("in_progress", &[]) }))
+            })
             .into()
     }
 
@@ -140,13 +158,19 @@ impl Script {
         };
         let make = |status: &str, text: &str| match output {
             Output::Reasoning(_) => {
-                let summary: Vec<Value> =
-                    Some(text).filter(|text| !text.is_empty()).map(summary_part).into_iter().collect();
+                let summary: Vec<Value> = Some(text)
+                    .filter(|text| !text.is_empty())
+                    .map(summary_part)
+                    .into_iter()
+                    .collect();
                 json!({ "type": "reasoning", "id": id, "summary": summary })
             }
             Output::Text(_) => {
-                let content: Vec<Value> =
-                    Some(text).filter(|text| !text.is_empty()).map(text_part).into_iter().collect();
+                let content: Vec<Value> = Some(text)
+                    .filter(|text| !text.is_empty())
+                    .map(text_part)
+                    .into_iter()
+                    .collect();
                 json!({ "type": "message", "id": id, "role": "assistant", "status": status, "content": content })
             }
             Output::Call { name, .. } => json!({
@@ -173,7 +197,10 @@ impl Script {
         for chunk in pieces.chunks(per_event.max(1) as usize) {
             let mut event = place(&format!("{}.delta", shape.event));
             event["delta"] = json!(chunk.concat());
-            frames.push(Frame { event, tokens: u32::try_from(chunk.len()).unwrap_or(u32::MAX) });
+            frames.push(Frame {
+                event,
+                tokens: u32::try_from(chunk.len()).unwrap_or(u32::MAX),
+            });
         }
         let mut event = place(&format!("{}.done", shape.event));
         event[shape.field] = json!(text);
@@ -214,11 +241,19 @@ const TEXT: Shape = Shape {
     field: "text",
     part: Some(("content_index", "response.content_part")),
 };
-const CALL: Shape = Shape { event: "response.function_call_arguments", field: "arguments", part: None };
+const CALL: Shape = Shape {
+    event: "response.function_call_arguments",
+    field: "arguments",
+    part: None,
+};
 
 impl Shape {
     fn part_value(self, text: &str) -> Value {
-        if self.event == REASONING.event { summary_part(text) } else { text_part(text) }
+        if self.event == REASONING.event {
+            summary_part(text)
+        } else {
+            text_part(text)
+        }
     }
 }
 
@@ -238,5 +273,9 @@ fn structure(event: Value) -> Frame {
 pub fn new_id() -> String {
     use std::sync::atomic::{AtomicU64, Ordering};
     static NEXT: AtomicU64 = AtomicU64::new(1);
-    format!("resp_{:08x}{:08x}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+    format!(
+        "resp_{:08x}{:08x}",
+        std::process::id(),
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    )
 }

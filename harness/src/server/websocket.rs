@@ -6,8 +6,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::stream::{SplitSink, StreamExt};
 use futures_util::SinkExt;
+use futures_util::stream::{SplitSink, StreamExt};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Bytes, Incoming};
@@ -56,14 +56,21 @@ pub(super) fn upgrade(
     let accept = header::HeaderValue::try_from(derive_accept_key(key.as_bytes()));
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
-    headers.insert(header::CONNECTION, header::HeaderValue::from_static("Upgrade"));
-    headers.insert(header::UPGRADE, header::HeaderValue::from_static("websocket"));
+    headers.insert(
+        header::CONNECTION,
+        header::HeaderValue::from_static("Upgrade"),
+    );
+    headers.insert(
+        header::UPGRADE,
+        header::HeaderValue::from_static("websocket"),
+    );
     if let Ok(accept) = accept {
         headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
     }
     tokio::spawn(async move {
         if let Ok(upgraded) = hyper::upgrade::on(&mut request).await {
-            let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await;
+            let socket =
+                WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await;
             converse(socket, &service).await;
         }
     });
@@ -89,7 +96,12 @@ async fn converse(socket: Socket, service: &Service) {
         }
     };
     let answers = async {
-        let mut lanes = Lanes { service, write, latest: HashMap::new(), expires: Instant::now() + LIFETIME };
+        let mut lanes = Lanes {
+            service,
+            write,
+            latest: HashMap::new(),
+            expires: Instant::now() + LIFETIME,
+        };
         while let Some((received_ns, data)) = requests.recv().await {
             if lanes.answer(received_ns, &data).await.is_err() {
                 break;
@@ -111,30 +123,51 @@ impl Lanes<'_> {
     async fn answer(&mut self, received_ns: u64, data: &[u8]) -> io::Result<()> {
         let body: Value = match serde_json::from_slice(data) {
             Ok(body) => body,
-            Err(problem) => return self.refuse(400, "invalid_json", &problem.to_string(), None).await,
+            Err(problem) => {
+                return self
+                    .refuse(400, "invalid_json", &problem.to_string(), None)
+                    .await;
+            }
         };
         if body["type"] != "response.create" {
-            return self.refuse(400, "unknown_event", "Only response.create is understood.", None).await;
+            return self
+                .refuse(
+                    400,
+                    "unknown_event",
+                    "Only response.create is understood.",
+                    None,
+                )
+                .await;
         }
         let call = match Call::parse(body) {
             Ok(call) => call,
-            Err(problem) => return self.refuse(400, "missing_required_parameter", &problem, None).await,
+            Err(problem) => {
+                return self
+                    .refuse(400, "missing_required_parameter", &problem, None)
+                    .await;
+            }
         };
         let lane = call.stream_id.clone();
         if Instant::now() >= self.expires {
             let message = "This connection has reached its 60 minutes; open a new one.";
-            return self.refuse(400, "websocket_connection_limit_reached", message, lane).await;
+            return self
+                .refuse(400, "websocket_connection_limit_reached", message, lane)
+                .await;
         }
         if self.latest.len() >= MAX_LANES && !self.latest.contains_key(&lane) {
             let message = "Too many lanes on one connection.";
-            return self.refuse(400, "websocket_stream_limit_reached", message, lane).await;
+            return self
+                .refuse(400, "websocket_stream_limit_reached", message, lane)
+                .await;
         }
         let mut items = match (&call.previous, self.latest.remove(&lane)) {
             (None, _) => Vec::new(),
             (Some(wanted), Some((id, items))) if *wanted == id => items,
             (Some(wanted), _) => {
                 let message = format!("Previous response with id '{wanted}' not found.");
-                return self.refuse(400, "previous_response_not_found", &message, lane).await;
+                return self
+                    .refuse(400, "previous_response_not_found", &message, lane)
+                    .await;
             }
         };
         items.extend(call.input.iter().cloned());
@@ -154,22 +187,53 @@ impl Lanes<'_> {
         let engine = &self.service.engine;
         let parts: Vec<&Value> = call.preamble.iter().chain(items).collect();
         let prompt = engine.prompt(&call.cache_key, &parts);
-        let outputs = if call.generate { self.service.model.next(items, &call.cache_key) } else { Vec::new() };
-        let (script, frames) = Script::new(id, &call.model, prompt, &outputs, engine.profile().tokens_per_event);
-        let arrival = Arrival { response_id: id, received_ns, prompt, noise: &call.cache_key };
+        let outputs = if call.generate {
+            self.service.model.next(items, &call.cache_key)
+        } else {
+            Vec::new()
+        };
+        let (script, frames) = Script::new(
+            id,
+            &call.model,
+            prompt,
+            &outputs,
+            engine.profile().tokens_per_event,
+        );
+        let arrival = Arrival {
+            response_id: id,
+            received_ns,
+            prompt,
+            noise: &call.cache_key,
+        };
         let link_ms = engine.profile().link_round_trip_ms;
         let finish = |timing| script.completion(Some((timing, link_ms)));
-        let mut sink = Lane { write: &mut self.write, stream_id: call.stream_id.as_deref() };
-        let emission = engine.play(arrival, |_| script.admission(), frames, finish, &mut sink).await?;
+        let mut sink = Lane {
+            write: &mut self.write,
+            stream_id: call.stream_id.as_deref(),
+        };
+        let emission = engine
+            .play(arrival, |_| script.admission(), frames, finish, &mut sink)
+            .await?;
         self.service.log(emission);
         Ok(script.items().to_vec())
     }
 
-    async fn refuse(&mut self, status: u16, code: &str, message: &str, lane: Option<String>) -> io::Result<()> {
+    async fn refuse(
+        &mut self,
+        status: u16,
+        code: &str,
+        message: &str,
+        lane: Option<String>,
+    ) -> io::Result<()> {
         let mut event = error_body(code, message);
         event["type"] = json!("error");
         event["status"] = json!(status);
-        Lane { write: &mut self.write, stream_id: lane.as_deref() }.send(event).await
+        Lane {
+            write: &mut self.write,
+            stream_id: lane.as_deref(),
+        }
+        .send(event)
+        .await
     }
 }
 
@@ -184,6 +248,9 @@ impl Sink for Lane<'_> {
         if let Some(lane) = self.stream_id {
             event["stream_id"] = json!(lane);
         }
-        self.write.send(Message::text(event.to_string())).await.map_err(io::Error::other)
+        self.write
+            .send(Message::text(event.to_string()))
+            .await
+            .map_err(io::Error::other)
     }
 }

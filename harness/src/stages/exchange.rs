@@ -37,9 +37,16 @@ struct Parts {
 /// The first stretch begins at the exchange's `start`, the last one ends at its
 /// `done`, or at the end of the backoff after it.
 #[must_use]
-pub fn segments(exchange: &Exchange, ping_ns: Option<u64>, prefill: Option<PrefillModel>) -> Vec<Segment> {
+pub fn segments(
+    exchange: &Exchange,
+    ping_ns: Option<u64>,
+    prefill: Option<PrefillModel>,
+) -> Vec<Segment> {
     let marks = &exchange.marks;
-    let mut line = Line { at: marks.start, segments: Vec::new() };
+    let mut line = Line {
+        at: marks.start,
+        segments: Vec::new(),
+    };
     // A try that was repeated gave nothing: all of it is waiting.
     if let Some(until) = exchange.backoff_until {
         line.until(until, Stage::Wait);
@@ -78,7 +85,11 @@ pub fn contradicts(exchange: &Exchange) -> bool {
     let (Some(sent), Some(first_token)) = (exchange.marks.sent, exchange.marks.first_token) else {
         return false;
     };
-    let reported = exchange.reported.queue_ns.unwrap_or(0).saturating_add(exchange.reported.prefill_ns.unwrap_or(0));
+    let reported = exchange
+        .reported
+        .queue_ns
+        .unwrap_or(0)
+        .saturating_add(exchange.reported.prefill_ns.unwrap_or(0));
     reported > first_token.saturating_sub(sent)
 }
 
@@ -97,21 +108,28 @@ fn parts(exchange: &Exchange, ping_ns: Option<u64>, prefill: Option<PrefillModel
     let network = match (ping_ns, reported.link_ns, exchange.tcp) {
         (Some(ping), _, _) => Some((ping, Provenance::Measured, None)),
         (None, Some(link), _) => Some((link, Provenance::Reported, None)),
-        (None, None, Some(tcp)) => {
-            Some((tcp.min_rtt_ns, Provenance::Estimated, Some(tcp.rtt_ns.saturating_sub(tcp.min_rtt_ns))))
-        }
+        (None, None, Some(tcp)) => Some((
+            tcp.min_rtt_ns,
+            Provenance::Estimated,
+            Some(tcp.rtt_ns.saturating_sub(tcp.min_rtt_ns)),
+        )),
         (None, None, None) => None,
     };
     let fitted = || {
         let (model, usage) = (prefill?, exchange.usage?);
-        let uncached = usage.input_tokens.saturating_sub(usage.cached_tokens.unwrap_or(0));
+        let uncached = usage
+            .input_tokens
+            .saturating_sub(usage.cached_tokens.unwrap_or(0));
         let ns = (model.ns_per_token * uncached as f64).max(0.0) as u64;
         Some((ns, Provenance::Estimated, Some(model.error_ns)))
     };
     Parts {
         network,
         queue: reported.queue_ns,
-        prefill: reported.prefill_ns.map(|ns| (ns, Provenance::Reported, None)).or_else(fitted),
+        prefill: reported
+            .prefill_ns
+            .map(|ns| (ns, Provenance::Reported, None))
+            .or_else(fitted),
     }
 }
 
@@ -123,7 +141,12 @@ struct Line {
 impl Line {
     /// A measured stretch up to a mark; a mark that runs backwards adds nothing.
     fn until(&mut self, end: u64, stage: Stage) {
-        self.push(end.saturating_sub(self.at), stage, Provenance::Measured, None);
+        self.push(
+            end.saturating_sub(self.at),
+            stage,
+            Provenance::Measured,
+            None,
+        );
     }
 
     fn push(&mut self, ns: u64, stage: Stage, provenance: Provenance, error_ns: Option<u64>) {
@@ -131,8 +154,15 @@ impl Line {
             self.at += ns;
             match self.segments.last_mut() {
                 // A thousand tokens of one kind are one stretch.
-                Some(last) if last.stage == stage && last.provenance == provenance => last.end = self.at,
-                _ => self.segments.push(Segment { end: self.at, stage, provenance, error_ns }),
+                Some(last) if last.stage == stage && last.provenance == provenance => {
+                    last.end = self.at
+                }
+                _ => self.segments.push(Segment {
+                    end: self.at,
+                    stage,
+                    provenance,
+                    error_ns,
+                }),
             }
         }
     }
@@ -147,9 +177,13 @@ impl Line {
             left -= taken;
             taken
         };
-        let network = parts.network.map(|(ns, provenance, error)| (take(ns), provenance, error));
+        let network = parts
+            .network
+            .map(|(ns, provenance, error)| (take(ns), provenance, error));
         let queue = parts.queue.map(&mut take);
-        let prefill = parts.prefill.map(|(ns, provenance, error)| (take(ns), provenance, error));
+        let prefill = parts
+            .prefill
+            .map(|(ns, provenance, error)| (take(ns), provenance, error));
         let bound = |provenance, error: Option<u64>| match provenance {
             Provenance::Measured => None,
             _ => error.or(Some(left)),

@@ -20,10 +20,15 @@ pub fn fit_prefill<'a>(exchanges: impl Iterator<Item = &'a Exchange>) -> Option<
         if exchange.reported.prefill_ns.is_some() {
             return None;
         }
-        if let (Some(sent), Some(first), Some(usage), true) =
-            (exchange.marks.sent, exchange.marks.first_token, exchange.usage, points.len() < MAX_POINTS)
-        {
-            let uncached = usage.input_tokens.saturating_sub(usage.cached_tokens.unwrap_or(0));
+        if let (Some(sent), Some(first), Some(usage), true) = (
+            exchange.marks.sent,
+            exchange.marks.first_token,
+            exchange.usage,
+            points.len() < MAX_POINTS,
+        ) {
+            let uncached = usage
+                .input_tokens
+                .saturating_sub(usage.cached_tokens.unwrap_or(0));
             points.push((uncached as f64, first.saturating_sub(sent) as f64));
         }
     }
@@ -33,7 +38,12 @@ pub fn fit_prefill<'a>(exchanges: impl Iterator<Item = &'a Exchange>) -> Option<
     let mut slopes = Vec::new();
     for (index, (x, y)) in points.iter().enumerate() {
         let others = &points[index + 1..];
-        slopes.extend(others.iter().filter(|(other, _)| other != x).map(|(other, z)| (z - y) / (other - x)));
+        slopes.extend(
+            others
+                .iter()
+                .filter(|(other, _)| other != x)
+                .map(|(other, z)| (z - y) / (other - x)),
+        );
     }
     let slope = median(&mut slopes)?;
     if slope <= 0.0 {
@@ -41,8 +51,14 @@ pub fn fit_prefill<'a>(exchanges: impl Iterator<Item = &'a Exchange>) -> Option<
     }
     let mut intercepts: Vec<f64> = points.iter().map(|(x, y)| y - slope * x).collect();
     let intercept = median(&mut intercepts)?;
-    let mut residuals: Vec<f64> = points.iter().map(|(x, y)| (y - slope * x - intercept).abs()).collect();
-    Some(PrefillModel { ns_per_token: slope, error_ns: median(&mut residuals)? as u64 })
+    let mut residuals: Vec<f64> = points
+        .iter()
+        .map(|(x, y)| (y - slope * x - intercept).abs())
+        .collect();
+    Some(PrefillModel {
+        ns_per_token: slope,
+        error_ns: median(&mut residuals)? as u64,
+    })
 }
 
 fn median(values: &mut [f64]) -> Option<f64> {

@@ -36,17 +36,35 @@ struct Piece {
 /// Attributes a trial.
 #[must_use]
 pub fn attribute(trial: &Trial, prefill: Option<PrefillModel>) -> Attribution {
-    let ping = trial.exchanges.iter().filter_map(|exchange| exchange.ping_ns).min();
+    let ping = trial
+        .exchanges
+        .iter()
+        .filter_map(|exchange| exchange.ping_ns)
+        .min();
     let mut pieces = Vec::new();
     for exchange in &trial.exchanges {
-        lay(&mut pieces, exchange.marks.start, segments(exchange, ping, prefill), exchange.turn, |_| {
-            exchange.transport.clone()
-        });
+        lay(
+            &mut pieces,
+            exchange.marks.start,
+            segments(exchange, ping, prefill),
+            exchange.turn,
+            |_| exchange.transport.clone(),
+        );
     }
     for tool in &trial.tools {
-        lay(&mut pieces, tool.start, tool_segments(tool), tool.turn, |_| tool.name.chars().take(40).collect());
+        lay(
+            &mut pieces,
+            tool.start,
+            tool_segments(tool),
+            tool.turn,
+            |_| tool.name.chars().take(40).collect(),
+        );
     }
-    line_up(pieces, trial.finished.wall_ns, &unknown_queue(&trial.exchanges))
+    line_up(
+        pieces,
+        trial.finished.wall_ns,
+        &unknown_queue(&trial.exchanges),
+    )
 }
 
 fn lay(
@@ -58,13 +76,23 @@ fn lay(
 ) {
     for segment in segments {
         let next = segment.end.max(start);
-        pieces.push(Piece { start, segment, turn, label: label(segment.stage) });
+        pieces.push(Piece {
+            start,
+            segment,
+            turn,
+            label: label(segment.stage),
+        });
         start = next;
     }
 }
 
 fn tool_segments(tool: &Tool) -> Vec<Segment> {
-    let measured = |end, stage| Segment { end, stage, provenance: Provenance::Measured, error_ns: None };
+    let measured = |end, stage| Segment {
+        end,
+        stage,
+        provenance: Provenance::Measured,
+        error_ns: None,
+    };
     match tool.command_start {
         Some(start) => vec![
             measured(start, Stage::ToolSandbox),
@@ -78,9 +106,19 @@ fn tool_segments(tool: &Tool) -> Vec<Segment> {
 
 /// Stages no exchange could tell: shown as unavailable rather than as zero.
 fn unknown_queue(exchanges: &[Exchange]) -> Vec<Stage> {
-    let answered: Vec<_> = exchanges.iter().filter(|exchange| exchange.marks.first_token.is_some()).collect();
-    let unknown = !answered.is_empty() && answered.iter().all(|exchange| exchange.reported.queue_ns.is_none());
-    if unknown { vec![Stage::Queue] } else { Vec::new() }
+    let answered: Vec<_> = exchanges
+        .iter()
+        .filter(|exchange| exchange.marks.first_token.is_some() && exchange.backoff_until.is_none())
+        .collect();
+    let unknown = !answered.is_empty()
+        && answered
+            .iter()
+            .all(|exchange| exchange.reported.queue_ns.is_none());
+    if unknown {
+        vec![Stage::Queue]
+    } else {
+        Vec::new()
+    }
 }
 
 /// Puts pieces on a line from 0 to `wall`, each instant in exactly one of them.
@@ -89,28 +127,75 @@ fn line_up(mut pieces: Vec<Piece>, wall: u64, unavailable: &[Stage]) -> Attribut
     let mut spans: Vec<Span> = Vec::new();
     let mut totals: BTreeMap<Stage, StageValue> = BTreeMap::new();
     let mut at = 0;
-    let mut put = |from: u64, to: u64, stage: Stage, provenance, error_ns: Option<u64>, turn, label: String| {
-        let value = totals.entry(stage).or_insert(StageValue { stage, ns: 0, provenance, error_ns: None });
+    let mut put = |from: u64,
+                   to: u64,
+                   stage: Stage,
+                   provenance,
+                   error_ns: Option<u64>,
+                   turn,
+                   label: String| {
+        let value = totals.entry(stage).or_insert(StageValue {
+            stage,
+            ns: 0,
+            provenance,
+            error_ns: None,
+        });
         value.ns += to - from;
         value.provenance = value.provenance.max(provenance);
         if let Some(error) = error_ns {
             value.error_ns = Some(value.error_ns.unwrap_or(0) + error);
         }
-        spans.push(Span { start_ns: from, end_ns: to, stage, turn, label });
+        spans.push(Span {
+            start_ns: from,
+            end_ns: to,
+            stage,
+            turn,
+            label,
+        });
     };
-    for Piece { start, segment, turn, label } in pieces {
+    for Piece {
+        start,
+        segment,
+        turn,
+        label,
+    } in pieces
+    {
         let start = start.clamp(at, wall);
         let end = segment.end.clamp(start, wall);
         if start > at {
-            put(at, start, Stage::Harness, Provenance::Measured, None, turn, String::new());
+            put(
+                at,
+                start,
+                Stage::Harness,
+                Provenance::Measured,
+                None,
+                turn,
+                String::new(),
+            );
         }
         if end > start {
-            put(start, end, segment.stage, segment.provenance, segment.error_ns, turn, label);
+            put(
+                start,
+                end,
+                segment.stage,
+                segment.provenance,
+                segment.error_ns,
+                turn,
+                label,
+            );
         }
         at = end;
     }
     if wall > at {
-        put(at, wall, Stage::Harness, Provenance::Measured, None, 0, String::new());
+        put(
+            at,
+            wall,
+            Stage::Harness,
+            Provenance::Measured,
+            None,
+            0,
+            String::new(),
+        );
     }
     for stage in unavailable {
         totals.entry(*stage).or_insert(StageValue {
@@ -120,7 +205,10 @@ fn line_up(mut pieces: Vec<Piece>, wall: u64, unavailable: &[Stage]) -> Attribut
             error_ns: None,
         });
     }
-    Attribution { stages: totals.into_values().collect(), spans }
+    Attribution {
+        stages: totals.into_values().collect(),
+        spans,
+    }
 }
 
 #[cfg(test)]

@@ -1,15 +1,23 @@
 use proptest::prelude::*;
 use timeslip_datasets::journal::{
-    EventColumns, EventKind, Marks, Outcome, Reported, StreamEvent, TcpSample, TrialFinished, TrialKey,
-    TrialStarted, Usage,
+    EventColumns, EventKind, Marks, Outcome, Reported, StreamEvent, TcpSample, TrialFinished,
+    TrialKey, TrialStarted, Usage,
 };
 
 use super::*;
 
 fn trial(wall_ns: u64, exchanges: Vec<Exchange>, tools: Vec<Tool>) -> Trial {
     Trial {
-        key: TrialKey { suite: "s".into(), task: "t".into(), endpoint: "e".into(), attempt: 1 },
-        started: TrialStarted { at: String::new(), setup_ns: 0 },
+        key: TrialKey {
+            suite: "s".into(),
+            task: "t".into(),
+            endpoint: "e".into(),
+            attempt: 1,
+        },
+        started: TrialStarted {
+            at: String::new(),
+            setup_ns: 0,
+        },
         exchanges,
         tools,
         finished: TrialFinished {
@@ -24,13 +32,21 @@ fn trial(wall_ns: u64, exchanges: Vec<Exchange>, tools: Vec<Tool>) -> Trial {
 }
 
 fn value(attribution: &Attribution, stage: Stage) -> u64 {
-    attribution.stages.iter().find(|value| value.stage == stage).map_or(0, |value| value.ns)
+    attribution
+        .stages
+        .iter()
+        .find(|value| value.stage == stage)
+        .map_or(0, |value| value.ns)
 }
 
 /// Start 100, connect to 160, sent 170, first token 570, text until 700, done 710.
 fn example() -> Exchange {
     let mut events = EventColumns::default();
-    for (at, kind) in [(570, EventKind::Reasoning), (600, EventKind::Reasoning), (700, EventKind::Text)] {
+    for (at, kind) in [
+        (570, EventKind::Reasoning),
+        (600, EventKind::Reasoning),
+        (700, EventKind::Text),
+    ] {
         events.push(StreamEvent { at, kind, bytes: 4 });
     }
     Exchange {
@@ -47,7 +63,11 @@ fn example() -> Exchange {
         },
         events,
         ping_ns: Some(40),
-        reported: Reported { queue_ns: Some(10), prefill_ns: Some(300), ..Reported::default() },
+        reported: Reported {
+            queue_ns: Some(10),
+            prefill_ns: Some(300),
+            ..Reported::default()
+        },
         ..Exchange::default()
     }
 }
@@ -81,9 +101,19 @@ fn an_exchange_is_taken_apart() {
         (Stage::ToolCommand, 60),
         (Stage::Harness, 310),
     ];
-    let found: Vec<_> = attribution.stages.iter().map(|value| (value.stage, value.ns)).collect();
+    let found: Vec<_> = attribution
+        .stages
+        .iter()
+        .map(|value| (value.stage, value.ns))
+        .collect();
     assert_eq!(found, expected);
-    let provenance = |stage| attribution.stages.iter().find(|value| value.stage == stage).unwrap();
+    let provenance = |stage| {
+        attribution
+            .stages
+            .iter()
+            .find(|value| value.stage == stage)
+            .unwrap()
+    };
     assert_eq!(provenance(Stage::Network).provenance, Provenance::Measured);
     assert_eq!(provenance(Stage::Prefill).provenance, Provenance::Reported);
     assert_eq!(provenance(Stage::Prefill).error_ns, Some(50));
@@ -105,11 +135,21 @@ fn a_repeated_try_is_waiting_and_an_unknown_queue_is_unavailable() {
     failed.backoff_until = Some(900);
     let mut second = example();
     second.reported = Reported::default();
-    second.marks = Marks { start: 900, sent: Some(905), first_token: Some(950), done: 960, ..Marks::default() };
+    second.marks = Marks {
+        start: 900,
+        sent: Some(905),
+        first_token: Some(950),
+        done: 960,
+        ..Marks::default()
+    };
     second.events = EventColumns::default();
     let attribution = attribute(&trial(960, vec![failed, second], Vec::new()), None);
     assert_eq!(value(&attribution, Stage::Wait), 800);
-    let queue = attribution.stages.iter().find(|value| value.stage == Stage::Queue).unwrap();
+    let queue = attribution
+        .stages
+        .iter()
+        .find(|value| value.stage == Stage::Queue)
+        .unwrap();
     assert_eq!((queue.ns, queue.provenance), (0, Provenance::Unavailable));
 }
 
@@ -118,13 +158,17 @@ fn the_fit_finds_the_slope_in_spite_of_outliers() {
     let exchange = |tokens: u64, extra: u64| {
         let mut exchange = example();
         exchange.reported = Reported::default();
-        exchange.usage = Some(Usage { input_tokens: tokens, ..Usage::default() });
+        exchange.usage = Some(Usage {
+            input_tokens: tokens,
+            ..Usage::default()
+        });
         exchange.marks.sent = Some(0);
         exchange.marks.first_token = Some(40_000 + tokens * 125 + extra);
         exchange
     };
-    let exchanges: Vec<Exchange> =
-        (0..40).map(|n| exchange(500 + 97 * n, if n % 7 == 0 { 900_000 } else { n % 3 })).collect();
+    let exchanges: Vec<Exchange> = (0..40)
+        .map(|n| exchange(500 + 97 * n, if n % 7 == 0 { 900_000 } else { n % 3 }))
+        .collect();
     let model = fit_prefill(exchanges.iter()).unwrap();
     assert!((model.ns_per_token - 125.0).abs() < 2.0, "{model:?}");
     assert!(fit_prefill(exchanges[..5].iter()).is_none());
@@ -134,45 +178,81 @@ fn any_exchange() -> impl Strategy<Value = Exchange> {
     let mark = || proptest::option::of(0_u64..5_000);
     let reported = || proptest::option::of(0_u64..2_000);
     (
-        (0_u64..5_000, mark(), mark(), mark(), mark(), mark(), mark(), 0_u64..5_000),
+        (
+            0_u64..5_000,
+            mark(),
+            mark(),
+            mark(),
+            mark(),
+            mark(),
+            mark(),
+            0_u64..5_000,
+        ),
         proptest::collection::vec((0_u64..300, 0_usize..3), 0..8),
         (reported(), reported(), reported(), reported(), mark()),
     )
-        .prop_map(|((start, dns, tcp, tls, upgraded, sent, first_token, done), steps, extra)| {
-            let (link_ns, queue_ns, prefill_ns, ping_ns, backoff_until) = extra;
-            let mut events = EventColumns::default();
-            let mut at = first_token.unwrap_or(0);
-            for (step, kind) in steps {
-                at += step;
-                let kind = [EventKind::Reasoning, EventKind::Text, EventKind::ToolArguments][kind];
-                events.push(StreamEvent { at, kind, bytes: 1 });
-            }
-            Exchange {
-                turn: 1,
-                marks: Marks { start, dns, tcp, tls, upgraded, sent, first_token, done, ..Marks::default() },
-                events,
-                ping_ns,
-                tcp: ping_ns.map(|min_rtt_ns| TcpSample { min_rtt_ns, rtt_ns: 9, retransmits: 0 }),
-                reported: Reported { link_ns, queue_ns, prefill_ns, decode_ns: None },
-                backoff_until,
-                ..Exchange::default()
-            }
-        })
+        .prop_map(
+            |((start, dns, tcp, tls, upgraded, sent, first_token, done), steps, extra)| {
+                let (link_ns, queue_ns, prefill_ns, ping_ns, backoff_until) = extra;
+                let mut events = EventColumns::default();
+                let mut at = first_token.unwrap_or(0);
+                for (step, kind) in steps {
+                    at += step;
+                    let kind = [
+                        EventKind::Reasoning,
+                        EventKind::Text,
+                        EventKind::ToolArguments,
+                    ][kind];
+                    events.push(StreamEvent { at, kind, bytes: 1 });
+                }
+                Exchange {
+                    turn: 1,
+                    marks: Marks {
+                        start,
+                        dns,
+                        tcp,
+                        tls,
+                        upgraded,
+                        sent,
+                        first_token,
+                        done,
+                        ..Marks::default()
+                    },
+                    events,
+                    ping_ns,
+                    tcp: ping_ns.map(|min_rtt_ns| TcpSample {
+                        min_rtt_ns,
+                        rtt_ns: 9,
+                        retransmits: 0,
+                    }),
+                    reported: Reported {
+                        link_ns,
+                        queue_ns,
+                        prefill_ns,
+                        decode_ns: None,
+                    },
+                    backoff_until,
+                    ..Exchange::default()
+                }
+            },
+        )
 }
 
 fn any_tool() -> impl Strategy<Value = Tool> {
     let mark = || proptest::option::of(0_u64..6_000);
-    (0_u64..6_000, mark(), mark(), 0_u64..6_000).prop_map(|(start, command_start, command_end, end)| Tool {
-        turn: 1,
-        call_id: "c".into(),
-        name: "shell".into(),
-        start,
-        command_start,
-        command_end,
-        end,
-        status: String::new(),
-        output_bytes: 0,
-    })
+    (0_u64..6_000, mark(), mark(), 0_u64..6_000).prop_map(
+        |(start, command_start, command_end, end)| Tool {
+            turn: 1,
+            call_id: "c".into(),
+            name: "shell".into(),
+            start,
+            command_start,
+            command_end,
+            end,
+            status: String::new(),
+            output_bytes: 0,
+        },
+    )
 }
 
 proptest! {

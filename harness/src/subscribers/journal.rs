@@ -23,7 +23,10 @@ impl Journal {
         let path = directory.journal();
         let writer = Writer::resume(&path, whole_bytes)
             .map_err(Error::system(format!("cannot open {}", path.display())))?;
-        Ok(Journal { directory: directory.clone(), writer })
+        Ok(Journal {
+            directory: directory.clone(),
+            writer,
+        })
     }
 }
 
@@ -37,8 +40,9 @@ impl Subscriber for Journal {
             ))),
             RunEvent::Transcript(key, trajectory) => {
                 let path = self.directory.trajectory(key)?;
-                let text = serde_json::to_vec(trajectory)
-                    .map_err(|error| Error::system(format!("cannot write {}", path.display()))(error.into()))?;
+                let text = serde_json::to_vec(trajectory).map_err(|error| {
+                    Error::system(format!("cannot write {}", path.display()))(error.into())
+                })?;
                 write_atomically(&path, &text)
             }
         }

@@ -24,15 +24,27 @@ impl Progress {
     #[must_use]
     pub fn new(done: usize, total: usize) -> Self {
         let terminal = std::io::stderr().is_terminal();
-        let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bar = ProgressBar::with_draw_target(Some(total as u64), target).with_position(done as u64);
-        if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} trials, {elapsed}  {wide_msg}") {
+        let target = if terminal {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
+        let bar =
+            ProgressBar::with_draw_target(Some(total as u64), target).with_position(done as u64);
+        if let Ok(style) =
+            ProgressStyle::with_template("{bar:30} {pos}/{len} trials, {elapsed}  {wide_msg}")
+        {
             bar.set_style(style);
         }
         if terminal {
             bar.enable_steady_tick(Duration::from_millis(200));
         }
-        Progress { bar, lines: !terminal, done, total }
+        Progress {
+            bar,
+            lines: !terminal,
+            done,
+            total,
+        }
     }
 
     fn finished(&mut self, key: &TrialKey, finished: &TrialFinished) {
@@ -46,7 +58,9 @@ impl Progress {
         };
         let seconds = Duration::from_nanos(finished.wall_ns).as_secs_f64();
         let why = match (&finished.detail, finished.outcome) {
-            (Some(detail), Outcome::Error | Outcome::LimitReached) => format!(": {}", one_line(detail)),
+            (Some(detail), Outcome::Error | Outcome::LimitReached) => {
+                format!(": {}", one_line(detail))
+            }
             _ => String::new(),
         };
         let line = format!("{key}  {word}, {seconds:.1} s{why}");
@@ -60,7 +74,10 @@ impl Progress {
 
 /// Untrusted text on a terminal: one line, no control characters.
 fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect()
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(200)
+        .collect()
 }
 
 impl Subscriber for Progress {

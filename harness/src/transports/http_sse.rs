@@ -32,18 +32,29 @@ pub struct Connected {
 
 impl std::fmt::Debug for Connected {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Connected").field("usable", &self.is_usable()).finish_non_exhaustive()
+        f.debug_struct("Connected")
+            .field("usable", &self.is_usable())
+            .finish_non_exhaustive()
     }
 }
 
 impl Connected {
-    pub(super) async fn open(endpoint: &Endpoint, recorder: &mut Recorder) -> Result<Self, Failure> {
-        let connection = connection::open(&endpoint.target).await.map_err(Failure::Connect)?;
+    pub(super) async fn open(
+        endpoint: &Endpoint,
+        recorder: &mut Recorder,
+    ) -> Result<Self, Failure> {
+        let connection = connection::open(&endpoint.target)
+            .await
+            .map_err(Failure::Connect)?;
         let (sender, driver) = http1::handshake(TokioIo::new(connection.stream))
             .await
             .map_err(|error| Failure::Connect(error.to_string()))?;
         recorder.connected(connection.steps, None);
-        Ok(Connected { sender, driver: Some(driver), probe: connection.probe })
+        Ok(Connected {
+            sender,
+            driver: Some(driver),
+            probe: connection.probe,
+        })
     }
 
     pub(super) fn is_usable(&self) -> bool {
@@ -73,8 +84,9 @@ impl Connected {
         let idle = endpoint.idle_timeout;
         let request = build(endpoint, body)?;
         let response = self.sender.send_request(request);
-        let mut response =
-            drive(&mut self.driver, idle, response).await?.map_err(|error| Failure::Closed(error.to_string()))?;
+        let mut response = drive(&mut self.driver, idle, response)
+            .await?
+            .map_err(|error| Failure::Closed(error.to_string()))?;
         recorder.sent(&self.probe);
         recorder.report(&server_timing(&response));
         if !response.status().is_success() {
@@ -85,7 +97,9 @@ impl Connected {
         let mut total = 0;
         while let Some(frame) = drive(&mut self.driver, idle, response.frame()).await? {
             let frame = frame.map_err(|error| Failure::Closed(error.to_string()))?;
-            let Some(data) = frame.data_ref() else { continue };
+            let Some(data) = frame.data_ref() else {
+                continue;
+            };
             total += data.len();
             if total > MAX_RESPONSE_MIB << 20 {
                 return Err(Failure::TooLarge(MAX_RESPONSE_MIB));
@@ -118,10 +132,18 @@ impl Connected {
                 break;
             }
         }
-        if done { Ok(()) } else { Err(Failure::Closed("no terminal event".into())) }
+        if done {
+            Ok(())
+        } else {
+            Err(Failure::Closed("no terminal event".into()))
+        }
     }
 
-    async fn error_status(&mut self, idle: Duration, mut response: Response<hyper::body::Incoming>) -> Failure {
+    async fn error_status(
+        &mut self,
+        idle: Duration,
+        mut response: Response<hyper::body::Incoming>,
+    ) -> Failure {
         let status = response.status().as_u16();
         let retry_after = response
             .headers()
@@ -140,7 +162,11 @@ impl Connected {
             .ok()
             .and_then(|value| Some(value["error"]["message"].as_str()?.to_owned()))
             .unwrap_or_else(|| text.split_whitespace().collect::<Vec<_>>().join(" "));
-        Failure::Status { status, message, retry_after }
+        Failure::Status {
+            status,
+            message,
+            retry_after,
+        }
     }
 }
 
@@ -157,7 +183,9 @@ async fn drive<F: Future>(
             if let Poll::Ready(output) = future.as_mut().poll(cx) {
                 return Poll::Ready(output);
             }
-            let Some(connection) = driver else { return Poll::Pending };
+            let Some(connection) = driver else {
+                return Poll::Pending;
+            };
             match Pin::new(connection).poll(cx) {
                 Poll::Ready(_) => *driver = None,
                 Poll::Pending => break,
@@ -167,13 +195,19 @@ async fn drive<F: Future>(
         // been woken, but asking now saves a trip through the scheduler.
         future.as_mut().poll(cx)
     });
-    tokio::time::timeout(idle, driven).await.map_err(|_| Failure::Idle(idle))
+    tokio::time::timeout(idle, driven)
+        .await
+        .map_err(|_| Failure::Idle(idle))
 }
 
 fn build(endpoint: &Endpoint, body: Vec<u8>) -> Result<Request<Full<Bytes>>, Failure> {
     let mut request = Request::builder()
         .method(Method::POST)
-        .uri(format!("{}{}", endpoint.target.path, endpoint.protocol.path()))
+        .uri(format!(
+            "{}{}",
+            endpoint.target.path,
+            endpoint.protocol.path()
+        ))
         .header(header::HOST, endpoint.target.authority())
         .header(header::CONTENT_TYPE, "application/json")
         .header(header::ACCEPT, "text/event-stream")
@@ -181,20 +215,26 @@ fn build(endpoint: &Endpoint, body: Vec<u8>) -> Result<Request<Full<Bytes>>, Fai
     for (name, value) in super::headers(endpoint) {
         request = request.header(name, value);
     }
-    request
-        .body(Full::new(body.into()))
-        .map_err(|error| Failure::Connect(format!("endpoint {}: bad header: {error}", endpoint.name)))
+    request.body(Full::new(body.into())).map_err(|error| {
+        Failure::Connect(format!("endpoint {}: bad header: {error}", endpoint.name))
+    })
 }
 
 /// `Server-Timing` metrics with a meaning here: `link`, `queue`, `prefill`; milliseconds.
 fn server_timing<B>(response: &Response<B>) -> Reported {
     let mut reported = Reported::default();
     let values = response.headers().get_all("server-timing");
-    for metric in values.iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')) {
+    for metric in values
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+    {
         let mut fields = metric.split(';').map(str::trim);
         let name = fields.next().unwrap_or_default();
         let duration = fields.find_map(|field| field.strip_prefix("dur=")?.parse::<f64>().ok());
-        let ns = duration.filter(|ms| ms.is_finite() && *ms >= 0.0).map(|ms| (ms * 1e6).round() as u64);
+        let ns = duration
+            .filter(|ms| ms.is_finite() && *ms >= 0.0)
+            .map(|ms| (ms * 1e6).round() as u64);
         match name {
             "link" => reported.link_ns = ns,
             "queue" => reported.queue_ns = ns,

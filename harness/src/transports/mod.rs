@@ -15,7 +15,10 @@ const USER_AGENT: &str = concat!("timeslip/", env!("CARGO_PKG_VERSION"));
 
 /// Headers that depend on the endpoint alone.
 fn headers(endpoint: &Endpoint) -> impl Iterator<Item = (String, String)> + '_ {
-    let key = endpoint.key.iter().map(|key| ("authorization".to_owned(), format!("Bearer {}", key.0)));
+    let key = endpoint
+        .key
+        .iter()
+        .map(|key| ("authorization".to_owned(), format!("Bearer {}", key.0)));
     key.chain(endpoint.headers.iter().cloned())
 }
 
@@ -98,7 +101,11 @@ impl Transport {
     ///
     /// # Errors
     /// [`Failure::Connect`] or [`Failure::Status`].
-    pub async fn connect(&mut self, endpoint: &Endpoint, recorder: &mut Recorder) -> Result<(), Failure> {
+    pub async fn connect(
+        &mut self,
+        endpoint: &Endpoint,
+        recorder: &mut Recorder,
+    ) -> Result<(), Failure> {
         if let Transport::Websocket(connected) = self {
             match connected {
                 Some(_) => recorder.reuse_connection(),

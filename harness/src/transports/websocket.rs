@@ -27,7 +27,10 @@ impl std::fmt::Debug for Connected {
 }
 
 impl Connected {
-    pub(super) async fn open(endpoint: &Endpoint, recorder: &mut Recorder) -> Result<Self, Failure> {
+    pub(super) async fn open(
+        endpoint: &Endpoint,
+        recorder: &mut Recorder,
+    ) -> Result<Self, Failure> {
         let target = &endpoint.target;
         let connection = connection::open(target).await.map_err(Failure::Connect)?;
         recorder.connected(connection.steps, None);
@@ -35,13 +38,17 @@ impl Connected {
         let config = WebSocketConfig::default()
             .max_message_size(Some(sse::MAX_EVENT))
             .max_frame_size(Some(sse::MAX_EVENT));
-        let handshake = tokio_tungstenite::client_async_with_config(request, connection.stream, Some(config));
+        let handshake =
+            tokio_tungstenite::client_async_with_config(request, connection.stream, Some(config));
         let (socket, _response) = tokio::time::timeout(endpoint.idle_timeout, handshake)
             .await
             .map_err(|_| Failure::Idle(endpoint.idle_timeout))?
             .map_err(upgrade_failure)?;
         recorder.connected(connection.steps, Some(clock::now()));
-        Ok(Connected { socket, probe: connection.probe })
+        Ok(Connected {
+            socket,
+            probe: connection.probe,
+        })
     }
 
     pub(super) async fn send(
@@ -64,12 +71,19 @@ impl Connected {
         body: Vec<u8>,
         recorder: &mut Recorder,
     ) -> Result<(), Failure> {
-        let text = String::from_utf8(body).map_err(|_| Failure::Connect("the request is not UTF-8".into()))?;
-        self.socket.send(Message::text(text)).await.map_err(closed)?;
+        let text = String::from_utf8(body)
+            .map_err(|_| Failure::Connect("the request is not UTF-8".into()))?;
+        self.socket
+            .send(Message::text(text))
+            .await
+            .map_err(closed)?;
         recorder.sent(&self.probe);
         // The pong comes back while the server works: a round trip that costs nothing.
         let pinged = clock::now();
-        self.socket.send(Message::Ping(pinged.to_be_bytes().to_vec().into())).await.map_err(closed)?;
+        self.socket
+            .send(Message::Ping(pinged.to_be_bytes().to_vec().into()))
+            .await
+            .map_err(closed)?;
         let mut total = 0;
         loop {
             let message = tokio::time::timeout(endpoint.idle_timeout, self.socket.next())
@@ -112,11 +126,24 @@ impl Connected {
 fn upgrade_request(endpoint: &Endpoint) -> Result<tungstenite::handshake::client::Request, String> {
     let target = &endpoint.target;
     let scheme = if target.tls { "wss" } else { "ws" };
-    let url = format!("{scheme}://{}{}{}", target.authority(), target.path, endpoint.protocol.path());
-    let mut request = url.into_client_request().map_err(|error| error.to_string())?;
+    let url = format!(
+        "{scheme}://{}{}{}",
+        target.authority(),
+        target.path,
+        endpoint.protocol.path()
+    );
+    let mut request = url
+        .into_client_request()
+        .map_err(|error| error.to_string())?;
     let ours = [
-        ("openai-beta".to_owned(), "responses_websockets=2026-02-06".to_owned()),
-        ("x-responsesapi-include-timing-metrics".to_owned(), "true".to_owned()),
+        (
+            "openai-beta".to_owned(),
+            "responses_websockets=2026-02-06".to_owned(),
+        ),
+        (
+            "x-responsesapi-include-timing-metrics".to_owned(),
+            "true".to_owned(),
+        ),
         (header::USER_AGENT.to_string(), super::USER_AGENT.to_owned()),
     ];
     for (name, value) in ours.into_iter().chain(super::headers(endpoint)) {

@@ -1,0 +1,170 @@
+//! One exchange against servers that behave well, oddly, or badly.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::time::Duration;
+
+use support::{canned, endpoint, events, http};
+use timeslip::clock;
+use timeslip::exchange::{Endpoint, Failure, Session};
+use timeslip::protocols::{Answer, Item};
+use timeslip::transports::Kind;
+use timeslip_datasets::journal::Exchange;
+use tokio::time::Instant;
+
+async fn ask_within(
+    endpoint: &Endpoint,
+    limit: Duration,
+) -> (Result<Answer, Failure>, Vec<Exchange>) {
+    let mut exchanges = Vec::new();
+    let items = [Item::User("do it".into())];
+    let mut session = Session::new(endpoint, "key#1".into(), clock::now());
+    let deadline = Instant::now() + limit;
+    let answer = session
+        .ask(1, "instructions", &[], &items, deadline, |exchange| {
+            exchanges.push(exchange)
+        })
+        .await;
+    (answer, exchanges)
+}
+
+async fn ask(endpoint: &Endpoint) -> (Result<Answer, Failure>, Vec<Exchange>) {
+    ask_within(endpoint, Duration::from_secs(20)).await
+}
+
+const DELTA: &str = r#"{"type":"response.output_text.delta","delta":"hello"}"#;
+const DONE: &str = r#"{"type":"response.completed","response":{"id":"r1","output":[{"type":"message","role":"assistant","content":[{"type":"output_text","text":"hello"}]}],"usage":{"input_tokens":7,"output_tokens":2}}}"#;
+
+#[tokio::test]
+async fn a_server_that_leaves_fields_out_is_understood() {
+    let (port, _) = canned(vec![events(&[
+        r#"{"type":"response.created"}"#,
+        DELTA,
+        DONE,
+    ])]);
+    let (answer, exchanges) = ask(&endpoint(port, Kind::HttpSse)).await;
+    let answer = answer.unwrap();
+    assert_eq!(
+        (
+            answer.id.as_deref(),
+            answer.items.len(),
+            answer.usage.unwrap().output_tokens
+        ),
+        (Some("r1"), 1, 2)
+    );
+    let marks = exchanges[0].marks;
+    assert!(marks.start < marks.sent.unwrap());
+    assert!(marks.sent.unwrap() <= marks.first_byte.unwrap());
+    assert!(marks.admitted.unwrap() <= marks.first_token.unwrap());
+    assert!(
+        marks.first_token.unwrap() <= marks.last_token.unwrap()
+            && marks.last_token.unwrap() <= marks.done
+    );
+}
+
+#[tokio::test]
+async fn a_refused_upgrade_falls_back_to_http_and_says_so() {
+    let (port, requests) = canned(vec![
+        http("426 Upgrade Required", "content-length: 0\r\n", ""),
+        events(&[DELTA, DONE]),
+    ]);
+    let (answer, exchanges) = ask(&endpoint(port, Kind::Websocket)).await;
+    answer.unwrap();
+    assert_eq!(exchanges.len(), 1);
+    assert_eq!(exchanges[0].transport, "http-sse");
+    let requests = requests.join().unwrap();
+    assert!(
+        requests[0].starts_with("GET /v1/responses")
+            && requests[1].starts_with("POST /v1/responses")
+    );
+}
+
+#[tokio::test]
+async fn a_busy_server_is_asked_again_and_the_wait_is_recorded() {
+    let busy = http(
+        "429 Too Many Requests",
+        "retry-after: 1\r\n",
+        r#"{"error":{"message":"slow down"}}"#,
+    );
+    let (port, _) = canned(vec![busy, events(&[DELTA, DONE])]);
+    let (answer, exchanges) = ask(&endpoint(port, Kind::HttpSse)).await;
+    answer.unwrap();
+    assert_eq!(exchanges.len(), 2);
+    assert_eq!(exchanges[0].error.as_deref(), Some("HTTP 429: slow down"));
+    assert!(exchanges[0].backoff_until.unwrap() - exchanges[0].marks.done >= 1_000_000_000);
+    assert_eq!(exchanges[1].retry, 1);
+}
+
+#[tokio::test]
+async fn every_bad_ending_has_a_name() {
+    let huge = format!("{{\"type\":\"{}\"}}", "x".repeat(1000));
+    for (response, expected) in [
+        (events(&[DELTA]), "the stream ended early"),
+        (events(&["{not json"]), "broken event"),
+        (
+            events(&[r#"{"type":"response.output_text.delta"}"#]),
+            "no field `delta`",
+        ),
+        (events(&[&huge]), "the stream ended early"),
+        (
+            events(&[
+                r#"{"type":"response.failed","response":{"error":{"code":"bad_model","message":"no"}}}"#,
+            ]),
+            "bad_model: no",
+        ),
+        (
+            events(&[r#"{"type":"error","code":"invalid_prompt","message":"bad"}"#]),
+            "invalid_prompt: bad",
+        ),
+        (http("401 Unauthorized", "", "nope"), "HTTP 401: nope"),
+        (
+            b"\x00\x01garbage\r\n\r\n".to_vec(),
+            "the stream ended early",
+        ),
+        (Vec::new(), "the stream ended early"),
+    ] {
+        let (port, _) = canned(vec![response.clone(), response.clone(), response]);
+        let mut endpoint = endpoint(port, Kind::HttpSse);
+        endpoint.max_retries = 0;
+        let (answer, exchanges) = ask(&endpoint).await;
+        let error = answer.unwrap_err().to_string();
+        assert!(error.contains(expected), "{error} should say {expected}");
+        assert_eq!(
+            exchanges.last().unwrap().error.as_deref(),
+            Some(error.as_str())
+        );
+    }
+}
+
+#[tokio::test]
+async fn silence_and_the_trials_end_are_told_apart() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut endpoint = endpoint(port, Kind::HttpSse);
+    endpoint.max_retries = 0;
+    endpoint.idle_timeout = Duration::from_millis(300);
+    let (answer, _) = ask(&endpoint).await;
+    assert_eq!(
+        answer.unwrap_err(),
+        Failure::Idle(Duration::from_millis(300))
+    );
+    endpoint.idle_timeout = Duration::from_secs(60);
+    let (answer, exchanges) = ask_within(&endpoint, Duration::from_millis(300)).await;
+    assert_eq!(answer.unwrap_err(), Failure::Deadline);
+    assert!(exchanges[0].marks.sent.is_some(), "the request did go out");
+}
+
+#[tokio::test]
+async fn nobody_there() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let mut endpoint = endpoint(port, Kind::Websocket);
+    endpoint.max_retries = 1;
+    let (answer, exchanges) = ask(&endpoint).await;
+    assert!(matches!(answer.unwrap_err(), Failure::Connect(_)));
+    assert_eq!(exchanges.len(), 2);
+}

@@ -1,0 +1,170 @@
+//! The embedded server, spoken to by our own client over both transports, and
+//! checked against its own log of true emission times.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use support::endpoint;
+use timeslip::clock;
+use timeslip::exchange::Session;
+use timeslip::protocols::Item;
+use timeslip::server::{self, KnownTask, Model, Profile};
+use timeslip::transports::Kind;
+use timeslip_datasets::atif::Trajectory;
+use timeslip_datasets::journal::Exchange;
+use tokio::time::Instant;
+
+fn recording() -> Trajectory {
+    let step = |id: u32, command: &str| {
+        json!({
+            "step_id": id, "source": "agent", "message": "I look at the files first.",
+            "reasoning_content": "The failing case mentions the parser, so that is where to look.",
+            "tool_calls": [{"tool_call_id": "c", "function_name": "shell", "arguments": {"command": command}}],
+        })
+    };
+    let text = json!({
+        "schema_version": "ATIF-v1.6",
+        "agent": {"name": "a", "version": "1"},
+        "steps": [{"step_id": 1, "source": "user", "message": "task"}, step(2, "ls"), step(3, "make test")],
+        "extra": {"resolves": true},
+    });
+    Trajectory::parse(&text.to_string(), std::path::Path::new("test")).unwrap()
+}
+
+fn quick() -> Profile {
+    Profile {
+        model: "quick".into(),
+        decode_tokens_per_second: 1000.0,
+        resolve_rate: 1.0,
+        prefill_tokens_per_second: 10_000.0,
+        cached_tokens_per_second: 1e6,
+        tokens_per_event: 1,
+        jitter: 0.0,
+        queue_slots: 4,
+        request_overhead_ms: 5.0,
+        link_round_trip_ms: 20.0,
+        notes: Vec::new(),
+    }
+}
+
+/// Two turns of the recorded task; returns the exchanges and the server's log.
+async fn two_turns(kind: Kind) -> (Vec<Exchange>, Vec<Value>) {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log.jsonl");
+    let task = KnownTask {
+        id: "s/t".into(),
+        instruction: "Fix the parser.".into(),
+        recordings: vec![recording()],
+    };
+    let model = Model::new(vec![task], "quick", 1, 1.0);
+    let running = server::start(
+        "127.0.0.1:0".parse().unwrap(),
+        quick(),
+        1,
+        model,
+        Some(&log),
+    )
+    .unwrap();
+    let endpoint = endpoint(running.address.port(), kind);
+    let mut exchanges = Vec::new();
+    let mut session = Session::new(&endpoint, "key#1".into(), clock::now());
+    let mut items = vec![Item::User("Please: Fix the parser.".into())];
+    for turn in 1..=2 {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let answer = session
+            .ask(turn, "Be brief.", &[], &items, deadline, |exchange| {
+                exchanges.push(exchange)
+            })
+            .await
+            .unwrap();
+        let command = if turn == 1 { "ls" } else { "make test" };
+        assert_eq!(
+            answer.calls[0].arguments,
+            json!({ "command": command }).to_string()
+        );
+        items.extend(answer.items.into_iter().map(Item::Output));
+        items.push(Item::ToolResult {
+            call_id: answer.calls[0].call_id.clone(),
+            output: "ok".into(),
+        });
+    }
+    drop(session);
+    drop(running);
+    let log = std::fs::read_to_string(&log).unwrap();
+    (
+        exchanges,
+        log.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect(),
+    )
+}
+
+fn check_against_truth(exchanges: &[Exchange], log: &[Value]) {
+    assert_eq!((exchanges.len(), log.len()), (2, 2));
+    for (exchange, truth) in std::iter::zip(exchanges, log) {
+        assert_eq!(
+            exchange.response_id.as_deref(),
+            truth["response_id"].as_str()
+        );
+        let events = exchange.events.as_slice();
+        let times: Vec<u64> = truth["events_ns"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|at| at.as_u64().unwrap())
+            .collect();
+        assert_eq!(events.len(), times.len(), "every event arrives once");
+        assert_eq!(
+            exchange.usage.unwrap().output_tokens,
+            times.len() as u64,
+            "one token an event"
+        );
+        // The stream's own length is known to both sides; loopback adds little to it.
+        let (sent, true_first) = (
+            exchange.marks.sent.unwrap(),
+            times[0] - truth["received_ns"].as_u64().unwrap(),
+        );
+        let ttft = exchange.marks.first_token.unwrap() - sent;
+        let link = 20_000_000;
+        assert!(
+            ttft >= true_first + link,
+            "TTFT {ttft} is shorter than {true_first} and the link"
+        );
+        assert!(exchange.reported.prefill_ns.unwrap() == truth["prefill_ns"].as_u64().unwrap());
+        assert_eq!(exchange.reported.link_ns, Some(link));
+    }
+    assert!(!exchanges[0].reused_connection && exchanges[1].reused_connection);
+    let cached = |exchange: &Exchange| exchange.usage.unwrap().cached_tokens.unwrap();
+    assert_eq!(cached(&exchanges[0]), 0);
+    assert!(
+        cached(&exchanges[1]) > 0,
+        "the second turn finds its prefix"
+    );
+}
+
+#[tokio::test]
+async fn over_http_with_the_whole_context() {
+    let (exchanges, log) = two_turns(Kind::HttpSse).await;
+    check_against_truth(&exchanges, &log);
+    assert!(exchanges[1].request_bytes > exchanges[0].request_bytes);
+    assert!(!exchanges[1].incremental);
+}
+
+#[tokio::test]
+async fn over_a_websocket_with_new_input_only() {
+    let (exchanges, log) = two_turns(Kind::Websocket).await;
+    check_against_truth(&exchanges, &log);
+    assert!(exchanges[1].incremental);
+    assert!(
+        exchanges[1].ping_ns.unwrap() >= 20_000_000,
+        "a ping crosses the link both ways"
+    );
+    let marks = exchanges[0].marks;
+    assert!(
+        marks.upgraded.unwrap() - marks.tcp.unwrap() >= 20_000_000,
+        "so does the upgrade"
+    );
+}
