@@ -140,8 +140,11 @@ fn target(planned: &PlannedEndpoint, url: &str) -> Result<Target, Error> {
     })
 }
 
+/// A key and headers that may hold further ones.
+type Secrets = (Option<Key>, Vec<(String, String)>);
+
 /// The key and the headers, with values from the environment filled in.
-fn secrets(planned: &PlannedEndpoint) -> Result<(Option<Key>, Vec<(String, String)>), Error> {
+fn secrets(planned: &PlannedEndpoint) -> Result<Secrets, Error> {
     let variable = |field: &str, name: &str| {
         std::env::var(name)
             .ok()

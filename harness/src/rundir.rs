@@ -53,7 +53,10 @@ impl RunDirectory {
         warnings: Vec<String>,
         plan: Plan,
     ) -> Result<(Self, Manifest), Error> {
-        let now = OffsetDateTime::now_utc();
+        // For people: a fraction of a second says nothing to them.
+        let now = OffsetDateTime::now_utc()
+            .replace_nanosecond(0)
+            .unwrap_or_else(|_| OffsetDateTime::now_utc());
         let format =
             time::macros::format_description!("[year]-[month]-[day]T[hour]-[minute]-[second]Z");
         let stamp = now

@@ -21,6 +21,9 @@ pub trait Subscriber: Send {
     fn event(&mut self, event: &RunEvent) -> Result<(), Error>;
 }
 
+/// The thread that hands events to subscribers; joining it gives the first error.
+pub type Listener = JoinHandle<Result<(), Error>>;
+
 /// Starts the thread that hands every event to every subscriber. It ends when all
 /// senders are gone, or with the first error.
 ///
@@ -28,7 +31,7 @@ pub trait Subscriber: Send {
 /// [`Error::System`] when there is no thread to be had.
 pub fn listen(
     mut subscribers: Vec<Box<dyn Subscriber>>,
-) -> Result<(mpsc::Sender<RunEvent>, JoinHandle<Result<(), Error>>), Error> {
+) -> Result<(mpsc::Sender<RunEvent>, Listener), Error> {
     let (sender, receiver) = mpsc::channel();
     let thread = std::thread::Builder::new()
         .name("timeslip-events".into())

@@ -203,9 +203,15 @@ fn what_is_left(comparison: &Comparison, candidate: Option<&EndpointSummary>) ->
         format!("{name} spends its time mostly on {groups}")
     };
     let ceiling = comparison.amdahl_limit.map_or_else(String::new, |limit| {
+        let baseline = one_line(&comparison.baseline);
+        // Past the ceiling of decode alone, other stages must have become shorter, too.
+        let beyond = if sooner && estimate.point.is_some_and(|point| point > limit) {
+            " and nothing else changed: the rest comes from the other stages"
+        } else {
+            ""
+        };
         format!(
-            "; infinitely fast decode would give {} {}",
-            one_line(&comparison.baseline),
+            "; {baseline} would finish {} sooner if decode alone were infinitely fast{beyond}",
             ratio(limit)
         )
     });

@@ -23,10 +23,13 @@ use crate::exchange::{Endpoint, Failure, Recorder, sse};
 /// Bytes of an error body that are kept.
 const MAX_ERROR_BODY: usize = 2_000;
 
+/// What moves the bytes of a connection; gone once the connection has ended.
+type Driver = Box<http1::Connection<TokioIo<Box<dyn Duplex>>, Full<Bytes>>>;
+
 /// An open HTTP connection.
 pub struct Connected {
     sender: http1::SendRequest<Full<Bytes>>,
-    driver: Option<http1::Connection<TokioIo<Box<dyn Duplex>>, Full<Bytes>>>,
+    driver: Option<Driver>,
     probe: Arc<Probe>,
 }
 
@@ -52,7 +55,7 @@ impl Connected {
         recorder.connected(connection.steps, None);
         Ok(Connected {
             sender,
-            driver: Some(driver),
+            driver: Some(Box::new(driver)),
             probe: connection.probe,
         })
     }
@@ -173,7 +176,7 @@ impl Connected {
 /// Runs a future while driving the connection under it. The future goes first: what
 /// it can take has been read already, and must be stamped before the next read.
 async fn drive<F: Future>(
-    driver: &mut Option<http1::Connection<TokioIo<Box<dyn Duplex>>, Full<Bytes>>>,
+    driver: &mut Option<Driver>,
     idle: Duration,
     future: F,
 ) -> Result<F::Output, Failure> {

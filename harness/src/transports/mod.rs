@@ -49,7 +49,7 @@ pub enum Transport {
     /// See [`Kind::HttpSse`].
     HttpSse(Option<http_sse::Connected>),
     /// See [`Kind::Websocket`].
-    Websocket(Option<websocket::Connected>),
+    Websocket(Option<Box<websocket::Connected>>),
 }
 
 impl Transport {
@@ -89,8 +89,8 @@ impl Transport {
     #[must_use]
     pub fn probe(&self) -> Option<&Probe> {
         match self {
-            Transport::HttpSse(connected) => connected.as_ref().map(http_sse::Connected::probe),
-            Transport::Websocket(connected) => connected.as_ref().map(websocket::Connected::probe),
+            Transport::HttpSse(connected) => connected.as_ref().map(|open| open.probe()),
+            Transport::Websocket(connected) => connected.as_ref().map(|open| open.probe()),
         }
     }
 
@@ -110,7 +110,7 @@ impl Transport {
             match connected {
                 Some(_) => recorder.reuse_connection(),
                 None => match websocket::Connected::open(endpoint, recorder).await {
-                    Ok(open) => *connected = Some(open),
+                    Ok(open) => *connected = Some(Box::new(open)),
                     Err(Failure::Status { status: 426, .. }) => *self = Transport::HttpSse(None),
                     Err(failure) => return Err(failure),
                 },
