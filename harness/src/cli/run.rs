@@ -45,6 +45,10 @@ pub(super) struct Arguments {
     /// Environment variable that holds the key for --base-url
     #[arg(long, value_name = "NAME", requires = "base_url")]
     api_key_env: Option<String>,
+    /// Extra top-level field of every request to --base-url, e.g.
+    /// max_output_tokens=400; the value is JSON, or text; repeatable
+    #[arg(long, value_name = "FIELD=VALUE", requires = "base_url", value_parser = body_field)]
+    body: Vec<(String, serde_json::Value)>,
     /// Attempts of every task on every endpoint
     #[arg(long, value_name = "N")]
     attempts: Option<u32>,
@@ -72,6 +76,12 @@ fn transport(text: &str) -> Result<transports::Kind, String> {
         .into_iter()
         .find(|kind| kind.name() == text)
         .ok_or_else(|| "known are http-sse, websocket".to_owned())
+}
+
+fn body_field(text: &str) -> Result<(String, serde_json::Value), String> {
+    let (field, value) = text.split_once('=').ok_or("write FIELD=VALUE")?;
+    let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
+    Ok((field.to_owned(), value))
 }
 
 /// A run that is ready to go on.
@@ -123,6 +133,7 @@ fn overrides(arguments: &Arguments) -> Overrides {
         protocol: arguments.protocol.clone(),
         transport: arguments.transport,
         api_key_env: arguments.api_key_env.clone(),
+        body: arguments.body.iter().cloned().collect(),
         ..EndpointTable::default()
     });
     Overrides {

@@ -191,15 +191,20 @@ impl<'a> Session<'a> {
                 record(exchange);
                 return Err(failure);
             }
-            // A lost chain needs a full resend at once; anything else needs patience.
+            // A lost chain needs a full resend, and a connection the server closed while
+            // it was idle needs a new one, both at once; anything else needs patience.
             let lost_chain = matches!(
                 &failure,
-                Failure::Stream(StreamError::Server { code, .. }) if code == "previous_response_not_found"
-                    || code == "websocket_connection_limit_reached"
+                Failure::Stream(StreamError::Server { code, .. })
+                    if code == "previous_response_not_found"
+                        || code == "websocket_connection_limit_reached"
             );
+            let stale = exchange.reused_connection
+                && exchange.marks.first_byte.is_none()
+                && matches!(failure, Failure::Closed(_));
             let backoff = match failure.retry_after() {
                 Some(asked) => asked.min(MAX_BACKOFF),
-                None if lost_chain => Duration::ZERO,
+                None if lost_chain || stale => Duration::ZERO,
                 None => Duration::from_millis(250 << retry.min(8)).min(MAX_BACKOFF),
             };
             // Cut short by the deadline, the next try says so.

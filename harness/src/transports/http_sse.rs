@@ -64,21 +64,12 @@ impl Connected {
         self.driver.is_some() && !self.sender.is_closed()
     }
 
-    pub(super) async fn send(
-        &mut self,
-        endpoint: &Endpoint,
-        body: Vec<u8>,
-        recorder: &mut Recorder,
-    ) -> Result<(), Failure> {
-        self.probe.arm();
-        self.converse(endpoint, body, recorder).await
-    }
-
     pub(super) fn probe(&self) -> &Probe {
         &self.probe
     }
 
-    async fn converse(
+    /// Sends a body and feeds the response to the recorder until its terminal event.
+    pub(super) async fn converse(
         &mut self,
         endpoint: &Endpoint,
         body: Vec<u8>,

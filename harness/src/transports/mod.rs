@@ -135,9 +135,16 @@ impl Transport {
         body: Vec<u8>,
         recorder: &mut Recorder,
     ) -> Result<(), Failure> {
+        if let Some(probe) = self.probe() {
+            probe.arm();
+        }
         match self {
-            Transport::HttpSse(Some(connected)) => connected.send(endpoint, body, recorder).await,
-            Transport::Websocket(Some(connected)) => connected.send(endpoint, body, recorder).await,
+            Transport::HttpSse(Some(connected)) => {
+                connected.converse(endpoint, body, recorder).await
+            }
+            Transport::Websocket(Some(connected)) => {
+                connected.converse(endpoint, body, recorder).await
+            }
             Transport::HttpSse(None) | Transport::Websocket(None) => {
                 Err(Failure::Connect("not connected".into()))
             }

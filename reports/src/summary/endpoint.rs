@@ -220,9 +220,16 @@ fn stages(trials: &[&TrialData]) -> BTreeMap<Stage, StageSummary> {
         .collect()
 }
 
+/// Totals by group. A group that nobody could tell is absent, not zero: its time is
+/// inside the residue.
 fn groups(trials: &[&TrialData]) -> BTreeMap<StageGroup, GroupSummary> {
+    let known = |stage: Stage| {
+        let mut parts = trials.iter().flat_map(|trial| &trial.stages);
+        parts.any(|part| part.stage == stage && part.provenance != Provenance::Unavailable)
+    };
     let mut totals: BTreeMap<StageGroup, u64> = BTreeMap::new();
-    for (stage, ns) in stage_totals(trials.iter().copied()) {
+    let stages = stage_totals(trials.iter().copied()).into_iter();
+    for (stage, ns) in stages.filter(|(stage, _)| known(*stage)) {
         let total = totals.entry(stage.group()).or_default();
         *total = total.saturating_add(ns);
     }
