@@ -78,7 +78,7 @@ pub async fn run(
         events,
     });
     let mut workers = JoinSet::new();
-    for _ in 0..plan.concurrency {
+    for _ in 0..shared.todo.len().min(plan.concurrency as usize) {
         workers.spawn(work(Arc::clone(&shared)));
     }
     while workers.join_next().await.is_some() {}

@@ -148,6 +148,10 @@ impl Lanes<'_> {
             }
         };
         let lane = call.stream_id.clone();
+        if lane.as_deref().is_some_and(|lane| !is_lane(lane)) {
+            let message = "A stream_id has 1 to 256 letters, digits, '_', '.' or '-'.";
+            return self.refuse(400, "invalid_stream_id", message, None).await;
+        }
         if Instant::now() >= self.expires {
             let message = "This connection has reached its 60 minutes; open a new one.";
             return self
@@ -235,6 +239,11 @@ impl Lanes<'_> {
         .send(event)
         .await
     }
+}
+
+fn is_lane(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
+    (1..=256).contains(&name.len()) && name.bytes().all(allowed)
 }
 
 /// One lane's events into the socket.
