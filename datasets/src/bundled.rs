@@ -6,11 +6,10 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use include_dir::{Dir, include_dir};
-
 use crate::{Error, Result};
 
-static BUNDLED: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/bundled");
+/// Every bundled file: its path below `bundled/`, and its content.
+static FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/bundled.rs"));
 
 /// The bundled collections: a SWE-bench task repository and a Harbor dataset.
 pub const NAMES: [&str; 2] = ["swe-mini", "terminal-mini"];
@@ -18,14 +17,12 @@ pub const NAMES: [&str; 2] = ["swe-mini", "terminal-mini"];
 /// Writes the collection `name` to `into/name`, which must not exist yet, and
 /// returns that directory.
 pub fn unpack(name: &str, into: &Path) -> Result<PathBuf> {
-    let collection = NAMES
-        .contains(&name)
-        .then(|| BUNDLED.get_dir(name))
-        .flatten()
-        .ok_or_else(|| Error::UnknownBundle {
+    if !NAMES.contains(&name) {
+        return Err(Error::UnknownBundle {
             name: name.to_owned(),
             available: NAMES.map(str::to_owned).to_vec(),
-        })?;
+        });
+    }
     let target = into.join(name);
     let write_error = |source| Error::Write {
         file: target.clone(),
@@ -35,7 +32,14 @@ pub fn unpack(name: &str, into: &Path) -> Result<PathBuf> {
         return Err(write_error(ErrorKind::AlreadyExists.into()));
     }
     std::fs::create_dir_all(&target).map_err(write_error)?;
-    collection.extract(into).map_err(write_error)?;
+    let own = |file: &str| Path::new(file).starts_with(name);
+    for (file, content) in FILES.iter().filter(|(file, _)| own(file)) {
+        let path = into.join(file);
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(write_error)?;
+        }
+        std::fs::write(&path, content).map_err(write_error)?;
+    }
     Ok(target)
 }
 

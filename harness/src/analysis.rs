@@ -121,7 +121,7 @@ fn trial_data(trial: &Trial, prefill: Option<PrefillModel>) -> TrialData {
             .tools
             .iter()
             .map(|tool| tool.end.saturating_sub(tool.start))
-            .sum(),
+            .fold(0, u64::saturating_add),
         tool_calls: u32::try_from(trial.tools.len()).unwrap_or(u32::MAX),
     }
 }
@@ -135,7 +135,7 @@ fn exchange_data(exchange: &Exchange) -> ExchangeData {
         ttft_ns: between(marks.sent, marks.first_token),
         inter_event_ns: events
             .windows(2)
-            .map(|pair| pair[1].at - pair[0].at)
+            .map(|pair| pair[1].at.saturating_sub(pair[0].at))
             .collect(),
         decode_ns: between(marks.first_token, marks.last_token),
         output_tokens: exchange.usage.map(|usage| usage.output_tokens),

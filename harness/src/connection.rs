@@ -6,8 +6,8 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use rustls::pki_types::ServerName;
@@ -36,8 +36,13 @@ impl Target {
     /// # Errors
     /// A sentence on what is wrong with the URL.
     pub fn parse(base_url: &str) -> Result<Self, String> {
-        let url = url::Url::parse(base_url).map_err(|error| format!("not a URL: {error}"))?;
-        let tls = match url.scheme() {
+        let uri: hyper::Uri = base_url
+            .parse()
+            .map_err(|error| format!("not a URL: {error}"))?;
+        let scheme = uri
+            .scheme_str()
+            .ok_or("not a whole URL; write http://… or https://…")?;
+        let tls = match scheme {
             "https" | "wss" => true,
             "http" | "ws" => false,
             other => {
@@ -46,24 +51,30 @@ impl Target {
                 ));
             }
         };
-        if !url.username().is_empty() || url.password().is_some() {
+        if uri
+            .authority()
+            .is_some_and(|authority| authority.as_str().contains('@'))
+        {
             return Err(
                 "a URL must not carry credentials; name an environment variable in `api_key_env`"
                     .into(),
             );
         }
-        if url.query().is_some() {
+        if uri.query().is_some() {
             return Err("a base URL must not carry a query".into());
         }
-        let host = url.host_str().ok_or("no host")?;
+        let host = uri
+            .host()
+            .filter(|host| !host.is_empty())
+            .ok_or("no host")?;
         Ok(Target {
             tls,
             host: host
                 .trim_start_matches('[')
                 .trim_end_matches(']')
                 .to_owned(),
-            port: url.port_or_known_default().ok_or("no port")?,
-            path: url.path().trim_end_matches('/').to_owned(),
+            port: uri.port_u16().unwrap_or(if tls { 443 } else { 80 }),
+            path: uri.path().trim_end_matches('/').to_owned(),
         })
     }
 
@@ -86,7 +97,6 @@ impl Target {
 #[derive(Debug)]
 pub struct Probe {
     socket: Option<OwnedFd>,
-    first_read: AtomicU64,
     last_read: AtomicU64,
     last_write: AtomicU64,
     bytes_read: AtomicU64,
@@ -98,7 +108,6 @@ impl Probe {
         let zero = AtomicU64::default;
         Probe {
             socket,
-            first_read: zero(),
             last_read: zero(),
             last_write: zero(),
             bytes_read: zero(),
@@ -106,22 +115,11 @@ impl Probe {
         }
     }
 
-    /// Forgets the previous exchange: the next read is a first byte, counts begin at 0.
+    /// Forgets the previous exchange: counts begin at 0.
     pub fn arm(&self) {
-        for field in [
-            &self.first_read,
-            &self.last_write,
-            &self.bytes_read,
-            &self.bytes_written,
-        ] {
+        for field in [&self.last_write, &self.bytes_read, &self.bytes_written] {
             field.store(0, Relaxed);
         }
-    }
-
-    /// Time of the first read since [`Probe::arm`].
-    #[must_use]
-    pub fn first_read(&self) -> Option<u64> {
-        Some(self.first_read.load(Relaxed)).filter(|at| *at > 0)
     }
 
     /// Time of the latest read: when the bytes now being parsed came out of the kernel.
@@ -172,7 +170,6 @@ impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
             let now = clock::now();
             let probe = &self.probe;
             probe.last_read.store(now, Relaxed);
-            let _ = probe.first_read.compare_exchange(0, now, Relaxed, Relaxed);
             probe.bytes_read.fetch_add(read as u64, Relaxed);
         }
         poll
@@ -303,14 +300,20 @@ pub async fn open(target: &Target) -> Result<Connection, String> {
     })
 }
 
+/// One configuration for the process, so that sessions can be resumed.
 fn tls_connector() -> tokio_rustls::TlsConnector {
+    static CONFIG: OnceLock<Arc<rustls::ClientConfig>> = OnceLock::new();
+    Arc::clone(CONFIG.get_or_init(tls_config)).into()
+}
+
+fn tls_config() -> Arc<rustls::ClientConfig> {
     let roots = rustls::RootCertStore {
         roots: webpki_roots::TLS_SERVER_ROOTS.into(),
     };
     let config = rustls::ClientConfig::builder()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    Arc::new(config).into()
+    Arc::new(config)
 }
 
 #[cfg(test)]
@@ -332,7 +335,8 @@ mod tests {
         for (bad, why) in [
             ("ftp://x/", "scheme"),
             ("https://key@x/v1", "credentials"),
-            ("x", "not a URL"),
+            ("x", "not a whole URL"),
+            ("http://a b/", "not a URL"),
             ("http://x/v1?a=b", "query"),
         ] {
             let error = Target::parse(bad).unwrap_err();

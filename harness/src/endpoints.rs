@@ -114,7 +114,11 @@ pub fn simulate(
 }
 
 fn endpoint(planned: &PlannedEndpoint, url: &str) -> Result<Endpoint, Error> {
-    let (key, headers) = secrets(planned)?;
+    let Secrets {
+        key,
+        headers,
+        values,
+    } = secrets(planned)?;
     let protocol = protocols::by_name(&planned.protocol).ok_or_else(|| Error::Config {
         place: format!("endpoint.{}.protocol", planned.name),
         problem: format!("'{}' is not known", planned.protocol),
@@ -127,6 +131,7 @@ fn endpoint(planned: &PlannedEndpoint, url: &str) -> Result<Endpoint, Error> {
         transport: planned.transport,
         key,
         headers,
+        secrets: values,
         extra: planned.body.clone(),
         idle_timeout: planned.idle_timeout(),
         max_retries: planned.retries,
@@ -140,20 +145,38 @@ fn target(planned: &PlannedEndpoint, url: &str) -> Result<Target, Error> {
     })
 }
 
-/// A key and headers that may hold further ones.
-type Secrets = (Option<Key>, Vec<(String, String)>);
+/// What the environment holds for an endpoint.
+struct Secrets {
+    key: Option<Key>,
+    /// Headers with their values filled in.
+    headers: Vec<(String, String)>,
+    /// The values that were filled in.
+    values: Vec<String>,
+}
 
-/// The key and the headers, with values from the environment filled in.
 fn secrets(planned: &PlannedEndpoint) -> Result<Secrets, Error> {
     let variable = |field: &str, name: &str| {
+        let bad = |problem: String| Error::Config {
+            place: format!("endpoint.{}.{field}", planned.name),
+            problem,
+        };
+        // A key pasted here by mistake must not be printed.
+        let plausible = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        if name.is_empty()
+            || name.starts_with(|c: char| c.is_ascii_digit())
+            || !name.chars().all(plausible)
+        {
+            return Err(bad(
+                "is not the name of an environment variable; never write a key itself here".into(),
+            ));
+        }
         std::env::var(name)
             .ok()
             .filter(|value| !value.is_empty())
-            .ok_or_else(|| Error::Config {
-                place: format!("endpoint.{}.{field}", planned.name),
-                problem: format!(
+            .ok_or_else(|| {
+                bad(format!(
                     "the environment variable {name} is not set; export it with the key"
-                ),
+                ))
             })
     };
     let key = planned
@@ -161,12 +184,21 @@ fn secrets(planned: &PlannedEndpoint) -> Result<Secrets, Error> {
         .as_deref()
         .map(|name| variable("api_key_env", name))
         .transpose()?;
-    let headers = planned.headers.iter().map(|(header, value)| {
+    let mut values = Vec::new();
+    let mut headers = Vec::new();
+    for (header, value) in &planned.headers {
         let value = match value.strip_prefix('$') {
-            Some(name) => variable(&format!("headers.{header}"), name)?,
+            Some(name) => {
+                values.push(variable(&format!("headers.{header}"), name)?);
+                values.last().cloned().unwrap_or_default()
+            }
             None => value.clone(),
         };
-        Ok((header.clone(), value))
-    });
-    Ok((key.map(Key), headers.collect::<Result<_, Error>>()?))
+        headers.push((header.clone(), value));
+    }
+    Ok(Secrets {
+        key: key.map(Key),
+        headers,
+        values,
+    })
 }

@@ -149,6 +149,18 @@ pub fn resolve(
         .seed
         .or(run.seed)
         .ok_or_else(|| required("run.seed"))?;
+    for (name, value, highest) in [
+        ("run.attempts", attempts, 10_000),
+        ("run.concurrency", concurrency, 4_096),
+        ("limits.turns", limits.turns, 10_000),
+    ] {
+        if value > highest {
+            return Err(Error::Config {
+                place: name.into(),
+                problem: format!("{value} is more than {highest}"),
+            });
+        }
+    }
     for (name, value) in [
         ("run.attempts", u64::from(attempts)),
         ("run.concurrency", u64::from(concurrency)),

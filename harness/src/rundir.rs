@@ -5,12 +5,16 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use timeslip_datasets::journal::TrialKey;
 
 use crate::error::Error;
 use crate::plan::Plan;
+
+/// Longest part of a file name that is made from a name from outside.
+const MAX_NAME: usize = 64;
 
 /// Version of `run.json`.
 const VERSION: u32 = 1;
@@ -57,11 +61,14 @@ impl RunDirectory {
         let now = OffsetDateTime::now_utc()
             .replace_nanosecond(0)
             .unwrap_or_else(|_| OffsetDateTime::now_utc());
-        let format =
-            time::macros::format_description!("[year]-[month]-[day]T[hour]-[minute]-[second]Z");
-        let stamp = now
-            .format(format)
-            .unwrap_or_else(|_| now.unix_timestamp().to_string());
+        // Colons are not welcome in file names everywhere.
+        let stamp = format!(
+            "{}T{:02}-{:02}-{:02}Z",
+            now.date(),
+            now.hour(),
+            now.minute(),
+            now.second()
+        );
         std::fs::create_dir_all(parent)
             .map_err(Error::system(format!("cannot make {}", parent.display())))?;
         let mut run_id = stamp.clone();
@@ -225,6 +232,7 @@ pub fn write_atomically(path: &Path, content: &[u8]) -> Result<(), Error> {
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(doing())?;
     file.write_all(content).map_err(doing())?;
     make_readable(file.path()).map_err(doing())?;
+    file.as_file().sync_all().map_err(doing())?;
     file.persist(path).map_err(|error| doing()(error.error))?;
     Ok(())
 }
@@ -240,19 +248,42 @@ fn make_readable(path: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// A name that is safe as a file name: task and endpoint names come from outside.
+/// A name that is safe as a file name: task and endpoint names come from outside. A
+/// name that had to be changed gets a hash, so that two never become one.
 fn file_name(name: &str) -> String {
-    let safe = |c: char| {
-        if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') {
-            c
-        } else {
-            '_'
+    let safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if name.len() <= MAX_NAME && name.chars().all(safe) && !name.starts_with('.') {
+        return name.to_owned();
+    }
+    let kept: String = name
+        .chars()
+        .map(|c| if safe(c) { c } else { '_' })
+        .take(MAX_NAME - 9)
+        .collect();
+    let hash = Sha256::digest(name);
+    let hash: String = hash
+        .iter()
+        .take(4)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("{}-{hash}", kept.trim_start_matches('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_names_stay_apart_and_inside() {
+        assert_eq!(file_name("django__django-11001"), "django__django-11001");
+        for name in ["a b", "a_b/", "../../etc", ".hidden", "", &"x".repeat(300)] {
+            let file = file_name(name);
+            assert!(
+                file.len() <= MAX_NAME && !file.contains('/') && !file.starts_with('.'),
+                "{file}"
+            );
         }
-    };
-    let name: String = name.chars().take(100).map(safe).collect();
-    if name.starts_with('.') {
-        format!("_{name}")
-    } else {
-        name
+        assert_ne!(file_name("a b"), file_name("a_b"));
+        assert_ne!(file_name("ä"), file_name("ö"));
     }
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use timeslip_datasets::atif::Trajectory;
@@ -93,7 +94,18 @@ async fn work(shared: Arc<Shared>) {
         {
             return;
         }
-        trial(&shared, key).await;
+        let (trial_shared, trial_key) = (Arc::clone(&shared), key.clone());
+        // A task of its own, so that a crash costs this trial and not the worker; in a
+        // set, so that it ends with the worker.
+        let mut task = JoinSet::new();
+        task.spawn(async move { trial(&trial_shared, &trial_key).await });
+        if let Some(Err(error)) = task.join_next().await {
+            let event = Event::TrialFinished(failed(format!("timeslip itself failed: {error}"), 0));
+            let trial = key.clone();
+            let _ = shared
+                .events
+                .send(RunEvent::Record(Record { trial, event }));
+        }
     }
 }
 
@@ -139,10 +151,7 @@ async fn trial(shared: &Shared, key: &TrialKey) {
             },
         },
         tools: &shared.tools,
-        cache_key: format!(
-            "timeslip/{}/{}/{}#{}",
-            shared.plan.seed, key.suite, key.task, key.attempt
-        ),
+        cache_key: cache_key(shared.plan.seed, key),
         turns: limits.turns,
         time,
     };
@@ -160,6 +169,18 @@ async fn trial(shared: &Shared, key: &TrialKey) {
     // Removing thousands of files takes time that belongs to no trial.
     let removed = tokio::task::spawn_blocking(move || drop(directory)).await;
     debug_assert!(removed.is_ok());
+}
+
+/// Tells conversations apart for the server's prompt cache, the same way in every run
+/// of a seed. Providers refuse more than 64 characters, so names are hashed.
+fn cache_key(seed: u64, key: &TrialKey) -> String {
+    let hash = Sha256::digest(format!("{seed}/{}/{}", key.suite, key.task));
+    let hash: String = hash
+        .iter()
+        .take(12)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("timeslip-{hash}#{}", key.attempt)
 }
 
 async fn prepare<'a>(

@@ -168,3 +168,73 @@ async fn nobody_there() {
     assert!(matches!(answer.unwrap_err(), Failure::Connect(_)));
     assert_eq!(exchanges.len(), 2);
 }
+
+#[tokio::test]
+async fn an_item_that_is_not_streamed_is_output_and_a_cut_answer_says_why() {
+    let item = r#"{"type":"response.output_item.done","item":{"type":"function_call","call_id":"c","name":"shell","arguments":"{}"}}"#;
+    let cut = r#"{"type":"response.incomplete","response":{"id":"r1","incomplete_details":{"reason":"max_output_tokens"}}}"#;
+    let (port, _) = canned(vec![events(&[item, cut])]);
+    let (answer, exchanges) = ask(&endpoint(port, Kind::HttpSse)).await;
+    assert_eq!(answer.unwrap().calls.len(), 1);
+    assert_eq!(exchanges[0].events.as_slice().len(), 1);
+    assert!(exchanges[0].marks.first_token.is_some());
+    assert_eq!(
+        exchanges[0].incomplete.as_deref(),
+        Some("max_output_tokens")
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_echoes_the_key_does_not_get_it_into_the_journal() {
+    let (port, _) = canned(vec![http(
+        "401 Unauthorized",
+        "",
+        "bad authorization: Bearer sk-0123456789 for team blue-7",
+    )]);
+    let mut endpoint = endpoint(port, Kind::HttpSse);
+    endpoint.key = Some(timeslip::exchange::Key("sk-0123456789".into()));
+    endpoint.secrets = vec!["blue-7".into()];
+    let (_, exchanges) = ask(&endpoint).await;
+    assert_eq!(
+        exchanges[0].error.as_deref(),
+        Some("HTTP 401: bad authorization: Bearer *** for team ***")
+    );
+}
+
+/// A connection that the server closed between two turns is opened anew at once.
+#[tokio::test]
+async fn a_connection_closed_while_idle_costs_no_backoff() {
+    let stream = String::from_utf8(events(&[DELTA, DONE])).unwrap();
+    // Kept alive by its headers, closed nevertheless.
+    let body = stream.split_once("\r\n\r\n").unwrap().1.to_owned();
+    let head = format!(
+        "content-type: text/event-stream\r\ncontent-length: {}\r\n",
+        body.len()
+    );
+    let response = String::from_utf8(http("200 OK", &head, &body))
+        .unwrap()
+        .replace("connection: close\r\n", "");
+    let (port, _) = canned(vec![response.clone().into_bytes(), response.into_bytes()]);
+    let mut endpoint = endpoint(port, Kind::HttpSse);
+    endpoint.max_retries = 0;
+    let mut exchanges = Vec::new();
+    let items = [Item::User("do it".into())];
+    let mut session = Session::new(&endpoint, "key#1".into(), clock::now());
+    for turn in 1..=2 {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        session
+            .ask(turn, "i", &[], &items, deadline, |exchange| {
+                exchanges.push(exchange)
+            })
+            .await
+            .unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let last = exchanges.last().unwrap();
+    assert!(!last.reused_connection && last.marks.tcp.is_some());
+    let waited: u64 = exchanges
+        .iter()
+        .filter_map(|exchange| Some(exchange.backoff_until? - exchange.marks.done))
+        .sum();
+    assert!(waited < 200_000_000, "waited {waited} ns");
+}

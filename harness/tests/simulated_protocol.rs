@@ -8,6 +8,7 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use timeslip::server::{self, Model, Profile, Running};
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 /// A server whose model knows no task: it says so and submits.
 fn start() -> Running {
@@ -167,7 +168,14 @@ async fn a_websocket_chains_warms_up_and_forgets_after_an_error() {
     let stream = tokio::net::TcpStream::connect(server.address)
         .await
         .unwrap();
-    let (mut socket, _) = tokio_tungstenite::client_async(url, stream).await.unwrap();
+    let mut request = url.into_client_request().unwrap();
+    let timing = "x-responsesapi-include-timing-metrics";
+    request
+        .headers_mut()
+        .insert(timing, "true".parse().unwrap());
+    let (mut socket, _) = tokio_tungstenite::client_async(request, stream)
+        .await
+        .unwrap();
     let mut ask = async |request: Value| -> Vec<Value> {
         socket
             .send(Message::text(request.to_string()))

@@ -83,7 +83,11 @@ impl From<EventColumns> for Raw {
         let mut previous = 0;
         let at = events
             .iter()
-            .map(|event| event.at - std::mem::replace(&mut previous, event.at))
+            .map(|event| {
+                event
+                    .at
+                    .saturating_sub(std::mem::replace(&mut previous, event.at))
+            })
             .collect();
         Raw {
             at,

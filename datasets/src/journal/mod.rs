@@ -4,8 +4,8 @@
 //! finished when its [`TrialFinished`] line is whole; lines of a trial that never
 //! finished belong to an attempt that was cut off and are ignored by readers.
 //! Times are integer nanoseconds from the start of the trial they belong to, on
-//! the client's monotonic clock, so journals from several machines can be
-//! concatenated. A mark that did not happen is absent, never zero.
+//! the client's monotonic clock, so trials from several machines can be
+//! put side by side. A mark that did not happen is absent, never zero.
 
 mod events;
 mod read;
@@ -213,6 +213,9 @@ pub struct Exchange {
     /// Model the server says it ran.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub served_model: Option<String>,
+    /// Why the server cut its answer short, e.g. at its output limit.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub incomplete: Option<String>,
     /// Why the exchange failed; absent when it completed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<String>,
@@ -240,7 +243,7 @@ pub struct Tool {
     pub command_end: Option<u64>,
     /// Result ready for the model.
     pub end: u64,
-    /// How it ended: `exit 0`, `timed out`, `bad arguments` …
+    /// How it ended: `exit 0`, `timed out after 5 s`, `refused` …
     pub status: String,
     /// Bytes the command wrote, before any cut.
     pub output_bytes: u64,

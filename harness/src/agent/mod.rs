@@ -18,6 +18,9 @@ const INSTRUCTIONS: &str = "You are a software engineer working alone in a sandb
 Solve the task in the working directory. Look before you change anything, make the smallest change that is right, \
 check it by running it, and call submit when you are done. Nobody answers questions.";
 
+/// All the model's answers of one trial together; a hostile server must not fill memory.
+const MAX_CONVERSATION: usize = 32 << 20;
+
 /// One trial's worth of work.
 #[derive(Debug)]
 pub struct Assignment<'a> {
@@ -70,6 +73,7 @@ pub async fn work(
     let mut transcript = transcript::start(&cache_key, &endpoint.model, prompt);
     let mut session = Session::new(endpoint, cache_key, origin);
     let mut items = vec![Item::User(prompt.to_owned())];
+    let mut kept = 0;
     for turn in 1..=turns {
         let asked = session.ask(turn, INSTRUCTIONS, tools, &items, deadline, |exchange| {
             record(Event::Exchange(Box::new(exchange)));
@@ -77,7 +81,12 @@ pub async fn work(
         let answer = match asked.await {
             Ok(answer) => answer,
             Err(Failure::Deadline) => return (out_of_time(), transcript),
-            Err(failure) => return (Stop::Failed(failure.to_string()), transcript),
+            Err(failure) => {
+                return (
+                    Stop::Failed(endpoint.redact(&failure.to_string())),
+                    transcript,
+                );
+            }
         };
         let mut results = Vec::with_capacity(answer.calls.len());
         let mut submitted = false;
@@ -95,11 +104,30 @@ pub async fn work(
             });
         }
         transcript::add_turn(&mut transcript, &answer, &results);
+        if let (true, Some(reason)) = (answer.calls.is_empty(), &answer.incomplete) {
+            let reason: String = reason.chars().take(80).collect();
+            return (
+                Stop::Limit(format!("the server cut the answer short: {reason}")),
+                transcript,
+            );
+        }
         if submitted || answer.calls.is_empty() {
             return (Stop::Finished, transcript);
         }
         if results.len() < answer.calls.len() {
             return (out_of_time(), transcript);
+        }
+        kept += answer
+            .items
+            .iter()
+            .map(|item| item.to_string().len())
+            .sum::<usize>();
+        if kept > MAX_CONVERSATION {
+            let limit = MAX_CONVERSATION >> 20;
+            return (
+                Stop::Limit(format!("the model's answers exceed {limit} MiB")),
+                transcript,
+            );
         }
         items.extend(answer.items.into_iter().map(Item::Output));
         items.extend(results);

@@ -114,8 +114,8 @@ pub async fn call(
     Done {
         tool: Tool {
             turn,
-            call_id: call.call_id.clone(),
-            name: call.name.clone(),
+            call_id: clip(&call.call_id, 200),
+            name: clip(&call.name, 80),
             start,
             command_start: ran.command_start,
             command_end: ran.command_end,
@@ -126,6 +126,10 @@ pub async fn call(
         output: ran.output,
         submitted: ran.submitted,
     }
+}
+
+fn clip(text: &str, characters: usize) -> String {
+    text.chars().take(characters).collect()
 }
 
 struct Ran {
@@ -151,7 +155,8 @@ impl Ran {
     }
 
     fn refused(problem: String) -> Self {
-        Ran::at_once("refused", format!("error: {problem}"))
+        // Errors quote what they did not expect, however long that is.
+        Ran::at_once("refused", format!("error: {}", clip(&problem, 1_000)))
     }
 }
 
@@ -166,7 +171,7 @@ fn run(bench: &Bench, call: &ToolCall, origin: u64, remaining: Duration) -> Ran 
             ..Ran::at_once("submitted", "Submitted.".into())
         },
         other => {
-            let other: String = other.chars().take(80).collect();
+            let other = clip(other, 80);
             Ran::refused(format!(
                 "there is no tool '{other}'; use shell, edit_file or submit"
             ))

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::console::say;
 use crate::error::Error;
 use crate::{config, exit};
 
@@ -53,8 +54,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            // Nothing is left to do when the error stream is closed, too.
-            let _ = writeln!(std::io::stderr(), "timeslip: {error}");
+            say(&format!("timeslip: {error}"));
             ExitCode::from(error.exit_code())
         }
     }

@@ -10,6 +10,7 @@ use tokio::runtime::Runtime;
 
 use super::report;
 use crate::config::{Config, EndpointTable};
+use crate::console::say;
 use crate::error::Error;
 use crate::plan::{self, Overrides, Plan};
 use crate::rundir::{Manifest, RunDirectory};
@@ -92,8 +93,8 @@ struct Ready {
     sandbox: Sandbox,
     finished: HashSet<TrialKey>,
     whole_bytes: u64,
-    /// Held until the process ends.
-    _lock: File,
+    /// Keeps other processes from writing this run.
+    lock: File,
 }
 
 pub(super) fn run(arguments: Arguments) -> Result<u8, Error> {
@@ -118,11 +119,13 @@ pub(super) fn run(arguments: Arguments) -> Result<u8, Error> {
     };
     let (directory, manifest) = (ready.directory.clone(), ready.manifest.clone());
     for warning in &manifest.warnings {
-        eprintln!("warning: {warning}");
+        say(&format!("warning: {warning}"));
     }
-    measure(ready, scratch.path(), &runtime)?;
-    // Blocking tool calls that outlive a cut-off trial must not hold up the report.
+    let measured = measure(ready, scratch.path(), &runtime);
+    // A tool call or a grader that an interruption left running holds up nothing: its
+    // sandbox ends with this process.
     runtime.shutdown_background();
+    let _lock = measured?;
     report::render(&directory, &manifest)
 }
 
@@ -171,7 +174,7 @@ fn fresh(parent: &Path, plan: Plan, suites: Vec<Suite>, runtime: &Runtime) -> Re
         sandbox,
         finished: HashSet::new(),
         whole_bytes,
-        _lock: lock,
+        lock,
     })
 }
 
@@ -207,12 +210,12 @@ fn resume(path: &Path, scratch: &Path, runtime: &Runtime) -> Result<Ready, Error
         sandbox,
         finished,
         whole_bytes,
-        _lock: lock,
+        lock,
     })
 }
 
-/// Runs what is left of the plan.
-fn measure(ready: Ready, scratch: &Path, runtime: &Runtime) -> Result<(), Error> {
+/// Runs what is left of the plan; gives the lock back.
+fn measure(ready: Ready, scratch: &Path, runtime: &Runtime) -> Result<File, Error> {
     let Ready {
         directory,
         manifest,
@@ -220,10 +223,10 @@ fn measure(ready: Ready, scratch: &Path, runtime: &Runtime) -> Result<(), Error>
         sandbox,
         finished,
         whole_bytes,
-        _lock,
+        lock,
     } = ready;
     let plan = &manifest.plan;
-    eprintln!("run {}", directory.path().display());
+    say(&format!("run {}", directory.path().display()));
     let (called, _servers) = endpoints::start(plan, &suites, |name| directory.emissions(name))?;
     let (events, listener) = subscribers::listen(vec![
         Box::new(Journal::open(&directory, whole_bytes)?),
@@ -244,15 +247,17 @@ fn measure(ready: Ready, scratch: &Path, runtime: &Runtime) -> Result<(), Error>
             _ = tokio::signal::ctrl_c() => true,
         }
     });
+    // Trials that were under way are gone by now; what was finished is written.
+    let recorded = listener.join().unwrap_or_else(|_| {
+        Err(Error::Run {
+            path: directory.journal(),
+            problem: "the thread that records events crashed".into(),
+        })
+    });
     if interrupted {
         return Err(Error::Interrupted {
             run: directory.path().to_owned(),
         });
     }
-    listener.join().unwrap_or_else(|_| {
-        Err(Error::Run {
-            path: directory.journal(),
-            problem: "the thread that records events crashed".into(),
-        })
-    })
+    recorded.map(|()| lock)
 }

@@ -43,6 +43,8 @@ pub struct Endpoint {
     pub key: Option<Key>,
     /// Extra request headers.
     pub headers: Vec<(String, String)>,
+    /// Header values that came from the environment. Never printed.
+    pub secrets: Vec<String>,
     /// Extra top-level body fields.
     pub extra: Map<String, Value>,
     /// Longest silence between two reads before the exchange is given up.
@@ -161,10 +163,15 @@ impl<'a> Session<'a> {
         mut record: impl FnMut(Exchange),
     ) -> Result<Answer, Failure> {
         let mut retry = 0;
+        let mut reopened = false;
         loop {
+            // Built before the clock of the exchange starts: it is the harness's own time.
+            let body = self.body(instructions, tools, items);
             let mut recorder =
                 Recorder::new(self.endpoint.protocol.decoder(), self.origin, turn, retry);
-            let attempt = self.attempt(instructions, tools, items, &mut recorder);
+            let attempt = self.attempt(body, &mut recorder, |session| {
+                session.body(instructions, tools, items)
+            });
             let result = tokio::time::timeout_at(deadline, attempt)
                 .await
                 .unwrap_or(Err(Failure::Deadline));
@@ -186,8 +193,12 @@ impl<'a> Session<'a> {
             };
             self.previous = None;
             self.transport.close();
-            exchange.error = Some(failure.to_string());
-            if retry >= self.endpoint.max_retries || !failure.retryable() {
+            exchange.error = Some(self.endpoint.redact(&failure.to_string()));
+            let stale = !std::mem::replace(&mut reopened, true)
+                && exchange.reused_connection
+                && exchange.marks.first_byte.is_none()
+                && matches!(failure, Failure::Closed(_));
+            if !stale && (retry >= self.endpoint.max_retries || !failure.retryable()) {
                 record(exchange);
                 return Err(failure);
             }
@@ -199,9 +210,6 @@ impl<'a> Session<'a> {
                     if code == "previous_response_not_found"
                         || code == "websocket_connection_limit_reached"
             );
-            let stale = exchange.reused_connection
-                && exchange.marks.first_byte.is_none()
-                && matches!(failure, Failure::Closed(_));
             let backoff = match failure.retry_after() {
                 Some(asked) => asked.min(MAX_BACKOFF),
                 None if lost_chain || stale => Duration::ZERO,
@@ -209,23 +217,17 @@ impl<'a> Session<'a> {
             };
             // Cut short by the deadline, the next try says so.
             tokio::time::sleep_until(deadline.min(Instant::now() + backoff)).await;
-            exchange.backoff_until = Some(clock::now() - self.origin);
+            exchange.backoff_until = Some(clock::now().saturating_sub(self.origin));
             record(exchange);
             retry += 1;
         }
     }
 
-    async fn attempt(
-        &mut self,
-        instructions: &str,
-        tools: &[ToolSpec],
-        items: &[Item],
-        recorder: &mut Recorder,
-    ) -> Result<(), Failure> {
-        self.transport.connect(self.endpoint, recorder).await?;
-        let chained = self.transport.keeps_state() && recorder.reused_connection();
+    /// The request's bytes and whether it builds on the previous response.
+    fn body(&self, instructions: &str, tools: &[ToolSpec], items: &[Item]) -> (Vec<u8>, bool) {
+        let keeps_state = self.transport.keeps_state();
+        let chained = keeps_state && self.transport.is_open();
         let previous = self.previous.as_ref().filter(|_| chained);
-        recorder.set_incremental(previous.is_some());
         let request = Request {
             model: &self.endpoint.model,
             instructions,
@@ -235,12 +237,42 @@ impl<'a> Session<'a> {
             cache_key: &self.cache_key,
             extra: &self.endpoint.extra,
         };
-        let framing = if self.transport.keeps_state() {
+        let framing = if keeps_state {
             Framing::WebSocket
         } else {
             Framing::Http
         };
-        let body = self.endpoint.protocol.encode(&request, framing);
+        (
+            self.endpoint.protocol.encode(&request, framing),
+            previous.is_some(),
+        )
+    }
+
+    async fn attempt(
+        &mut self,
+        (mut body, mut incremental): (Vec<u8>, bool),
+        recorder: &mut Recorder,
+        rebuild: impl Fn(&Self) -> (Vec<u8>, bool),
+    ) -> Result<(), Failure> {
+        let kept_state = self.transport.keeps_state();
+        self.transport.connect(self.endpoint, recorder).await?;
+        if self.transport.keeps_state() != kept_state {
+            // The upgrade was refused; over HTTP the request looks different.
+            (body, incremental) = rebuild(self);
+        }
+        recorder.set_incremental(incremental);
         self.transport.send(self.endpoint, body, recorder).await
+    }
+}
+
+impl Endpoint {
+    /// Takes secrets out of a text that came from a server: some echo what they were sent.
+    #[must_use]
+    pub fn redact(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for secret in self.key.iter().map(|key| &key.0).chain(&self.secrets) {
+            text = text.replace(secret.as_str(), "***");
+        }
+        text
     }
 }

@@ -15,6 +15,8 @@ pub struct Recorder {
     origin: u64,
     exchange: Exchange,
     reported: Reported,
+    done: Option<u64>,
+    body_bytes: u64,
 }
 
 impl Recorder {
@@ -25,7 +27,7 @@ impl Recorder {
             turn,
             retry,
             marks: Marks {
-                start: clock::now() - origin,
+                start: clock::now().saturating_sub(origin),
                 ..Marks::default()
             },
             events: EventColumns::with_capacity(EXPECTED_EVENTS),
@@ -36,6 +38,8 @@ impl Recorder {
             origin,
             exchange,
             reported: Reported::default(),
+            done: None,
+            body_bytes: 0,
         }
     }
 
@@ -95,9 +99,9 @@ impl Recorder {
                 self.exchange.marks.admitted.get_or_insert(at);
             }
             Step::Output { kind, bytes } => self.output(at, kind, bytes),
-            Step::Done => return Ok(true),
+            Step::Done => self.done = Some(self.offset(clock::now())),
         }
-        Ok(false)
+        Ok(self.done.is_some())
     }
 
     fn output(&mut self, at: u64, kind: EventKind, bytes: u32) {
@@ -108,14 +112,23 @@ impl Recorder {
 
     /// Copies what the connection knows of this exchange.
     pub fn take_probe(&mut self, probe: &Probe) {
-        let sent = probe.last_write().map(|at| self.offset(at));
-        let first_byte = probe.first_read().map(|at| self.offset(at));
-        // A ping or a window update may be written after the request; the request
-        // itself was whole when `sent` was noted.
-        self.exchange.marks.sent = self.exchange.marks.sent.or(sent);
-        self.exchange.marks.first_byte = self.exchange.marks.first_byte.or(first_byte);
         (self.exchange.response_bytes, self.exchange.request_bytes) = probe.bytes();
         self.exchange.tcp = probe.tcp();
+        // Cut off before an answer: the request counts as sent only if all of it was.
+        if self.exchange.marks.sent.is_none() && self.exchange.request_bytes > self.body_bytes {
+            self.sent(probe);
+        }
+    }
+
+    /// Notes the size of the body that is about to be sent.
+    pub fn sending(&mut self, body_bytes: usize) {
+        self.body_bytes = body_bytes as u64;
+    }
+
+    /// Notes the first bytes of the response itself, read at `at`.
+    pub fn responding(&mut self, at: u64) {
+        let at = self.offset(at);
+        self.exchange.marks.first_byte.get_or_insert(at);
     }
 
     /// Notes that the whole request has been handed to the kernel.
@@ -128,13 +141,21 @@ impl Recorder {
     pub fn finish(mut self, transport: &str) -> (Exchange, Answer) {
         let answer = self.decoder.answer();
         let mut exchange = self.exchange;
-        exchange.marks.done = clock::now() - self.origin;
+        exchange.marks.done = self
+            .done
+            .unwrap_or_else(|| clock::now().saturating_sub(self.origin));
         exchange.transport = transport.to_owned();
         exchange.usage = answer.usage;
         exchange.reported = self.reported;
         exchange.reported.merge(&answer.reported);
-        exchange.response_id.clone_from(&answer.id);
-        exchange.served_model.clone_from(&answer.served_model);
+        exchange.response_id = answer.id.as_deref().map(clipped);
+        exchange.served_model = answer.served_model.as_deref().map(clipped);
+        exchange.incomplete = answer.incomplete.as_deref().map(clipped);
         (exchange, answer)
     }
+}
+
+/// A server's name for something, cut to what any honest one needs.
+fn clipped(text: &str) -> String {
+    text.chars().take(200).collect()
 }

@@ -5,7 +5,7 @@
 //! skipped. Memory is bounded by [`MAX_EVENT`].
 
 /// No honest event is larger; a larger one ends the exchange.
-pub const MAX_EVENT: usize = 16 << 20;
+pub const MAX_EVENT: usize = 8 << 20;
 
 /// The event grew past [`MAX_EVENT`].
 #[derive(Debug, PartialEq, Eq)]

@@ -90,6 +90,8 @@ pub struct Answer {
     pub served_model: Option<String>,
     /// Server-side durations.
     pub reported: Reported,
+    /// Why the server cut the answer short.
+    pub incomplete: Option<String>,
 }
 
 /// What one payload of the stream meant.

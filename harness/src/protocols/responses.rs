@@ -100,6 +100,8 @@ struct Head<'a> {
 #[derive(Default)]
 struct ResponsesDecoder {
     answer: Answer,
+    /// The item now streaming has had a delta.
+    streamed: bool,
 }
 
 impl Decoder for ResponsesDecoder {
@@ -109,12 +111,15 @@ impl Decoder for ResponsesDecoder {
         }
         let head: Head<'_> =
             serde_json::from_slice(data).map_err(|error| malformed("event", &error))?;
-        let output = |kind| match &head.delta {
+        let mut output = |kind| match &head.delta {
             Some(delta) if delta.is_empty() => Ok(Step::Nothing),
-            Some(delta) => Ok(Step::Output {
-                kind,
-                bytes: u32::try_from(delta.len()).unwrap_or(u32::MAX),
-            }),
+            Some(delta) => {
+                self.streamed = true;
+                Ok(Step::Output {
+                    kind,
+                    bytes: length(delta),
+                })
+            }
             None => Err(StreamError::Malformed {
                 event: head.kind.chars().take(80).collect(),
                 problem: "no field `delta`".into(),
@@ -134,8 +139,15 @@ impl Decoder for ResponsesDecoder {
             }
             "response.output_item.done" => {
                 let mut event = parse(&head.kind, data)?;
-                self.take_item(event["item"].take());
-                Ok(Step::Nothing)
+                let item = event["item"].take();
+                // A server that does not stream an item sends it whole: that is output, too.
+                let whole = if std::mem::take(&mut self.streamed) {
+                    None
+                } else {
+                    content(&item)
+                };
+                self.take_item(item);
+                Ok(whole.unwrap_or(Step::Nothing))
             }
             "responsesapi.websocket_timing" => {
                 let event = parse(&head.kind, data)?;
@@ -216,6 +228,9 @@ impl ResponsesDecoder {
                 self.take_item(item);
             }
         }
+        self.answer.incomplete = response["incomplete_details"]["reason"]
+            .as_str()
+            .map(str::to_owned);
         let usage = &response["usage"];
         if let (Some(input_tokens), Some(output_tokens)) = (
             usage["input_tokens"].as_u64(),
@@ -244,7 +259,8 @@ fn parse(kind: &str, data: &[u8]) -> Result<Value, StreamError> {
 fn malformed(event: &str, error: &serde_json::Error) -> StreamError {
     StreamError::Malformed {
         event: event.chars().take(80).collect(),
-        problem: error.to_string(),
+        // serde_json quotes what it did not expect, however long that is.
+        problem: error.to_string().chars().take(300).collect(),
     }
 }
 
@@ -263,6 +279,36 @@ fn server_error(error: &Value, status: Option<u16>) -> StreamError {
     }
 }
 
+fn length(text: &str) -> u32 {
+    u32::try_from(text.len()).unwrap_or(u32::MAX)
+}
+
+/// The output an item carries, when it carries any.
+fn content(item: &Value) -> Option<Step> {
+    let (kind, bytes) = match item["type"].as_str()? {
+        "function_call" | "custom_tool_call" => {
+            let text = item["arguments"].as_str().or(item["input"].as_str());
+            (EventKind::ToolArguments, length(text?))
+        }
+        "message" => (EventKind::Text, parts(&item["content"])),
+        "reasoning" => (
+            EventKind::Reasoning,
+            parts(&item["summary"]).saturating_add(parts(&item["content"])),
+        ),
+        _ => return None,
+    };
+    (bytes > 0).then_some(Step::Output { kind, bytes })
+}
+
+/// Bytes of text in a list of content parts.
+fn parts(list: &Value) -> u32 {
+    let parts = list.as_array().into_iter().flatten();
+    parts
+        .filter_map(|part| part["text"].as_str())
+        .map(length)
+        .fold(0, u32::saturating_add)
+}
+
 fn milliseconds(value: &Value) -> Option<u64> {
     let ms = value.as_f64().filter(|ms| ms.is_finite() && *ms >= 0.0)?;
     // Saturates at the type's bound, which no honest duration reaches.
@@ -279,12 +325,13 @@ fn llama_timings(timings: &Value) -> Reported {
 }
 
 /// `timing_metrics` of `responsesapi.websocket_timing`. Spans overlap: they are
-/// used one by one, never summed.
+/// used one by one, never summed. Fields named `timeslip_` exist on the simulated
+/// endpoints only.
 fn websocket_timing(metrics: &Value) -> Reported {
     Reported {
-        link_ns: milliseconds(&metrics["link_round_trip_ms"]),
+        link_ns: milliseconds(&metrics["timeslip_link_round_trip_ms"]),
         queue_ns: milliseconds(&metrics["engine_queue_max_ms"]),
-        prefill_ns: milliseconds(&metrics["engine_prefill_ms"]),
-        decode_ns: milliseconds(&metrics["engine_decode_ms"]),
+        prefill_ns: milliseconds(&metrics["timeslip_prefill_ms"]),
+        decode_ns: milliseconds(&metrics["timeslip_decode_ms"]),
     }
 }

@@ -118,9 +118,8 @@ impl Engine {
         }
     }
 
-    /// Plays a response: waits for a slot, then announces, reads the prompt and
-    /// streams. `announce` are the frames that say the request was taken; `finish`
-    /// gets the timing and the total of output tokens and gives the last frames.
+    /// Plays a response: waits for a slot, then admits, reads the prompt and streams.
+    /// `admit` gives the frames that say the request was taken, `finish` the last ones.
     ///
     /// # Errors
     /// When the peer is gone.
@@ -151,7 +150,7 @@ impl Engine {
         for frame in admit(timing) {
             sink.send(numbered(frame.event)).await?;
         }
-        let mut due = prefilling + timing.prefill_ns;
+        let mut due = prefilling.saturating_add(timing.prefill_ns);
         let mut random = ChaCha8Rng::seed_from_u64(self.seed ^ hash(arrival.noise));
         let mut events_ns = Vec::with_capacity(frames.len());
         let step_ns = 1e9 / profile.decode_tokens_per_second;
@@ -160,7 +159,7 @@ impl Engine {
                 // A log-normal step with mean one keeps the average rate.
                 let sigma = profile.jitter;
                 let stretch = (sigma * normal(&mut random) - 0.5 * sigma * sigma).exp();
-                due += (step_ns * f64::from(frame.tokens) * stretch) as u64;
+                due = due.saturating_add((step_ns * f64::from(frame.tokens) * stretch) as u64);
                 timer.sleep_until(due).await?;
                 events_ns.push(clock::now());
             }

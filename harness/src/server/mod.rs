@@ -10,7 +10,7 @@ mod responses;
 mod tokens;
 mod websocket;
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
@@ -23,6 +23,7 @@ pub use engine::Emission;
 pub use model::{KnownTask, Model};
 pub use profile::Profile;
 
+use crate::console::say;
 use engine::Engine;
 
 /// Everything a connection needs.
@@ -112,7 +113,7 @@ pub fn start(
                     _ = stopped => {}
                     result = accept(listener, service) => {
                         if let Err(error) = result {
-                            eprintln!("timeslip server: {error}");
+                            say(&format!("timeslip server: {error}"));
                         }
                     }
                 }
@@ -130,18 +131,20 @@ async fn accept(listener: TcpListener, service: Arc<Service>) -> io::Result<()> 
     let listener = tokio::net::TcpListener::from_std(listener)?;
     loop {
         let socket = match listener.accept().await {
-            Ok((socket, _)) => socket,
-            Err(_) => {
+            Ok((socket, _)) if socket.set_nodelay(true).is_ok() => socket,
+            _ => {
                 // Out of descriptors, or a peer that left at once: both pass.
                 tokio::time::sleep(std::time::Duration::from_millis(10)).await;
                 continue;
             }
         };
-        socket.set_nodelay(true)?;
         let one_way = service.engine.profile().one_way_ns();
         let service = Arc::clone(&service);
         if one_way > 0 {
-            tokio::spawn(http::serve(link::delay(socket, one_way)?, service));
+            // Without a timer left, this one connection is refused.
+            if let Ok(delayed) = link::delay(socket, one_way) {
+                tokio::spawn(http::serve(delayed, service));
+            }
         } else {
             tokio::spawn(http::serve(socket, service));
         }
@@ -153,7 +156,9 @@ fn log_writer(path: &Path) -> io::Result<(mpsc::Sender<Emission>, JoinHandle<()>
     let mut file = std::fs::OpenOptions::new()
         .create(true)
         .append(true)
+        .read(true)
         .open(path)?;
+    drop_torn_line(&mut file)?;
     let (sender, receiver) = mpsc::channel::<Emission>();
     let thread = std::thread::Builder::new()
         .name("timeslip-server-log".into())
@@ -166,10 +171,26 @@ fn log_writer(path: &Path) -> io::Result<(mpsc::Sender<Emission>, JoinHandle<()>
                         file.write_all(&line)
                     });
                 if let Err(error) = written {
-                    eprintln!("timeslip server: cannot write the emission log: {error}");
+                    say(&format!(
+                        "timeslip server: cannot write the emission log: {error}"
+                    ));
                     return;
                 }
             }
         })?;
     Ok((sender, thread))
+}
+
+/// Cuts off the line that a killed process did not finish.
+fn drop_torn_line(file: &mut std::fs::File) -> io::Result<()> {
+    let mut content = Vec::new();
+    file.read_to_end(&mut content)?;
+    let whole = content
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |end| end + 1);
+    if whole < content.len() {
+        file.set_len(whole as u64)?;
+    }
+    Ok(())
 }

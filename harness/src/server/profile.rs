@@ -94,8 +94,8 @@ impl Profile {
             ("link_round_trip_ms", self.link_round_trip_ms, 60_000.0),
         ];
         for (field, value) in positive {
-            if !(value.is_finite() && value > 0.0) {
-                return Err(format!("{field} = {value}: must be above 0"));
+            if !(1e-3..=1e9).contains(&value) {
+                return Err(format!("{field} = {value}: must lie between 0.001 and 1e9"));
             }
         }
         for (field, value, highest) in ranges {

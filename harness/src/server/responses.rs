@@ -122,7 +122,8 @@ impl Script {
             .into()
     }
 
-    /// The terminal frames; `timing_event` adds the WebSocket's timing message.
+    /// The terminal frames; `timing`, with the link's round trip in milliseconds, adds
+    /// the WebSocket's timing message.
     #[must_use]
     pub fn completion(&self, timing: Option<(Timing, f64)>) -> Vec<Frame> {
         let mut response = self.response("completed", &self.items);
@@ -139,8 +140,8 @@ impl Script {
                 "type": "responsesapi.websocket_timing",
                 "timing_metrics": {
                     "engine_queue_max_ms": ms(timing.queue_ns),
-                    "engine_prefill_ms": ms(timing.prefill_ns),
-                    "link_round_trip_ms": link_ms,
+                    "timeslip_prefill_ms": ms(timing.prefill_ns),
+                    "timeslip_link_round_trip_ms": link_ms,
                 },
             }))
         });
@@ -269,13 +270,19 @@ fn structure(event: Value) -> Frame {
     Frame { event, tokens: 0 }
 }
 
-/// A response id no other response of this process has.
+/// A response id that no other response has, of this process or an earlier one whose
+/// log is being continued.
 pub fn new_id() -> String {
+    use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU64, Ordering};
+    static PROCESS: OnceLock<u64> = OnceLock::new();
     static NEXT: AtomicU64 = AtomicU64::new(1);
+    let process = PROCESS.get_or_init(|| {
+        let now = time::OffsetDateTime::now_utc().unix_timestamp_nanos();
+        (now as u64) ^ (u64::from(std::process::id()) << 40)
+    });
     format!(
-        "resp_{:08x}{:08x}",
-        std::process::id(),
+        "resp_{process:016x}{:08x}",
         NEXT.fetch_add(1, Ordering::Relaxed)
     )
 }

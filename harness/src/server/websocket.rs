@@ -67,11 +67,15 @@ pub(super) fn upgrade(
     if let Ok(accept) = accept {
         headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
     }
+    let timing = request
+        .headers()
+        .get("x-responsesapi-include-timing-metrics")
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"));
     tokio::spawn(async move {
         if let Ok(upgraded) = hyper::upgrade::on(&mut request).await {
             let socket =
                 WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await;
-            converse(socket, &service).await;
+            converse(socket, &service, timing).await;
         }
     });
     response
@@ -79,7 +83,7 @@ pub(super) fn upgrade(
 
 /// Reads requests and answers them in order. Reading goes on while an answer
 /// streams, because that is what answers pings.
-async fn converse(socket: Socket, service: &Service) {
+async fn converse(socket: Socket, service: &Service, timing: bool) {
     let (write, mut read) = socket.split();
     let (sender, mut requests) = mpsc::channel::<(u64, Vec<u8>)>(READ_AHEAD);
     let reader = async move {
@@ -98,6 +102,7 @@ async fn converse(socket: Socket, service: &Service) {
     let answers = async {
         let mut lanes = Lanes {
             service,
+            timing,
             write,
             latest: HashMap::new(),
             expires: Instant::now() + LIFETIME,
@@ -114,6 +119,8 @@ async fn converse(socket: Socket, service: &Service) {
 /// The connection's memory: the latest response of every lane.
 struct Lanes<'a> {
     service: &'a Service,
+    /// The client asked for timing messages.
+    timing: bool,
     write: SplitSink<Socket, Message>,
     latest: HashMap<Option<String>, (String, Vec<Value>)>,
     expires: Instant,
@@ -121,57 +128,21 @@ struct Lanes<'a> {
 
 impl Lanes<'_> {
     async fn answer(&mut self, received_ns: u64, data: &[u8]) -> io::Result<()> {
-        let body: Value = match serde_json::from_slice(data) {
-            Ok(body) => body,
-            Err(problem) => {
-                return self
-                    .refuse(400, "invalid_json", &problem.to_string(), None)
-                    .await;
-            }
-        };
-        if body["type"] != "response.create" {
-            return self
-                .refuse(
-                    400,
-                    "unknown_event",
-                    "Only response.create is understood.",
-                    None,
-                )
-                .await;
-        }
-        let call = match Call::parse(body) {
-            Ok(call) => call,
-            Err(problem) => {
-                return self
-                    .refuse(400, "missing_required_parameter", &problem, None)
-                    .await;
-            }
-        };
-        let lane = call.stream_id.clone();
-        if lane.as_deref().is_some_and(|lane| !is_lane(lane)) {
-            let message = "A stream_id has 1 to 256 letters, digits, '_', '.' or '-'.";
-            return self.refuse(400, "invalid_stream_id", message, None).await;
-        }
-        if Instant::now() >= self.expires {
-            let message = "This connection has reached its 60 minutes; open a new one.";
-            return self
-                .refuse(400, "websocket_connection_limit_reached", message, lane)
-                .await;
-        }
-        if self.latest.len() >= MAX_LANES && !self.latest.contains_key(&lane) {
-            let message = "Too many lanes on one connection.";
-            return self
-                .refuse(400, "websocket_stream_limit_reached", message, lane)
-                .await;
-        }
-        let mut items = match (&call.previous, self.latest.remove(&lane)) {
-            (None, _) => Vec::new(),
-            (Some(wanted), Some((id, items))) if *wanted == id => items,
-            (Some(wanted), _) => {
-                let message = format!("Previous response with id '{wanted}' not found.");
-                return self
-                    .refuse(400, "previous_response_not_found", &message, lane)
-                    .await;
+        let parsed = serde_json::from_slice::<Value>(data);
+        let named = parsed
+            .as_ref()
+            .ok()
+            .and_then(|body| body["stream_id"].as_str());
+        let lane = named.filter(|name| is_lane(name)).map(str::to_owned);
+        let accepted = parsed
+            .map_err(|problem| ("invalid_json", problem.to_string()))
+            .and_then(|body| self.accept(body, &lane));
+        let (call, mut items) = match accepted {
+            Ok(accepted) => accepted,
+            Err((code, message)) => {
+                // An error evicts what the lane could have continued from.
+                self.latest.remove(&lane);
+                return self.refuse(400, code, &message, lane).await;
             }
         };
         items.extend(call.input.iter().cloned());
@@ -179,6 +150,43 @@ impl Lanes<'_> {
         items.extend(self.play(&call, &id, &items, received_ns).await?);
         self.latest.insert(lane, (id, items));
         Ok(())
+    }
+
+    /// Checks a request and finds what it continues from; an error is a code and a message.
+    fn accept(
+        &mut self,
+        body: Value,
+        lane: &Option<String>,
+    ) -> Result<(Call, Vec<Value>), (&'static str, String)> {
+        if body["type"] != "response.create" {
+            return Err((
+                "unknown_event",
+                "Only response.create is understood.".into(),
+            ));
+        }
+        let call = Call::parse(body).map_err(|problem| ("missing_required_parameter", problem))?;
+        if call.stream_id != *lane {
+            let message = "A stream_id has 1 to 256 letters, digits, '_', '.' or '-'.";
+            return Err(("invalid_stream_id", message.into()));
+        }
+        if Instant::now() >= self.expires {
+            let message = "This connection has reached its 60 minutes; open a new one.";
+            return Err(("websocket_connection_limit_reached", message.into()));
+        }
+        let named = self.latest.keys().filter(|lane| lane.is_some()).count();
+        if lane.is_some() && named >= MAX_LANES && !self.latest.contains_key(lane) {
+            let message = "Too many lanes on one connection.";
+            return Err(("websocket_stream_limit_reached", message.into()));
+        }
+        let items = match (&call.previous, self.latest.remove(lane)) {
+            (None, _) => Vec::new(),
+            (Some(wanted), Some((id, items))) if *wanted == id => items,
+            (Some(wanted), _) => {
+                let message = format!("Previous response with id '{wanted}' not found.");
+                return Err(("previous_response_not_found", message));
+            }
+        };
+        Ok((call, items))
     }
 
     async fn play(
@@ -210,7 +218,8 @@ impl Lanes<'_> {
             noise: &call.cache_key,
         };
         let link_ms = engine.profile().link_round_trip_ms;
-        let finish = |timing| script.completion(Some((timing, link_ms)));
+        let wanted = self.timing;
+        let finish = |timing| script.completion(wanted.then_some((timing, link_ms)));
         let mut sink = Lane {
             write: &mut self.write,
             stream_id: call.stream_id.as_deref(),

@@ -69,7 +69,13 @@ pub fn segments(
             for event in exchange.events.as_slice() {
                 line.until(event.at, decode(event.kind));
             }
-            line.until(marks.done, Stage::Tail);
+            // Without a terminal event the rest was spent waiting for more of the same.
+            let last = exchange.events.as_slice().last();
+            let rest = match (&exchange.error, last) {
+                (Some(_), Some(event)) => decode(event.kind),
+                _ => Stage::Tail,
+            };
+            line.until(marks.done, rest);
         }
         // No output ever came: the time after sending is unexplained, the time
         // before it was spent trying to connect.

@@ -143,7 +143,7 @@ fn line_up(mut pieces: Vec<Piece>, wall: u64, unavailable: &[Stage]) -> Attribut
         value.ns += to - from;
         value.provenance = value.provenance.max(provenance);
         if let Some(error) = error_ns {
-            value.error_ns = Some(value.error_ns.unwrap_or(0) + error);
+            value.error_ns = Some(value.error_ns.unwrap_or(0).saturating_add(error));
         }
         spans.push(Span {
             start_ns: from,

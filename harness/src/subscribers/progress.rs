@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use timeslip_datasets::journal::{Event, Outcome, TrialFinished, TrialKey};
 
 use super::Subscriber;
+use crate::console::{one_line, say};
 use crate::error::Error;
 use crate::runner::RunEvent;
 
@@ -63,21 +64,16 @@ impl Progress {
             }
             _ => String::new(),
         };
-        let line = format!("{key}  {word}, {seconds:.1} s{why}");
+        let line = format!(
+            "{}  {word}, {seconds:.1} s{why}",
+            one_line(&key.to_string())
+        );
         if self.lines {
-            eprintln!("[{}/{}] {line}", self.done, self.total);
+            say(&format!("[{}/{}] {line}", self.done, self.total));
         } else if finished.outcome == Outcome::Error {
             self.bar.println(line);
         }
     }
-}
-
-/// Untrusted text on a terminal: one line, no control characters.
-fn one_line(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(200)
-        .collect()
 }
 
 impl Subscriber for Progress {

@@ -10,18 +10,24 @@ use std::task::Poll;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
-use hyper::body::{Body, Bytes};
+use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::{Method, Request, Response, header};
 use hyper_util::rt::TokioIo;
 use timeslip_datasets::journal::Reported;
 
 use super::MAX_RESPONSE_MIB;
-use crate::connection::{self, Duplex, Probe};
+use crate::connection::{Duplex, Probe};
 use crate::exchange::{Endpoint, Failure, Recorder, sse};
 
 /// Bytes of an error body that are kept.
 const MAX_ERROR_BODY: usize = 2_000;
+/// Longest silence inside an error body.
+const MAX_ERROR_WAIT: Duration = Duration::from_secs(2);
+/// Bytes after a terminal event that are read over to keep a connection.
+const MAX_REST: usize = 64 << 10;
+/// Time the end of a response may take before a new connection is cheaper.
+const MAX_SETTLING: Duration = Duration::from_millis(50);
 
 /// What moves the bytes of a connection; gone once the connection has ended.
 type Driver = Box<http1::Connection<TokioIo<Box<dyn Duplex>>, Full<Bytes>>>;
@@ -31,6 +37,8 @@ pub struct Connected {
     sender: http1::SendRequest<Full<Bytes>>,
     driver: Option<Driver>,
     probe: Arc<Probe>,
+    /// A body whose terminal event was read, but not yet its end.
+    unfinished: Option<Incoming>,
 }
 
 impl std::fmt::Debug for Connected {
@@ -46,9 +54,7 @@ impl Connected {
         endpoint: &Endpoint,
         recorder: &mut Recorder,
     ) -> Result<Self, Failure> {
-        let connection = connection::open(&endpoint.target)
-            .await
-            .map_err(Failure::Connect)?;
+        let connection = super::open(endpoint).await?;
         let (sender, driver) = http1::handshake(TokioIo::new(connection.stream))
             .await
             .map_err(|error| Failure::Connect(error.to_string()))?;
@@ -57,10 +63,37 @@ impl Connected {
             sender,
             driver: Some(Box::new(driver)),
             probe: connection.probe,
+            unfinished: None,
         })
     }
 
-    pub(super) fn is_usable(&self) -> bool {
+    /// Reads what is left of the previous response. False when the connection
+    /// cannot be used again: it has ended, or that response does not.
+    pub(super) async fn settle(&mut self) -> bool {
+        if let Some(mut body) = self.unfinished.take() {
+            let driver = &mut self.driver;
+            let rest = async {
+                let mut total = 0;
+                while total <= MAX_REST {
+                    match drive(driver, MAX_SETTLING, body.frame()).await {
+                        Ok(None) => return true,
+                        Ok(Some(Ok(frame))) => total += frame.data_ref().map_or(0, Bytes::len),
+                        _ => break,
+                    }
+                }
+                false
+            };
+            if !tokio::time::timeout(MAX_SETTLING, rest)
+                .await
+                .unwrap_or(false)
+            {
+                return false;
+            }
+        }
+        self.is_usable()
+    }
+
+    fn is_usable(&self) -> bool {
         self.driver.is_some() && !self.sender.is_closed()
     }
 
@@ -82,6 +115,7 @@ impl Connected {
             .await?
             .map_err(|error| Failure::Closed(error.to_string()))?;
         recorder.sent(&self.probe);
+        recorder.responding(self.probe.last_read());
         recorder.report(&server_timing(&response));
         if !response.status().is_success() {
             return Err(self.error_status(idle, response).await);
@@ -113,31 +147,16 @@ impl Connected {
             if let Some(error) = failure {
                 return Err(error.into());
             }
-            if done && response.body().is_end_stream() {
-                break;
-            }
             if done {
-                // The rest is the end of the chunked body; without it the connection
-                // cannot be used again, but the answer is whole.
-                let rest = drive(&mut self.driver, Duration::from_secs(1), response.frame()).await;
-                if !matches!(rest, Ok(None)) {
-                    self.driver = None;
-                }
-                break;
+                // The answer is whole; the end of the body can come while tools run.
+                self.unfinished = Some(response.into_body());
+                return Ok(());
             }
         }
-        if done {
-            Ok(())
-        } else {
-            Err(Failure::Closed("no terminal event".into()))
-        }
+        Err(Failure::Closed("no terminal event".into()))
     }
 
-    async fn error_status(
-        &mut self,
-        idle: Duration,
-        mut response: Response<hyper::body::Incoming>,
-    ) -> Failure {
+    async fn error_status(&mut self, idle: Duration, mut response: Response<Incoming>) -> Failure {
         let status = response.status().as_u16();
         let retry_after = response
             .headers()
@@ -145,6 +164,7 @@ impl Connected {
             .and_then(|value| value.to_str().ok()?.trim().parse().ok())
             .map(Duration::from_secs);
         let mut body = Vec::new();
+        let idle = idle.min(MAX_ERROR_WAIT);
         while body.len() < MAX_ERROR_BODY
             && let Ok(Some(Ok(frame))) = drive(&mut self.driver, idle, response.frame()).await
         {

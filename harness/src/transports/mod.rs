@@ -5,11 +5,11 @@ mod websocket;
 
 use serde::{Deserialize, Serialize};
 
-use crate::connection::Probe;
+use crate::connection::{self, Connection, Probe};
 use crate::exchange::{Endpoint, Failure, Recorder};
 
 /// Most bytes of one response that are read.
-const MAX_RESPONSE_MIB: usize = 256;
+const MAX_RESPONSE_MIB: usize = 32;
 
 const USER_AGENT: &str = concat!("timeslip/", env!("CARGO_PKG_VERSION"));
 
@@ -20,6 +20,14 @@ fn headers(endpoint: &Endpoint) -> impl Iterator<Item = (String, String)> + '_ {
         .iter()
         .map(|key| ("authorization".to_owned(), format!("Bearer {}", key.0)));
     key.chain(endpoint.headers.iter().cloned())
+}
+
+/// Opens a connection within the endpoint's patience.
+async fn open(endpoint: &Endpoint) -> Result<Connection, Failure> {
+    tokio::time::timeout(endpoint.idle_timeout, connection::open(&endpoint.target))
+        .await
+        .map_err(|_| Failure::Idle(endpoint.idle_timeout))?
+        .map_err(Failure::Connect)
 }
 
 /// The transports by their configuration names.
@@ -77,6 +85,12 @@ impl Transport {
         matches!(self, Transport::Websocket(_))
     }
 
+    /// Whether a connection is open, as far as known without asking it.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.probe().is_some()
+    }
+
     /// Drops the connection.
     pub fn close(&mut self) {
         match self {
@@ -117,9 +131,16 @@ impl Transport {
             }
         }
         if let Transport::HttpSse(connected) = self {
-            match connected {
-                Some(open) if open.is_usable() => recorder.reuse_connection(),
-                _ => *connected = Some(http_sse::Connected::open(endpoint, recorder).await?),
+            let usable = match connected {
+                Some(open) => open.settle().await,
+                None => false,
+            };
+            if usable {
+                recorder.reuse_connection();
+            } else {
+                // What the old connection measured must not be taken for the new one's.
+                *connected = None;
+                *connected = Some(http_sse::Connected::open(endpoint, recorder).await?);
             }
         }
         Ok(())
@@ -138,6 +159,7 @@ impl Transport {
         if let Some(probe) = self.probe() {
             probe.arm();
         }
+        recorder.sending(body.len());
         match self {
             Transport::HttpSse(Some(connected)) => {
                 connected.converse(endpoint, body, recorder).await

@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::MAX_RESPONSE_MIB;
 use crate::clock;
-use crate::connection::{self, Duplex, Probe};
+use crate::connection::{Duplex, Probe};
 use crate::exchange::{Endpoint, Failure, Recorder, sse};
 
 /// An open WebSocket.
@@ -31,8 +31,7 @@ impl Connected {
         endpoint: &Endpoint,
         recorder: &mut Recorder,
     ) -> Result<Self, Failure> {
-        let target = &endpoint.target;
-        let connection = connection::open(target).await.map_err(Failure::Connect)?;
+        let connection = super::open(endpoint).await?;
         recorder.connected(connection.steps, None);
         let request = upgrade_request(endpoint).map_err(Failure::Connect)?;
         let config = WebSocketConfig::default()
@@ -64,28 +63,33 @@ impl Connected {
     ) -> Result<(), Failure> {
         let text = String::from_utf8(body)
             .map_err(|_| Failure::Connect("the request is not UTF-8".into()))?;
-        self.socket
-            .send(Message::text(text))
+        let idle = endpoint.idle_timeout;
+        let sending = async {
+            self.socket.send(Message::text(text)).await?;
+            recorder.sent(&self.probe);
+            // The pong comes back while the server works: a round trip that costs nothing.
+            let pinged = clock::now();
+            let ping = Message::Ping(pinged.to_be_bytes().to_vec().into());
+            self.socket.send(ping).await.map(|()| pinged)
+        };
+        let pinged = tokio::time::timeout(idle, sending)
             .await
-            .map_err(closed)?;
-        recorder.sent(&self.probe);
-        // The pong comes back while the server works: a round trip that costs nothing.
-        let pinged = clock::now();
-        self.socket
-            .send(Message::Ping(pinged.to_be_bytes().to_vec().into()))
-            .await
+            .map_err(|_| Failure::Idle(idle))?
             .map_err(closed)?;
         let mut total = 0;
         loop {
-            let message = tokio::time::timeout(endpoint.idle_timeout, self.socket.next())
+            let message = tokio::time::timeout(idle, self.socket.next())
                 .await
-                .map_err(|_| Failure::Idle(endpoint.idle_timeout))?
+                .map_err(|_| Failure::Idle(idle))?
                 .ok_or_else(|| Failure::Closed("connection closed".into()))?
                 .map_err(closed)?;
             let at = self.probe.last_read();
             total += message.len();
             if total > MAX_RESPONSE_MIB << 20 {
                 return Err(Failure::TooLarge(MAX_RESPONSE_MIB));
+            }
+            if matches!(message, Message::Text(_) | Message::Binary(_)) {
+                recorder.responding(at);
             }
             match message {
                 Message::Text(text) => {

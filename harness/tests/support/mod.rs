@@ -59,6 +59,7 @@ pub fn endpoint(port: u16, transport: transports::Kind) -> Endpoint {
         transport,
         key: None,
         headers: Vec::new(),
+        secrets: Vec::new(),
         extra: serde_json::Map::new(),
         idle_timeout: Duration::from_secs(5),
         max_retries: 2,
