@@ -1,11 +1,11 @@
 //! The resolved plan: everything a run will do, validated, printable, stored.
 
+mod order;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 use timeslip_datasets::journal::TrialKey;
 use timeslip_suites::{Format, Suite, SuiteFile};
@@ -184,7 +184,11 @@ pub fn resolve(
         .map(|suite| Suite::load(suite, scratch))
         .collect::<Result<Vec<_>, _>>()?;
     let tasks = select_tasks(&loaded, &overrides.tasks)?;
-    let trials = order(tasks, &endpoints, attempts, seed);
+    let names: Vec<&str> = endpoints
+        .iter()
+        .map(|endpoint| endpoint.name.as_str())
+        .collect();
+    let trials = order::interleaved(&tasks, &names, attempts, seed);
     if trials.is_empty() {
         return Err(Error::Empty("the chosen suites hold no task".into()));
     }
@@ -412,49 +416,6 @@ fn select_tasks<'a>(
     let chosen =
         |task: &(&str, &str)| wanted.is_empty() || wanted.iter().any(|name| matches(*task, name));
     Ok(all.into_iter().filter(chosen).collect())
-}
-
-/// Every trial, pairs adjacent, in seeded order and interleaved A B B A, so that
-/// drift of the machine or the network hits both endpoints alike.
-fn order(
-    tasks: Vec<(&str, &str)>,
-    endpoints: &[PlannedEndpoint],
-    attempts: u32,
-    seed: u64,
-) -> Vec<TrialKey> {
-    let mut cells: Vec<(&str, &str, u32)> = (1..=attempts)
-        .flat_map(|attempt| {
-            tasks
-                .iter()
-                .map(move |(suite, task)| (*suite, *task, attempt))
-        })
-        .collect();
-    shuffle(&mut cells, seed);
-    let mut trials = Vec::with_capacity(cells.len() * endpoints.len());
-    for (index, (suite, task, attempt)) in cells.into_iter().enumerate() {
-        let key = |endpoint: &PlannedEndpoint| TrialKey {
-            suite: suite.to_owned(),
-            task: task.to_owned(),
-            endpoint: endpoint.name.clone(),
-            attempt,
-        };
-        if index % 2 == 0 {
-            trials.extend(endpoints.iter().map(key));
-        } else {
-            trials.extend(endpoints.iter().rev().map(key));
-        }
-    }
-    trials
-}
-
-/// Fisher–Yates; the generator is portable, so a seed means the same order everywhere.
-fn shuffle<T>(items: &mut [T], seed: u64) {
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
-    for last in (1..items.len()).rev() {
-        // The modulo bias is below 2^-32 for any real number of tasks.
-        let other = (random.next_u64() % (last as u64 + 1)) as usize;
-        items.swap(last, other);
-    }
 }
 
 impl Plan {

@@ -264,3 +264,29 @@ fn failed(problem: String, wall_ns: u64) -> TrialFinished {
         failed_tests: Vec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cache_keys_are_short_stable_and_apart() {
+        let key = |task: &str, attempt| {
+            let (suite, endpoint) = ("swe-bench-verified".to_owned(), "e".to_owned());
+            cache_key(
+                1,
+                &TrialKey {
+                    suite,
+                    task: task.to_owned(),
+                    endpoint,
+                    attempt,
+                },
+            )
+        };
+        let long = key(&"scikit-learn__scikit-learn-25638".repeat(4), u32::MAX);
+        assert!(long.len() <= 64 && long.ends_with("#4294967295"), "{long}");
+        assert_eq!(key("a", 1), key("a", 1));
+        assert_ne!(key("a", 1), key("a", 2));
+        assert_ne!(key("a", 1), key("b", 1));
+    }
+}
