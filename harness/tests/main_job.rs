@@ -4,7 +4,7 @@
 mod support;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -86,12 +86,13 @@ fn both_suites_on_both_endpoints() {
     assert_eq!(std::fs::read(run.join("summary.json")).unwrap(), before);
 }
 
-/// Kills a run in the middle, as hard as it gets, and finishes it.
-#[test]
-fn a_killed_run_is_resumed_and_keeps_what_was_finished() {
-    let folder = tempfile::tempdir().unwrap();
-    let config = quick_config(folder.path());
-    let mut child = Command::new(env!("CARGO_BIN_EXE_timeslip"))
+fn finished(journal: &str) -> usize {
+    journal.matches("\"event\":\"trial_finished\"").count()
+}
+
+/// Starts a run of 24 trials and comes back when so many of them are finished.
+fn run_until(folder: &Path, config: &Path, trials: usize) -> Child {
+    let child = Command::new(env!("CARGO_BIN_EXE_timeslip"))
         .args([
             "run",
             "--suite",
@@ -100,21 +101,30 @@ fn a_killed_run_is_resumed_and_keeps_what_was_finished() {
             "2",
             "--config",
         ])
-        .arg(&config)
+        .arg(config)
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let journal = folder.path().join("runs/latest/journal.jsonl");
-    let finished = |text: &str| text.matches("\"event\":\"trial_finished\"").count();
+    let journal = folder.join("runs/latest/journal.jsonl");
     let started = Instant::now();
-    while finished(&std::fs::read_to_string(&journal).unwrap_or_default()) < 5 {
+    while finished(&std::fs::read_to_string(&journal).unwrap_or_default()) < trials {
         assert!(
             started.elapsed() < Duration::from_secs(120),
             "the run does not get anywhere"
         );
         std::thread::sleep(Duration::from_millis(20));
     }
+    child
+}
+
+/// Kills a run in the middle, as hard as it gets, and finishes it.
+#[test]
+fn a_killed_run_is_resumed_and_keeps_what_was_finished() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = quick_config(folder.path());
+    let mut child = run_until(folder.path(), &config, 5);
+    let journal = folder.path().join("runs/latest/journal.jsonl");
     child.kill().unwrap();
     child.wait().unwrap();
     let run = only_run(folder.path());
@@ -150,32 +160,7 @@ fn a_killed_run_is_resumed_and_keeps_what_was_finished() {
 fn an_interrupted_run_stops_at_once_and_can_be_resumed() {
     let folder = tempfile::tempdir().unwrap();
     let config = quick_config(folder.path());
-    let child = Command::new(env!("CARGO_BIN_EXE_timeslip"))
-        .args([
-            "run",
-            "--suite",
-            "terminal-mini",
-            "--concurrency",
-            "2",
-            "--config",
-        ])
-        .arg(&config)
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let journal = folder.path().join("runs/latest/journal.jsonl");
-    let started = Instant::now();
-    while !std::fs::read_to_string(&journal)
-        .unwrap_or_default()
-        .contains("trial_finished")
-    {
-        assert!(
-            started.elapsed() < Duration::from_secs(120),
-            "the run does not get anywhere"
-        );
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let child = run_until(folder.path(), &config, 1);
     let kill = Command::new("kill")
         .args(["-INT", &child.id().to_string()])
         .status()
