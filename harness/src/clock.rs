@@ -18,3 +18,10 @@ pub fn since_origin(instant: Instant) -> u64 {
     let origin = *ORIGIN.get_or_init(Instant::now);
     u64::try_from(instant.saturating_duration_since(origin).as_nanos()).unwrap_or(u64::MAX)
 }
+
+/// A duration a server reports in milliseconds; `None` when it is no duration at all.
+#[must_use]
+pub fn from_milliseconds(ms: f64) -> Option<u64> {
+    // The cast saturates at the type's bound, which no honest duration reaches.
+    (ms.is_finite() && ms >= 0.0).then(|| (ms * 1e6).round() as u64)
+}

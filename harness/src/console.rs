@@ -2,18 +2,16 @@
 
 use std::io::Write;
 
+use timeslip_reports::format::steers_terminal;
+
 /// Prints a line. A reader that is gone must not end a run.
 pub fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "{}", plain(text));
 }
 
-/// Text from outside, without what would steer a terminal: control characters other
-/// than line breaks, and marks that change the direction of writing.
+/// Text from outside, without what would steer a terminal, line breaks excepted.
 fn plain(text: &str) -> String {
-    let steers = |c: char| {
-        c.is_control() && c != '\n' && c != '\t'
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
+    let steers = |c: char| steers_terminal(c) && c != '\n' && c != '\t';
     text.chars()
         .map(|c| if steers(c) { ' ' } else { c })
         .collect()

@@ -1,7 +1,6 @@
 //! The run directory: the truth of a run, from which everything else is rebuilt.
 
 use std::fs::{File, TryLockError};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -222,28 +221,12 @@ impl RunDirectory {
     }
 }
 
-/// Writes a file so that it is either whole or not there.
-///
-/// # Errors
-/// [`Error::System`].
-pub fn write_atomically(path: &Path, content: &[u8]) -> Result<(), Error> {
-    let doing = || Error::system(format!("cannot write {}", path.display()));
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(doing())?;
-    file.write_all(content).map_err(doing())?;
-    make_readable(file.path()).map_err(doing())?;
-    file.as_file().sync_all().map_err(doing())?;
-    file.persist(path).map_err(|error| doing()(error.error))?;
-    Ok(())
-}
-
-/// Temporary names are private to their maker; results are for everybody.
+/// A temporary directory is private to its maker; a run is for everybody.
 fn make_readable(path: &Path) -> std::io::Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        let mode = if path.is_dir() { 0o755 } else { 0o644 };
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755))?;
     }
     Ok(())
 }

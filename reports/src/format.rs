@@ -155,7 +155,7 @@ pub fn one_line(text: &str) -> String {
     text.chars()
         .map(|c| match c {
             '\n' | '\r' | '\t' => ' ',
-            c if c.is_control() || is_directional(c) => char::REPLACEMENT_CHARACTER,
+            c if steers_terminal(c) => char::REPLACEMENT_CHARACTER,
             c => c,
         })
         .collect()
@@ -172,8 +172,12 @@ pub fn shorten(text: &str, limit: usize) -> String {
     short
 }
 
-fn is_directional(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// Whether a terminal would obey this character rather than show it: control
+/// characters and marks that change the direction of writing.
+#[must_use]
+pub fn steers_terminal(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn minus(value: f64) -> &'static str {

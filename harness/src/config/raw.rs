@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::transports;
 
@@ -76,38 +76,30 @@ table! {
 }
 
 /// `[endpoint.NAME]`
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EndpointTable {
     /// Profile of an embedded server; excludes `base_url`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub simulate: Option<String>,
     /// Where a real server listens.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub base_url: Option<String>,
     /// Model id; a simulated endpoint takes its profile's.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
     /// Wire protocol, `responses` unless said otherwise.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub protocol: Option<String>,
     /// Transport, `http-sse` unless said otherwise.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub transport: Option<transports::Kind>,
     /// Environment variable that holds the key.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key_env: Option<String>,
     /// Longest silence before a try is given up, in seconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub idle_seconds: Option<u64>,
     /// Tries after the first.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub retries: Option<u32>,
     /// Extra request headers.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default)]
     pub headers: BTreeMap<String, String>,
     /// Extra top-level fields of every request.
-    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    #[serde(default)]
     pub body: serde_json::Map<String, serde_json::Value>,
 }
 

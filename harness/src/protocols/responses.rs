@@ -10,6 +10,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use timeslip_datasets::journal::{EventKind, Reported, Usage};
 
+use crate::clock;
+
 use super::{Answer, Decoder, Framing, Item, Protocol, Request, Step, StreamError, ToolCall};
 
 #[derive(Debug)]
@@ -310,9 +312,7 @@ fn parts(list: &Value) -> u32 {
 }
 
 fn milliseconds(value: &Value) -> Option<u64> {
-    let ms = value.as_f64().filter(|ms| ms.is_finite() && *ms >= 0.0)?;
-    // Saturates at the type's bound, which no honest duration reaches.
-    Some((ms * 1e6).round() as u64)
+    clock::from_milliseconds(value.as_f64()?)
 }
 
 /// `timings` as llama.cpp adds them to the last event.

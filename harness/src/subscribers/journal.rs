@@ -1,10 +1,13 @@
 //! Writes the journal, and each trial's session beside it.
 
+use std::path::Path;
+
 use timeslip_datasets::journal::Writer;
+use timeslip_reports::render::atomic;
 
 use super::Subscriber;
 use crate::error::Error;
-use crate::rundir::{RunDirectory, write_atomically};
+use crate::rundir::RunDirectory;
 use crate::runner::RunEvent;
 
 /// The subscriber that makes a run durable.
@@ -34,17 +37,21 @@ impl Subscriber for Journal {
     fn event(&mut self, event: &RunEvent) -> Result<(), Error> {
         match event {
             RunEvent::Preparing(_) => Ok(()),
-            RunEvent::Record(record) => self.writer.append(record).map_err(Error::system(format!(
-                "cannot write {}",
-                self.directory.journal().display()
-            ))),
+            RunEvent::Record(record) => self
+                .writer
+                .append(record)
+                .map_err(|error| failed(&self.directory.journal(), error)),
             RunEvent::Transcript(key, trajectory) => {
                 let path = self.directory.trajectory(key)?;
-                let text = serde_json::to_vec(trajectory).map_err(|error| {
-                    Error::system(format!("cannot write {}", path.display()))(error.into())
-                })?;
-                write_atomically(&path, &text)
+                serde_json::to_vec(trajectory)
+                    .map_err(std::io::Error::from)
+                    .and_then(|text| atomic::write(&path, &text))
+                    .map_err(|error| failed(&path, error))
             }
         }
     }
+}
+
+fn failed(path: &Path, error: std::io::Error) -> Error {
+    Error::system(format!("cannot write {}", path.display()))(error)
 }

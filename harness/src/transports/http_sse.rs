@@ -17,6 +17,7 @@ use hyper_util::rt::TokioIo;
 use timeslip_datasets::journal::Reported;
 
 use super::MAX_RESPONSE_MIB;
+use crate::clock;
 use crate::connection::{Duplex, Probe};
 use crate::exchange::{Endpoint, Failure, Recorder, sse};
 
@@ -245,10 +246,8 @@ fn server_timing<B>(response: &Response<B>) -> Reported {
     {
         let mut fields = metric.split(';').map(str::trim);
         let name = fields.next().unwrap_or_default();
-        let duration = fields.find_map(|field| field.strip_prefix("dur=")?.parse::<f64>().ok());
-        let ns = duration
-            .filter(|ms| ms.is_finite() && *ms >= 0.0)
-            .map(|ms| (ms * 1e6).round() as u64);
+        let duration = fields.find_map(|field| field.strip_prefix("dur=")?.parse().ok());
+        let ns = duration.and_then(clock::from_milliseconds);
         match name {
             "link" => reported.link_ns = ns,
             "queue" => reported.queue_ns = ns,

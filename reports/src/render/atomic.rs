@@ -7,7 +7,10 @@ use tempfile::Builder;
 
 /// Writes a file by way of a temporary one in the same directory, which is
 /// created when missing.
-pub(super) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     let directory = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(directory)?;
     let mut builder = Builder::new();

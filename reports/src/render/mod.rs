@@ -1,6 +1,6 @@
 //! Files and text made from a run.
 
-mod atomic;
+pub mod atomic;
 mod csv_files;
 mod html;
 mod terminal;
