@@ -283,12 +283,20 @@ fn endpoint(name: &str, path: &Path, table: &EndpointTable) -> Result<PlannedEnd
     let protocol = table
         .protocol
         .clone()
-        .unwrap_or_else(|| protocols::NAMES[0].to_owned());
-    if protocols::by_name(&protocol).is_none() {
-        let known = protocols::NAMES.join(", ");
+        .or_else(|| protocols::names().next().map(str::to_owned))
+        .unwrap_or_default();
+    let Some(spoken) = protocols::by_name(&protocol) else {
+        let known = protocols::names().collect::<Vec<_>>().join(", ");
         return Err(bad(
             "protocol",
             format!("'{protocol}' is not known; known are {known}"),
+        ));
+    };
+    let transport = table.transport.unwrap_or(transports::Kind::HttpSse);
+    if transport == transports::Kind::Websocket && !spoken.has_websocket() {
+        return Err(bad(
+            "transport",
+            format!("{protocol} does not travel over a WebSocket; use http-sse"),
         ));
     }
     for (header, value) in &table.headers {
@@ -307,7 +315,7 @@ fn endpoint(name: &str, path: &Path, table: &EndpointTable) -> Result<PlannedEnd
         base_url: table.base_url.clone(),
         model,
         protocol,
-        transport: table.transport.unwrap_or(transports::Kind::HttpSse),
+        transport,
         api_key_env: table.api_key_env.clone(),
         idle_seconds: table.idle_seconds.unwrap_or(120),
         retries: table.retries.unwrap_or(3),

@@ -36,12 +36,18 @@ impl EventKind {
 /// One timed piece of model output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamEvent {
-    /// When its bytes were read, from the trial's start.
+    /// When its bytes arrived, from the trial's start: when the kernel received them
+    /// where the platform says, when they were read where it does not.
     pub at: u64,
     /// What it carries.
     pub kind: EventKind,
     /// Bytes of model output in it.
     pub bytes: u32,
+    /// Output tokens in it, where the server says.
+    pub tokens: Option<u32>,
+    /// How long after `at` the bytes were read, in nanoseconds: the client's own
+    /// lag. Absent where the kernel gives no receive time.
+    pub lag_ns: Option<u32>,
 }
 
 /// The events of one exchange: first absolute, then differences.
@@ -75,6 +81,20 @@ struct Raw {
     at: Vec<u64>,
     kind: String,
     bytes: Vec<u32>,
+    /// Empty when no event has one.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    tokens: Vec<Option<u32>>,
+    /// Empty when no event has one.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    lag: Vec<Option<u32>>,
+}
+
+/// A column nobody filled is left out.
+fn column(events: &[StreamEvent], of: impl Fn(&StreamEvent) -> Option<u32>) -> Vec<Option<u32>> {
+    if events.iter().all(|event| of(event).is_none()) {
+        return Vec::new();
+    }
+    events.iter().map(of).collect()
 }
 
 impl From<EventColumns> for Raw {
@@ -93,6 +113,8 @@ impl From<EventColumns> for Raw {
             at,
             kind: events.iter().map(|event| event.kind.letter()).collect(),
             bytes: events.iter().map(|event| event.bytes).collect(),
+            tokens: column(&events, |event| event.tokens),
+            lag: column(&events, |event| event.lag_ns),
         }
     }
 }
@@ -101,12 +123,19 @@ impl TryFrom<Raw> for EventColumns {
     type Error = String;
 
     fn try_from(raw: Raw) -> Result<Self, String> {
-        if raw.at.len() != raw.bytes.len() || raw.at.len() != raw.kind.len() {
+        let length = raw.at.len();
+        let optional = |column: &[Option<u32>]| column.is_empty() || column.len() == length;
+        if length != raw.bytes.len()
+            || length != raw.kind.len()
+            || !optional(&raw.tokens)
+            || !optional(&raw.lag)
+        {
             return Err(format!(
-                "events: columns differ in length (at {}, kind {}, bytes {})",
-                raw.at.len(),
+                "events: columns differ in length (at {length}, kind {}, bytes {}, tokens {}, lag {})",
                 raw.kind.len(),
-                raw.bytes.len()
+                raw.bytes.len(),
+                raw.tokens.len(),
+                raw.lag.len()
             ));
         }
         let mut now = 0_u64;
@@ -114,7 +143,8 @@ impl TryFrom<Raw> for EventColumns {
             .iter()
             .zip(raw.kind.chars())
             .zip(raw.bytes)
-            .map(|((step, letter), bytes)| {
+            .enumerate()
+            .map(|(index, ((step, letter), bytes))| {
                 now = now.checked_add(*step).ok_or("events: times overflow")?;
                 let kind = EventKind::from_letter(letter)
                     .ok_or_else(|| format!("events: unknown kind '{letter}'"))?;
@@ -122,6 +152,8 @@ impl TryFrom<Raw> for EventColumns {
                     at: now,
                     kind,
                     bytes,
+                    tokens: raw.tokens.get(index).copied().flatten(),
+                    lag_ns: raw.lag.get(index).copied().flatten(),
                 })
             })
             .collect::<Result<Vec<_>, String>>()
@@ -136,13 +168,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn columns_survive_a_round_trip(steps in proptest::collection::vec((0_u64..1 << 40, 0_u8..3, 0_u32..1 << 20), 0..50)) {
+        fn columns_survive_a_round_trip(steps in proptest::collection::vec((0_u64..1 << 40, 0_u8..3, 0_u32..1 << 20, any::<Option<u32>>(), any::<Option<u32>>()), 0..50)) {
             let mut columns = EventColumns::default();
             let mut at = 0;
-            for (step, kind, bytes) in steps {
+            for (step, kind, bytes, tokens, lag_ns) in steps {
                 at += step;
                 let kind = [EventKind::Reasoning, EventKind::Text, EventKind::ToolArguments][usize::from(kind)];
-                columns.push(StreamEvent { at, kind, bytes });
+                columns.push(StreamEvent { at, kind, bytes, tokens, lag_ns });
             }
             let text = serde_json::to_string(&columns).unwrap();
             prop_assert_eq!(serde_json::from_str::<EventColumns>(&text).unwrap(), columns);

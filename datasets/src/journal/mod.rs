@@ -151,6 +151,12 @@ pub struct Reported {
     /// Time generating.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub decode_ns: Option<u64>,
+    /// Request taken → first token, on the server's clock.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ttft_ns: Option<u64>,
+    /// Request taken → last token, on the server's clock.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub total_ns: Option<u64>,
 }
 
 impl Reported {
@@ -160,6 +166,8 @@ impl Reported {
         self.queue_ns = other.queue_ns.or(self.queue_ns);
         self.prefill_ns = other.prefill_ns.or(self.prefill_ns);
         self.decode_ns = other.decode_ns.or(self.decode_ns);
+        self.ttft_ns = other.ttft_ns.or(self.ttft_ns);
+        self.total_ns = other.total_ns.or(self.total_ns);
     }
 }
 
@@ -172,6 +180,24 @@ pub struct TcpSample {
     pub rtt_ns: u64,
     /// Retransmitted segments since the connection began.
     pub retransmits: u32,
+    /// Segments received in this exchange, acknowledgements included.
+    #[serde(default)]
+    pub segments_in: u32,
+    /// Segments sent in this exchange, acknowledgements included.
+    #[serde(default)]
+    pub segments_out: u32,
+}
+
+/// What came in one response stream, by what it was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamShape {
+    /// Payloads of the protocol, whatever they carry.
+    pub payloads: u32,
+    /// Keep-alives: comments of the stream, pings of the protocol.
+    pub keep_alives: u32,
+    /// Reads that brought at least one output event. Fewer than output events when
+    /// several arrived together.
+    pub output_reads: u32,
 }
 
 /// One request and its response stream.
@@ -191,6 +217,9 @@ pub struct Exchange {
     pub marks: Marks,
     /// Every output event, in order.
     pub events: EventColumns,
+    /// What else the stream carried.
+    #[serde(default)]
+    pub shape: StreamShape,
     /// Usage, when the server gave it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub usage: Option<Usage>,
@@ -200,7 +229,7 @@ pub struct Exchange {
     /// Kernel view of the connection, where the platform has it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub tcp: Option<TcpSample>,
-    /// WebSocket ping round trip taken during this exchange.
+    /// Ping round trip (WebSocket or HTTP/2) taken during this exchange.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub ping_ns: Option<u64>,
     /// Bytes written for the request, framing included, encryption not.
@@ -213,6 +242,12 @@ pub struct Exchange {
     /// Model the server says it ran.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub served_model: Option<String>,
+    /// Service tier the server says it used.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub served_tier: Option<String>,
+    /// Speed mode the server says it used, e.g. `fast`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub served_speed: Option<String>,
     /// Why the server cut its answer short, e.g. at its output limit.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub incomplete: Option<String>,

@@ -22,14 +22,6 @@ pub(super) fn start(session: &str, model: &str, prompt: &str) -> Trajectory {
 
 /// Adds one answer and what its tools said.
 pub(super) fn add_turn(trajectory: &mut Trajectory, answer: &Answer, results: &[Item]) {
-    let texts = |kind: &str, list: &str| -> String {
-        let items = answer.items.iter().filter(|item| item["type"] == kind);
-        let parts = items.filter_map(|item| item[list].as_array()).flatten();
-        parts
-            .filter_map(|part| part["text"].as_str())
-            .collect::<Vec<_>>()
-            .join("\n")
-    };
     let calls = answer.calls.iter().map(|call| ToolCall {
         tool_call_id: call.call_id.clone(),
         function_name: call.name.clone(),
@@ -47,10 +39,9 @@ pub(super) fn add_turn(trajectory: &mut Trajectory, answer: &Answer, results: &[
         }),
         _ => None,
     });
-    let reasoning = texts("reasoning", "summary");
     let number = trajectory.steps.len() as u64 + 1;
     trajectory.steps.push(Step {
-        reasoning_content: Some(reasoning).filter(|text| !text.is_empty()),
+        reasoning_content: Some(answer.reasoning.clone()).filter(|text| !text.is_empty()),
         tool_calls: Some(calls.collect()),
         observation: Some(Observation {
             results: results.collect(),
@@ -64,7 +55,7 @@ pub(super) fn add_turn(trajectory: &mut Trajectory, answer: &Answer, results: &[
             });
             Map::from_iter([("metrics".to_owned(), metrics)])
         }),
-        ..step(number, Source::Agent, texts("message", "content"))
+        ..step(number, Source::Agent, answer.text.clone())
     });
 }
 

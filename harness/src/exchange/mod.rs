@@ -1,6 +1,8 @@
 //! One request and its timed response, over any protocol and transport.
 
+mod lines;
 mod recorder;
+pub mod split;
 pub mod sse;
 
 pub use recorder::Recorder;
@@ -113,7 +115,8 @@ impl Failure {
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
-            Failure::Status { retry_after, .. } => *retry_after,
+            Failure::Status { retry_after, .. }
+            | Failure::Stream(StreamError::Server { retry_after, .. }) => *retry_after,
             _ => None,
         }
     }
@@ -236,6 +239,8 @@ impl<'a> Session<'a> {
             previous: previous.map(|(id, covered)| (id.as_str(), *covered)),
             cache_key: &self.cache_key,
             extra: &self.endpoint.extra,
+            warm_up: false,
+            lane: None,
         };
         let framing = if keeps_state {
             Framing::WebSocket

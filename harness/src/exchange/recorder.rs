@@ -1,10 +1,10 @@
 //! Takes the marks of one exchange while its bytes come in.
 
-use timeslip_datasets::journal::{EventColumns, EventKind, Exchange, Marks, Reported, StreamEvent};
+use timeslip_datasets::journal::{EventColumns, Exchange, Marks, Reported, StreamEvent};
 
 use crate::clock;
-use crate::connection::{Probe, Steps};
-use crate::protocols::{Answer, Decoder, Step, StreamError};
+use crate::connection::{Arrival, Probe, Steps};
+use crate::protocols::{Answer, Decoder, StreamError};
 
 /// Events there is room for before the first allocation.
 const EXPECTED_EVENTS: usize = 4096;
@@ -17,6 +17,8 @@ pub struct Recorder {
     reported: Reported,
     done: Option<u64>,
     body_bytes: u64,
+    /// The read that brought the latest output.
+    output_read: Option<u64>,
 }
 
 impl Recorder {
@@ -40,6 +42,7 @@ impl Recorder {
             reported: Reported::default(),
             done: None,
             body_bytes: 0,
+            output_read: None,
         }
     }
 
@@ -86,28 +89,57 @@ impl Recorder {
         self.exchange.ping_ns.get_or_insert(round_trip_ns);
     }
 
-    /// Takes one payload of the stream, read at `at`; true at the terminal event.
+    /// One header of the response.
+    pub fn header(&mut self, name: &str, value: &str) {
+        self.decoder.header(name, value);
+    }
+
+    /// A keep-alive of the stream came.
+    pub fn keep_alive(&mut self) {
+        self.exchange.shape.keep_alives += 1;
+    }
+
+    /// Takes one payload of the stream; true at the terminal event.
     ///
     /// # Errors
     /// What the decoder finds wrong.
-    pub fn payload(&mut self, at: u64, data: &[u8]) -> Result<bool, StreamError> {
+    pub fn payload(&mut self, arrival: Arrival, data: &[u8]) -> Result<bool, StreamError> {
         let step = self.decoder.payload(data)?;
-        let at = self.offset(at);
-        match step {
-            Step::Nothing => {}
-            Step::Admitted => {
-                self.exchange.marks.admitted.get_or_insert(at);
-            }
-            Step::Output { kind, bytes } => self.output(at, kind, bytes),
-            Step::Done => self.done = Some(self.offset(clock::now())),
+        let shape = &mut self.exchange.shape;
+        shape.payloads += 1;
+        shape.keep_alives += u32::from(step.keep_alive);
+        let at = self.offset(arrival.at());
+        if step.admitted {
+            self.exchange.marks.admitted.get_or_insert(at);
         }
-        Ok(self.done.is_some())
+        let mut tokens = step.tokens;
+        for (kind, bytes) in step.outputs() {
+            self.exchange.marks.first_token.get_or_insert(at);
+            self.exchange.marks.last_token = Some(at);
+            if self.output_read.replace(arrival.read) != Some(arrival.read) {
+                self.exchange.shape.output_reads += 1;
+            }
+            self.exchange.events.push(StreamEvent {
+                at,
+                kind,
+                bytes,
+                // Of a payload with several kinds, all tokens are counted once.
+                tokens: tokens.take(),
+                lag_ns: arrival.lag_ns(),
+            });
+        }
+        if step.done {
+            self.done = Some(self.offset(clock::now()));
+        }
+        Ok(step.done)
     }
 
-    fn output(&mut self, at: u64, kind: EventKind, bytes: u32) {
-        self.exchange.marks.first_token.get_or_insert(at);
-        self.exchange.marks.last_token = Some(at);
-        self.exchange.events.push(StreamEvent { at, kind, bytes });
+    /// The response ended; true when the protocol lets it end here.
+    pub fn end(&mut self) -> bool {
+        if self.decoder.may_end() {
+            self.done = Some(self.offset(clock::now()));
+        }
+        self.done.is_some()
     }
 
     /// Copies what the connection knows of this exchange.
@@ -125,9 +157,9 @@ impl Recorder {
         self.body_bytes = body_bytes as u64;
     }
 
-    /// Notes the first bytes of the response itself, read at `at`.
-    pub fn responding(&mut self, at: u64) {
-        let at = self.offset(at);
+    /// Notes the first bytes of the response itself.
+    pub fn responding(&mut self, arrival: Arrival) {
+        let at = self.offset(arrival.at());
         self.exchange.marks.first_byte.get_or_insert(at);
     }
 
@@ -150,6 +182,8 @@ impl Recorder {
         exchange.reported.merge(&answer.reported);
         exchange.response_id = answer.id.as_deref().map(clipped);
         exchange.served_model = answer.served_model.as_deref().map(clipped);
+        exchange.served_tier = answer.served_tier.as_deref().map(clipped);
+        exchange.served_speed = answer.served_speed.as_deref().map(clipped);
         exchange.incomplete = answer.incomplete.as_deref().map(clipped);
         (exchange, answer)
     }

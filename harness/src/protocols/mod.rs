@@ -2,12 +2,16 @@
 //!
 //! A protocol turns a [`Request`] into a body and the payloads of the response
 //! stream into normalized [`Step`]s. A new protocol is one file here and one line
-//! in [`by_name`].
+//! in [`PROTOCOLS`].
 
 mod responses;
 
+use std::time::Duration;
+
 use serde_json::{Map, Value};
 use timeslip_datasets::journal::{EventKind, Reported, Usage};
+
+use crate::clock;
 
 /// One entry of a conversation, in order.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,6 +57,10 @@ pub struct Request<'a> {
     pub cache_key: &'a str,
     /// Extra top-level fields from the endpoint's configuration.
     pub extra: &'a Map<String, Value>,
+    /// Ask for no output: the server reads the prompt ahead of the first turn.
+    pub warm_up: bool,
+    /// Lane of a shared connection.
+    pub lane: Option<&'a str>,
 }
 
 /// How the body travels: some fields exist on one transport only.
@@ -82,34 +90,98 @@ pub struct Answer {
     pub id: Option<String>,
     /// Output items as they came, to be sent back as context.
     pub items: Vec<Value>,
-    /// Tool calls among them, in order.
+    /// What the model reasoned, as far as the server shows it.
+    pub reasoning: String,
+    /// What the model said.
+    pub text: String,
+    /// Tool calls, in order.
     pub calls: Vec<ToolCall>,
     /// Token usage.
     pub usage: Option<Usage>,
     /// Model the server says it ran.
     pub served_model: Option<String>,
+    /// Service tier the server says it used.
+    pub served_tier: Option<String>,
+    /// Speed mode the server says it used.
+    pub served_speed: Option<String>,
     /// Server-side durations.
     pub reported: Reported,
     /// Why the server cut the answer short.
     pub incomplete: Option<String>,
 }
 
-/// What one payload of the stream meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+/// What one payload of the stream meant. All zero: nothing that is timed.
+///
+/// The first-token policy of every protocol is this type: output is reasoning, text
+/// or tool-call arguments, and nothing else is. A role, the announcement of a message
+/// or of a call by its name, and an empty delta are not output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Step {
+    /// The server took the request.
+    pub admitted: bool,
+    /// Sent only to keep the connection alive.
+    pub keep_alive: bool,
+    /// Bytes of reasoning.
+    pub reasoning: u32,
+    /// Bytes of text.
+    pub text: u32,
+    /// Bytes of tool-call arguments.
+    pub tool_arguments: u32,
+    /// Output tokens in this payload, where the server says.
+    pub tokens: Option<u32>,
+    /// The terminal event, which may carry output, too.
+    pub done: bool,
+}
+
+impl Step {
     /// Nothing that is timed.
-    Nothing,
-    /// The server took the request; not model output.
-    Admitted,
-    /// Model output.
-    Output {
-        /// Of which kind.
-        kind: EventKind,
-        /// Bytes of it.
-        bytes: u32,
-    },
-    /// The terminal event.
-    Done,
+    pub const NOTHING: Step = Step {
+        admitted: false,
+        keep_alive: false,
+        reasoning: 0,
+        text: 0,
+        tool_arguments: 0,
+        tokens: None,
+        done: false,
+    };
+    /// The server took the request.
+    pub const ADMITTED: Step = Step {
+        admitted: true,
+        ..Step::NOTHING
+    };
+    /// A keep-alive.
+    pub const KEEP_ALIVE: Step = Step {
+        keep_alive: true,
+        ..Step::NOTHING
+    };
+    /// The terminal event alone.
+    pub const DONE: Step = Step {
+        done: true,
+        ..Step::NOTHING
+    };
+
+    /// Output of one kind.
+    #[must_use]
+    pub fn output(kind: EventKind, bytes: u32) -> Self {
+        let mut step = Step::NOTHING;
+        match kind {
+            EventKind::Reasoning => step.reasoning = bytes,
+            EventKind::Text => step.text = bytes,
+            EventKind::ToolArguments => step.tool_arguments = bytes,
+        }
+        step
+    }
+
+    /// The output in it, by kind, in the order models produce it.
+    pub fn outputs(self) -> impl Iterator<Item = (EventKind, u32)> {
+        [
+            (EventKind::Reasoning, self.reasoning),
+            (EventKind::Text, self.text),
+            (EventKind::ToolArguments, self.tool_arguments),
+        ]
+        .into_iter()
+        .filter(|(_, bytes)| *bytes > 0)
+    }
 }
 
 /// What the server said instead of an answer.
@@ -124,6 +196,8 @@ pub enum StreamError {
         code: String,
         /// The server's words. Untrusted.
         message: String,
+        /// How long the server asks to wait.
+        retry_after: Option<Duration>,
     },
     /// A payload that is not what the protocol says.
     #[error("broken {event}: {problem}")]
@@ -135,10 +209,29 @@ pub enum StreamError {
     },
 }
 
+/// How payloads are told apart in an HTTP response body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamFormat {
+    /// Server-sent events.
+    ServerSentEvents,
+    /// One JSON value a line.
+    JsonLines,
+}
+
 /// One wire protocol.
 pub trait Protocol: Send + Sync + std::fmt::Debug {
-    /// Path below the base URL.
-    fn path(&self) -> &'static str;
+    /// Path, and query where there is one, below the base URL.
+    fn path(&self, model: &str) -> String;
+    /// Headers the protocol itself asks for, the key's among them.
+    fn headers(&self, key: Option<&str>) -> Vec<(&'static str, String)>;
+    /// How its HTTP responses are framed.
+    fn format(&self) -> StreamFormat {
+        StreamFormat::ServerSentEvents
+    }
+    /// Whether it has a form that travels over a WebSocket.
+    fn has_websocket(&self) -> bool {
+        false
+    }
     /// Builds the body of a request.
     fn encode(&self, request: &Request<'_>, framing: Framing) -> Vec<u8>;
     /// A decoder for one response.
@@ -147,23 +240,60 @@ pub trait Protocol: Send + Sync + std::fmt::Debug {
 
 /// Decodes one response stream.
 pub trait Decoder: Send {
+    /// Takes one response header, its name in lower case, before any payload.
+    fn header(&mut self, _name: &str, _value: &str) {}
     /// Takes one payload.
     ///
     /// # Errors
     /// [`StreamError`] ends the exchange.
     fn payload(&mut self, data: &[u8]) -> Result<Step, StreamError>;
-    /// Hands over the answer after [`Step::Done`].
+    /// Whether the stream may end here although no payload was [`Step::DONE`].
+    fn may_end(&self) -> bool {
+        false
+    }
+    /// Hands over the answer after the terminal event.
     fn answer(&mut self) -> Answer;
 }
 
-/// The protocols by the names a configuration uses.
-pub const NAMES: &[&str] = &["responses"];
+type Registration = (&'static str, &'static dyn Protocol);
+
+/// The protocols by the names a configuration uses; the first is the default.
+const PROTOCOLS: &[Registration] = &[("responses", &responses::Responses)];
+
+/// The names of the protocols, the default first.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    PROTOCOLS.iter().map(|(name, _)| *name)
+}
 
 /// Finds a protocol by its configuration name.
 #[must_use]
 pub fn by_name(name: &str) -> Option<&'static dyn Protocol> {
-    match name {
-        "responses" => Some(&responses::Responses),
-        _ => None,
-    }
+    let (_, protocol) = PROTOCOLS.iter().find(|(known, _)| *known == name)?;
+    Some(*protocol)
+}
+
+/// The header of a bearer token, as most protocols want it.
+fn bearer(key: Option<&str>) -> Vec<(&'static str, String)> {
+    key.map(|key| ("authorization", format!("Bearer {key}")))
+        .into_iter()
+        .collect()
+}
+
+/// Length of a text as events count it.
+fn length(text: &str) -> u32 {
+    u32::try_from(text.len()).unwrap_or(u32::MAX)
+}
+
+/// Parses a payload.
+fn parse<'de, T: serde::Deserialize<'de>>(event: &str, data: &'de [u8]) -> Result<T, StreamError> {
+    serde_json::from_slice(data).map_err(|error| StreamError::Malformed {
+        event: event.chars().take(80).collect(),
+        // serde_json quotes what it did not expect, however long that is.
+        problem: error.to_string().chars().take(300).collect(),
+    })
+}
+
+/// A duration given in milliseconds.
+fn milliseconds(value: &Value) -> Option<u64> {
+    clock::from_milliseconds(value.as_f64()?)
 }

@@ -10,16 +10,25 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use timeslip_datasets::journal::{EventKind, Reported, Usage};
 
-use crate::clock;
-
-use super::{Answer, Decoder, Framing, Item, Protocol, Request, Step, StreamError, ToolCall};
+use super::{
+    Answer, Decoder, Framing, Item, Protocol, Request, Step, StreamError, ToolCall, bearer, length,
+    milliseconds, parse,
+};
 
 #[derive(Debug)]
 pub(super) struct Responses;
 
 impl Protocol for Responses {
-    fn path(&self) -> &'static str {
-        "/responses"
+    fn path(&self, _model: &str) -> String {
+        "/responses".into()
+    }
+
+    fn headers(&self, key: Option<&str>) -> Vec<(&'static str, String)> {
+        bearer(key)
+    }
+
+    fn has_websocket(&self) -> bool {
+        true
     }
 
     fn encode(&self, request: &Request<'_>, framing: Framing) -> Vec<u8> {
@@ -59,6 +68,12 @@ impl Protocol for Responses {
                 body["stream_options"] = json!({ "include_obfuscation": false });
             }
             Framing::WebSocket => body["type"] = json!("response.create"),
+        }
+        if request.warm_up {
+            body["generate"] = json!(false);
+        }
+        if let Some(lane) = request.lane {
+            body["stream_id"] = json!(lane);
         }
         if let Some((id, _)) = request.previous {
             body["previous_response_id"] = json!(id);
@@ -109,18 +124,14 @@ struct ResponsesDecoder {
 impl Decoder for ResponsesDecoder {
     fn payload(&mut self, data: &[u8]) -> Result<Step, StreamError> {
         if data == b"[DONE]" {
-            return Ok(Step::Nothing);
+            return Ok(Step::NOTHING);
         }
-        let head: Head<'_> =
-            serde_json::from_slice(data).map_err(|error| malformed("event", &error))?;
+        let head: Head<'_> = parse("event", data)?;
         let mut output = |kind| match &head.delta {
-            Some(delta) if delta.is_empty() => Ok(Step::Nothing),
+            Some(delta) if delta.is_empty() => Ok(Step::NOTHING),
             Some(delta) => {
                 self.streamed = true;
-                Ok(Step::Output {
-                    kind,
-                    bytes: length(delta),
-                })
+                Ok(Step::output(kind, length(delta)))
             }
             None => Err(StreamError::Malformed {
                 event: head.kind.chars().take(80).collect(),
@@ -137,37 +148,40 @@ impl Decoder for ResponsesDecoder {
             }
             "response.created" | "response.in_progress" | "response.queued" => {
                 self.take_id(&parse(&head.kind, data)?);
-                Ok(Step::Admitted)
+                Ok(Step::ADMITTED)
             }
             "response.output_item.done" => {
-                let mut event = parse(&head.kind, data)?;
+                let mut event: Value = parse(&head.kind, data)?;
                 let item = event["item"].take();
                 // A server that does not stream an item sends it whole: that is output, too.
                 let whole = if std::mem::take(&mut self.streamed) {
-                    None
+                    Step::NOTHING
                 } else {
                     content(&item)
                 };
                 self.take_item(item);
-                Ok(whole.unwrap_or(Step::Nothing))
+                Ok(whole)
             }
             "responsesapi.websocket_timing" => {
-                let event = parse(&head.kind, data)?;
+                let event: Value = parse(&head.kind, data)?;
                 self.answer
                     .reported
                     .merge(&websocket_timing(&event["timing_metrics"]));
-                Ok(Step::Nothing)
+                Ok(Step::NOTHING)
             }
             "response.completed" | "response.incomplete" => {
-                self.complete(parse(&head.kind, data)?);
-                Ok(Step::Done)
+                let unseen = self.complete(parse(&head.kind, data)?);
+                Ok(Step {
+                    done: true,
+                    ..unseen
+                })
             }
             "response.failed" => {
-                let event = parse(&head.kind, data)?;
+                let event: Value = parse(&head.kind, data)?;
                 Err(server_error(&event["response"]["error"], None))
             }
             "error" => {
-                let event = parse(&head.kind, data)?;
+                let event: Value = parse(&head.kind, data)?;
                 let status = event["status"]
                     .as_u64()
                     .and_then(|status| u16::try_from(status).ok());
@@ -179,7 +193,7 @@ impl Decoder for ResponsesDecoder {
                 };
                 Err(server_error(error, status))
             }
-            _ => Ok(Step::Nothing),
+            _ => Ok(Step::NOTHING),
         }
     }
 
@@ -210,6 +224,8 @@ impl ResponsesDecoder {
                     arguments: text("arguments"),
                 });
             }
+            Some("message") => append(&mut self.answer.text, &item["content"]),
+            Some("reasoning") => append(&mut self.answer.reasoning, &item["summary"]),
             Some(_) => {}
             None => return,
         }
@@ -220,16 +236,26 @@ impl ResponsesDecoder {
         self.answer.items.push(item);
     }
 
-    fn complete(&mut self, mut event: Value) {
+    /// Takes the whole response; returns the output that no earlier event carried.
+    fn complete(&mut self, mut event: Value) -> Step {
         self.take_id(&event);
         let response = &mut event["response"];
+        let mut unseen = Step::NOTHING;
         if self.answer.items.is_empty()
             && let Value::Array(items) = response["output"].take()
         {
             for item in items {
+                if !self.streamed {
+                    let step = content(&item);
+                    unseen.reasoning = unseen.reasoning.saturating_add(step.reasoning);
+                    unseen.text = unseen.text.saturating_add(step.text);
+                    unseen.tool_arguments =
+                        unseen.tool_arguments.saturating_add(step.tool_arguments);
+                }
                 self.take_item(item);
             }
         }
+        self.answer.served_tier = response["service_tier"].as_str().map(str::to_owned);
         self.answer.incomplete = response["incomplete_details"]["reason"]
             .as_str()
             .map(str::to_owned);
@@ -251,18 +277,7 @@ impl ResponsesDecoder {
             &event["response"]["timings"]
         };
         self.answer.reported.merge(&llama_timings(timings));
-    }
-}
-
-fn parse(kind: &str, data: &[u8]) -> Result<Value, StreamError> {
-    serde_json::from_slice(data).map_err(|error| malformed(kind, &error))
-}
-
-fn malformed(event: &str, error: &serde_json::Error) -> StreamError {
-    StreamError::Malformed {
-        event: event.chars().take(80).collect(),
-        // serde_json quotes what it did not expect, however long that is.
-        problem: error.to_string().chars().take(300).collect(),
+        unseen
     }
 }
 
@@ -278,45 +293,49 @@ fn server_error(error: &Value, status: Option<u16>) -> StreamError {
             .or_else(|| text("type"))
             .unwrap_or_else(|| "error".into()),
         message: text("message").unwrap_or_else(|| "no message".into()),
+        retry_after: None,
     }
 }
 
-fn length(text: &str) -> u32 {
-    u32::try_from(text.len()).unwrap_or(u32::MAX)
-}
-
-/// The output an item carries, when it carries any.
-fn content(item: &Value) -> Option<Step> {
-    let (kind, bytes) = match item["type"].as_str()? {
+/// The output an item carries.
+fn content(item: &Value) -> Step {
+    let (kind, bytes) = match item["type"].as_str().unwrap_or_default() {
         "function_call" | "custom_tool_call" => {
             let text = item["arguments"].as_str().or(item["input"].as_str());
-            (EventKind::ToolArguments, length(text?))
+            (EventKind::ToolArguments, length(text.unwrap_or_default()))
         }
         "message" => (EventKind::Text, parts(&item["content"])),
         "reasoning" => (
             EventKind::Reasoning,
             parts(&item["summary"]).saturating_add(parts(&item["content"])),
         ),
-        _ => return None,
+        _ => return Step::NOTHING,
     };
-    (bytes > 0).then_some(Step::Output { kind, bytes })
+    Step::output(kind, bytes)
 }
 
 /// Bytes of text in a list of content parts.
 fn parts(list: &Value) -> u32 {
+    texts(list).map(length).fold(0, u32::saturating_add)
+}
+
+fn texts(list: &Value) -> impl Iterator<Item = &str> {
     let parts = list.as_array().into_iter().flatten();
-    parts
-        .filter_map(|part| part["text"].as_str())
-        .map(length)
-        .fold(0, u32::saturating_add)
+    parts.filter_map(|part| part["text"].as_str())
 }
 
-fn milliseconds(value: &Value) -> Option<u64> {
-    clock::from_milliseconds(value.as_f64()?)
+/// Adds the texts of a list of content parts, a line each.
+fn append(to: &mut String, list: &Value) {
+    for text in texts(list) {
+        if !to.is_empty() {
+            to.push('\n');
+        }
+        to.push_str(text);
+    }
 }
 
-/// `timings` as llama.cpp adds them to the last event.
-fn llama_timings(timings: &Value) -> Reported {
+/// `timings` as llama.cpp adds them to the last event of every protocol it speaks.
+pub(super) fn llama_timings(timings: &Value) -> Reported {
     Reported {
         prefill_ns: milliseconds(&timings["prompt_ms"]),
         decode_ns: milliseconds(&timings["predicted_ms"]),
@@ -333,5 +352,6 @@ fn websocket_timing(metrics: &Value) -> Reported {
         queue_ns: milliseconds(&metrics["engine_queue_max_ms"]),
         prefill_ns: milliseconds(&metrics["timeslip_prefill_ms"]),
         decode_ns: milliseconds(&metrics["timeslip_decode_ms"]),
+        ..Reported::default()
     }
 }

@@ -47,7 +47,13 @@ fn example() -> Exchange {
         (600, EventKind::Reasoning),
         (700, EventKind::Text),
     ] {
-        events.push(StreamEvent { at, kind, bytes: 4 });
+        events.push(StreamEvent {
+            at,
+            kind,
+            bytes: 4,
+            tokens: None,
+            lag_ns: None,
+        });
     }
     Exchange {
         turn: 1,
@@ -203,7 +209,13 @@ fn any_exchange() -> impl Strategy<Value = Exchange> {
                         EventKind::Text,
                         EventKind::ToolArguments,
                     ][kind];
-                    events.push(StreamEvent { at, kind, bytes: 1 });
+                    events.push(StreamEvent {
+                        at,
+                        kind,
+                        bytes: 1,
+                        tokens: None,
+                        lag_ns: None,
+                    });
                 }
                 Exchange {
                     turn: 1,
@@ -223,13 +235,13 @@ fn any_exchange() -> impl Strategy<Value = Exchange> {
                     tcp: ping_ns.map(|min_rtt_ns| TcpSample {
                         min_rtt_ns,
                         rtt_ns: 9,
-                        retransmits: 0,
+                        ..TcpSample::default()
                     }),
                     reported: Reported {
                         link_ns,
                         queue_ns,
                         prefill_ns,
-                        decode_ns: None,
+                        ..Reported::default()
                     },
                     backoff_until,
                     ..Exchange::default()

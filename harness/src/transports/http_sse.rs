@@ -19,7 +19,8 @@ use timeslip_datasets::journal::Reported;
 use super::MAX_RESPONSE_MIB;
 use crate::clock;
 use crate::connection::{Duplex, Probe};
-use crate::exchange::{Endpoint, Failure, Recorder, sse};
+use crate::exchange::split::{self, Piece, Splitter};
+use crate::exchange::{Endpoint, Failure, Recorder};
 
 /// Bytes of an error body that are kept.
 const MAX_ERROR_BODY: usize = 2_000;
@@ -116,12 +117,17 @@ impl Connected {
             .await?
             .map_err(|error| Failure::Closed(error.to_string()))?;
         recorder.sent(&self.probe);
-        recorder.responding(self.probe.last_read());
+        recorder.responding(self.probe.arrival());
+        for (name, value) in response.headers() {
+            if let Ok(value) = value.to_str() {
+                recorder.header(name.as_str(), value);
+            }
+        }
         recorder.report(&server_timing(&response));
         if !response.status().is_success() {
             return Err(self.error_status(idle, response).await);
         }
-        let mut parser = sse::Parser::default();
+        let mut splitter = Splitter::new(endpoint.protocol.format());
         let mut done = false;
         let mut total = 0;
         while let Some(frame) = drive(&mut self.driver, idle, response.frame()).await? {
@@ -133,18 +139,18 @@ impl Connected {
             if total > MAX_RESPONSE_MIB << 20 {
                 return Err(Failure::TooLarge(MAX_RESPONSE_MIB));
             }
-            let at = self.probe.last_read();
+            let arrival = self.probe.arrival();
             let mut failure = None;
-            parser
-                .feed(data, |payload| {
-                    if !done && failure.is_none() {
-                        match recorder.payload(at, payload) {
-                            Ok(end) => done = end,
-                            Err(error) => failure = Some(error),
-                        }
-                    }
+            splitter
+                .feed(data, |piece| match piece {
+                    _ if done || failure.is_some() => {}
+                    Piece::KeepAlive => recorder.keep_alive(),
+                    Piece::Payload(payload) => match recorder.payload(arrival, payload) {
+                        Ok(end) => done = end,
+                        Err(error) => failure = Some(error),
+                    },
                 })
-                .map_err(|_| Failure::TooLarge(sse::MAX_EVENT >> 20))?;
+                .map_err(|_| Failure::TooLarge(split::MAX_PAYLOAD >> 20))?;
             if let Some(error) = failure {
                 return Err(error.into());
             }
@@ -153,6 +159,9 @@ impl Connected {
                 self.unfinished = Some(response.into_body());
                 return Ok(());
             }
+        }
+        if recorder.end() {
+            return Ok(());
         }
         Err(Failure::Closed("no terminal event".into()))
     }
@@ -221,7 +230,7 @@ fn build(endpoint: &Endpoint, body: Vec<u8>) -> Result<Request<Full<Bytes>>, Fai
         .uri(format!(
             "{}{}",
             endpoint.target.path,
-            endpoint.protocol.path()
+            endpoint.protocol.path(&endpoint.model)
         ))
         .header(header::HOST, endpoint.target.authority())
         .header(header::CONTENT_TYPE, "application/json")

@@ -15,11 +15,10 @@ const USER_AGENT: &str = concat!("timeslip/", env!("CARGO_PKG_VERSION"));
 
 /// Headers that depend on the endpoint alone.
 fn headers(endpoint: &Endpoint) -> impl Iterator<Item = (String, String)> + '_ {
-    let key = endpoint
-        .key
-        .iter()
-        .map(|key| ("authorization".to_owned(), format!("Bearer {}", key.0)));
-    key.chain(endpoint.headers.iter().cloned())
+    let key = endpoint.key.as_ref().map(|key| key.0.as_str());
+    let own = endpoint.protocol.headers(key).into_iter();
+    own.map(|(name, value)| (name.to_owned(), value))
+        .chain(endpoint.headers.iter().cloned())
 }
 
 /// Opens a connection within the endpoint's patience.

@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::{self, Message};
 use super::MAX_RESPONSE_MIB;
 use crate::clock;
 use crate::connection::{Duplex, Probe};
-use crate::exchange::{Endpoint, Failure, Recorder, sse};
+use crate::exchange::{Endpoint, Failure, Recorder, split};
 
 /// An open WebSocket.
 pub struct Connected {
@@ -35,8 +35,8 @@ impl Connected {
         recorder.connected(connection.steps, None);
         let request = upgrade_request(endpoint).map_err(Failure::Connect)?;
         let config = WebSocketConfig::default()
-            .max_message_size(Some(sse::MAX_EVENT))
-            .max_frame_size(Some(sse::MAX_EVENT));
+            .max_message_size(Some(split::MAX_PAYLOAD))
+            .max_frame_size(Some(split::MAX_PAYLOAD));
         let handshake =
             tokio_tungstenite::client_async_with_config(request, connection.stream, Some(config));
         let (socket, _response) = tokio::time::timeout(endpoint.idle_timeout, handshake)
@@ -83,27 +83,27 @@ impl Connected {
                 .map_err(|_| Failure::Idle(idle))?
                 .ok_or_else(|| Failure::Closed("connection closed".into()))?
                 .map_err(closed)?;
-            let at = self.probe.last_read();
+            let arrival = self.probe.arrival();
             total += message.len();
             if total > MAX_RESPONSE_MIB << 20 {
                 return Err(Failure::TooLarge(MAX_RESPONSE_MIB));
             }
             if matches!(message, Message::Text(_) | Message::Binary(_)) {
-                recorder.responding(at);
+                recorder.responding(arrival);
             }
             match message {
                 Message::Text(text) => {
-                    if recorder.payload(at, text.as_bytes())? {
+                    if recorder.payload(arrival, text.as_bytes())? {
                         return Ok(());
                     }
                 }
                 Message::Binary(data) => {
-                    if recorder.payload(at, &data)? {
+                    if recorder.payload(arrival, &data)? {
                         return Ok(());
                     }
                 }
                 Message::Pong(data) if *data == pinged.to_be_bytes() => {
-                    recorder.ping(at.saturating_sub(pinged));
+                    recorder.ping(arrival.at().saturating_sub(pinged));
                 }
                 Message::Close(frame) => {
                     let why = frame.map_or_else(
@@ -125,7 +125,7 @@ fn upgrade_request(endpoint: &Endpoint) -> Result<tungstenite::handshake::client
         "{scheme}://{}{}{}",
         target.authority(),
         target.path,
-        endpoint.protocol.path()
+        endpoint.protocol.path(&endpoint.model)
     );
     let mut request = url
         .into_client_request()
@@ -163,7 +163,7 @@ fn upgrade_failure(error: tungstenite::Error) -> Failure {
 
 fn closed(error: tungstenite::Error) -> Failure {
     match error {
-        tungstenite::Error::Capacity(_) => Failure::TooLarge(sse::MAX_EVENT >> 20),
+        tungstenite::Error::Capacity(_) => Failure::TooLarge(split::MAX_PAYLOAD >> 20),
         other => Failure::Closed(other.to_string()),
     }
 }

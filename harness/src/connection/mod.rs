@@ -1,0 +1,97 @@
+//! A connection that knows when its bytes moved.
+//!
+//! [`Timed`] sits directly on the socket, below TLS and below HTTP, and notes the
+//! time of every read and write; [`open`] takes the marks of each connection step.
+
+mod target;
+mod timed;
+mod tls;
+
+use std::sync::Arc;
+
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+
+pub use target::Target;
+pub use timed::{Arrival, Probe, Timed};
+
+use crate::clock;
+
+/// What both plain and encrypted streams can do.
+pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+
+/// Ends of the connection steps, on [`clock::now`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Steps {
+    /// Name resolved; absent for a literal address.
+    pub dns: Option<u64>,
+    /// TCP connected.
+    pub tcp: Option<u64>,
+    /// TLS handshake done.
+    pub tls: Option<u64>,
+}
+
+/// An open connection.
+pub struct Connection {
+    /// The bytes.
+    pub stream: Box<dyn Duplex>,
+    /// Their times.
+    pub probe: Arc<Probe>,
+    /// How it came to be.
+    pub steps: Steps,
+}
+
+/// Opens a connection with `TCP_NODELAY`, trying each resolved address in turn.
+///
+/// # Errors
+/// The last system error, with the step and the address it belongs to.
+pub async fn open(target: &Target) -> Result<Connection, String> {
+    let Target { host, port, .. } = target;
+    let mut steps = Steps::default();
+    let literal = host.parse::<std::net::IpAddr>().ok();
+    let addresses: Vec<std::net::SocketAddr> = match literal {
+        Some(address) => vec![(address, *port).into()],
+        None => tokio::net::lookup_host((host.as_str(), *port))
+            .await
+            .map_err(|error| format!("cannot resolve {host}: {error}"))?
+            .collect(),
+    };
+    if literal.is_none() {
+        steps.dns = Some(clock::now());
+    }
+    let mut socket = Err(format!("{host} has no address"));
+    for address in addresses {
+        socket = TcpStream::connect(address)
+            .await
+            .map_err(|error| format!("cannot connect to {address}: {error}"));
+        if socket.is_ok() {
+            break;
+        }
+    }
+    let socket = socket?;
+    steps.tcp = Some(clock::now());
+    socket
+        .set_nodelay(true)
+        .map_err(|error| format!("cannot set TCP_NODELAY: {error}"))?;
+    let timed = Timed::new(socket);
+    let probe = timed.probe();
+    let stream: Box<dyn Duplex> = if target.tls {
+        let name =
+            ServerName::try_from(host.clone()).map_err(|error| format!("{host}: {error}"))?;
+        let stream = tls::connector()
+            .connect(name, timed)
+            .await
+            .map_err(|error| format!("TLS handshake with {host} failed: {error}"))?;
+        steps.tls = Some(clock::now());
+        Box::new(stream)
+    } else {
+        Box::new(timed)
+    };
+    Ok(Connection {
+        stream,
+        probe,
+        steps,
+    })
+}

@@ -1,0 +1,51 @@
+//! A response body, split into the payloads of its protocol as bytes come in.
+
+use super::{lines, sse};
+use crate::protocols::StreamFormat;
+
+/// No honest payload is larger; a larger one ends the exchange.
+pub const MAX_PAYLOAD: usize = 8 << 20;
+
+/// A payload grew past [`MAX_PAYLOAD`].
+#[derive(Debug, PartialEq, Eq)]
+pub struct TooLarge;
+
+/// One thing found in the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece<'a> {
+    /// A whole payload.
+    Payload(&'a [u8]),
+    /// Something that only keeps the connection alive.
+    KeepAlive,
+}
+
+/// An incremental splitter for one response body.
+#[derive(Debug)]
+pub enum Splitter {
+    /// Server-sent events.
+    ServerSentEvents(sse::Parser),
+    /// One JSON value a line.
+    JsonLines(lines::Parser),
+}
+
+impl Splitter {
+    /// A splitter at the start of a body.
+    #[must_use]
+    pub fn new(format: StreamFormat) -> Self {
+        match format {
+            StreamFormat::ServerSentEvents => Splitter::ServerSentEvents(sse::Parser::default()),
+            StreamFormat::JsonLines => Splitter::JsonLines(lines::Parser::default()),
+        }
+    }
+
+    /// Feeds bytes as they were read, calling `piece` for each thing that is whole.
+    ///
+    /// # Errors
+    /// [`TooLarge`]; the splitter is then of no further use.
+    pub fn feed(&mut self, bytes: &[u8], piece: impl FnMut(Piece<'_>)) -> Result<(), TooLarge> {
+        match self {
+            Splitter::ServerSentEvents(parser) => parser.feed(bytes, piece),
+            Splitter::JsonLines(parser) => parser.feed(bytes, piece),
+        }
+    }
+}
