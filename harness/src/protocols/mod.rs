@@ -232,6 +232,8 @@ pub trait Protocol: Send + Sync + std::fmt::Debug {
     fn has_websocket(&self) -> bool {
         false
     }
+    /// The top-level body field that bounds the output of one answer.
+    fn output_limit(&self, tokens: u32) -> (&'static str, Value);
     /// Builds the body of a request.
     fn encode(&self, request: &Request<'_>, framing: Framing) -> Vec<u8>;
     /// A decoder for one response.

@@ -31,6 +31,10 @@ impl Protocol for Responses {
         true
     }
 
+    fn output_limit(&self, tokens: u32) -> (&'static str, Value) {
+        ("max_output_tokens", json!(tokens))
+    }
+
     fn encode(&self, request: &Request<'_>, framing: Framing) -> Vec<u8> {
         let covered = request.previous.map_or(0, |(_, covered)| covered);
         let input: Vec<Value> = request.items[covered.min(request.items.len())..]
