@@ -70,7 +70,7 @@ pub fn start(
                     suites,
                     Some(&log),
                 )?;
-                let url = server.base_url();
+                let url = simulated_url(server.address, &planned.protocol);
                 servers.push(server);
                 url
             }
@@ -111,6 +111,13 @@ pub fn simulate(
     server::start(address, profile, seed, model, log).map_err(Error::system(format!(
         "cannot start the simulated endpoint on {address}"
     )))
+}
+
+/// The base URL of a protocol on an embedded server.
+#[must_use]
+pub fn simulated_url(address: SocketAddr, protocol: &str) -> String {
+    let path = protocols::by_name(protocol).map_or("", |protocol| protocol.base_path());
+    format!("http://{address}{path}")
 }
 
 fn endpoint(planned: &PlannedEndpoint, url: &str) -> Result<Endpoint, Error> {

@@ -220,6 +220,12 @@ pub enum StreamFormat {
 
 /// One wire protocol.
 pub trait Protocol: Send + Sync + std::fmt::Debug {
+    /// The name a configuration uses.
+    fn name(&self) -> &'static str;
+    /// Path under which servers of this protocol have their base URL.
+    fn base_path(&self) -> &'static str {
+        "/v1"
+    }
     /// Path, and query where there is one, below the base URL.
     fn path(&self, model: &str) -> String;
     /// Headers the protocol itself asks for, the key's among them.
@@ -257,21 +263,21 @@ pub trait Decoder: Send {
     fn answer(&mut self) -> Answer;
 }
 
-type Registration = (&'static str, &'static dyn Protocol);
-
-/// The protocols by the names a configuration uses; the first is the default.
-const PROTOCOLS: &[Registration] = &[("responses", &responses::Responses)];
+/// The protocols; the first is the default.
+const PROTOCOLS: &[&dyn Protocol] = &[&responses::Responses];
 
 /// The names of the protocols, the default first.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    PROTOCOLS.iter().map(|(name, _)| *name)
+    PROTOCOLS.iter().map(|protocol| protocol.name())
 }
 
 /// Finds a protocol by its configuration name.
 #[must_use]
 pub fn by_name(name: &str) -> Option<&'static dyn Protocol> {
-    let (_, protocol) = PROTOCOLS.iter().find(|(known, _)| *known == name)?;
-    Some(*protocol)
+    PROTOCOLS
+        .iter()
+        .copied()
+        .find(|protocol| protocol.name() == name)
 }
 
 /// The header of a bearer token, as most protocols want it.

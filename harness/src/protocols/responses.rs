@@ -19,6 +19,10 @@ use super::{
 pub(super) struct Responses;
 
 impl Protocol for Responses {
+    fn name(&self) -> &'static str {
+        "responses"
+    }
+
     fn path(&self, _model: &str) -> String {
         "/responses".into()
     }
