@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::exchange::{Endpoint, Key};
 use crate::plan::{Plan, PlannedEndpoint};
 use crate::protocols;
-use crate::server::{self, KnownTask, Model, Profile, Running};
+use crate::server::{self, KnownTask, Model, Options, Profile, Running};
 
 /// How long a real server may take to accept a connection before a run begins.
 const KNOCK: Duration = Duration::from_secs(10);
@@ -108,7 +108,13 @@ pub fn simulate(
         }
     }
     let model = Model::new(tasks, name, seed, profile.resolve_rate);
-    server::start(address, profile, seed, model, log).map_err(Error::system(format!(
+    let options = Options {
+        address,
+        seed,
+        log: log.map(Path::to_owned),
+        ..Options::new(profile, model)
+    };
+    server::start(options).map_err(Error::system(format!(
         "cannot start the simulated endpoint on {address}"
     )))
 }

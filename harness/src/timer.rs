@@ -4,6 +4,8 @@
 //! token at 1,000 tokens/s. On Linux this is a `timerfd` watched by the runtime;
 //! elsewhere the wheel does the long part and yielding does the rest.
 
+use std::task::{Context, Poll, ready};
+
 use crate::clock;
 
 #[cfg(target_os = "linux")]
@@ -14,11 +16,16 @@ mod platform {
     };
     use std::io;
     use std::os::fd::OwnedFd;
+    use std::task::{Context, Poll, ready};
     use tokio::io::unix::AsyncFd;
 
     /// One timer, reusable for any number of waits.
     #[derive(Debug)]
-    pub struct Timer(AsyncFd<OwnedFd>);
+    pub struct Timer {
+        watched: AsyncFd<OwnedFd>,
+        /// The deadline it is set to.
+        armed: Option<u64>,
+    }
 
     impl Timer {
         /// Creates a timer on the current runtime.
@@ -30,46 +37,68 @@ mod platform {
                 TimerfdClockId::Monotonic,
                 TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC,
             )?;
-            Ok(Timer(crate::kernel::watch(fd)?))
+            let watched = crate::kernel::watch(fd)?;
+            Ok(Timer {
+                watched,
+                armed: None,
+            })
         }
 
-        pub(super) async fn sleep(&mut self, ns: u64) -> io::Result<()> {
-            let value = Timespec {
-                tv_sec: i64::try_from(ns / 1_000_000_000).unwrap_or(i64::MAX),
-                tv_nsec: i64::try_from(ns % 1_000_000_000).unwrap_or(0) as _,
-            };
-            let interval = Timespec {
-                tv_sec: 0,
-                tv_nsec: 0,
-            };
-            timerfd_settime(
-                self.0.get_ref(),
-                TimerfdTimerFlags::empty(),
-                &Itimerspec {
-                    it_interval: interval,
-                    it_value: value,
-                },
-            )?;
-            loop {
-                let mut guard = self.0.readable().await?;
-                let mut expirations = [0_u8; 8];
-                match guard.try_io(|fd| Ok(rustix::io::read(fd.get_ref(), &mut expirations)?)) {
-                    Ok(result) => return result.map(drop),
-                    Err(_would_block) => {}
-                }
+        /// Arms the timer, then pends until it has expired. May wake early.
+        pub(super) fn poll_sleep(
+            &mut self,
+            context: &mut Context<'_>,
+            deadline: u64,
+            left: u64,
+        ) -> Poll<io::Result<()>> {
+            if self.armed != Some(deadline) {
+                let value = Timespec {
+                    tv_sec: i64::try_from(left / 1_000_000_000).unwrap_or(i64::MAX),
+                    tv_nsec: i64::try_from(left % 1_000_000_000).unwrap_or(0) as _,
+                };
+                let interval = Timespec {
+                    tv_sec: 0,
+                    tv_nsec: 0,
+                };
+                timerfd_settime(
+                    self.watched.get_ref(),
+                    TimerfdTimerFlags::empty(),
+                    &Itimerspec {
+                        it_interval: interval,
+                        it_value: value,
+                    },
+                )?;
+                self.armed = Some(deadline);
             }
+            // The descriptor is never read: arming it anew resets it, and the edge of
+            // the next expiry is seen all the same.
+            ready!(self.watched.poll_read_ready(context))?.clear_ready();
+            Poll::Ready(Ok(()))
+        }
+
+        pub(super) fn disarm(&mut self) {
+            self.armed = None;
         }
     }
 }
 
 #[cfg(not(target_os = "linux"))]
 mod platform {
+    use std::future::Future;
     use std::io;
-    use std::time::{Duration, Instant};
+    use std::pin::Pin;
+    use std::task::{Context, Poll, ready};
+    use std::time::Duration;
+    use tokio::time::Sleep;
+
+    /// The wheel may wake so late.
+    const WHEEL: u64 = 2_000_000;
 
     /// One timer, reusable for any number of waits.
-    #[derive(Debug)]
-    pub struct Timer;
+    #[derive(Debug, Default)]
+    pub struct Timer {
+        long: Option<(u64, Pin<Box<Sleep>>)>,
+    }
 
     impl Timer {
         /// Creates a timer on the current runtime.
@@ -77,19 +106,35 @@ mod platform {
         /// # Errors
         /// Never, on this platform.
         pub fn new() -> io::Result<Self> {
-            Ok(Timer)
+            Ok(Timer::default())
         }
 
-        pub(super) async fn sleep(&mut self, ns: u64) -> io::Result<()> {
-            let until = Instant::now() + Duration::from_nanos(ns);
-            // The wheel may wake up to 2 ms late.
-            if let Some(long) = Duration::from_nanos(ns).checked_sub(Duration::from_millis(2)) {
-                tokio::time::sleep(long).await;
+        /// Pends for the long part, then yields until the deadline. Wakes early.
+        pub(super) fn poll_sleep(
+            &mut self,
+            context: &mut Context<'_>,
+            deadline: u64,
+            left: u64,
+        ) -> Poll<io::Result<()>> {
+            if let Some(long) = left.checked_sub(WHEEL) {
+                if self
+                    .long
+                    .as_ref()
+                    .is_none_or(|(armed, _)| *armed != deadline)
+                {
+                    let sleep = tokio::time::sleep(Duration::from_nanos(long));
+                    self.long = Some((deadline, Box::pin(sleep)));
+                }
+                if let Some((_, sleep)) = &mut self.long {
+                    ready!(sleep.as_mut().poll(context));
+                }
             }
-            while Instant::now() < until {
-                tokio::task::yield_now().await;
-            }
-            Ok(())
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }
+
+        pub(super) fn disarm(&mut self) {
+            self.long = None;
         }
     }
 }
@@ -97,16 +142,31 @@ mod platform {
 pub use platform::Timer;
 
 impl Timer {
+    /// Pends until `deadline` on [`clock::now`]; ready at once when it is past.
+    ///
+    /// # Errors
+    /// When the system refuses the timer.
+    pub fn poll_until(
+        &mut self,
+        context: &mut Context<'_>,
+        deadline: u64,
+    ) -> Poll<std::io::Result<()>> {
+        loop {
+            match deadline.checked_sub(clock::now()) {
+                None | Some(0) => {
+                    self.disarm();
+                    return Poll::Ready(Ok(()));
+                }
+                Some(left) => ready!(self.poll_sleep(context, deadline, left))?,
+            }
+        }
+    }
+
     /// Waits until `deadline` on [`clock::now`]; returns at once when it is past.
     ///
     /// # Errors
     /// When the system refuses the timer.
     pub async fn sleep_until(&mut self, deadline: u64) -> std::io::Result<()> {
-        loop {
-            match deadline.checked_sub(clock::now()) {
-                None | Some(0) => return Ok(()),
-                Some(left) => self.sleep(left).await?,
-            }
-        }
+        std::future::poll_fn(|context| self.poll_until(context, deadline)).await
     }
 }

@@ -6,12 +6,12 @@ mod support;
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use support::endpoint;
 use timeslip::clock;
 use timeslip::exchange::Session;
 use timeslip::protocols::Item;
-use timeslip::server::{self, KnownTask, Model, Profile};
+use timeslip::server::{self, Emission, KnownTask, Model, Options, Profile};
 use timeslip::transports::Kind;
 use timeslip_datasets::atif::Trajectory;
 use timeslip_datasets::journal::Exchange;
@@ -46,12 +46,13 @@ fn quick() -> Profile {
         queue_slots: 4,
         request_overhead_ms: 5.0,
         link_round_trip_ms: 20.0,
+        decode_slowdown_per_1k_context: 0.0,
         notes: Vec::new(),
     }
 }
 
 /// Two turns of the recorded task; returns the exchanges and the server's log.
-async fn two_turns(kind: Kind) -> (Vec<Exchange>, Vec<Value>) {
+async fn two_turns(kind: Kind) -> (Vec<Exchange>, Vec<Emission>) {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log.jsonl");
     let task = KnownTask {
@@ -60,13 +61,10 @@ async fn two_turns(kind: Kind) -> (Vec<Exchange>, Vec<Value>) {
         recordings: vec![recording()],
     };
     let model = Model::new(vec![task], "quick", 1, 1.0);
-    let running = server::start(
-        "127.0.0.1:0".parse().unwrap(),
-        quick(),
-        1,
-        model,
-        Some(&log),
-    )
+    let running = server::start(Options {
+        log: Some(log.clone()),
+        ..Options::new(quick(), model)
+    })
     .unwrap();
     let endpoint = endpoint(running.address.port(), kind);
     let mut exchanges = Vec::new();
@@ -102,20 +100,18 @@ async fn two_turns(kind: Kind) -> (Vec<Exchange>, Vec<Value>) {
     )
 }
 
-fn check_against_truth(exchanges: &[Exchange], log: &[Value]) {
+fn check_against_truth(exchanges: &[Exchange], log: &[Emission]) {
     assert_eq!((exchanges.len(), log.len()), (2, 2));
     for (exchange, truth) in std::iter::zip(exchanges, log) {
         assert_eq!(
             exchange.response_id.as_deref(),
-            truth["response_id"].as_str()
+            Some(truth.response_id.as_str())
         );
+        assert!(truth.complete && truth.done_ns >= truth.events_ns.last().copied());
         let events = exchange.events.as_slice();
-        let times: Vec<u64> = truth["events_ns"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|at| at.as_u64().unwrap())
-            .collect();
+        let times = &truth.events_ns;
+        let kinds: String = events.iter().map(|event| event.kind.letter()).collect();
+        assert_eq!(kinds, truth.kinds);
         assert_eq!(events.len(), times.len(), "every event arrives once");
         assert_eq!(
             exchange.usage.unwrap().output_tokens,
@@ -123,17 +119,14 @@ fn check_against_truth(exchanges: &[Exchange], log: &[Value]) {
             "one token an event"
         );
         // The stream's own length is known to both sides; loopback adds little to it.
-        let (sent, true_first) = (
-            exchange.marks.sent.unwrap(),
-            times[0] - truth["received_ns"].as_u64().unwrap(),
-        );
+        let (sent, true_first) = (exchange.marks.sent.unwrap(), times[0] - truth.received_ns);
         let ttft = exchange.marks.first_token.unwrap() - sent;
         let link = 20_000_000;
         assert!(
             ttft >= true_first + link,
             "TTFT {ttft} is shorter than {true_first} and the link"
         );
-        assert!(exchange.reported.prefill_ns.unwrap() == truth["prefill_ns"].as_u64().unwrap());
+        assert!(exchange.reported.prefill_ns.unwrap() == truth.prefill_ns);
         assert_eq!(exchange.reported.link_ns, Some(link));
     }
     assert!(!exchanges[0].reused_connection && exchanges[1].reused_connection);

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use timeslip::server::{self, Model, Profile, Running};
+use timeslip::server::{self, Model, Options, Profile, Running};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
@@ -19,7 +19,7 @@ fn start() -> Running {
         ..Profile::load("spark-sim").unwrap()
     };
     let model = Model::new(Vec::new(), "test", 1, 1.0);
-    server::start("127.0.0.1:0".parse().unwrap(), profile, 1, model, None).unwrap()
+    server::start(Options::new(profile, model)).unwrap()
 }
 
 fn post(server: &Running, path: &str, body: &str) -> String {

@@ -15,7 +15,9 @@ pub enum EventKind {
 }
 
 impl EventKind {
-    const fn letter(self) -> char {
+    /// Its letter in stored columns.
+    #[must_use]
+    pub const fn letter(self) -> char {
         match self {
             EventKind::Reasoning => 'r',
             EventKind::Text => 't',
@@ -23,7 +25,9 @@ impl EventKind {
         }
     }
 
-    const fn from_letter(letter: char) -> Option<Self> {
+    /// The kind of a stored letter.
+    #[must_use]
+    pub const fn from_letter(letter: char) -> Option<Self> {
         match letter {
             'r' => Some(EventKind::Reasoning),
             't' => Some(EventKind::Text),

@@ -1,69 +1,85 @@
-//! HTTP: routing, and Responses as server-sent events.
+//! HTTP, versions 1.1 and 2: routing, and bodies that are written as they are paced.
 
 use std::convert::Infallible;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, Full, Limited, StreamBody};
-use hyper::body::{Bytes, Frame as BodyFrame, Incoming};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Bytes, Frame, Incoming};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode, header};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{mpsc, oneshot};
 
-use super::engine::{Arrival, Sink, Timing};
-use super::responses::{Call, Script};
-use super::{Service, websocket};
-use crate::clock;
+use super::dialect::{Answer, Dialect, Refusal};
+use super::playback::Playback;
+use super::service::{Received, Service};
+use super::wire::Framing;
+use super::{dialects, websocket};
 
 /// Largest request body accepted.
 const MAX_BODY: usize = 64 << 20;
-/// Events on their way to the socket at once.
-const IN_FLIGHT: usize = 64;
 
-type Body = BoxBody<Bytes, Infallible>;
+pub(super) type Body = BoxBody<Bytes, io::Error>;
 
 pub(super) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    received: Received,
     service: Arc<Service>,
 ) {
     let handler = service_fn(move |request| {
         let service = Arc::clone(&service);
-        async move { Ok::<_, Infallible>(route(request, service).await) }
+        let received = received.clone();
+        async move { Ok::<_, Infallible>(route(request, received, service).await) }
     });
     // A connection that breaks is the client's business, not the server's.
-    let _ = hyper::server::conn::http1::Builder::new()
-        .serve_connection(TokioIo::new(stream), handler)
-        .with_upgrades()
+    let _ = auto::Builder::new(TokioExecutor::new())
+        .serve_connection_with_upgrades(TokioIo::new(stream), handler)
         .await;
 }
 
-async fn route(request: Request<Incoming>, service: Arc<Service>) -> Response<Body> {
-    match (request.method(), request.uri().path()) {
+async fn route(
+    request: Request<Incoming>,
+    received: Received,
+    service: Arc<Service>,
+) -> Response<Body> {
+    let path = request.uri().path().to_owned();
+    match (request.method(), path.as_str()) {
         (&Method::GET, "/v1/responses") if websocket::is_upgrade(&request) => {
-            websocket::upgrade(request, service)
+            websocket::upgrade(request, received, service)
         }
-        (&Method::POST, "/v1/responses") => responses(request, service).await,
-        (&Method::GET, "/v1/models") => plain(
-            StatusCode::OK,
-            &json!({ "object": "list", "data": [{ "id": service.engine.profile().model, "object": "model" }] }),
-        ),
+        (&Method::GET, "/v1/models") => {
+            let model = &service.engine.profile().model;
+            let list = json!({ "object": "list", "data": [{ "id": model, "object": "model" }] });
+            plain(StatusCode::OK, &list)
+        }
         (&Method::GET | &Method::HEAD, "/") => {
             plain(StatusCode::OK, &json!({ "server": "timeslip, simulated" }))
         }
-        _ => error(
-            StatusCode::NOT_FOUND,
-            "not_found",
-            "No such route on this simulated endpoint.",
-        ),
+        (method, _) => {
+            let dialect = dialects::of_path(&path);
+            let answer = if method == Method::POST && dialect.takes(&path) {
+                answer(dialect, request, &received, &service).await
+            } else {
+                Err(Refusal {
+                    status: 404,
+                    code: "not_found",
+                    message: "No such route on this simulated endpoint.".into(),
+                })
+            };
+            answer.unwrap_or_else(|refusal| refuse(dialect, &refusal))
+        }
     }
 }
 
 fn plain(status: StatusCode, value: &Value) -> Response<Body> {
-    let mut response = Response::new(BoxBody::new(Full::new(Bytes::from(value.to_string()))));
+    let body = Full::new(Bytes::from(value.to_string()));
+    let mut response = Response::new(body.map_err(|never| match never {}).boxed());
     *response.status_mut() = status;
     response.headers_mut().insert(
         header::CONTENT_TYPE,
@@ -72,155 +88,100 @@ fn plain(status: StatusCode, value: &Value) -> Response<Body> {
     response
 }
 
-fn error(status: StatusCode, code: &str, message: &str) -> Response<Body> {
-    plain(status, &error_body(code, message))
+fn refuse(dialect: &dyn Dialect, refusal: &Refusal) -> Response<Body> {
+    let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_REQUEST);
+    plain(status, &dialect.error(refusal))
 }
 
-/// The error object both transports use.
-pub(super) fn error_body(code: &str, message: &str) -> Value {
-    json!({ "error": { "type": "invalid_request_error", "code": code, "message": message, "param": null } })
+async fn answer(
+    dialect: &dyn Dialect,
+    request: Request<Incoming>,
+    received: &Received,
+    service: &Service,
+) -> Result<Response<Body>, Refusal> {
+    let (head, body) = request.into_parts();
+    if let Some(encoding) = head.headers.get(header::CONTENT_ENCODING)
+        && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
+    {
+        return Err(Refusal {
+            status: 415,
+            code: "unsupported_content_encoding",
+            message: "This simulated endpoint takes request bodies as they are, not compressed."
+                .into(),
+        });
+    }
+    let body = Limited::new(body, MAX_BODY).collect().await;
+    let body = body.map_err(|_| Refusal {
+        status: 413,
+        code: "too_large",
+        message: "The body is too large or broken.".into(),
+    })?;
+    let received_ns = received.at();
+    let body: Value = serde_json::from_slice(&body.to_bytes())
+        .map_err(|problem| Refusal::bad_request("invalid_json", problem.to_string()))?;
+    let failed = |_| Refusal {
+        status: 500,
+        code: "server_error",
+        message: "The response could not be started.".into(),
+    };
+    let (call, voice) = dialect.read(head.uri.path(), body)?;
+    let framing = if call.stream {
+        dialect.framing()
+    } else {
+        Framing::Whole
+    };
+    let playback = service
+        .respond(&call, voice, framing, received_ns)
+        .await
+        .map_err(failed)?;
+    let mut paced = Paced(playback);
+    let mut headers = header::HeaderMap::new();
+    for (name, value) in [
+        ("content-type", framing.content_type()),
+        ("cache-control", "no-cache"),
+        (dialect.request_id_header(), &paced.0.answer().id),
+        ("server-timing", &server_timing(paced.0.answer())),
+    ] {
+        if let Ok(value) = header::HeaderValue::try_from(value) {
+            headers.insert(name, value);
+        }
+    }
+    let body = if call.stream {
+        paced.boxed()
+    } else {
+        // Headers and body of a whole answer leave together, at its end.
+        let whole = paced.frame().await.and_then(Result::ok);
+        let whole = whole.and_then(|frame| frame.into_data().ok());
+        let whole = Full::new(whole.unwrap_or_default());
+        whole.map_err(|never| match never {}).boxed()
+    };
+    let mut response = Response::new(body);
+    *response.headers_mut() = headers;
+    Ok(response)
 }
 
-async fn responses(request: Request<Incoming>, service: Arc<Service>) -> Response<Body> {
-    let body = match Limited::new(request.into_body(), MAX_BODY).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(_) => {
-            return error(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "too_large",
-                "The body is too large or broken.",
-            );
-        }
-    };
-    let received_ns = clock::now();
-    let body: Value = match serde_json::from_slice(&body) {
-        Ok(body) => body,
-        Err(problem) => {
-            return error(
-                StatusCode::BAD_REQUEST,
-                "invalid_json",
-                &problem.to_string(),
-            );
-        }
-    };
-    if body["stream"] != true {
-        return error(
-            StatusCode::BAD_REQUEST,
-            "unsupported",
-            "This simulated endpoint only streams.",
-        );
-    }
-    let call = match Call::parse(body) {
-        Ok(call) => call,
-        Err(problem) => {
-            return error(
-                StatusCode::BAD_REQUEST,
-                "missing_required_parameter",
-                &problem,
-            );
-        }
-    };
-    if call.previous.is_some() {
-        let message = "Nothing is stored on this endpoint; resend the whole conversation.";
-        return error(
-            StatusCode::BAD_REQUEST,
-            "previous_response_not_found",
-            message,
-        );
-    }
-    let (events, receiver) = mpsc::channel(IN_FLIGHT);
-    let (admitted, admission) = oneshot::channel();
-    let link_ms = service.engine.profile().link_round_trip_ms;
-    tokio::spawn(async move {
-        if let Ok(emission) =
-            play(&service, &call, received_ns, admitted, &mut Events(events)).await
-        {
-            service.log(emission);
-        }
-    });
-    let Ok(timing) = admission.await else {
-        return error(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "server_error",
-            "The response could not be started.",
-        );
-    };
-    let frames = futures_util::stream::unfold(receiver, |mut receiver| async {
-        receiver
-            .recv()
-            .await
-            .map(|bytes| (Ok(BodyFrame::data(bytes)), receiver))
-    });
-    let mut response = Response::new(BodyExt::boxed(StreamBody::new(frames)));
-    let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        header::HeaderValue::from_static("text/event-stream; charset=utf-8"),
-    );
-    headers.insert(
-        header::CACHE_CONTROL,
-        header::HeaderValue::from_static("no-cache"),
-    );
-    if let Ok(value) = header::HeaderValue::try_from(server_timing(timing, link_ms)) {
-        headers.insert("server-timing", value);
-    }
-    response
-}
-
-fn server_timing(timing: Timing, link_ms: f64) -> String {
+fn server_timing(answer: &Answer) -> String {
     let ms = |ns: u64| ns as f64 / 1e6;
     format!(
-        "queue;dur={}, prefill;dur={}, link;dur={link_ms}",
-        ms(timing.queue_ns),
-        ms(timing.prefill_ns)
+        "queue;dur={}, prefill;dur={}, link;dur={}",
+        ms(answer.timing.queue_ns),
+        ms(answer.timing.prefill_ns),
+        answer.link_ms
     )
 }
 
-async fn play(
-    service: &Service,
-    call: &Call,
-    received_ns: u64,
-    admitted: oneshot::Sender<Timing>,
-    sink: &mut Events,
-) -> io::Result<super::Emission> {
-    let engine = &service.engine;
-    let parts: Vec<&Value> = call.preamble.iter().chain(&call.input).collect();
-    let prompt = engine.prompt(&call.cache_key, &parts);
-    let id = super::responses::new_id();
-    let outputs = service.model.next(&call.input, &call.cache_key);
-    let (script, frames) = Script::new(
-        &id,
-        &call.model,
-        prompt,
-        &outputs,
-        engine.profile().tokens_per_event,
-    );
-    let arrival = Arrival {
-        response_id: &id,
-        received_ns,
-        prompt,
-        noise: &call.cache_key,
-    };
-    let admit = |timing| {
-        // The client has gone if nobody waits for the headers; the send will notice.
-        let _ = admitted.send(timing);
-        script.admission()
-    };
-    engine
-        .play(arrival, admit, frames, |_| script.completion(None), sink)
-        .await
-}
+/// A response body that yields its chunks when they are due.
+struct Paced(Playback);
 
-/// Server-sent events into a response body.
-struct Events(mpsc::Sender<Bytes>);
+impl hyper::body::Body for Paced {
+    type Data = Bytes;
+    type Error = io::Error;
 
-impl Sink for Events {
-    async fn send(&mut self, event: Value) -> io::Result<()> {
-        let kind = event["type"].as_str().unwrap_or_default();
-        let text = format!("event: {kind}\ndata: {event}\n\n");
-        self.0
-            .send(text.into())
-            .await
-            .map_err(|_| io::ErrorKind::BrokenPipe.into())
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let chunk = ready!(self.get_mut().0.poll_chunk(context));
+        Poll::Ready(chunk.map(|chunk| Ok(Frame::data(chunk?.into_bytes()))))
     }
 }

@@ -1,47 +1,38 @@
 //! The embedded simulated endpoint: a real server on a real socket that plays
 //! recorded task solutions at a profile's speed and knows when it truly sent what.
 
+mod dialect;
+mod dialects;
+mod emission;
 mod engine;
 mod http;
 mod link;
 mod model;
+mod playback;
 mod profile;
-mod responses;
+mod schedule;
+mod service;
 mod tokens;
 mod websocket;
+mod wire;
 
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-pub use engine::Emission;
+pub use emission::Emission;
 pub use model::{KnownTask, Model};
 pub use profile::Profile;
 
+use crate::connection::Timed;
 use crate::console::say;
 use engine::Engine;
-
-/// Everything a connection needs.
-#[derive(Debug)]
-struct Service {
-    engine: Engine,
-    model: Model,
-    log: Option<mpsc::Sender<Emission>>,
-}
-
-impl Service {
-    fn log(&self, emission: Emission) {
-        if let Some(log) = &self.log {
-            // The writer is gone only when the server is being stopped.
-            let _ = log.send(emission);
-        }
-    }
-}
+use service::{Received, Service};
 
 /// A running server; dropping it stops it.
 #[derive(Debug)]
@@ -74,32 +65,59 @@ impl Drop for Running {
     }
 }
 
+/// What a server is started with.
+#[derive(Debug)]
+pub struct Options {
+    /// Where to listen; port 0 chooses one.
+    pub address: SocketAddr,
+    /// How fast it is.
+    pub profile: Profile,
+    /// Seeds the jitter.
+    pub seed: u64,
+    /// What it says.
+    pub model: Model,
+    /// Every response's [`Emission`] is appended to this file, as JSON lines.
+    pub log: Option<PathBuf>,
+    /// How long a WebSocket lives before it must be opened anew.
+    pub websocket_lifetime: Duration,
+}
+
+impl Options {
+    /// A server on a free port of this machine, without a log.
+    #[must_use]
+    pub fn new(profile: Profile, model: Model) -> Self {
+        Options {
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            profile,
+            seed: 1,
+            model,
+            log: None,
+            websocket_lifetime: Duration::from_secs(60 * 60),
+        }
+    }
+}
+
 /// Starts a server on its own thread, so that pacing shares nothing with the client.
-/// With `log`, every response's true emission times are appended there as JSON lines.
 ///
 /// # Errors
 /// When the address cannot be bound or the log cannot be opened.
-pub fn start(
-    address: SocketAddr,
-    profile: Profile,
-    seed: u64,
-    model: Model,
-    log: Option<&Path>,
-) -> io::Result<Running> {
-    let listener = TcpListener::bind(address)?;
+pub fn start(options: Options) -> io::Result<Running> {
+    let listener = TcpListener::bind(options.address)?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
-    let (log, writer) = match log {
+    let (log, writer) = match &options.log {
         Some(path) => {
-            let (sender, thread) = log_writer(path)?;
+            let (sender, thread) = emission::writer(path)?;
             (Some(sender), Some(thread))
         }
         None => (None, None),
     };
     let service = Arc::new(Service {
-        engine: Engine::new(profile, seed),
-        model,
+        engine: Engine::new(options.profile, options.seed),
+        model: options.model,
         log,
+        websocket_lifetime: options.websocket_lifetime,
+        clock_origin_ns: emission::clock_origin_ns(),
     });
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -143,54 +161,12 @@ async fn accept(listener: TcpListener, service: Arc<Service>) -> io::Result<()> 
         if one_way > 0 {
             // Without a timer left, this one connection is refused.
             if let Ok(delayed) = link::delay(socket, one_way) {
-                tokio::spawn(http::serve(delayed, service));
+                tokio::spawn(http::serve(delayed, Received::WhenRead, service));
             }
         } else {
-            tokio::spawn(http::serve(socket, service));
+            let socket = Timed::new(socket);
+            let received = Received::ByProbe(socket.probe());
+            tokio::spawn(http::serve(socket, received, service));
         }
     }
-}
-
-/// Appends emissions on a thread of its own: pacing never waits for a disk.
-fn log_writer(path: &Path) -> io::Result<(mpsc::Sender<Emission>, JoinHandle<()>)> {
-    let mut file = std::fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .read(true)
-        .open(path)?;
-    drop_torn_line(&mut file)?;
-    let (sender, receiver) = mpsc::channel::<Emission>();
-    let thread = std::thread::Builder::new()
-        .name("timeslip-server-log".into())
-        .spawn(move || {
-            for emission in receiver {
-                let written = serde_json::to_vec(&emission)
-                    .map_err(io::Error::from)
-                    .and_then(|mut line| {
-                        line.push(b'\n');
-                        file.write_all(&line)
-                    });
-                if let Err(error) = written {
-                    say(&format!(
-                        "timeslip server: cannot write the emission log: {error}"
-                    ));
-                    return;
-                }
-            }
-        })?;
-    Ok((sender, thread))
-}
-
-/// Cuts off the line that a killed process did not finish.
-fn drop_torn_line(file: &mut std::fs::File) -> io::Result<()> {
-    let mut content = Vec::new();
-    file.read_to_end(&mut content)?;
-    let whole = content
-        .iter()
-        .rposition(|byte| *byte == b'\n')
-        .map_or(0, |end| end + 1);
-    if whole < content.len() {
-        file.set_len(whole as u64)?;
-    }
-    Ok(())
 }

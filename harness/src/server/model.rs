@@ -5,12 +5,21 @@
 //! repeated and resumed. Difficulty is shared between profiles: a task that is hard
 //! for one tends to be hard for the other, as with real models.
 
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 use timeslip_datasets::atif::{AgentStep, Trajectory};
 
+use super::dialect::{Call, Output};
+use super::tokens;
+
 /// How much of the order is the attempt's own luck rather than the task's difficulty.
 const LUCK: f64 = 0.35;
+
+/// The model id that says as much text as the request allows.
+const STEADY: &str = "steady";
+/// A prompt that any model answers so.
+const COUNT: &str = "Count upward from 1";
+/// Tokens of such an answer when the request sets no limit, and at most.
+const STEADY_TOKENS: (u64, u64) = (512, 65_536);
 
 /// A task as the model knows it.
 #[derive(Clone, Debug)]
@@ -21,22 +30,6 @@ pub struct KnownTask {
     pub instruction: String,
     /// What to play.
     pub recordings: Vec<Trajectory>,
-}
-
-/// One thing the model says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// Reasoning.
-    Reasoning(String),
-    /// Text for the user.
-    Text(String),
-    /// A tool call.
-    Call {
-        /// Tool name.
-        name: String,
-        /// Arguments, as JSON text.
-        arguments: String,
-    },
 }
 
 /// The model behind a simulated endpoint.
@@ -60,14 +53,21 @@ impl Model {
         }
     }
 
-    /// What it says next in a conversation of Responses input items. `cache_key`
-    /// tells attempts apart.
+    /// What it says next. The cache key tells attempts apart.
     #[must_use]
-    pub fn next(&self, items: &[Value], cache_key: &str) -> Vec<Output> {
-        let Some(task) = self.recognise(items) else {
-            return unknown_task();
+    pub fn next(&self, call: &Call) -> Vec<Output> {
+        if call.model == STEADY {
+            return vec![steady(call)];
+        }
+        let Some(task) = self.recognise(&call.user) else {
+            let counts = call.user.iter().any(|text| text.contains(COUNT));
+            return if counts {
+                vec![steady(call)]
+            } else {
+                unknown_task()
+            };
         };
-        let solve = self.solves(task, attempt_of(cache_key));
+        let solve = self.solves(task, attempt_of(&call.cache_key));
         let Some(recording) = task
             .recordings
             .iter()
@@ -75,28 +75,15 @@ impl Model {
         else {
             return unknown_task();
         };
-        let calls_so_far = items
-            .iter()
-            .filter(|item| item["type"] == "function_call")
-            .count();
-        step_after(recording, calls_so_far).map_or_else(submit, |step| say(&step))
+        step_after(recording, call.calls_so_far).map_or_else(submit, |step| say(&step))
     }
 
-    fn recognise(&self, items: &[Value]) -> Option<&KnownTask> {
-        let prompt = items.iter().find(|item| item["role"] == "user")?;
-        let mut texts = Vec::new();
-        match &prompt["content"] {
-            Value::String(text) => texts.push(text.as_str()),
-            Value::Array(parts) => {
-                texts.extend(parts.iter().filter_map(|part| part["text"].as_str()))
-            }
-            _ => {}
-        }
-        self.tasks.iter().find(|task| {
-            texts
-                .iter()
-                .any(|text| text.contains(task.instruction.trim()))
-        })
+    fn recognise(&self, said: &[String]) -> Option<&KnownTask> {
+        let in_prompt = |task: &&KnownTask| {
+            let instruction = task.instruction.trim();
+            said.iter().any(|text| text.contains(instruction))
+        };
+        self.tasks.iter().find(in_prompt)
     }
 
     /// Whether this attempt solves the task: the easiest tasks, up to the resolve rate.
@@ -150,6 +137,13 @@ fn unknown_task() -> Vec<Output> {
     std::iter::once(Output::Text(text.into()))
         .chain(submit())
         .collect()
+}
+
+/// Text of as many tokens as the request allows.
+fn steady(call: &Call) -> Output {
+    let (default, most) = STEADY_TOKENS;
+    let tokens = call.output_limit.unwrap_or(default).clamp(1, most);
+    Output::Text((1..=tokens).map(tokens::counted).collect())
 }
 
 /// Attempts are told apart by the end of the cache key, `…#3`.
@@ -227,15 +221,19 @@ mod tests {
     #[test]
     fn the_next_step_follows_from_the_calls_made() {
         let model = model(1, "p", 1.0);
-        let user = json!({"role": "user", "content": [{"type": "input_text", "text": "Please: instruction 0. Thanks"}]});
-        let call = json!({"type": "function_call"});
-        let says = |items: &[Value]| match &model.next(items, "k#1")[0] {
-            Output::Text(text) => text.clone(),
-            other => format!("{other:?}"),
+        let says = |user: &str, calls_so_far| {
+            let call = Call {
+                user: vec![user.into()],
+                calls_so_far,
+                cache_key: "k#1".into(),
+                ..Call::default()
+            };
+            model.next(&call)[0].text().to_owned()
         };
-        assert_eq!(says(std::slice::from_ref(&user)), "one");
-        assert_eq!(says(&[user.clone(), call.clone(), call.clone()]), "two");
-        assert!(says(&[user, call.clone(), call.clone(), call]).contains("submit"));
-        assert!(says(&[json!({"role": "user", "content": "who are you?"})]).contains("simulated"));
+        let known = "Please: instruction 0. Thanks";
+        assert_eq!(says(known, 0), "one");
+        assert_eq!(says(known, 2), "two");
+        assert!(says(known, 3).contains("recording ends"));
+        assert!(says("who are you?", 0).contains("simulated"));
     }
 }

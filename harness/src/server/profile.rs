@@ -35,6 +35,10 @@ pub struct Profile {
     pub request_overhead_ms: f64,
     /// Round trip of the link in front of the server, in milliseconds.
     pub link_round_trip_ms: f64,
+    /// How much longer a token takes for every 1,000 tokens of context before it, as a
+    /// share: seconds per token = 1 / `decode_tokens_per_second` × (1 + this × context / 1000).
+    #[serde(default)]
+    pub decode_slowdown_per_1k_context: f64,
     /// Where the figures come from.
     #[serde(default)]
     pub notes: Vec<String>,
@@ -91,6 +95,11 @@ impl Profile {
             ("resolve_rate", self.resolve_rate, 1.0),
             ("jitter", self.jitter, 2.0),
             ("request_overhead_ms", self.request_overhead_ms, 600_000.0),
+            (
+                "decode_slowdown_per_1k_context",
+                self.decode_slowdown_per_1k_context,
+                100.0,
+            ),
             ("link_round_trip_ms", self.link_round_trip_ms, 60_000.0),
         ];
         for (field, value) in positive {

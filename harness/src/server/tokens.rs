@@ -21,6 +21,12 @@ pub fn split(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// A text of exactly one token, made of a number's last digits.
+#[must_use]
+pub fn counted(number: u64) -> String {
+    format!("{:03} ", number % 1000)
+}
+
 /// Tokens in a prompt of so many bytes.
 #[must_use]
 pub fn of_bytes(bytes: usize) -> u64 {

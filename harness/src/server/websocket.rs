@@ -2,13 +2,12 @@
 //! `previous_response_id` in memory that lives as long as the connection.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::SinkExt;
 use futures_util::stream::{SplitSink, StreamExt};
-use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Bytes, Incoming};
 use hyper::upgrade::Upgraded;
@@ -22,14 +21,12 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use super::Service;
-use super::engine::{Arrival, Sink};
-use super::http::error_body;
-use super::responses::{Call, Script, new_id};
-use crate::clock;
+use super::dialect::{Call, Refusal};
+use super::dialects::responses::{self, PREAMBLE, ResponsesVoice};
+use super::http::Body;
+use super::service::{Received, Service};
+use super::wire::Framing;
 
-/// A connection lives this long.
-const LIFETIME: Duration = Duration::from_secs(60 * 60);
 /// Lanes whose latest response is kept.
 const MAX_LANES: usize = 32;
 /// Requests read ahead of the one being answered.
@@ -46,9 +43,11 @@ pub(super) fn is_upgrade(request: &Request<Incoming>) -> bool {
 
 pub(super) fn upgrade(
     mut request: Request<Incoming>,
+    received: Received,
     service: Arc<Service>,
-) -> Response<BoxBody<Bytes, std::convert::Infallible>> {
-    let mut response = Response::new(Empty::new().boxed());
+) -> Response<Body> {
+    let empty = Empty::new().map_err(|never| match never {});
+    let mut response = Response::new(empty.boxed());
     let Some(key) = request.headers().get(header::SEC_WEBSOCKET_KEY) else {
         *response.status_mut() = StatusCode::BAD_REQUEST;
         return response;
@@ -75,7 +74,7 @@ pub(super) fn upgrade(
         if let Ok(upgraded) = hyper::upgrade::on(&mut request).await {
             let socket =
                 WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await;
-            converse(socket, &service, timing).await;
+            converse(socket, &received, &service, timing).await;
         }
     });
     response
@@ -83,7 +82,7 @@ pub(super) fn upgrade(
 
 /// Reads requests and answers them in order. Reading goes on while an answer
 /// streams, because that is what answers pings.
-async fn converse(socket: Socket, service: &Service, timing: bool) {
+async fn converse(socket: Socket, received: &Received, service: &Service, timing: bool) {
     let (write, mut read) = socket.split();
     let (sender, mut requests) = mpsc::channel::<(u64, Vec<u8>)>(READ_AHEAD);
     let reader = async move {
@@ -94,7 +93,7 @@ async fn converse(socket: Socket, service: &Service, timing: bool) {
                 Message::Close(_) => break,
                 _ => continue,
             };
-            if sender.send((clock::now(), data)).await.is_err() {
+            if sender.send((received.at(), data)).await.is_err() {
                 break;
             }
         }
@@ -105,7 +104,7 @@ async fn converse(socket: Socket, service: &Service, timing: bool) {
             timing,
             write,
             latest: HashMap::new(),
-            expires: Instant::now() + LIFETIME,
+            expires: Instant::now() + service.websocket_lifetime,
         };
         while let Some((received_ns, data)) = requests.recv().await {
             if lanes.answer(received_ns, &data).await.is_err() {
@@ -135,140 +134,95 @@ impl Lanes<'_> {
             .and_then(|body| body["stream_id"].as_str());
         let lane = named.filter(|name| is_lane(name)).map(str::to_owned);
         let accepted = parsed
-            .map_err(|problem| ("invalid_json", problem.to_string()))
+            .map_err(|problem| Refusal::bad_request("invalid_json", problem.to_string()))
             .and_then(|body| self.accept(body, &lane));
-        let (call, mut items) = match accepted {
-            Ok(accepted) => accepted,
-            Err((code, message)) => {
+        let call = match accepted {
+            Ok(call) => call,
+            Err(refusal) => {
                 // An error evicts what the lane could have continued from.
                 self.latest.remove(&lane);
-                return self.refuse(400, code, &message, lane).await;
+                return self.refuse(&refusal, lane).await;
             }
         };
-        items.extend(call.input.iter().cloned());
-        let id = new_id();
-        items.extend(self.play(&call, &id, &items, received_ns).await?);
-        self.latest.insert(lane, (id, items));
+        let voice = Box::new(ResponsesVoice::over_websocket(self.timing, lane.clone()));
+        let mut playback = self
+            .service
+            .respond(&call, voice, Framing::Messages, received_ns)
+            .await?;
+        while let Some(chunk) = poll_fn(|context| playback.poll_chunk(context)).await {
+            for message in chunk?.messages() {
+                self.feed(message).await?;
+            }
+            self.write.flush().await.map_err(io::Error::other)?;
+        }
+        let answer = playback.answer();
+        let mut items = call.prompt;
+        // Instructions and tools come anew with every request.
+        items.drain(..PREAMBLE);
+        items.extend(responses::items(answer));
+        self.latest.insert(lane, (answer.id.clone(), items));
         Ok(())
     }
 
-    /// Checks a request and finds what it continues from; an error is a code and a message.
-    fn accept(
-        &mut self,
-        body: Value,
-        lane: &Option<String>,
-    ) -> Result<(Call, Vec<Value>), (&'static str, String)> {
+    /// Checks a request and finds what it continues from.
+    fn accept(&mut self, body: Value, lane: &Option<String>) -> Result<Call, Refusal> {
+        let refuse = Refusal::bad_request;
         if body["type"] != "response.create" {
-            return Err((
+            return Err(refuse(
                 "unknown_event",
-                "Only response.create is understood.".into(),
+                "Only response.create is understood.",
             ));
         }
-        let call = Call::parse(body).map_err(|problem| ("missing_required_parameter", problem))?;
-        if call.stream_id != *lane {
+        if body["stream_id"].as_str() != lane.as_deref() {
             let message = "A stream_id has 1 to 256 letters, digits, '_', '.' or '-'.";
-            return Err(("invalid_stream_id", message.into()));
+            return Err(refuse("invalid_stream_id", message));
         }
         if Instant::now() >= self.expires {
             let message = "This connection has reached its 60 minutes; open a new one.";
-            return Err(("websocket_connection_limit_reached", message.into()));
+            return Err(refuse("websocket_connection_limit_reached", message));
         }
         let named = self.latest.keys().filter(|lane| lane.is_some()).count();
         if lane.is_some() && named >= MAX_LANES && !self.latest.contains_key(lane) {
             let message = "Too many lanes on one connection.";
-            return Err(("websocket_stream_limit_reached", message.into()));
+            return Err(refuse("websocket_stream_limit_reached", message));
         }
-        let items = match (&call.previous, self.latest.remove(lane)) {
+        let items = match (
+            body["previous_response_id"].as_str(),
+            self.latest.remove(lane),
+        ) {
             (None, _) => Vec::new(),
             (Some(wanted), Some((id, items))) if *wanted == id => items,
             (Some(wanted), _) => {
                 let message = format!("Previous response with id '{wanted}' not found.");
-                return Err(("previous_response_not_found", message));
+                return Err(Refusal::bad_request("previous_response_not_found", message));
             }
         };
-        Ok((call, items))
+        responses::call(body, items)
     }
 
-    async fn play(
-        &mut self,
-        call: &Call,
-        id: &str,
-        items: &[Value],
-        received_ns: u64,
-    ) -> io::Result<Vec<Value>> {
-        let engine = &self.service.engine;
-        let parts: Vec<&Value> = call.preamble.iter().chain(items).collect();
-        let prompt = engine.prompt(&call.cache_key, &parts);
-        let outputs = if call.generate {
-            self.service.model.next(items, &call.cache_key)
-        } else {
-            Vec::new()
-        };
-        let (script, frames) = Script::new(
-            id,
-            &call.model,
-            prompt,
-            &outputs,
-            engine.profile().tokens_per_event,
-        );
-        let arrival = Arrival {
-            response_id: id,
-            received_ns,
-            prompt,
-            noise: &call.cache_key,
-        };
-        let link_ms = engine.profile().link_round_trip_ms;
-        let wanted = self.timing;
-        let finish = |timing| script.completion(wanted.then_some((timing, link_ms)));
-        let mut sink = Lane {
-            write: &mut self.write,
-            stream_id: call.stream_id.as_deref(),
-        };
-        let emission = engine
-            .play(arrival, |_| script.admission(), frames, finish, &mut sink)
-            .await?;
-        self.service.log(emission);
-        Ok(script.items().to_vec())
-    }
-
-    async fn refuse(
-        &mut self,
-        status: u16,
-        code: &str,
-        message: &str,
-        lane: Option<String>,
-    ) -> io::Result<()> {
-        let mut event = error_body(code, message);
+    async fn refuse(&mut self, refusal: &Refusal, lane: Option<String>) -> io::Result<()> {
+        let mut event = responses::error(refusal);
         event["type"] = json!("error");
-        event["status"] = json!(status);
-        Lane {
-            write: &mut self.write,
-            stream_id: lane.as_deref(),
+        event["status"] = json!(refusal.status);
+        if let Some(lane) = lane {
+            event["stream_id"] = json!(lane);
         }
-        .send(event)
-        .await
+        self.feed(event.to_string().into()).await?;
+        self.write.flush().await.map_err(io::Error::other)
+    }
+
+    /// Buffers a message; an empty one is a ping.
+    async fn feed(&mut self, message: Bytes) -> io::Result<()> {
+        let message = if message.is_empty() {
+            Message::Ping(message)
+        } else {
+            Message::Text(message.try_into().map_err(io::Error::other)?)
+        };
+        self.write.feed(message).await.map_err(io::Error::other)
     }
 }
 
 fn is_lane(name: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
     (1..=256).contains(&name.len()) && name.bytes().all(allowed)
-}
-
-/// One lane's events into the socket.
-struct Lane<'a> {
-    write: &'a mut SplitSink<Socket, Message>,
-    stream_id: Option<&'a str>,
-}
-
-impl Sink for Lane<'_> {
-    async fn send(&mut self, mut event: Value) -> io::Result<()> {
-        if let Some(lane) = self.stream_id {
-            event["stream_id"] = json!(lane);
-        }
-        self.write
-            .send(Message::text(event.to_string()))
-            .await
-            .map_err(io::Error::other)
-    }
 }

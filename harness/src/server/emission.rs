@@ -1,0 +1,111 @@
+//! The truth about every response, as JSON lines.
+
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock;
+use crate::console::say;
+
+/// What truly happened to one response. Times are nanoseconds on [`clock::now`] of the
+/// server's process, taken just before the bytes are handed to the kernel; adding
+/// `clock_origin_ns` puts them on the machine's monotonic clock, which other processes
+/// can read too.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Emission {
+    /// Id of the response.
+    pub response_id: String,
+    /// The monotonic clock when the process's own clock was zero; absent where the
+    /// platform has no such clock to share.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_origin_ns: Option<u64>,
+    /// Request read in full.
+    pub received_ns: u64,
+    /// Spent waiting for a slot.
+    pub queue_ns: u64,
+    /// Spent reading the prompt.
+    pub prefill_ns: u64,
+    /// When each output event left, in order. Events that left in one write share a time.
+    pub events_ns: Vec<u64>,
+    /// What each of them carried: `r` reasoning, `t` text, `a` tool arguments.
+    pub kinds: String,
+    /// Output tokens in each of them.
+    pub tokens: Vec<u32>,
+    /// When the terminal event left; absent when the client was gone before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub done_ns: Option<u64>,
+    /// The whole response was sent.
+    pub complete: bool,
+}
+
+/// The monotonic clock at the origin of [`clock::now`].
+#[cfg(unix)]
+pub(super) fn clock_origin_ns() -> Option<u64> {
+    // Of several readings the one in the narrowest bracket.
+    (0..5)
+        .map(|_| {
+            let before = clock::now();
+            let shared = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+            let after = clock::now();
+            let shared = u64::try_from(shared.tv_sec).unwrap_or(0) * 1_000_000_000
+                + u64::try_from(shared.tv_nsec).unwrap_or(0);
+            let middle = before + (after - before) / 2;
+            (after - before, shared.saturating_sub(middle))
+        })
+        .min()
+        .map(|(_, origin)| origin)
+}
+
+/// The monotonic clock at the origin of [`clock::now`]: this platform shares none.
+#[cfg(not(unix))]
+pub(super) fn clock_origin_ns() -> Option<u64> {
+    None
+}
+
+/// Appends emissions on a thread of its own: pacing never waits for a disk. The thread
+/// ends when the last sender is gone.
+pub(super) fn writer(path: &Path) -> io::Result<(mpsc::Sender<Emission>, JoinHandle<()>)> {
+    let mut file = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .read(true)
+        .open(path)?;
+    drop_torn_line(&mut file)?;
+    let (sender, receiver) = mpsc::channel::<Emission>();
+    let thread = std::thread::Builder::new()
+        .name("timeslip-server-log".into())
+        .spawn(move || {
+            for emission in receiver {
+                let written = serde_json::to_vec(&emission)
+                    .map_err(io::Error::from)
+                    .and_then(|mut line| {
+                        line.push(b'\n');
+                        file.write_all(&line)
+                    });
+                if let Err(error) = written {
+                    say(&format!(
+                        "timeslip server: cannot write the emission log: {error}"
+                    ));
+                    return;
+                }
+            }
+        })?;
+    Ok((sender, thread))
+}
+
+/// Cuts off the line that a killed process did not finish.
+fn drop_torn_line(file: &mut std::fs::File) -> io::Result<()> {
+    let mut content = Vec::new();
+    file.read_to_end(&mut content)?;
+    let whole = content
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |end| end + 1);
+    if whole < content.len() {
+        file.set_len(whole as u64)?;
+    }
+    Ok(())
+}
