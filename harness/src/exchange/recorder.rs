@@ -4,6 +4,7 @@ use timeslip_datasets::journal::{EventColumns, Exchange, Marks, Reported, Stream
 
 use crate::clock;
 use crate::connection::{Arrival, Probe, Steps};
+use crate::protocols::server_timings::server_timing_header;
 use crate::protocols::{Answer, Decoder, StreamError};
 
 /// Events there is room for before the first allocation.
@@ -79,18 +80,16 @@ impl Recorder {
         self.exchange.incremental = incremental;
     }
 
-    /// Durations from response headers.
-    pub fn report(&mut self, reported: &Reported) {
-        self.reported.merge(reported);
-    }
-
     /// A ping sent with this exchange came back.
     pub fn ping(&mut self, round_trip_ns: u64) {
         self.exchange.ping_ns.get_or_insert(round_trip_ns);
     }
 
-    /// One header of the response.
+    /// One header of the response, its name in lower case.
     pub fn header(&mut self, name: &str, value: &str) {
+        if name == "server-timing" {
+            self.reported.merge(&server_timing_header(value));
+        }
         self.decoder.header(name, value);
     }
 

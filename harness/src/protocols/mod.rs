@@ -4,14 +4,16 @@
 //! stream into normalized [`Step`]s. A new protocol is one file here and one line
 //! in [`PROTOCOLS`].
 
+mod calls;
+mod chat;
+mod fields;
 mod responses;
+pub(crate) mod server_timings;
 
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 use timeslip_datasets::journal::{EventKind, Reported, Usage};
-
-use crate::clock;
 
 /// One entry of a conversation, in order.
 #[derive(Clone, Debug, PartialEq)]
@@ -228,8 +230,10 @@ pub trait Protocol: Send + Sync + std::fmt::Debug {
     }
     /// Path, and query where there is one, below the base URL.
     fn path(&self, model: &str) -> String;
-    /// Headers the protocol itself asks for, the key's among them.
-    fn headers(&self, key: Option<&str>) -> Vec<(&'static str, String)>;
+    /// Headers the protocol itself asks for, the key's among them. `extra` are the
+    /// configured body fields: some are only taken together with a header.
+    fn headers(&self, key: Option<&str>, extra: &Map<String, Value>)
+    -> Vec<(&'static str, String)>;
     /// How its HTTP responses are framed.
     fn format(&self) -> StreamFormat {
         StreamFormat::ServerSentEvents
@@ -264,7 +268,7 @@ pub trait Decoder: Send {
 }
 
 /// The protocols; the first is the default.
-const PROTOCOLS: &[&dyn Protocol] = &[&responses::Responses];
+const PROTOCOLS: &[&dyn Protocol] = &[&responses::Responses, &chat::Chat];
 
 /// The names of the protocols, the default first.
 pub fn names() -> impl Iterator<Item = &'static str> {
@@ -285,23 +289,4 @@ fn bearer(key: Option<&str>) -> Vec<(&'static str, String)> {
     key.map(|key| ("authorization", format!("Bearer {key}")))
         .into_iter()
         .collect()
-}
-
-/// Length of a text as events count it.
-fn length(text: &str) -> u32 {
-    u32::try_from(text.len()).unwrap_or(u32::MAX)
-}
-
-/// Parses a payload.
-fn parse<'de, T: serde::Deserialize<'de>>(event: &str, data: &'de [u8]) -> Result<T, StreamError> {
-    serde_json::from_slice(data).map_err(|error| StreamError::Malformed {
-        event: event.chars().take(80).collect(),
-        // serde_json quotes what it did not expect, however long that is.
-        problem: error.to_string().chars().take(300).collect(),
-    })
-}
-
-/// A duration given in milliseconds.
-fn milliseconds(value: &Value) -> Option<u64> {
-    clock::from_milliseconds(value.as_f64()?)
 }

@@ -4,15 +4,14 @@
 //! and add fields of their own. An event needs its `type`; a delta needs `delta`;
 //! everything else is used when present.
 
-use std::borrow::Cow;
-
 use serde::Deserialize;
-use serde_json::{Value, json};
-use timeslip_datasets::journal::{EventKind, Reported, Usage};
+use serde_json::{Map, Value, json};
+use timeslip_datasets::journal::{EventKind, Usage};
 
+use super::fields::{Text, body, length, parse, server_error};
+use super::server_timings::{LlamaTimings, ServerTimings, VllmMetrics, WebSocketTiming};
 use super::{
-    Answer, Decoder, Framing, Item, Protocol, Request, Step, StreamError, ToolCall, bearer, length,
-    milliseconds, parse,
+    Answer, Decoder, Framing, Item, Protocol, Request, Step, StreamError, ToolCall, bearer,
 };
 
 #[derive(Debug)]
@@ -27,7 +26,11 @@ impl Protocol for Responses {
         "/responses".into()
     }
 
-    fn headers(&self, key: Option<&str>) -> Vec<(&'static str, String)> {
+    fn headers(
+        &self,
+        key: Option<&str>,
+        _extra: &Map<String, Value>,
+    ) -> Vec<(&'static str, String)> {
         bearer(key)
     }
 
@@ -58,7 +61,7 @@ impl Protocol for Responses {
                 })
             })
             .collect();
-        let mut body = json!({
+        let mut fields = json!({
             "model": request.model,
             "instructions": request.instructions,
             "input": input,
@@ -71,25 +74,22 @@ impl Protocol for Responses {
         });
         match framing {
             Framing::Http => {
-                body["stream"] = json!(true);
+                fields["stream"] = json!(true);
                 // Deltas are padded by default, which would inflate the bytes per event.
-                body["stream_options"] = json!({ "include_obfuscation": false });
+                fields["stream_options"] = json!({ "include_obfuscation": false });
             }
-            Framing::WebSocket => body["type"] = json!("response.create"),
+            Framing::WebSocket => fields["type"] = json!("response.create"),
         }
         if request.warm_up {
-            body["generate"] = json!(false);
+            fields["generate"] = json!(false);
         }
         if let Some(lane) = request.lane {
-            body["stream_id"] = json!(lane);
+            fields["stream_id"] = json!(lane);
         }
         if let Some((id, _)) = request.previous {
-            body["previous_response_id"] = json!(id);
+            fields["previous_response_id"] = json!(id);
         }
-        for (name, value) in request.extra {
-            body[name.as_str()] = value.clone();
-        }
-        body.to_string().into_bytes()
+        body(fields, request.extra)
     }
 
     fn decoder(&self) -> Box<dyn Decoder> {
@@ -117,9 +117,9 @@ fn item(item: &Item) -> Value {
 #[derive(Deserialize)]
 struct Head<'a> {
     #[serde(rename = "type", borrow)]
-    kind: Cow<'a, str>,
+    kind: Text<'a>,
     #[serde(borrow, default)]
-    delta: Option<Cow<'a, str>>,
+    delta: Option<Text<'a>>,
 }
 
 #[derive(Default)]
@@ -174,7 +174,7 @@ impl Decoder for ResponsesDecoder {
                 let event: Value = parse(&head.kind, data)?;
                 self.answer
                     .reported
-                    .merge(&websocket_timing(&event["timing_metrics"]));
+                    .merge(&WebSocketTiming::read(&event["timing_metrics"]));
                 Ok(Step::NOTHING)
             }
             "response.completed" | "response.incomplete" => {
@@ -284,24 +284,10 @@ impl ResponsesDecoder {
         } else {
             &event["response"]["timings"]
         };
-        self.answer.reported.merge(&llama_timings(timings));
+        self.answer.reported.merge(&LlamaTimings::read(timings));
+        let metrics = VllmMetrics::read(&event["response"]["metrics"]);
+        self.answer.reported.merge(&metrics);
         unseen
-    }
-}
-
-fn server_error(error: &Value, status: Option<u16>) -> StreamError {
-    let text = |name: &str| {
-        error[name]
-            .as_str()
-            .map(|text| text.chars().take(500).collect::<String>())
-    };
-    StreamError::Server {
-        status,
-        code: text("code")
-            .or_else(|| text("type"))
-            .unwrap_or_else(|| "error".into()),
-        message: text("message").unwrap_or_else(|| "no message".into()),
-        retry_after: None,
     }
 }
 
@@ -339,27 +325,5 @@ fn append(to: &mut String, list: &Value) {
             to.push('\n');
         }
         to.push_str(text);
-    }
-}
-
-/// `timings` as llama.cpp adds them to the last event of every protocol it speaks.
-pub(super) fn llama_timings(timings: &Value) -> Reported {
-    Reported {
-        prefill_ns: milliseconds(&timings["prompt_ms"]),
-        decode_ns: milliseconds(&timings["predicted_ms"]),
-        ..Reported::default()
-    }
-}
-
-/// `timing_metrics` of `responsesapi.websocket_timing`. Spans overlap: they are
-/// used one by one, never summed. Fields named `timeslip_` exist on the simulated
-/// endpoints only.
-fn websocket_timing(metrics: &Value) -> Reported {
-    Reported {
-        link_ns: milliseconds(&metrics["timeslip_link_round_trip_ms"]),
-        queue_ns: milliseconds(&metrics["engine_queue_max_ms"]),
-        prefill_ns: milliseconds(&metrics["timeslip_prefill_ms"]),
-        decode_ns: milliseconds(&metrics["timeslip_decode_ms"]),
-        ..Reported::default()
     }
 }

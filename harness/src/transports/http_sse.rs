@@ -14,10 +14,8 @@ use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::{Method, Request, Response, header};
 use hyper_util::rt::TokioIo;
-use timeslip_datasets::journal::Reported;
 
 use super::MAX_RESPONSE_MIB;
-use crate::clock;
 use crate::connection::{Duplex, Probe};
 use crate::exchange::split::{self, Piece, Splitter};
 use crate::exchange::{Endpoint, Failure, Recorder};
@@ -123,7 +121,6 @@ impl Connected {
                 recorder.header(name.as_str(), value);
             }
         }
-        recorder.report(&server_timing(&response));
         if !response.status().is_success() {
             return Err(self.error_status(idle, response).await);
         }
@@ -242,27 +239,4 @@ fn build(endpoint: &Endpoint, body: Vec<u8>) -> Result<Request<Full<Bytes>>, Fai
     request.body(Full::new(body.into())).map_err(|error| {
         Failure::Connect(format!("endpoint {}: bad header: {error}", endpoint.name))
     })
-}
-
-/// `Server-Timing` metrics with a meaning here: `link`, `queue`, `prefill`; milliseconds.
-fn server_timing<B>(response: &Response<B>) -> Reported {
-    let mut reported = Reported::default();
-    let values = response.headers().get_all("server-timing");
-    for metric in values
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-    {
-        let mut fields = metric.split(';').map(str::trim);
-        let name = fields.next().unwrap_or_default();
-        let duration = fields.find_map(|field| field.strip_prefix("dur=")?.parse().ok());
-        let ns = duration.and_then(clock::from_milliseconds);
-        match name {
-            "link" => reported.link_ns = ns,
-            "queue" => reported.queue_ns = ns,
-            "prefill" => reported.prefill_ns = ns,
-            _ => {}
-        }
-    }
-    reported
 }

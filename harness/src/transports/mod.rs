@@ -16,7 +16,7 @@ const USER_AGENT: &str = concat!("timeslip/", env!("CARGO_PKG_VERSION"));
 /// Headers that depend on the endpoint alone.
 fn headers(endpoint: &Endpoint) -> impl Iterator<Item = (String, String)> + '_ {
     let key = endpoint.key.as_ref().map(|key| key.0.as_str());
-    let own = endpoint.protocol.headers(key).into_iter();
+    let own = endpoint.protocol.headers(key, &endpoint.extra).into_iter();
     own.map(|(name, value)| (name.to_owned(), value))
         .chain(endpoint.headers.iter().cloned())
 }

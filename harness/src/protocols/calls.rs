@@ -1,0 +1,172 @@
+//! Tool calls, put together from the pieces that streams cut them into.
+
+use super::{StreamError, ToolCall};
+
+/// More calls in one answer than any model asks for.
+const MAX_CALLS: usize = 1000;
+
+/// A call in the making.
+#[derive(Debug, Default)]
+struct Pending {
+    index: Option<u64>,
+    id: String,
+    name: String,
+    arguments: String,
+}
+
+/// The calls of one answer, in the order in which they began.
+#[derive(Debug, Default)]
+pub(super) struct Calls(Vec<Pending>);
+
+impl Calls {
+    /// Takes one piece. What a server leaves out is empty.
+    ///
+    /// A piece belongs to the call with its id; without an id, to that with its index;
+    /// without both, to the latest one, unless it names a function after arguments.
+    ///
+    /// # Errors
+    /// [`StreamError::Malformed`] when there are too many calls.
+    pub fn delta(
+        &mut self,
+        index: Option<u64>,
+        id: &str,
+        name: &str,
+        arguments: &str,
+    ) -> Result<(), StreamError> {
+        let latest = self.0.len().checked_sub(1);
+        let found = if !id.is_empty() {
+            let known = self.0.iter().rposition(|call| call.id == id);
+            // The id of a call may come after its beginning.
+            known.or_else(|| {
+                let of_index = |call: &Pending| call.id.is_empty() && call.index == index;
+                index.and_then(|_| self.0.iter().rposition(of_index))
+            })
+        } else if index.is_some() {
+            self.0.iter().rposition(|call| call.index == index)
+        } else {
+            latest.filter(|at| name.is_empty() || self.0[*at].arguments.is_empty())
+        };
+        let at = match found {
+            Some(at) => at,
+            None if self.0.len() == MAX_CALLS => {
+                return Err(StreamError::Malformed {
+                    event: "tool call".into(),
+                    problem: format!("more than {MAX_CALLS} calls in one answer"),
+                });
+            }
+            None => {
+                self.0.push(Pending::default());
+                self.0.len() - 1
+            }
+        };
+        let call = &mut self.0[at];
+        call.index = call.index.or(index);
+        if call.id.is_empty() {
+            id.clone_into(&mut call.id);
+        }
+        // A name comes once, in pieces, or whole with every piece.
+        if call.name != name {
+            call.name.push_str(name);
+        }
+        call.arguments.push_str(arguments);
+        Ok(())
+    }
+
+    /// The calls, each with an id that no other call of the answer has.
+    pub fn finish(self, response: Option<&str>) -> Vec<ToolCall> {
+        let number = |(at, call): (usize, Pending)| ToolCall {
+            call_id: if call.id.is_empty() {
+                format!("{}-call-{at}", response.unwrap_or("response"))
+            } else {
+                call.id
+            },
+            name: call.name,
+            arguments: if call.arguments.is_empty() {
+                "{}".into()
+            } else {
+                call.arguments
+            },
+        };
+        self.0.into_iter().enumerate().map(number).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Piece = (Option<u64>, &'static str, &'static str, &'static str);
+
+    fn assembled(pieces: &[Piece]) -> Vec<(String, String, String)> {
+        let mut calls = Calls::default();
+        for (index, id, name, arguments) in pieces {
+            calls.delta(*index, id, name, arguments).unwrap();
+        }
+        let calls = calls.finish(Some("r"));
+        calls
+            .into_iter()
+            .map(|call| (call.call_id, call.name, call.arguments))
+            .collect()
+    }
+
+    fn call(id: &str, name: &str, arguments: &str) -> (String, String, String) {
+        (id.into(), name.into(), arguments.into())
+    }
+
+    #[test]
+    fn pieces_find_their_call() {
+        let two = [call("a", "shell", "{1}"), call("b", "edit", "{2}")];
+        // As documented, interleaved.
+        assert_eq!(
+            assembled(&[
+                (Some(0), "a", "shell", ""),
+                (Some(1), "b", "edit", "{"),
+                (Some(0), "", "", "{1}"),
+                (Some(1), "", "", "2}"),
+            ]),
+            two
+        );
+        // The name split or repeated, the id late or repeated.
+        assert_eq!(
+            assembled(&[
+                (Some(0), "", "she", ""),
+                (Some(0), "a", "ll", "{"),
+                (Some(0), "a", "", "1}"),
+                (Some(1), "b", "edit", "{2"),
+                (Some(1), "b", "edit", "}"),
+            ]),
+            two
+        );
+        // No index, or the same for all of them.
+        for index in [None, Some(0)] {
+            assert_eq!(
+                assembled(&[
+                    (index, "a", "shell", "{"),
+                    (index, "a", "", "1}"),
+                    (index, "b", "edit", "{2}"),
+                ]),
+                two
+            );
+        }
+    }
+
+    #[test]
+    fn missing_ids_are_made_up_and_missing_arguments_are_none() {
+        assert_eq!(
+            assembled(&[(None, "", "shell", "{1}"), (None, "", "submit", "")]),
+            [
+                call("r-call-0", "shell", "{1}"),
+                call("r-call-1", "submit", "{}")
+            ]
+        );
+    }
+
+    #[test]
+    fn there_is_a_limit() {
+        let mut calls = Calls::default();
+        let mut add = |index| calls.delta(Some(index), "", "", "");
+        assert!((0..MAX_CALLS as u64).all(|index| add(index).is_ok()));
+        assert!(add(MAX_CALLS as u64).is_err());
+        assert!(add(0).is_ok());
+    }
+}

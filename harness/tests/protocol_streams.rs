@@ -1,0 +1,128 @@
+//! Byte streams of every protocol, as real servers send them: what they mean does not
+//! depend on how the network cuts them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use timeslip::exchange::split::{Piece, Splitter};
+use timeslip::protocols::{self, Protocol, Step};
+
+/// The streams of one protocol, by file name.
+fn streams(protocol: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/protocol_streams")
+        .join(protocol);
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.sort();
+    assert!(!files.is_empty(), "no streams of {protocol}");
+    files
+}
+
+/// Feeds the reads of one stream and writes down what they meant, up to the end of the
+/// exchange.
+fn meaning<'a>(protocol: &dyn Protocol, reads: impl IntoIterator<Item = &'a [u8]>) -> String {
+    let mut splitter = Splitter::new(protocol.format());
+    let mut decoder = protocol.decoder();
+    let mut text = String::new();
+    let mut over = false;
+    for read in reads {
+        let fed = splitter.feed(read, |piece| {
+            if over {
+                return;
+            }
+            match piece {
+                Piece::KeepAlive => text.push_str("keep-alive comment\n"),
+                Piece::Payload(payload) => match decoder.payload(payload) {
+                    Ok(step) => {
+                        over = step.done;
+                        describe(step, &mut text);
+                    }
+                    Err(error) => {
+                        over = true;
+                        writeln!(text, "error: {error:?}").unwrap();
+                    }
+                },
+            }
+        });
+        assert!(fed.is_ok());
+    }
+    if !over {
+        writeln!(text, "stream ends; whole: {}", decoder.may_end()).unwrap();
+    }
+    write!(text, "{:#?}", decoder.answer()).unwrap();
+    text
+}
+
+fn describe(step: Step, text: &mut String) {
+    let mut words = Vec::new();
+    for (name, is) in [("admitted", step.admitted), ("keep-alive", step.keep_alive)] {
+        if is {
+            words.push(name.to_owned());
+        }
+    }
+    for (kind, bytes) in step.outputs() {
+        words.push(format!("{kind:?} {bytes}"));
+    }
+    if let Some(tokens) = step.tokens {
+        words.push(format!("{tokens} tokens"));
+    }
+    if step.done {
+        words.push("done".to_owned());
+    }
+    if words.is_empty() {
+        words.push("nothing timed".to_owned());
+    }
+    writeln!(text, "{}", words.join(", ")).unwrap();
+}
+
+#[test]
+fn every_stream_means_what_it_should() {
+    for name in protocols::names() {
+        let protocol = protocols::by_name(name).unwrap();
+        for file in streams(name) {
+            let stream = std::fs::read(&file).unwrap();
+            let snapshot = format!("{name}-{}", file.file_stem().unwrap().display());
+            insta::with_settings!({ snapshot_path => "protocol_streams/snapshots", prepend_module_to_snapshot => false, omit_expression => true }, {
+                insta::assert_snapshot!(snapshot, meaning(protocol, [stream.as_slice()]));
+            });
+        }
+    }
+}
+
+#[test]
+fn no_cut_changes_the_meaning() {
+    for name in protocols::names() {
+        let protocol = protocols::by_name(name).unwrap();
+        for file in streams(name) {
+            let stream = std::fs::read(&file).unwrap();
+            let whole = meaning(protocol, [stream.as_slice()]);
+            assert_eq!(meaning(protocol, stream.chunks(1)), whole, "{file:?}");
+            for cut in 1..stream.len() {
+                let (head, tail) = stream.split_at(cut);
+                let cut_up = meaning(protocol, [head, tail]);
+                assert_eq!(cut_up, whole, "{file:?} cut at byte {cut}");
+            }
+        }
+    }
+}
+
+#[test]
+fn no_line_ending_changes_the_meaning() {
+    for name in protocols::names() {
+        let protocol = protocols::by_name(name).unwrap();
+        for file in streams(name) {
+            let stream = std::fs::read_to_string(&file).unwrap();
+            let whole = meaning(protocol, [stream.as_bytes()]);
+            let windows = stream.replace('\n', "\r\n");
+            assert_eq!(meaning(protocol, [windows.as_bytes()]), whole, "{file:?}");
+            for size in [1, 2, 7] {
+                let reads = windows.as_bytes().chunks(size);
+                assert_eq!(meaning(protocol, reads), whole, "{file:?} by {size}");
+            }
+        }
+    }
+}
