@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use support::endpoint;
+use timeslip::agent::specs;
 use timeslip::clock;
 use timeslip::exchange::Session;
 use timeslip::protocols::Item;
@@ -73,7 +74,7 @@ async fn two_turns(kind: Kind) -> (Vec<Exchange>, Vec<Emission>) {
     for turn in 1..=2 {
         let deadline = Instant::now() + Duration::from_secs(20);
         let answer = session
-            .ask(turn, "Be brief.", &[], &items, deadline, |exchange| {
+            .ask(turn, "Be brief.", &specs(), &items, deadline, |exchange| {
                 exchanges.push(exchange)
             })
             .await

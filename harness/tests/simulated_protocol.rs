@@ -22,6 +22,15 @@ fn start() -> Running {
     server::start(Options::new(profile, model)).unwrap()
 }
 
+/// The tools of the recordings.
+fn tools() -> Value {
+    let tool = |name: &str| {
+        let parameters = json!({ "properties": { "command": { "type": "string" } } });
+        json!({ "type": "function", "name": name, "parameters": parameters })
+    };
+    json!(["shell", "edit_file", "submit"].map(tool))
+}
+
 fn post(server: &Running, path: &str, body: &str) -> String {
     let mut stream = TcpStream::connect(server.address).unwrap();
     write!(
@@ -106,11 +115,8 @@ fn check_consistency(events: &[Value]) {
 #[test]
 fn http_events_come_in_the_protocols_order() {
     let server = start();
-    let text = post(
-        &server,
-        "/v1/responses",
-        r#"{"model":"m","stream":true,"input":"hello"}"#,
-    );
+    let body = json!({ "model": "m", "stream": true, "input": "hello", "tools": tools() });
+    let text = post(&server, "/v1/responses", &body.to_string());
     assert!(
         text.starts_with("HTTP/1.1 200") && text.contains("text/event-stream"),
         "{text}"
@@ -126,6 +132,23 @@ fn http_events_come_in_the_protocols_order() {
         .collect();
     assert_eq!(outline(&events), expected);
     check_consistency(&events);
+}
+
+#[test]
+fn http_without_a_stream_is_the_last_events_response() {
+    let server = start();
+    let body = json!({ "model": "m", "input": "hello", "tools": tools() });
+    let text = post(&server, "/v1/responses", &body.to_string());
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    assert!(
+        head.to_lowercase()
+            .contains("content-type: application/json"),
+        "{head}"
+    );
+    let response: Value = serde_json::from_str(body).unwrap();
+    assert_eq!(response["status"], "completed");
+    assert_eq!(response["output"][1]["name"], "submit");
+    assert!(response["usage"]["output_tokens"].as_u64().unwrap() > 20);
 }
 
 #[test]
@@ -193,7 +216,9 @@ async fn a_websocket_chains_warms_up_and_forgets_after_an_error() {
         }
     };
     let create = |extra: Value| {
-        let mut request = json!({ "type": "response.create", "model": "m", "input": "hello" });
+        let mut request = json!({
+            "type": "response.create", "model": "m", "input": "hello", "tools": tools(),
+        });
         for (name, value) in extra.as_object().unwrap() {
             request[name.as_str()] = value.clone();
         }

@@ -1,10 +1,12 @@
 //! What a wire protocol must be able to do to be spoken here. Each is one file and one
 //! line in [`super::dialects`].
 
+use hyper::Uri;
 use serde_json::Value;
 use timeslip_datasets::journal::EventKind;
 
 use super::tokens;
+use super::tools::Tool;
 use super::wire::{Framing, Wire};
 
 /// A request, whatever protocol it came in.
@@ -22,6 +24,8 @@ pub struct Call {
     pub user: Vec<String>,
     /// Tool calls in the conversation so far.
     pub calls_so_far: usize,
+    /// Tools on offer.
+    pub tools: Vec<Tool>,
     /// Most output tokens, where the client says.
     pub output_limit: Option<u64>,
     /// Tells conversations apart; empty when the client does not.
@@ -98,12 +102,16 @@ pub struct Timing {
     pub queue_ns: u64,
     /// Reading the prompt.
     pub prefill_ns: u64,
+    /// From the request's turn to the first token: fixed cost, prefill, one step.
+    pub first_token_ns: u64,
     /// From the prompt's end to the last token.
     pub decode_ns: u64,
+    /// From the first token to the last.
+    pub generation_ns: u64,
 }
 
-/// An answer as it is known before its first byte; `timing.decode_ns` is filled in at
-/// its end.
+/// An answer as it is known before its first byte; what its timing says of tokens is
+/// filled in at its end.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// Id of the response, as the protocol writes it.
@@ -135,6 +143,13 @@ impl Answer {
         let reasoning = |output: &&Output| matches!(output, Output::Reasoning(_));
         let outputs = self.outputs.iter().filter(reasoning);
         outputs.map(Output::tokens).sum()
+    }
+
+    /// It calls a tool.
+    #[must_use]
+    pub fn calls(&self) -> bool {
+        let call = |output: &Output| matches!(output, Output::Call { .. });
+        self.outputs.iter().any(call)
     }
 
     /// An id for one of its outputs, unique among all answers.
@@ -170,8 +185,17 @@ pub trait Voice: Send + Sync + std::fmt::Debug {
 
 /// A wire protocol, as a server speaks it.
 pub trait Dialect: Sync {
-    /// Requests for a response are posted to this path.
-    fn takes(&self, path: &str) -> bool;
+    /// The path at which the protocol is at home: unknown paths below it are refused in
+    /// its words.
+    fn home(&self) -> &'static str;
+    /// Requests are posted to this path.
+    fn takes(&self, path: &str) -> bool {
+        path == self.home() || self.counts_tokens(path)
+    }
+    /// Requests to this path only ask how many tokens they are.
+    fn counts_tokens(&self, _path: &str) -> bool {
+        false
+    }
     /// How a stream is framed.
     fn framing(&self) -> Framing {
         Framing::ServerSentEvents
@@ -184,7 +208,7 @@ pub trait Dialect: Sync {
     ///
     /// # Errors
     /// What is wrong with it.
-    fn read(&self, path: &str, body: Value) -> Result<(Call, Box<dyn Voice>), Refusal>;
+    fn read(&self, uri: &Uri, body: Value) -> Result<(Call, Box<dyn Voice>), Refusal>;
     /// The body of an error.
     fn error(&self, refusal: &Refusal) -> Value;
 }
@@ -216,17 +240,5 @@ impl Refusal {
     pub fn missing(parameter: &str) -> Self {
         let message = format!("Missing required parameter: '{parameter}'.");
         Refusal::bad_request("missing_required_parameter", message)
-    }
-}
-
-/// All texts in a message's content: a string, or parts that carry `text`.
-pub fn texts(content: &Value) -> Vec<String> {
-    match content {
-        Value::String(text) => vec![text.clone()],
-        Value::Array(parts) => {
-            let texts = parts.iter().filter_map(|part| part["text"].as_str());
-            texts.map(str::to_owned).collect()
-        }
-        _ => Vec::new(),
     }
 }

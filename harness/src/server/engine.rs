@@ -62,6 +62,12 @@ impl Engine {
         self.seed ^ Fnv::of(cache_key.as_bytes()).hash
     }
 
+    /// Counts prompt tokens.
+    #[must_use]
+    pub fn count(&self, parts: &[Value]) -> u64 {
+        parts.iter().map(|part| weigh(part).1).sum()
+    }
+
     /// Counts prompt tokens, and those of the longest prefix that the previous
     /// request with this cache key shares.
     pub fn prompt(&self, cache_key: &str, parts: &[Value]) -> Prompt {

@@ -124,7 +124,11 @@ async fn answer(
         code: "server_error",
         message: "The response could not be started.".into(),
     };
-    let (call, voice) = dialect.read(head.uri.path(), body)?;
+    let (call, voice) = dialect.read(&head.uri, body)?;
+    if dialect.counts_tokens(head.uri.path()) {
+        let tokens = service.engine.count(&call.prompt);
+        return Ok(plain(StatusCode::OK, &json!({ "input_tokens": tokens })));
+    }
     let framing = if call.stream {
         dialect.framing()
     } else {

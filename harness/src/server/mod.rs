@@ -13,6 +13,7 @@ mod profile;
 mod schedule;
 mod service;
 mod tokens;
+mod tools;
 mod websocket;
 mod wire;
 

@@ -10,6 +10,7 @@ use timeslip_datasets::atif::{AgentStep, Trajectory};
 
 use super::dialect::{Call, Output};
 use super::tokens;
+use super::tools::Toolbox;
 
 /// How much of the order is the attempt's own luck rather than the task's difficulty.
 const LUCK: f64 = 0.35;
@@ -59,23 +60,29 @@ impl Model {
         if call.model == STEADY {
             return vec![steady(call)];
         }
+        let toolbox = Toolbox::new(&call.tools, &call.user);
         let Some(task) = self.recognise(&call.user) else {
             let counts = call.user.iter().any(|text| text.contains(COUNT));
             return if counts {
                 vec![steady(call)]
             } else {
-                unknown_task()
+                unknown_task(toolbox, call.calls_so_far)
             };
         };
+        if !toolbox.has_shell() {
+            // Clients ask for a title so, too, with the whole instruction.
+            return vec![Output::Text("A simulated session".into())];
+        }
         let solve = self.solves(task, attempt_of(&call.cache_key));
         let Some(recording) = task
             .recordings
             .iter()
             .find(|recording| recording.resolves() == Some(solve))
         else {
-            return unknown_task();
+            return unknown_task(toolbox, call.calls_so_far);
         };
-        step_after(recording, call.calls_so_far).map_or_else(submit, |step| say(&step))
+        say(recording, toolbox, call.calls_so_far)
+            .unwrap_or_else(|| vec![toolbox.submit("The recording ends here.")])
     }
 
     fn recognise(&self, said: &[String]) -> Option<&KnownTask> {
@@ -104,39 +111,48 @@ impl Model {
     }
 }
 
-/// The step that follows so many calls.
-fn step_after(recording: &Trajectory, calls_so_far: usize) -> Option<AgentStep<'_>> {
+/// What follows after so many calls.
+fn say(recording: &Trajectory, toolbox: Toolbox<'_>, calls_so_far: usize) -> Option<Vec<Output>> {
     let mut calls = 0;
-    recording.agent_steps().find(|step| {
-        let next = calls >= calls_so_far;
+    for step in recording.agent_steps() {
+        let first = calls_so_far.saturating_sub(calls);
         calls += step.tool_calls.len();
-        next
-    })
+        if first > 0 && first >= step.tool_calls.len() {
+            continue;
+        }
+        let mut outputs = if first == 0 { words(&step) } else { Vec::new() };
+        // Other clients may run several calls at once, which recordings do not expect.
+        let most = if toolbox.is_native() { usize::MAX } else { 1 };
+        let calls = step.tool_calls[first..].iter().take(most);
+        outputs.extend(
+            calls.filter_map(|call| toolbox.translate(&call.function_name, &call.arguments)),
+        );
+        return Some(outputs);
+    }
+    None
 }
 
-fn say(step: &AgentStep<'_>) -> Vec<Output> {
+/// What a step says besides its calls.
+fn words(step: &AgentStep<'_>) -> Vec<Output> {
     let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-    let calls = step.tool_calls.iter().map(|call| Output::Call {
-        name: call.function_name.clone(),
-        arguments: serde_json::Value::Object(call.arguments.clone()).to_string(),
-    });
     let reasoning = some(step.reasoning).map(Output::Reasoning);
     let text = some(&step.message).map(Output::Text);
-    reasoning.into_iter().chain(text).chain(calls).collect()
+    reasoning.into_iter().chain(text).collect()
 }
 
-fn submit() -> Vec<Output> {
-    vec![Output::Call {
-        name: "submit".into(),
-        arguments: r#"{"summary":"The recording ends here."}"#.into(),
-    }]
-}
-
-fn unknown_task() -> Vec<Output> {
+fn unknown_task(toolbox: Toolbox<'_>, calls_so_far: usize) -> Vec<Output> {
     let text = "I am a simulated model and only know the bundled tasks; this is not one of them.";
-    std::iter::once(Output::Text(text.into()))
-        .chain(submit())
-        .collect()
+    let mut outputs = vec![Output::Text(text.into())];
+    let harmless = if toolbox.is_native() || calls_so_far > 0 {
+        None
+    } else {
+        toolbox.run("echo timeslip")
+    };
+    match harmless.unwrap_or_else(|| toolbox.submit("Nothing was done.")) {
+        Output::Text(_) => {}
+        call => outputs.push(call),
+    }
+    outputs
 }
 
 /// Text of as many tokens as the request allows.
@@ -168,6 +184,7 @@ fn unit(words: &[&str]) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tools::Tool;
     use super::*;
     use serde_json::json;
 
@@ -221,8 +238,13 @@ mod tests {
     #[test]
     fn the_next_step_follows_from_the_calls_made() {
         let model = model(1, "p", 1.0);
+        let tool = |name: &str| Tool {
+            name: name.into(),
+            parameters: json!({"properties": {"command": {"type": "string"}}}),
+        };
         let says = |user: &str, calls_so_far| {
             let call = Call {
+                tools: ["shell", "edit_file", "submit"].map(tool).into(),
                 user: vec![user.into()],
                 calls_so_far,
                 cache_key: "k#1".into(),

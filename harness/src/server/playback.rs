@@ -141,8 +141,14 @@ impl Playback {
     fn finish(&mut self) {
         self.finishes = true;
         let stage = &mut self.stage;
-        let last_ns = *stage.emission.events_ns.last().unwrap_or(&self.due_ns);
-        stage.answer.timing.decode_ns = last_ns.saturating_sub(stage.prefilled_ns);
+        let emission = &stage.emission;
+        let last_ns = *emission.events_ns.last().unwrap_or(&self.due_ns);
+        let first_ns = *emission.events_ns.first().unwrap_or(&last_ns);
+        let timing = &mut stage.answer.timing;
+        let turn_ns = emission.received_ns.saturating_add(timing.queue_ns);
+        timing.first_token_ns = first_ns.saturating_sub(turn_ns);
+        timing.decode_ns = last_ns.saturating_sub(stage.prefilled_ns);
+        timing.generation_ns = last_ns.saturating_sub(first_ns);
         if stage.framing == Framing::Whole {
             let whole = stage.voice.whole(&stage.answer);
             self.wire.event(&whole);

@@ -95,7 +95,7 @@ impl Service {
             timing: Timing {
                 queue_ns: slot.queue_ns,
                 prefill_ns,
-                decode_ns: 0,
+                ..Timing::default()
             },
             link_ms: profile.link_round_trip_ms,
             created_at: time::OffsetDateTime::now_utc().unix_timestamp(),

@@ -94,7 +94,6 @@ impl Wire {
         self.end();
     }
 
-    #[expect(dead_code, reason = "for the protocols to come")]
     /// Adds an event that is no JSON, such as `[DONE]`.
     pub fn literal(&mut self, text: &str) {
         if self.framing == Framing::ServerSentEvents {

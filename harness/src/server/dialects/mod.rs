@@ -1,14 +1,18 @@
 //! The wire protocols spoken here: one file each.
 
+mod anthropic;
+mod chat;
+mod reading;
 pub(super) mod responses;
 
 use super::dialect::Dialect;
 
 /// Every dialect; the first also speaks where no dialect is at home.
-const DIALECTS: &[&dyn Dialect] = &[&responses::Responses];
+const DIALECTS: &[&dyn Dialect] = &[&responses::Responses, &chat::Chat, &anthropic::Anthropic];
 
 /// The dialect in which a path is answered, if only to say that there is nothing.
 pub(super) fn of_path(path: &str) -> &'static dyn Dialect {
-    let taking = DIALECTS.iter().find(|dialect| dialect.takes(path));
-    *taking.unwrap_or(&DIALECTS[0])
+    let mut dialects = DIALECTS.iter();
+    let home = dialects.find(|dialect| path.starts_with(dialect.home()));
+    *home.unwrap_or(&DIALECTS[0])
 }

@@ -1,9 +1,12 @@
 //! OpenAI Responses, whatever carries it.
 
+use hyper::Uri;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::server::dialect::{Answer, Call, Dialect, Output, Refusal, Voice, texts};
+use super::reading::texts;
+use crate::server::dialect::{Answer, Call, Dialect, Output, Refusal, Voice};
+use crate::server::tools::Tool;
 use crate::server::wire::Wire;
 
 /// The protocol over HTTP.
@@ -11,11 +14,11 @@ use crate::server::wire::Wire;
 pub struct Responses;
 
 impl Dialect for Responses {
-    fn takes(&self, path: &str) -> bool {
-        path == "/v1/responses"
+    fn home(&self) -> &'static str {
+        "/v1/responses"
     }
 
-    fn read(&self, _path: &str, body: Value) -> Result<(Call, Box<dyn Voice>), Refusal> {
+    fn read(&self, _uri: &Uri, body: Value) -> Result<(Call, Box<dyn Voice>), Refusal> {
         if body["previous_response_id"].is_string() {
             let message = "Nothing is stored on this endpoint; resend the whole conversation.";
             return Err(Refusal::bad_request("previous_response_not_found", message));
@@ -55,6 +58,10 @@ pub fn call(mut body: Value, conversation: Vec<Value>) -> Result<Call, Refusal> 
     let generate = body["generate"].as_bool().unwrap_or(true);
     let stream = body["stream"] == true;
     let output_limit = body["max_output_tokens"].as_u64();
+    let tools = body["tools"].as_array().into_iter().flatten();
+    let tools = tools
+        .filter_map(|tool| Tool::read(tool, "parameters"))
+        .collect();
     let mut prompt = vec![body["instructions"].take(), body["tools"].take()];
     prompt.extend(conversation);
     match body["input"].take() {
@@ -64,7 +71,6 @@ pub fn call(mut body: Value, conversation: Vec<Value>) -> Result<Call, Refusal> 
         }
         _ => return Err(Refusal::missing("input")),
     }
-    let said = |item: &&Value| item["role"] == "user";
     let called = |item: &&Value| {
         matches!(
             item["type"].as_str(),
@@ -75,13 +81,10 @@ pub fn call(mut body: Value, conversation: Vec<Value>) -> Result<Call, Refusal> 
         model,
         stream,
         generate,
-        user: prompt
-            .iter()
-            .filter(said)
-            .flat_map(|item| texts(&item["content"]))
-            .collect(),
+        user: texts(&prompt, |item| item["role"] == "user"),
         calls_so_far: prompt.iter().filter(called).count(),
         prompt,
+        tools,
         output_limit,
         cache_key,
     })
