@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use timeslip_datasets::journal::{self, Exchange, Outcome, Trial};
 use timeslip_reports::input::{
-    EndpointData, ExchangeData, Outcome as ReportedOutcome, Role, RunData, TrialData,
+    Calibration, EndpointData, ExchangeData, Outcome as ReportedOutcome, Role, RunData, TrialData,
 };
 
 use crate::error::Error;
 use crate::rundir::{Manifest, RunDirectory};
 use crate::stages::{self, PrefillModel};
+use crate::validity;
 
 /// Reads and attributes a run.
 ///
@@ -27,10 +28,11 @@ pub fn load(directory: &RunDirectory, manifest: &Manifest) -> Result<RunData, Er
             ),
         });
     }
-    Ok(analyse(manifest, &journal.trials))
+    let calibration = directory.read_calibration()?;
+    Ok(analyse(manifest, calibration, &journal.trials))
 }
 
-fn analyse(manifest: &Manifest, trials: &[Trial]) -> RunData {
+fn analyse(manifest: &Manifest, calibration: Option<Calibration>, trials: &[Trial]) -> RunData {
     let plan = &manifest.plan;
     let fits: HashMap<&str, PrefillModel> = plan
         .endpoints
@@ -59,6 +61,7 @@ fn analyse(manifest: &Manifest, trials: &[Trial]) -> RunData {
         .collect();
     let mut warnings = manifest.warnings.clone();
     warnings.extend(contradictions(trials));
+    let client_lag = validity::client_lag(trials);
     RunData {
         run_id: manifest.run_id.clone(),
         started_at: manifest.started_at.clone(),
@@ -68,7 +71,9 @@ fn analyse(manifest: &Manifest, trials: &[Trial]) -> RunData {
         concurrency: plan.concurrency,
         planned_trials: plan.trials.len(),
         environment: manifest.environment.clone(),
-        calibration: None,
+        calibration,
+        client_lag,
+        invalid: validity::objections(client_lag),
         warnings,
         endpoints,
         trials: trials

@@ -22,8 +22,8 @@ const KNOCK: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// [`Error::Config`] for a missing key, [`Error::Unreachable`] for a silent server.
-pub async fn check(plan: &Plan) -> Result<(), Error> {
-    for endpoint in &plan.endpoints {
+pub async fn check(planned: &[PlannedEndpoint]) -> Result<(), Error> {
+    for endpoint in planned {
         secrets(endpoint)?;
         let Some(url) = &endpoint.base_url else {
             continue;
@@ -57,28 +57,37 @@ pub fn start(
     let mut servers = Vec::new();
     let mut endpoints = Vec::new();
     for planned in &plan.endpoints {
-        let url = match (&planned.simulate, &planned.base_url) {
-            (Some(simulation), _) => {
-                let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-                let log = log(&planned.name)?;
-                let figures = simulation.figures.clone();
-                let server = simulate(
-                    address,
-                    &simulation.profile,
-                    figures,
-                    plan.seed,
-                    suites,
-                    Some(&log),
-                )?;
-                let url = simulated_url(server.address, &planned.protocol);
-                servers.push(server);
-                url
-            }
-            (None, url) => url.clone().unwrap_or_default(),
-        };
-        endpoints.push(endpoint(planned, &url)?);
+        let log = planned
+            .simulate
+            .as_ref()
+            .map(|_| log(&planned.name))
+            .transpose()?;
+        let (endpoint, server) = open(planned, plan.seed, suites, log.as_deref())?;
+        endpoints.push(endpoint);
+        servers.extend(server);
     }
     Ok((endpoints, servers))
+}
+
+/// Makes one endpoint ready to be called, with its embedded server if it has one.
+///
+/// # Errors
+/// As [`start`].
+pub fn open(
+    planned: &PlannedEndpoint,
+    seed: u64,
+    suites: &[Suite],
+    log: Option<&Path>,
+) -> Result<(Endpoint, Option<Running>), Error> {
+    let Some(simulation) = &planned.simulate else {
+        let url = planned.base_url.as_deref().unwrap_or_default();
+        return Ok((endpoint(planned, url)?, None));
+    };
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let figures = simulation.figures.clone();
+    let server = simulate(address, &simulation.profile, figures, seed, suites, log)?;
+    let url = simulated_url(server.address, &planned.protocol);
+    Ok((endpoint(planned, &url)?, Some(server)))
 }
 
 /// Starts one simulated endpoint that plays the recordings of `suites`.

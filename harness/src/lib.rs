@@ -13,6 +13,7 @@
 
 pub mod agent;
 pub mod analysis;
+pub mod calibration;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -24,7 +25,9 @@ pub mod error;
 pub mod exchange;
 pub mod exit;
 pub mod plan;
+pub mod probing;
 pub mod protocols;
+pub mod regression;
 pub mod rundir;
 pub mod runner;
 pub mod server;
@@ -32,5 +35,6 @@ pub mod stages;
 pub mod subscribers;
 pub mod timer;
 pub mod transports;
+pub mod validity;
 
 mod kernel;

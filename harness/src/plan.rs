@@ -204,7 +204,11 @@ pub fn resolve(
     Ok((plan, loaded))
 }
 
-fn endpoints(config: &Config, overrides: &Overrides) -> Result<Vec<PlannedEndpoint>, Error> {
+/// The endpoints that configuration and command line name, one or two.
+///
+/// # Errors
+/// [`Error::Config`], naming file and field.
+pub fn endpoints(config: &Config, overrides: &Overrides) -> Result<Vec<PlannedEndpoint>, Error> {
     let mut planned = Vec::new();
     if let Some(table) = &overrides.ad_hoc {
         planned.push(endpoint(AD_HOC, Path::new("command line"), table)?);

@@ -8,6 +8,8 @@ use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use timeslip_datasets::journal::TrialKey;
+use timeslip_reports::input::Calibration;
+use timeslip_reports::render::atomic;
 
 use crate::error::Error;
 use crate::plan::Plan;
@@ -106,6 +108,41 @@ impl RunDirectory {
         let directory = RunDirectory(path);
         directory.point_latest(parent);
         Ok((directory, manifest))
+    }
+
+    /// Writes down the instrument's own error.
+    ///
+    /// # Errors
+    /// [`Error::System`].
+    pub fn write_calibration(&self, calibration: &Calibration) -> Result<(), Error> {
+        let path = self.calibration();
+        let writing = || Error::system(format!("cannot write {}", path.display()));
+        let text =
+            serde_json::to_string_pretty(calibration).map_err(|error| writing()(error.into()))?;
+        atomic::write(&path, (text + "\n").as_bytes()).map_err(writing())
+    }
+
+    /// The instrument's own error, when it was taken.
+    ///
+    /// # Errors
+    /// [`Error::Run`] when what is there cannot be read.
+    pub fn read_calibration(&self) -> Result<Option<Calibration>, Error> {
+        let path = self.calibration();
+        let bad = |problem: String| Error::Run {
+            path: path.clone(),
+            problem,
+        };
+        match std::fs::read_to_string(&path) {
+            Ok(text) => serde_json::from_str(&text)
+                .map(Some)
+                .map_err(|error| bad(error.to_string())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(bad(error.to_string())),
+        }
+    }
+
+    fn calibration(&self) -> PathBuf {
+        self.0.join("calibration.json")
     }
 
     /// Opens an existing directory and reads its manifest.

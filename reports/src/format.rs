@@ -56,6 +56,22 @@ pub fn tick(ms: f64) -> String {
     )
 }
 
+/// A measured duration beside the error of the instrument that took it: one that is
+/// smaller than the error says so.
+#[must_use]
+pub fn measured(ms: f64, error_ms: Option<f64>) -> String {
+    match error_ms {
+        Some(error) if ms > 0.0 && ms < error => {
+            format!(
+                "{}, below the error of {}",
+                milliseconds(ms),
+                milliseconds(error)
+            )
+        }
+        _ => milliseconds(ms),
+    }
+}
+
 /// A duration given in whole nanoseconds.
 #[must_use]
 pub fn nanoseconds(ns: u64) -> String {
@@ -208,6 +224,17 @@ fn three_digits(value: f64) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn what_is_smaller_than_its_error_says_so() {
+        assert_eq!(
+            measured(0.1, Some(0.3)),
+            "100 µs, below the error of 300 µs"
+        );
+        assert_eq!(measured(0.1, None), "100 µs");
+        assert_eq!(measured(4.0, Some(0.3)), milliseconds(4.0));
+        assert_eq!(measured(0.0, Some(0.3)), milliseconds(0.0));
+    }
 
     #[test]
     fn durations_change_unit_without_a_four_digit_step() {

@@ -6,6 +6,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::stats::{quantile, sorted};
+
 /// Where the time of a trial can go. Exclusive and exhaustive: the stages of a
 /// trial sum to its wall time exactly.
 #[derive(
@@ -294,18 +296,65 @@ pub struct EndpointData {
 /// true emission times.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Calibration {
-    /// Concurrent streams it was taken at.
-    pub streams: u32,
-    /// Median of |measured − true| TTFT.
-    pub ttft_error_p50_ns: u64,
-    /// 99th percentile of |measured − true| TTFT.
-    pub ttft_error_p99_ns: u64,
-    /// Median of |measured − true| inter-event gap.
-    pub inter_event_error_p50_ns: u64,
-    /// 99th percentile of |measured − true| inter-event gap.
-    pub inter_event_error_p99_ns: u64,
     /// Smallest step of the clock.
     pub clock_resolution_ns: u64,
+    /// One entry for each setting it was taken at.
+    pub settings: Vec<StreamCalibration>,
+}
+
+/// The instrument's own error at one number of concurrent streams.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StreamCalibration {
+    /// Wire protocol.
+    pub protocol: String,
+    /// Transport.
+    pub transport: String,
+    /// Concurrent streams.
+    pub streams: u32,
+    /// Output events per second the server really sent, over all streams.
+    pub events_per_second: u64,
+    /// |measured − true| TTFT.
+    pub ttft_error: ErrorQuantiles,
+    /// |measured − true| gap between consecutive output events.
+    pub inter_event_error: ErrorQuantiles,
+    /// |measured − true| end of the stream.
+    pub end_error: ErrorQuantiles,
+    /// How long output events lay in the kernel before the client read them; absent
+    /// where the kernel does not say.
+    pub client_lag: Option<ErrorQuantiles>,
+    /// How late the client's event loop woke from a timer.
+    pub loop_lag: Option<ErrorQuantiles>,
+    /// Processor time of the client per output event; absent when the server shared
+    /// its process.
+    pub cpu_ns_per_event: Option<u64>,
+}
+
+/// Where a set of errors lies, in nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ErrorQuantiles {
+    /// How many.
+    pub n: usize,
+    /// Median.
+    pub p50_ns: u64,
+    /// 99th percentile, type 7; close to the maximum below 100 values.
+    pub p99_ns: u64,
+    /// Largest.
+    pub max_ns: u64,
+}
+
+impl ErrorQuantiles {
+    /// Summarises errors in any order; `None` when there are none.
+    #[must_use]
+    pub fn of(errors: impl IntoIterator<Item = u64>) -> Option<Self> {
+        let ascending = sorted(errors.into_iter().map(|error| error as f64));
+        let at = |p| quantile(&ascending, p).map(|value| value.round() as u64);
+        Some(ErrorQuantiles {
+            n: ascending.len(),
+            p50_ns: at(0.5)?,
+            p99_ns: at(0.99)?,
+            max_ns: at(1.0)?,
+        })
+    }
 }
 
 /// A whole run.
@@ -329,6 +378,11 @@ pub struct RunData {
     pub environment: Vec<(String, String)>,
     /// Absent when calibration did not run.
     pub calibration: Option<Calibration>,
+    /// How long output events of the run lay in the kernel before the client read
+    /// them; absent where the kernel does not say.
+    pub client_lag: Option<ErrorQuantiles>,
+    /// Why the run must not be relied on; empty for a valid one.
+    pub invalid: Vec<String>,
     /// Things a reader must know, e.g. an unsandboxed run.
     pub warnings: Vec<String>,
     /// Candidate first.

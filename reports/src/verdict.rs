@@ -39,6 +39,15 @@ impl Verdict {
             Some(comparison) => compared(summary, comparison),
             None => alone(summary),
         };
+        if !summary.valid {
+            let reasons: Vec<String> = summary.invalid.iter().map(|why| one_line(why)).collect();
+            let invalid = format!(
+                "This run is invalid, do not rely on its figures: {}.",
+                reasons.join("; ")
+            );
+            let headline = std::mem::replace(&mut verdict.headline, invalid);
+            verdict.reasons.insert(0, headline);
+        }
         verdict.caveats.extend(caveats(summary));
         verdict.simulated = simulated(summary);
         verdict

@@ -1,6 +1,9 @@
 //! The command line.
 
+mod ad_hoc;
+mod calibrate;
 mod doctor;
+mod probe;
 mod report;
 mod run;
 mod serve;
@@ -12,7 +15,7 @@ use clap::{Parser, Subcommand};
 
 use crate::console::say;
 use crate::error::Error;
-use crate::{config, exit};
+use crate::{config, exit, transports};
 
 /// Measures how much sooner coding tasks are done when the model is faster, where
 /// every millisecond goes, and at what quality.
@@ -29,6 +32,10 @@ enum Command {
     Run(Box<run::Arguments>),
     /// Render the report of a run again from its journal
     Report(report::Arguments),
+    /// Measure the instrument's own error on this machine
+    Calibrate(calibrate::Arguments),
+    /// Find out what an endpoint is like and write a profile that `serve` plays back
+    Probe(probe::Arguments),
     /// Run a simulated endpoint alone
     Serve(serve::Arguments),
     /// Say what this machine lacks and how to get it
@@ -46,6 +53,8 @@ pub fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Run(arguments) => run::run(*arguments),
         Command::Report(arguments) => report::run(&arguments),
+        Command::Calibrate(arguments) => calibrate::run(&arguments),
+        Command::Probe(arguments) => probe::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Doctor => doctor::run(),
         Command::Schema => schema(),
@@ -73,6 +82,14 @@ fn print(text: &str) -> Result<u8, Error> {
         }
         _ => Ok(exit::PASS),
     }
+}
+
+/// Reads the name of a transport.
+fn transport(text: &str) -> Result<transports::Kind, String> {
+    [transports::Kind::HttpSse, transports::Kind::Websocket]
+        .into_iter()
+        .find(|kind| kind.name() == text)
+        .ok_or_else(|| "known are http-sse, websocket".to_owned())
 }
 
 /// A runtime for measuring.

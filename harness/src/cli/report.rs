@@ -42,6 +42,7 @@ pub(super) fn render(directory: &RunDirectory, manifest: &Manifest) -> Result<u8
     };
     let whole = data.trials.len() == data.planned_trials;
     if whole
+        && data.invalid.is_empty()
         && data
             .endpoints
             .iter()

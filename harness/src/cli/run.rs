@@ -8,14 +8,15 @@ use timeslip_datasets::journal::{self, TrialKey};
 use timeslip_suites::{Backend, Sandbox, Suite};
 use tokio::runtime::Runtime;
 
+use super::ad_hoc::AdHoc;
 use super::report;
-use crate::config::{Config, EndpointTable};
+use crate::config::Config;
 use crate::console::say;
 use crate::error::Error;
 use crate::plan::{self, Overrides, Plan};
 use crate::rundir::{Manifest, RunDirectory};
 use crate::subscribers::{self, Journal, Progress};
-use crate::{endpoints, environment, runner, transports};
+use crate::{calibration, endpoints, environment, runner};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -31,25 +32,8 @@ pub(super) struct Arguments {
     /// Only this task, as TASK or SUITE/TASK; repeatable
     #[arg(long = "task", value_name = "TASK")]
     tasks: Vec<String>,
-    /// Measure the server at this base URL, e.g. http://127.0.0.1:8080/v1; needs --model
-    #[arg(long, value_name = "URL", requires = "model")]
-    base_url: Option<String>,
-    /// Model id to ask for at --base-url
-    #[arg(long, value_name = "MODEL", requires = "base_url")]
-    model: Option<String>,
-    /// Wire protocol at --base-url [default: responses]
-    #[arg(long, value_name = "PROTOCOL", requires = "base_url")]
-    protocol: Option<String>,
-    /// Transport at --base-url: http-sse or websocket [default: http-sse]
-    #[arg(long, value_name = "TRANSPORT", requires = "base_url", value_parser = transport)]
-    transport: Option<transports::Kind>,
-    /// Environment variable that holds the key for --base-url
-    #[arg(long, value_name = "NAME", requires = "base_url")]
-    api_key_env: Option<String>,
-    /// Extra top-level field of every request to --base-url, e.g.
-    /// max_output_tokens=400; the value is JSON, or text; repeatable
-    #[arg(long, value_name = "FIELD=VALUE", requires = "base_url", value_parser = body_field)]
-    body: Vec<(String, serde_json::Value)>,
+    #[command(flatten)]
+    ad_hoc: AdHoc,
     /// Attempts of every task on every endpoint
     #[arg(long, value_name = "N")]
     attempts: Option<u32>,
@@ -70,19 +54,6 @@ pub(super) struct Arguments {
         "config", "suites", "endpoints", "tasks", "base_url", "attempts", "concurrency", "seed", "directory", "dry_run",
     ])]
     resume: Option<PathBuf>,
-}
-
-fn transport(text: &str) -> Result<transports::Kind, String> {
-    [transports::Kind::HttpSse, transports::Kind::Websocket]
-        .into_iter()
-        .find(|kind| kind.name() == text)
-        .ok_or_else(|| "known are http-sse, websocket".to_owned())
-}
-
-fn body_field(text: &str) -> Result<(String, serde_json::Value), String> {
-    let (field, value) = text.split_once('=').ok_or("write FIELD=VALUE")?;
-    let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
-    Ok((field.to_owned(), value))
 }
 
 /// A run that is ready to go on.
@@ -130,20 +101,11 @@ pub(super) fn run(arguments: Arguments) -> Result<u8, Error> {
 }
 
 fn overrides(arguments: &Arguments) -> Overrides {
-    let ad_hoc = arguments.base_url.as_ref().map(|url| EndpointTable {
-        base_url: Some(url.clone()),
-        model: arguments.model.clone(),
-        protocol: arguments.protocol.clone(),
-        transport: arguments.transport,
-        api_key_env: arguments.api_key_env.clone(),
-        body: arguments.body.iter().cloned().collect(),
-        ..EndpointTable::default()
-    });
     Overrides {
         suites: arguments.suites.clone(),
         endpoints: arguments.endpoints.clone(),
         tasks: arguments.tasks.clone(),
-        ad_hoc,
+        ad_hoc: arguments.ad_hoc.table(),
         attempts: arguments.attempts,
         concurrency: arguments.concurrency,
         seed: arguments.seed,
@@ -152,7 +114,7 @@ fn overrides(arguments: &Arguments) -> Overrides {
 
 /// Checks everything that can be checked, then makes the run directory.
 fn fresh(parent: &Path, plan: Plan, suites: Vec<Suite>, runtime: &Runtime) -> Result<Ready, Error> {
-    runtime.block_on(endpoints::check(&plan))?;
+    runtime.block_on(endpoints::check(&plan.endpoints))?;
     let detection = Backend::detect();
     let mut warnings = Vec::new();
     if detection.backend == Backend::Process {
@@ -200,7 +162,7 @@ fn resume(path: &Path, scratch: &Path, runtime: &Runtime) -> Result<Ready, Error
         .iter()
         .map(|suite| Suite::load(suite, scratch))
         .collect::<Result<Vec<_>, _>>()?;
-    runtime.block_on(endpoints::check(&manifest.plan))?;
+    runtime.block_on(endpoints::check(&manifest.plan.endpoints))?;
     let (finished, whole_bytes) = (journal.finished(), journal.whole_bytes);
     let sandbox = Sandbox::new(backend)?;
     Ok(Ready {
@@ -227,6 +189,10 @@ fn measure(ready: Ready, scratch: &Path, runtime: &Runtime) -> Result<File, Erro
     } = ready;
     let plan = &manifest.plan;
     say(&format!("run {}", directory.path().display()));
+    if directory.read_calibration()?.is_none() {
+        let calibration = runtime.block_on(calibration::short(plan))?;
+        directory.write_calibration(&calibration)?;
+    }
     let (called, _servers) = endpoints::start(plan, &suites, |name| directory.emissions(name))?;
     let (events, listener) = subscribers::listen(vec![
         Box::new(Journal::open(&directory, whole_bytes)?),

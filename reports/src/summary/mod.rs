@@ -13,7 +13,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::input::{Calibration, Role, RunData};
+use crate::format::NS_PER_MS;
+use crate::input::{Calibration, ErrorQuantiles, Role, RunData};
 pub use comparison::{BridgeRow, Comparison};
 pub use endpoint::{EndpointSummary, GroupSummary, RateSummary, StageSummary};
 pub use trial::TrialSummary;
@@ -21,7 +22,7 @@ pub(crate) use trial::turns;
 
 /// Version of the layout of `summary.json`; it changes when a field is renamed
 /// or removed, or changes its meaning.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// A fact about the machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -55,12 +56,19 @@ pub struct Summary {
     pub planned_trials: usize,
     /// Trials that finished, with whatever outcome.
     pub finished_trials: usize,
+    /// Whether the figures may be relied on: the client was not the bottleneck.
+    pub valid: bool,
+    /// Why not, when they may not.
+    pub invalid: Vec<String>,
     /// Things a reader must know.
     pub warnings: Vec<String>,
     /// Facts about the machine.
     pub environment: Vec<Fact>,
     /// The instrument's own error; `null` when calibration did not run.
     pub calibration: Option<Calibration>,
+    /// How long output events lay in the kernel before the client read them; `null`
+    /// where the kernel does not say.
+    pub client_lag: Option<ErrorQuantiles>,
     /// Each endpoint's figures, by name.
     pub endpoints: BTreeMap<String, EndpointSummary>,
     /// Candidate against baseline; `null` when the run has one side only.
@@ -86,6 +94,8 @@ impl Summary {
             complete: run.trials.len() >= run.planned_trials,
             planned_trials: run.planned_trials,
             finished_trials: run.trials.len(),
+            valid: run.invalid.is_empty(),
+            invalid: run.invalid.clone(),
             warnings,
             environment: run
                 .environment
@@ -96,6 +106,7 @@ impl Summary {
                 })
                 .collect(),
             calibration: run.calibration.clone(),
+            client_lag: run.client_lag,
             endpoints: run
                 .endpoints
                 .iter()
@@ -122,6 +133,15 @@ impl Summary {
             Role::Baseline => 1,
         });
         endpoints
+    }
+
+    /// Error of one mark, in milliseconds: the largest 99th percentile of the TTFT error
+    /// it was calibrated at.
+    #[must_use]
+    pub fn instrument_error_ms(&self) -> Option<f64> {
+        let settings = self.calibration.iter().flat_map(|all| &all.settings);
+        let worst = settings.map(|setting| setting.ttft_error.p99_ns).max()?;
+        Some(worst as f64 / NS_PER_MS)
     }
 
     /// Whether any endpoint is simulated.

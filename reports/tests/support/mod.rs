@@ -3,8 +3,8 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use timeslip_reports::input::{
-    Calibration, EndpointData, ExchangeData, Outcome, Provenance, Role, RunData, Span, Stage,
-    StageValue, TrialData,
+    Calibration, EndpointData, ErrorQuantiles, ExchangeData, Outcome, Provenance, Role, RunData,
+    Span, Stage, StageValue, StreamCalibration, TrialData,
 };
 
 /// Milliseconds as nanoseconds.
@@ -131,19 +131,37 @@ pub fn run_with(endpoints: &[(&str, Role, Speed)], tasks: usize, attempts: u32) 
             ("Processor".to_owned(), "2 cores".to_owned()),
         ],
         calibration: Some(Calibration {
-            streams: 1,
-            ttft_error_p50_ns: 61_000,
-            ttft_error_p99_ns: 240_000,
-            inter_event_error_p50_ns: 18_000,
-            inter_event_error_p99_ns: 95_000,
             clock_resolution_ns: 25,
+            settings: vec![StreamCalibration {
+                protocol: "responses".to_owned(),
+                transport: "websocket".to_owned(),
+                streams: 1,
+                events_per_second: 1_000,
+                ttft_error: quantiles(61_000, 240_000),
+                inter_event_error: quantiles(18_000, 95_000),
+                end_error: quantiles(80_000, 300_000),
+                client_lag: Some(quantiles(55_000, 210_000)),
+                loop_lag: Some(quantiles(70_000, 400_000)),
+                cpu_ns_per_event: None,
+            }],
         }),
+        client_lag: Some(quantiles(60_000, 250_000)),
+        invalid: Vec::new(),
         warnings: Vec::new(),
         endpoints: endpoints
             .iter()
             .map(|(name, role, _)| endpoint(name, *role))
             .collect(),
         trials,
+    }
+}
+
+fn quantiles(p50_ns: u64, p99_ns: u64) -> ErrorQuantiles {
+    ErrorQuantiles {
+        n: 400,
+        p50_ns,
+        p99_ns,
+        max_ns: 2 * p99_ns,
     }
 }
 

@@ -1,6 +1,7 @@
 //! `report.html`: one file, no outside resources, readable without scripts.
 
 mod figures;
+mod instrument;
 mod tables;
 mod tasks;
 
@@ -10,8 +11,8 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
 use crate::charts::{Chart, Table};
-use crate::format::{ABSENT, nanoseconds, one_line, plural};
-use crate::input::{Calibration, RunData};
+use crate::format::{ABSENT, one_line, plural};
+use crate::input::RunData;
 use crate::summary::{Fact, Summary};
 use crate::svg::{Paint, css_variables};
 use crate::verdict::Verdict;
@@ -38,7 +39,7 @@ struct Page<'a> {
     bridge: Option<Table>,
     stages: Vec<StageTable>,
     tasks: TaskTable,
-    calibration: Vec<Fact>,
+    instrument: Vec<Fact>,
     environment: Vec<Fact>,
 }
 
@@ -80,10 +81,7 @@ pub fn html(run: &RunData, summary: &Summary, charts: &[Chart]) -> Result<String
         bridge: tables::bridge(summary),
         stages: tables::stages(summary),
         tasks: tasks::tasks(run, summary),
-        calibration: summary
-            .calibration
-            .as_ref()
-            .map_or_else(Vec::new, calibration),
+        instrument: instrument::facts(summary),
         environment: environment(summary),
     };
     // No control character has a meaning in the page, and untrusted text may hold some.
@@ -141,32 +139,6 @@ fn progress(summary: &Summary) -> String {
             plural(summary.planned_trials, "trial")
         )
     }
-}
-
-fn calibration(calibration: &Calibration) -> Vec<Fact> {
-    let fact = |name: &str, value: String| Fact {
-        name: name.to_owned(),
-        value,
-    };
-    let error = |p50, p99| format!("{} (p50), {} (p99)", nanoseconds(p50), nanoseconds(p99));
-    vec![
-        fact(
-            "TTFT error",
-            error(calibration.ttft_error_p50_ns, calibration.ttft_error_p99_ns),
-        ),
-        fact(
-            "Inter-event error",
-            error(
-                calibration.inter_event_error_p50_ns,
-                calibration.inter_event_error_p99_ns,
-            ),
-        ),
-        fact(
-            "Clock resolution",
-            nanoseconds(calibration.clock_resolution_ns),
-        ),
-        fact("Concurrent streams", calibration.streams.to_string()),
-    ]
 }
 
 fn environment(summary: &Summary) -> Vec<Fact> {

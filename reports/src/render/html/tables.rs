@@ -1,7 +1,9 @@
 //! The endpoint, stage and bridge tables.
 
 use crate::charts::Table;
-use crate::format::{count, milliseconds, one_line, or_absent, percent, percent_range, rate};
+use crate::format::{
+    count, measured, milliseconds, one_line, or_absent, percent, percent_range, rate,
+};
 use crate::stats::Distribution;
 use crate::summary::{EndpointSummary, Summary};
 
@@ -32,41 +34,44 @@ pub(super) struct StageRow {
     pub(super) error: String,
 }
 
-type Cell = fn(&EndpointSummary) -> String;
+/// A figure of an endpoint, given the instrument's error in milliseconds.
+type Cell = fn(&EndpointSummary, Option<f64>) -> String;
 
 const ROWS: [(&str, Cell); 16] = [
-    ("Role", |e| e.role.name().to_owned()),
-    ("Simulated", |e| {
+    ("Role", |e, _| e.role.name().to_owned()),
+    ("Simulated", |e, _| {
         if e.simulated { "yes" } else { "no" }.to_owned()
     }),
-    ("Model", |e| one_line(&e.model)),
-    ("Protocol", |e| one_line(&e.protocol)),
-    ("Transport asked for", |e| one_line(&e.transport)),
-    ("Transport used", |e| {
+    ("Model", |e, _| one_line(&e.model)),
+    ("Protocol", |e, _| one_line(&e.protocol)),
+    ("Transport asked for", |e, _| one_line(&e.transport)),
+    ("Transport used", |e, _| {
         let used = one_line(&e.transports_used.join(", "));
         or_absent(Some(used).filter(|used| !used.is_empty()), |used| used)
     }),
-    ("Trials", |e| count(e.trials as u64)),
-    ("Resolved", |e| {
+    ("Trials", |e, _| count(e.trials as u64)),
+    ("Resolved", |e, _| {
         let share = or_absent(e.resolve_rate.point, percent);
         let range = e.resolve_rate.interval();
         let interval = range.map_or_else(String::new, |r| format!(", {}", percent_range(r)));
         format!("{} ({share}{interval})", e.resolved)
     }),
-    ("Errors", |e| count(e.errors as u64)),
-    ("Task time, p50", |e| p50(&e.wall_ms)),
-    ("Task time, p95", |e| p95(&e.wall_ms)),
-    ("TTFT, p50", |e| p50(&e.ttft_ms)),
-    ("TTFT, p95", |e| p95(&e.ttft_ms)),
-    ("Inter-event gap, p50", |e| p50(&e.inter_event_ms)),
-    ("Output tokens per second, p50", |e| {
+    ("Errors", |e, _| count(e.errors as u64)),
+    ("Task time, p50", |e, error| p50(&e.wall_ms, error)),
+    ("Task time, p95", |e, _| p95(&e.wall_ms)),
+    ("TTFT, p50", |e, error| p50(&e.ttft_ms, error)),
+    ("TTFT, p95", |e, _| p95(&e.ttft_ms)),
+    ("Inter-event gap, p50", |e, error| {
+        p50(&e.inter_event_ms, error)
+    }),
+    ("Output tokens per second, p50", |e, _| {
         or_absent(e.output_tokens_per_second.p50, rate)
     }),
-    ("Output tokens", |e| or_absent(e.output_tokens, count)),
+    ("Output tokens", |e, _| or_absent(e.output_tokens, count)),
 ];
 
-fn p50(distribution: &Distribution) -> String {
-    let value = or_absent(distribution.p50, milliseconds);
+fn p50(distribution: &Distribution, error_ms: Option<f64>) -> String {
+    let value = or_absent(distribution.p50, |ms| measured(ms, error_ms));
     format!("{value} (n = {})", count(distribution.n as u64))
 }
 
@@ -80,13 +85,18 @@ fn p95(distribution: &Distribution) -> String {
 
 pub(super) fn endpoints(summary: &Summary) -> EndpointTable {
     let endpoints = summary.endpoints_in_order();
+    let error_ms = summary.instrument_error_ms();
     let mut headings = vec!["Figure".to_owned()];
     headings.extend(endpoints.iter().map(|(name, _)| one_line(name)));
     let rows = ROWS
         .iter()
         .map(|(name, cell)| {
             let mut cells = vec![(*name).to_owned()];
-            cells.extend(endpoints.iter().map(|(_, endpoint)| cell(endpoint)));
+            cells.extend(
+                endpoints
+                    .iter()
+                    .map(|(_, endpoint)| cell(endpoint, error_ms)),
+            );
             cells
         })
         .collect();
@@ -101,20 +111,21 @@ pub(super) fn endpoints(summary: &Summary) -> EndpointTable {
 }
 
 pub(super) fn stages(summary: &Summary) -> Vec<StageTable> {
+    let error_ms = summary.instrument_error_ms();
     summary
         .endpoints_in_order()
         .into_iter()
         .filter(|(_, endpoint)| !endpoint.stages.is_empty())
         .map(|(name, endpoint)| StageTable {
             endpoint: one_line(name),
-            rows: stage_rows(endpoint),
+            rows: stage_rows(endpoint, error_ms),
             total: milliseconds(endpoint.stages.values().map(|stage| stage.total_ms).sum()),
             tool_sum: milliseconds(endpoint.tool_sum_ms),
         })
         .collect()
 }
 
-fn stage_rows(endpoint: &EndpointSummary) -> Vec<StageRow> {
+fn stage_rows(endpoint: &EndpointSummary, error_ms: Option<f64>) -> Vec<StageRow> {
     let trials = endpoint.wall_ms.n.max(1) as f64;
     endpoint
         .stages
@@ -124,7 +135,7 @@ fn stage_rows(endpoint: &EndpointSummary) -> Vec<StageRow> {
             group_label: stage.group().label(),
             stage: stage.name(),
             total: milliseconds(summary.total_ms),
-            mean: milliseconds(summary.total_ms / trials),
+            mean: measured(summary.total_ms / trials, error_ms),
             share: or_absent(summary.share, percent),
             provenance: summary.provenance.name(),
             error: or_absent(summary.error_ms, |ms| format!("±{}", milliseconds(ms))),

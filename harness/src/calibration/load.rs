@@ -1,0 +1,130 @@
+//! The load that is measured: streams that run side by side, one exchange after another.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use timeslip_datasets::journal::Exchange;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::clocks;
+use crate::clock;
+use crate::connection::Target;
+use crate::error::Error;
+use crate::exchange::{Endpoint, Session};
+use crate::protocols::{self, Item};
+use crate::transports;
+
+/// Longest time one exchange may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How much is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// Streams at once.
+    pub streams: u32,
+    /// Exchanges of every stream, one after another.
+    pub exchanges: u32,
+    /// Output tokens of every exchange.
+    pub tokens: u32,
+}
+
+/// What the client saw.
+#[derive(Debug, Default)]
+pub struct Measured {
+    /// Every exchange; its marks count from `origin`.
+    pub exchanges: Vec<Exchange>,
+    /// Zero of the marks, on [`clock::now`].
+    pub origin: u64,
+    /// How late the event loop woke, in nanoseconds, look by look.
+    pub loop_lag: Vec<u64>,
+}
+
+/// An endpoint that answers with the load's number of tokens.
+///
+/// # Errors
+/// [`Error::Config`] for an unknown protocol or a bad URL.
+pub fn endpoint(
+    (protocol, transport): (&str, transports::Kind),
+    base_url: &str,
+    load: &Load,
+) -> Result<Endpoint, Error> {
+    let bad = |problem: String| Error::Config {
+        place: base_url.to_owned(),
+        problem,
+    };
+    let spoken = protocols::by_name(protocol)
+        .ok_or_else(|| bad(format!("the protocol '{protocol}' is not known")))?;
+    let (field, limit) = spoken.output_limit(load.tokens);
+    Ok(Endpoint {
+        name: format!("{protocol} over {}", transport.name()),
+        target: Target::parse(base_url).map_err(bad)?,
+        // The embedded server's model that writes as much as it is asked for.
+        model: "steady".into(),
+        protocol: spoken,
+        transport,
+        key: None,
+        headers: Vec::new(),
+        secrets: Vec::new(),
+        extra: serde_json::Map::from_iter([(field.to_owned(), limit)]),
+        idle_timeout: PATIENCE,
+        max_retries: 0,
+    })
+}
+
+/// Runs the load and returns what was seen of it.
+///
+/// # Errors
+/// [`Error::Unreachable`] when an exchange fails.
+pub async fn drive(endpoint: &Endpoint, load: &Load) -> Result<Measured, Error> {
+    let origin = clock::now();
+    let late = Arc::new(Mutex::new(Vec::new()));
+    let mut watch = JoinSet::new();
+    let looked = Arc::clone(&late);
+    watch.spawn(async move { clocks::watch_event_loop(&looked).await });
+    let mut streams = JoinSet::new();
+    for number in 0..load.streams {
+        let (endpoint, exchanges) = (endpoint.clone(), load.exchanges);
+        streams.spawn(async move { stream(&endpoint, origin, number, exchanges).await });
+    }
+    let mut measured = Measured {
+        origin,
+        ..Measured::default()
+    };
+    while let Some(ended) = streams.join_next().await {
+        let seen = ended.map_err(|error| error.to_string()).flatten();
+        let seen = seen.map_err(|problem| Error::Unreachable {
+            endpoint: endpoint.name.clone(),
+            problem,
+        })?;
+        measured.exchanges.extend(seen);
+    }
+    watch.shutdown().await;
+    let mut late = late.lock().unwrap_or_else(PoisonError::into_inner);
+    measured.loop_lag = std::mem::take(&mut *late);
+    Ok(measured)
+}
+
+/// One conversation.
+async fn stream(
+    endpoint: &Endpoint,
+    origin: u64,
+    number: u32,
+    exchanges: u32,
+) -> Result<Vec<Exchange>, String> {
+    let mut session = Session::new(endpoint, format!("calibration-{number}#1"), origin);
+    let mut items = Vec::new();
+    let mut seen = Vec::with_capacity(exchanges as usize);
+    for turn in 1..=exchanges {
+        items.push(Item::User("Count upward from 1.".into()));
+        let deadline = Instant::now() + PATIENCE;
+        let answer = session
+            .ask(turn, "", &[], &items, deadline, |exchange| {
+                seen.push(exchange);
+            })
+            .await
+            .map_err(|failure| failure.to_string())?;
+        items.extend(answer.items.into_iter().map(Item::Output));
+    }
+    Ok(seen)
+}

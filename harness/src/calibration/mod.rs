@@ -1,0 +1,139 @@
+//! The instrument's own error, against a server that logs when it truly sent what.
+//!
+//! A number of concurrent streams is opened, as a run would open them; every event's
+//! arrival as the client marked it is held against the moment the server handed it to
+//! the kernel. Both are read from one monotonic clock, which processes of one machine
+//! share.
+
+mod clocks;
+mod load;
+mod truth;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use timeslip_reports::input::{Calibration, ErrorQuantiles, StreamCalibration};
+
+pub use clocks::clock_resolution_ns;
+pub use load::{Load, Measured, drive};
+pub use truth::{Differences, read_log};
+
+use crate::endpoints;
+use crate::error::Error;
+use crate::exchange::Endpoint;
+use crate::plan::Plan;
+use crate::server::{self, Emission, Model, Profile};
+
+/// Output tokens per second of a calibrating stream: the fast path's.
+const TOKENS_PER_SECOND: f64 = 1_000.0;
+/// What the calibrating server waits before a response, in milliseconds.
+const OVERHEAD_MS: f64 = 20.0;
+/// Streams of the short form at most: it must not take long.
+const MAX_SHORT_STREAMS: u32 = 32;
+
+/// What an embedded server for calibration plays at: the fast path's rate, no link,
+/// and no queue for `streams` at once.
+#[must_use]
+pub fn profile(streams: u32) -> Profile {
+    Profile {
+        model: "calibration".into(),
+        decode_tokens_per_second: TOKENS_PER_SECOND,
+        resolve_rate: 1.0,
+        prefill_tokens_per_second: 1e9,
+        cached_tokens_per_second: 1e9,
+        tokens_per_event: 1,
+        // Streams that start together must not stay in step.
+        jitter: 0.1,
+        queue_slots: streams,
+        request_overhead_ms: OVERHEAD_MS,
+        link_round_trip_ms: 0.0,
+        notes: Vec::new(),
+    }
+}
+
+/// Measures an endpoint's protocol and transport against an embedded server of its own.
+/// Of `like`, only what is said and what carries it matter.
+///
+/// # Errors
+/// [`Error::System`] when the server cannot start, [`Error::Unreachable`] when an
+/// exchange with it fails, [`Error::Run`] when its log is not whole.
+pub async fn embedded(
+    like: (&str, crate::transports::Kind),
+    load: &Load,
+) -> Result<StreamCalibration, Error> {
+    let folder = tempfile::tempdir().map_err(Error::system("cannot make a temporary directory"))?;
+    let log = folder.path().join("emissions.jsonl");
+    let address = std::net::SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, 0));
+    let model = Model::new(Vec::new(), "calibration", 1, 1.0);
+    let running = server::start(address, profile(load.streams), 1, model, Some(&log))
+        .map_err(Error::system("cannot start the calibrating server"))?;
+    let url = endpoints::simulated_url(running.address, like.0);
+    let endpoint = load::endpoint(like, &url, load)?;
+    let measured = drive(&endpoint, load).await;
+    // Ends the server, and with it the writer of its log.
+    let ended = tokio::task::spawn_blocking(move || drop(running)).await;
+    debug_assert!(ended.is_ok());
+    summarise(&endpoint, load, &measured?, &read_log(&log)?, &log)
+}
+
+/// The short form that every run begins with: each way its endpoints are spoken to, at
+/// as many streams as there are trials at once.
+///
+/// # Errors
+/// As [`embedded`].
+pub async fn short(plan: &Plan) -> Result<Calibration, Error> {
+    let load = Load {
+        streams: plan.concurrency.min(MAX_SHORT_STREAMS),
+        exchanges: 8,
+        tokens: 128,
+    };
+    let mut ways: BTreeSet<(&str, &str)> = plan
+        .endpoints
+        .iter()
+        .map(|endpoint| (endpoint.protocol.as_str(), endpoint.transport.name()))
+        .collect();
+    let mut settings = Vec::new();
+    for endpoint in &plan.endpoints {
+        let way = (endpoint.protocol.as_str(), endpoint.transport);
+        if ways.take(&(way.0, way.1.name())).is_some() {
+            settings.push(embedded(way, &load).await?);
+        }
+    }
+    Ok(Calibration {
+        clock_resolution_ns: clock_resolution_ns(),
+        settings,
+    })
+}
+
+/// Holds what was measured against what was logged.
+///
+/// # Errors
+/// [`Error::Run`] when the log does not tell of every exchange, event for event.
+pub fn summarise(
+    endpoint: &Endpoint,
+    load: &Load,
+    measured: &Measured,
+    emissions: &[Emission],
+    log: &Path,
+) -> Result<StreamCalibration, Error> {
+    let broken = |problem: String| Error::Run {
+        path: log.to_owned(),
+        problem,
+    };
+    let differences = Differences::of(measured, emissions).map_err(broken)?;
+    let quantiles = |values: &[u64]| {
+        ErrorQuantiles::of(values.iter().copied()).ok_or_else(|| broken("tells of no event".into()))
+    };
+    Ok(StreamCalibration {
+        protocol: endpoint.protocol.name().into(),
+        transport: endpoint.transport.name().into(),
+        streams: load.streams,
+        events_per_second: differences.events_per_second(),
+        ttft_error: quantiles(&differences.ttft)?,
+        inter_event_error: quantiles(&differences.inter_event)?,
+        end_error: quantiles(&differences.end)?,
+        client_lag: ErrorQuantiles::of(differences.lag.iter().copied()),
+        loop_lag: ErrorQuantiles::of(measured.loop_lag.iter().copied()),
+        cpu_ns_per_event: None,
+    })
+}

@@ -1,0 +1,55 @@
+//! Whether a run may be relied on: was the client itself the bottleneck?
+//!
+//! The kernel says when bytes arrived, the client when it read them. A client that
+//! reads late was starved, and everything it did after reading came late as well.
+
+use timeslip_datasets::journal::Trial;
+use timeslip_reports::input::ErrorQuantiles;
+
+/// When one event in a hundred lay unread for longer, the client was the bottleneck:
+/// five token gaps at 1,000 tokens/s.
+const MAX_LAG_P99_NS: u64 = 5_000_000;
+
+/// How long output events lay in the kernel before they were read; `None` where the
+/// kernel does not say.
+#[must_use]
+pub fn client_lag(trials: &[Trial]) -> Option<ErrorQuantiles> {
+    let exchanges = trials.iter().flat_map(|trial| &trial.exchanges);
+    let events = exchanges.flat_map(|exchange| exchange.events.as_slice());
+    ErrorQuantiles::of(events.filter_map(|event| event.lag_ns).map(u64::from))
+}
+
+/// Why a run with this lag must not be relied on.
+#[must_use]
+pub fn objections(lag: Option<ErrorQuantiles>) -> Vec<String> {
+    lag.filter(|lag| lag.p99_ns > MAX_LAG_P99_NS)
+        .map(|lag| {
+            format!(
+                "the client was the bottleneck: 1 % of the output events lay unread for more than {:.1} ms (limit {:.0} ms); run fewer trials at once or on a machine with more free cores",
+                lag.p99_ns as f64 / 1e6,
+                MAX_LAG_P99_NS as f64 / 1e6
+            )
+        })
+        .into_iter()
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_starved_client_invalidates_its_run_and_a_rare_stall_does_not() {
+        let lag = |late: usize| {
+            let events = (0..1_000).map(|event| if event < late { 20_000_000 } else { 60_000 });
+            ErrorQuantiles::of(events)
+        };
+        assert!(objections(lag(5)).is_empty());
+        let objection = objections(lag(20)).remove(0);
+        assert!(
+            objection.contains("bottleneck") && objection.contains("20.0 ms"),
+            "{objection}"
+        );
+        assert!(objections(None).is_empty());
+    }
+}
