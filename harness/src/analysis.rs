@@ -62,6 +62,9 @@ fn analyse(manifest: &Manifest, calibration: Option<Calibration>, trials: &[Tria
     let mut warnings = manifest.warnings.clone();
     warnings.extend(contradictions(trials));
     let client_lag = validity::client_lag(trials);
+    if client_lag.is_none() && trials.iter().any(|trial| !trial.exchanges.is_empty()) {
+        warnings.push("This platform does not say when bytes arrived, only when they were read: whether the client was the bottleneck is not known.".into());
+    }
     RunData {
         run_id: manifest.run_id.clone(),
         started_at: manifest.started_at.clone(),
@@ -73,7 +76,7 @@ fn analyse(manifest: &Manifest, calibration: Option<Calibration>, trials: &[Tria
         environment: manifest.environment.clone(),
         calibration,
         client_lag,
-        invalid: validity::objections(client_lag),
+        invalid: validity::objections(client_lag, plan.limits.client_lag_ms),
         warnings,
         endpoints,
         trials: trials

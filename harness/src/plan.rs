@@ -36,7 +36,7 @@ pub struct Plan {
 }
 
 /// Limits of a trial.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
     /// Model calls.
     pub turns: u32,
@@ -48,6 +48,14 @@ pub struct Limits {
     pub output_kib: usize,
     /// Mebibytes of memory of one command.
     pub memory_mb: u64,
+    /// Milliseconds that 99 of 100 output events may lie unread in a valid run.
+    #[serde(default = "default_client_lag_ms")]
+    pub client_lag_ms: f64,
+}
+
+/// What holds for runs planned before there was a limit.
+fn default_client_lag_ms() -> f64 {
+    5.0
 }
 
 /// An endpoint with every choice made. Holds names of variables, never keys.
@@ -136,7 +144,16 @@ pub fn resolve(
         memory_mb: limits
             .memory_mb
             .ok_or_else(|| required("limits.memory_mb"))?,
+        client_lag_ms: limits
+            .client_lag_ms
+            .ok_or_else(|| required("limits.client_lag_ms"))?,
     };
+    if !(limits.client_lag_ms > 0.0 && limits.client_lag_ms <= 60_000.0) {
+        return Err(Error::Config {
+            place: "limits.client_lag_ms".into(),
+            problem: format!("{} is not between 0 and 60000", limits.client_lag_ms),
+        });
+    }
     let attempts = overrides
         .attempts
         .or(run.attempts)
@@ -473,9 +490,10 @@ impl Plan {
             command_seconds,
             output_kib,
             memory_mb,
+            client_lag_ms,
         } = self.limits;
         line(format_args!(
-            "limits     {turns} turns, {trial_seconds} s a trial, {command_seconds} s a command, {output_kib} KiB of output, {memory_mb} MiB"
+            "limits     {turns} turns, {trial_seconds} s a trial, {command_seconds} s a command, {output_kib} KiB of output, {memory_mb} MiB, events unread for {client_lag_ms} ms"
         ));
         line(format_args!(
             "trials     {} ({} attempts, {} at once, seed {}), in this order:",

@@ -6,10 +6,6 @@
 use timeslip_datasets::journal::Trial;
 use timeslip_reports::input::ErrorQuantiles;
 
-/// When one event in a hundred lay unread for longer, the client was the bottleneck:
-/// five token gaps at 1,000 tokens/s.
-const MAX_LAG_P99_NS: u64 = 5_000_000;
-
 /// How long output events lay in the kernel before they were read; `None` where the
 /// kernel does not say.
 #[must_use]
@@ -19,15 +15,16 @@ pub fn client_lag(trials: &[Trial]) -> Option<ErrorQuantiles> {
     ErrorQuantiles::of(events.filter_map(|event| event.lag_ns).map(u64::from))
 }
 
-/// Why a run with this lag must not be relied on.
+/// Why a run with this lag must not be relied on: more than one event in a hundred lay
+/// unread for longer than `limit_ms`.
 #[must_use]
-pub fn objections(lag: Option<ErrorQuantiles>) -> Vec<String> {
-    lag.filter(|lag| lag.p99_ns > MAX_LAG_P99_NS)
-        .map(|lag| {
+pub fn objections(lag: Option<ErrorQuantiles>, limit_ms: f64) -> Vec<String> {
+    let seen_ms = |lag: ErrorQuantiles| lag.p99_ns as f64 / 1e6;
+    lag.map(seen_ms)
+        .filter(|seen| *seen > limit_ms)
+        .map(|seen| {
             format!(
-                "the client was the bottleneck: 1 % of the output events lay unread for more than {:.1} ms (limit {:.0} ms); run fewer trials at once or on a machine with more free cores",
-                lag.p99_ns as f64 / 1e6,
-                MAX_LAG_P99_NS as f64 / 1e6
+                "the client was the bottleneck: 1 % of the output events lay unread for more than {seen:.1} ms (limit {limit_ms} ms); run fewer trials at once or on a machine with more free cores"
             )
         })
         .into_iter()
@@ -44,12 +41,12 @@ mod tests {
             let events = (0..1_000).map(|event| if event < late { 20_000_000 } else { 60_000 });
             ErrorQuantiles::of(events)
         };
-        assert!(objections(lag(5)).is_empty());
-        let objection = objections(lag(20)).remove(0);
+        assert!(objections(lag(5), 5.0).is_empty());
+        let objection = objections(lag(20), 5.0).remove(0);
         assert!(
             objection.contains("bottleneck") && objection.contains("20.0 ms"),
             "{objection}"
         );
-        assert!(objections(None).is_empty());
+        assert!(objections(None, 5.0).is_empty());
     }
 }

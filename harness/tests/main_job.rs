@@ -254,3 +254,33 @@ fn a_key_shows_up_nowhere() {
     let printed = [output.stdout, output.stderr].concat();
     assert!(!String::from_utf8_lossy(&printed).contains(key));
 }
+
+/// What the client could not keep up with is no result: the report says so, first of
+/// all, and the exit code does.
+#[test]
+fn a_run_whose_client_lagged_is_invalid() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = quick_config(folder.path());
+    let text = std::fs::read_to_string(&config)
+        .unwrap()
+        .replace("client_lag_ms = 2000.0", "client_lag_ms = 0.000001");
+    std::fs::write(&config, text).unwrap();
+    let output = timeslip()
+        .args(["run", "--task", "word-tally", "--config"])
+        .arg(&config)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(5));
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.starts_with("This run is invalid"), "{text}");
+    let run = only_run(folder.path());
+    let summary = summary(&run);
+    assert_eq!(summary["valid"], false);
+    let calibration = &summary["calibration"]["settings"][0];
+    assert!(calibration["ttft_error"]["n"].as_u64().unwrap() > 0);
+    let page = std::fs::read_to_string(run.join("report.html")).unwrap();
+    assert!(
+        page.contains("This run is invalid")
+            && page.contains("TTFT error: responses over websocket")
+    );
+}

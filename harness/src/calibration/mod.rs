@@ -22,7 +22,7 @@ use crate::endpoints;
 use crate::error::Error;
 use crate::exchange::Endpoint;
 use crate::plan::Plan;
-use crate::server::{self, Emission, Model, Profile};
+use crate::server::{self, Emission, Model, Options, Profile};
 
 /// Output tokens per second of a calibrating stream: the fast path's.
 const TOKENS_PER_SECOND: f64 = 1_000.0;
@@ -38,6 +38,7 @@ pub fn profile(streams: u32) -> Profile {
     Profile {
         model: "calibration".into(),
         decode_tokens_per_second: TOKENS_PER_SECOND,
+        decode_slowdown_per_1k_context: 0.0,
         resolve_rate: 1.0,
         prefill_tokens_per_second: 1e9,
         cached_tokens_per_second: 1e9,
@@ -63,10 +64,12 @@ pub async fn embedded(
 ) -> Result<StreamCalibration, Error> {
     let folder = tempfile::tempdir().map_err(Error::system("cannot make a temporary directory"))?;
     let log = folder.path().join("emissions.jsonl");
-    let address = std::net::SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, 0));
     let model = Model::new(Vec::new(), "calibration", 1, 1.0);
-    let running = server::start(address, profile(load.streams), 1, model, Some(&log))
-        .map_err(Error::system("cannot start the calibrating server"))?;
+    let running = server::start(Options {
+        log: Some(log.clone()),
+        ..Options::new(profile(load.streams), model)
+    })
+    .map_err(Error::system("cannot start the calibrating server"))?;
     let url = endpoints::simulated_url(running.address, like.0);
     let endpoint = load::endpoint(like, &url, load)?;
     let measured = drive(&endpoint, load).await;

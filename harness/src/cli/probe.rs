@@ -17,7 +17,11 @@ use crate::{endpoints, exit};
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// Endpoint, as named in the configuration
-    #[arg(value_name = "ENDPOINT", required_unless_present = "base_url", conflicts_with = "base_url")]
+    #[arg(
+        value_name = "ENDPOINT",
+        required_unless_present = "base_url",
+        conflicts_with = "base_url"
+    )]
     endpoint: Option<String>,
     /// Configuration file [default: timeslip.toml, if there is one]
     #[arg(long, value_name = "FILE")]
@@ -86,7 +90,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
 }
 
 fn describe(origin: &str, figures: &Figures) -> String {
-    let mut text = format!("{origin}, {} answers; all figures are estimates\n", figures.samples);
+    let mut text = format!(
+        "{origin}, {} answers; all figures are estimates\n",
+        figures.samples
+    );
     let ms = |ns: f64| milliseconds(ns / 1e6);
     let per_second = |ns: f64| format!("{} tokens/s", rate(1e9 / ns.max(1.0)));
     // Writing to a string cannot fail.
@@ -103,12 +110,28 @@ fn describe(origin: &str, figures: &Figures) -> String {
         ms(figures.round_trip_ns),
         format!("by {}", figures.round_trip_from),
     );
-    line("fixed cost of a request", ms(figures.overhead_ns), "queue, server overhead".into());
+    line(
+        "fixed cost of a request",
+        ms(figures.overhead_ns),
+        "queue, server overhead".into(),
+    );
     let prefill = figures.prefill_ns_per_token;
-    line("prefill, uncached", per_second(prefill.value), residual(prefill));
+    line(
+        "prefill, uncached",
+        per_second(prefill.value),
+        residual(prefill),
+    );
     match figures.cached_ns_per_token {
-        Some(cached) => line("prefill, cached", per_second(cached.value), residual(cached)),
-        None => line("prefill, cached", "unknown".into(), "no cached tokens reported".into()),
+        Some(cached) => line(
+            "prefill, cached",
+            per_second(cached.value),
+            residual(cached),
+        ),
+        None => line(
+            "prefill, cached",
+            "unknown".into(),
+            "no cached tokens reported".into(),
+        ),
     }
     let decode = figures.decode_ns_per_token;
     line("decode", per_second(decode.value), residual(decode));

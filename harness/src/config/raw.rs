@@ -72,6 +72,8 @@ table! {
         output_kib: usize,
         /// Mebibytes of memory of one command.
         memory_mb: u64,
+        /// Milliseconds that 99 of 100 output events may lie unread in a valid run.
+        client_lag_ms: f64,
     }
 }
 

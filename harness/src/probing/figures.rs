@@ -64,10 +64,13 @@ impl Figures {
             Some((prompt(exchange)?.0, ttft(exchange)?))
         }))
         .ok_or("no two prompts differ in their uncached tokens; the server must report token usage with every answer")?;
-        let decode = theil_sen(&points(samples.iter().map(|sample| &sample.exchange), |exchange| {
-            let usage = exchange.usage?;
-            Some((usage.input_tokens as f64, per_token(exchange)?))
-        }))
+        let decode = theil_sen(&points(
+            samples.iter().map(|sample| &sample.exchange),
+            |exchange| {
+                let usage = exchange.usage?;
+                Some((usage.input_tokens as f64, per_token(exchange)?))
+            },
+        ))
         .ok_or("no answer has two output events, so there is no decode rate")?;
         let (round_trip_ns, round_trip_from) = round_trip(samples)
             .ok_or("nothing tells the round trip: no ping, no TCP_INFO, no report")?;
@@ -132,7 +135,9 @@ fn points<'a>(
     point: impl Fn(&Exchange) -> Option<(f64, f64)>,
 ) -> Vec<(f64, f64)> {
     let exchanges = exchanges.into_iter();
-    exchanges.filter_map(|exchange| point(exchange.borrow())).collect()
+    exchanges
+        .filter_map(|exchange| point(exchange.borrow()))
+        .collect()
 }
 
 fn figure(value: f64, line: Line) -> Figure {
