@@ -122,7 +122,7 @@ fn trial_data(trial: &Trial, prefill: Option<PrefillModel>) -> TrialData {
         exchanges: trial
             .exchanges
             .iter()
-            .filter(|exchange| exchange.backoff_until.is_none())
+            .filter(|exchange| exchange.backoff_until.is_none() && !exchange.warm_up)
             .map(exchange_data)
             .collect(),
         tool_sum_ns: trial

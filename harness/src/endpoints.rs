@@ -151,6 +151,7 @@ fn endpoint(planned: &PlannedEndpoint, url: &str) -> Result<Endpoint, Error> {
         model: planned.model.clone(),
         protocol,
         transport: planned.transport,
+        prewarm: planned.prewarm,
         key,
         headers,
         secrets: values,

@@ -73,6 +73,9 @@ pub struct PlannedEndpoint {
     pub protocol: String,
     /// Transport.
     pub transport: transports::Kind,
+    /// Have the server read instructions and tools ahead of the first turn.
+    #[serde(default)]
+    pub prewarm: bool,
     /// Variable that holds the key.
     pub api_key_env: Option<String>,
     /// Longest silence before a try is given up.
@@ -320,6 +323,16 @@ fn endpoint(name: &str, path: &Path, table: &EndpointTable) -> Result<PlannedEnd
             format!("{protocol} does not travel over a WebSocket; use http-sse"),
         ));
     }
+    let prewarm = table.prewarm.unwrap_or(false);
+    if prewarm && transport != transports::Kind::Websocket {
+        return Err(bad(
+            "prewarm",
+            format!(
+                "only a websocket keeps what was read ahead; {} does not",
+                transport.name()
+            ),
+        ));
+    }
     for (header, value) in &table.headers {
         let secret = ["auth", "key", "token", "secret", "cookie"];
         let lower = header.to_ascii_lowercase();
@@ -337,6 +350,7 @@ fn endpoint(name: &str, path: &Path, table: &EndpointTable) -> Result<PlannedEnd
         model,
         protocol,
         transport,
+        prewarm,
         api_key_env: table.api_key_env.clone(),
         idle_seconds: table.idle_seconds.unwrap_or(120),
         retries: table.retries.unwrap_or(3),

@@ -90,6 +90,10 @@ pub struct TrialStarted {
 pub struct Marks {
     /// The agent asks for a model call.
     pub start: u64,
+    /// The server refused to upgrade the first connection; the marks from `dns` to
+    /// `upgraded` are of the second one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub upgrade_refused: Option<u64>,
     /// Name resolved.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub dns: Option<u64>,
@@ -203,8 +207,11 @@ pub struct StreamShape {
 /// One request and its response stream.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Exchange {
-    /// Turn, from 1.
+    /// Turn, from 1; 0 for a warm-up, which belongs to none.
     pub turn: u32,
+    /// The server was only asked to read ahead of the first turn: no output is expected.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub warm_up: bool,
     /// 0 for the first try of this turn, then one more for every retry.
     pub retry: u32,
     /// The transport really used.

@@ -74,6 +74,11 @@ pub async fn work(
     let mut session = Session::new(endpoint, cache_key, origin);
     let mut items = vec![Item::User(prompt.to_owned())];
     let mut kept = 0;
+    session
+        .warm_up(INSTRUCTIONS, tools, deadline, |exchange| {
+            record(Event::Exchange(Box::new(exchange)));
+        })
+        .await;
     for turn in 1..=turns {
         let asked = session.ask(turn, INSTRUCTIONS, tools, &items, deadline, |exchange| {
             record(Event::Exchange(Box::new(exchange)));
@@ -95,7 +100,8 @@ pub async fn work(
             if remaining.is_zero() {
                 break;
             }
-            let done = tools::call(&bench, turn, call, origin, remaining).await;
+            let working = tools::call(&bench, turn, call, origin, remaining);
+            let done = session.during(working).await;
             record(Event::Tool(done.tool));
             submitted |= done.submitted;
             results.push(Item::ToolResult {

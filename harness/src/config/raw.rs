@@ -91,6 +91,8 @@ pub struct EndpointTable {
     pub protocol: Option<String>,
     /// Transport, `http-sse` unless said otherwise.
     pub transport: Option<transports::Kind>,
+    /// Have the server read instructions and tools ahead of the first turn.
+    pub prewarm: Option<bool>,
     /// Environment variable that holds the key.
     pub api_key_env: Option<String>,
     /// Longest silence before a try is given up, in seconds.

@@ -64,6 +64,14 @@ impl Recorder {
         (marks.dns, marks.tcp, marks.tls, marks.upgraded) = (dns, tcp, tls, upgraded);
     }
 
+    /// The upgrade of a new connection was refused. What that connection cost is
+    /// told by this one mark; the others belong to the one that carries the exchange.
+    pub fn upgrade_refused(&mut self) {
+        self.connected(Steps::default(), None);
+        let at = self.offset(clock::now());
+        self.exchange.marks.upgrade_refused = Some(at);
+    }
+
     /// An open connection is used again.
     pub fn reuse_connection(&mut self) {
         self.exchange.reused_connection = true;
@@ -147,7 +155,7 @@ impl Recorder {
         self.exchange.tcp = probe.tcp();
         // Cut off before an answer: the request counts as sent only if all of it was.
         if self.exchange.marks.sent.is_none() && self.exchange.request_bytes > self.body_bytes {
-            self.sent(probe);
+            self.sent(probe.last_write());
         }
     }
 
@@ -162,9 +170,9 @@ impl Recorder {
         self.exchange.marks.first_byte.get_or_insert(at);
     }
 
-    /// Notes that the whole request has been handed to the kernel.
-    pub fn sent(&mut self, probe: &Probe) {
-        self.exchange.marks.sent = probe.last_write().map(|at| self.offset(at));
+    /// Notes when the whole request had been handed to the kernel.
+    pub fn sent(&mut self, at: Option<u64>) {
+        self.exchange.marks.sent = at.map(|at| self.offset(at));
     }
 
     /// Ends the exchange.

@@ -4,6 +4,9 @@
 //! and add fields of their own. An event needs its `type`; a delta needs `delta`;
 //! everything else is used when present.
 
+use std::borrow::Cow;
+use std::time::Duration;
+
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use timeslip_datasets::journal::{EventKind, Usage};
@@ -13,6 +16,7 @@ use super::server_timings::{LlamaTimings, ServerTimings, VllmMetrics, WebSocketT
 use super::{
     Answer, Decoder, Framing, Item, Protocol, Request, Step, StreamError, ToolCall, bearer,
 };
+use crate::exchange::retry_after::retry_after;
 
 #[derive(Debug)]
 pub(super) struct Responses;
@@ -199,7 +203,11 @@ impl Decoder for ResponsesDecoder {
                 } else {
                     &event
                 };
-                Err(server_error(error, status))
+                let mut error = server_error(error, status);
+                if let StreamError::Server { retry_after, .. } = &mut error {
+                    *retry_after = asked_wait(&event["headers"]);
+                }
+                Err(error)
             }
             _ => Ok(Step::NOTHING),
         }
@@ -289,6 +297,19 @@ impl ResponsesDecoder {
         self.answer.reported.merge(&metrics);
         unseen
     }
+}
+
+/// Over a WebSocket an error brings the headers that an HTTP response would have had.
+fn asked_wait(headers: &Value) -> Option<Duration> {
+    let headers = headers.as_object()?;
+    retry_after(|name| {
+        let mut headers = headers.iter();
+        let (_, value) = headers.find(|(known, _)| known.eq_ignore_ascii_case(name))?;
+        Some(match value {
+            Value::String(text) => Cow::from(text),
+            other => Cow::from(other.to_string()),
+        })
+    })
 }
 
 /// The output an item carries.

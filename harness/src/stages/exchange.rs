@@ -53,6 +53,7 @@ pub fn segments(
         return line.segments;
     }
     for (mark, stage) in [
+        (marks.upgrade_refused, Stage::ConnectUpgrade),
         (marks.dns, Stage::ConnectDns),
         (marks.tcp, Stage::ConnectTcp),
         (marks.tls, Stage::ConnectTls),
@@ -76,6 +77,10 @@ pub fn segments(
                 _ => Stage::Tail,
             };
             line.until(marks.done, rest);
+        }
+        // Nothing but the prompt was read; the answer only says so.
+        (Some(_), None) if exchange.warm_up && exchange.error.is_none() => {
+            line.first_token(marks.done, &parts(exchange, ping_ns, prefill));
         }
         // No output ever came: the time after sending is unexplained, the time
         // before it was spent trying to connect.

@@ -12,18 +12,13 @@ use std::time::Duration;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
-use hyper::{Method, Request, Response, header};
+use hyper::{Request, Response, header};
 use hyper_util::rt::TokioIo;
 
-use super::MAX_RESPONSE_MIB;
+use super::http::{self, Body};
 use crate::connection::{Duplex, Probe};
-use crate::exchange::split::{self, Piece, Splitter};
 use crate::exchange::{Endpoint, Failure, Recorder};
 
-/// Bytes of an error body that are kept.
-const MAX_ERROR_BODY: usize = 2_000;
-/// Longest silence inside an error body.
-const MAX_ERROR_WAIT: Duration = Duration::from_secs(2);
 /// Bytes after a terminal event that are read over to keep a connection.
 const MAX_REST: usize = 64 << 10;
 /// Time the end of a response may take before a new connection is cheaper.
@@ -70,7 +65,7 @@ impl Connected {
     /// Reads what is left of the previous response. False when the connection
     /// cannot be used again: it has ended, or that response does not.
     pub(super) async fn settle(&mut self) -> bool {
-        if let Some(mut body) = self.unfinished.take() {
+        if let Some(body) = &mut self.unfinished {
             let driver = &mut self.driver;
             let rest = async {
                 let mut total = 0;
@@ -89,8 +84,20 @@ impl Connected {
             {
                 return false;
             }
+            self.unfinished = None;
         }
         self.is_usable()
+    }
+
+    /// Waits until the connection is of no further use.
+    pub(super) async fn tend(&mut self) {
+        if self.settle().await
+            && let Some(driver) = &mut self.driver
+        {
+            // However it ends, it has ended.
+            let _ = driver.await;
+            self.driver = None;
+        }
     }
 
     fn is_usable(&self) -> bool {
@@ -114,80 +121,36 @@ impl Connected {
         let mut response = drive(&mut self.driver, idle, response)
             .await?
             .map_err(|error| Failure::Closed(error.to_string()))?;
-        recorder.sent(&self.probe);
+        recorder.sent(self.probe.last_write());
         recorder.responding(self.probe.arrival());
-        for (name, value) in response.headers() {
-            if let Ok(value) = value.to_str() {
-                recorder.header(name.as_str(), value);
-            }
-        }
+        http::take_headers(response.headers(), recorder);
         if !response.status().is_success() {
-            return Err(self.error_status(idle, response).await);
+            return Err(self.refusal(idle, response).await);
         }
-        let mut splitter = Splitter::new(endpoint.protocol.format());
-        let mut done = false;
-        let mut total = 0;
+        let mut body = Body::new(endpoint);
         while let Some(frame) = drive(&mut self.driver, idle, response.frame()).await? {
             let frame = frame.map_err(|error| Failure::Closed(error.to_string()))?;
-            let Some(data) = frame.data_ref() else {
-                continue;
-            };
-            total += data.len();
-            if total > MAX_RESPONSE_MIB << 20 {
-                return Err(Failure::TooLarge(MAX_RESPONSE_MIB));
-            }
-            let arrival = self.probe.arrival();
-            let mut failure = None;
-            splitter
-                .feed(data, |piece| match piece {
-                    _ if done || failure.is_some() => {}
-                    Piece::KeepAlive => recorder.keep_alive(),
-                    Piece::Payload(payload) => match recorder.payload(arrival, payload) {
-                        Ok(end) => done = end,
-                        Err(error) => failure = Some(error),
-                    },
-                })
-                .map_err(|_| Failure::TooLarge(split::MAX_PAYLOAD >> 20))?;
-            if let Some(error) = failure {
-                return Err(error.into());
-            }
-            if done {
+            if let Some(data) = frame.data_ref()
+                && body.take(data, self.probe.arrival(), recorder)?
+            {
                 // The answer is whole; the end of the body can come while tools run.
                 self.unfinished = Some(response.into_body());
                 return Ok(());
             }
         }
-        if recorder.end() {
-            return Ok(());
-        }
-        Err(Failure::Closed("no terminal event".into()))
+        body.end(recorder)
     }
 
-    async fn error_status(&mut self, idle: Duration, mut response: Response<Incoming>) -> Failure {
-        let status = response.status().as_u16();
-        let retry_after = response
-            .headers()
-            .get(header::RETRY_AFTER)
-            .and_then(|value| value.to_str().ok()?.trim().parse().ok())
-            .map(Duration::from_secs);
+    async fn refusal(&mut self, idle: Duration, mut response: Response<Incoming>) -> Failure {
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let idle = idle.min(http::MAX_ERROR_WAIT);
         let mut body = Vec::new();
-        let idle = idle.min(MAX_ERROR_WAIT);
-        while body.len() < MAX_ERROR_BODY
+        while body.len() < http::MAX_ERROR_BODY
             && let Ok(Some(Ok(frame))) = drive(&mut self.driver, idle, response.frame()).await
         {
             body.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
         }
-        body.truncate(MAX_ERROR_BODY);
-        let text = String::from_utf8_lossy(&body);
-        let message = serde_json::from_slice::<serde_json::Value>(&body)
-            .ok()
-            .and_then(|value| Some(value["error"]["message"].as_str()?.to_owned()))
-            .unwrap_or_else(|| text.split_whitespace().collect::<Vec<_>>().join(" "));
-        Failure::Status {
-            status,
-            message,
-            retry_after,
-        }
+        http::refusal(status, &headers, &body)
     }
 }
 
@@ -222,21 +185,9 @@ async fn drive<F: Future>(
 }
 
 fn build(endpoint: &Endpoint, body: Vec<u8>) -> Result<Request<Full<Bytes>>, Failure> {
-    let mut request = Request::builder()
-        .method(Method::POST)
-        .uri(format!(
-            "{}{}",
-            endpoint.target.path,
-            endpoint.protocol.path(&endpoint.model)
-        ))
-        .header(header::HOST, endpoint.target.authority())
-        .header(header::CONTENT_TYPE, "application/json")
-        .header(header::ACCEPT, "text/event-stream")
-        .header(header::USER_AGENT, super::USER_AGENT);
-    for (name, value) in super::headers(endpoint) {
-        request = request.header(name, value);
-    }
-    request.body(Full::new(body.into())).map_err(|error| {
-        Failure::Connect(format!("endpoint {}: bad header: {error}", endpoint.name))
-    })
+    let mut request = http::head(endpoint, "")?;
+    let host = header::HeaderValue::try_from(endpoint.target.authority())
+        .map_err(|_| Failure::Connect(format!("endpoint {}: bad host", endpoint.name)))?;
+    request.headers_mut().insert(header::HOST, host);
+    Ok(request.map(|()| Full::new(body.into())))
 }

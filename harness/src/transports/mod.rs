@@ -1,5 +1,6 @@
 //! What carries a protocol: bytes out, timed payloads in.
 
+mod http;
 mod http_sse;
 mod websocket;
 
@@ -52,58 +53,54 @@ impl Kind {
 
 /// A transport and its connection, if one is open.
 #[derive(Debug)]
-pub enum Transport {
-    /// See [`Kind::HttpSse`].
-    HttpSse(Option<http_sse::Connected>),
-    /// See [`Kind::Websocket`].
-    Websocket(Option<Box<websocket::Connected>>),
+pub struct Transport {
+    kind: Kind,
+    open: Option<Open>,
+}
+
+/// An open connection.
+#[derive(Debug)]
+enum Open {
+    HttpSse(Box<http_sse::Connected>),
+    Websocket(Box<websocket::Connected>),
 }
 
 impl Transport {
     /// A transport without a connection.
     #[must_use]
     pub fn new(kind: Kind) -> Self {
-        match kind {
-            Kind::HttpSse => Transport::HttpSse(None),
-            Kind::Websocket => Transport::Websocket(None),
-        }
+        Transport { kind, open: None }
     }
 
     /// Name of the transport in use.
     #[must_use]
     pub fn name(&self) -> &'static str {
-        match self {
-            Transport::HttpSse(_) => Kind::HttpSse.name(),
-            Transport::Websocket(_) => Kind::Websocket.name(),
-        }
+        self.kind.name()
     }
 
     /// Whether the server keeps the conversation's state on the connection.
     #[must_use]
     pub fn keeps_state(&self) -> bool {
-        matches!(self, Transport::Websocket(_))
+        self.kind == Kind::Websocket
     }
 
     /// Whether a connection is open, as far as known without asking it.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.probe().is_some()
+        self.open.is_some()
     }
 
     /// Drops the connection.
     pub fn close(&mut self) {
-        match self {
-            Transport::HttpSse(connected) => *connected = None,
-            Transport::Websocket(connected) => *connected = None,
-        }
+        self.open = None;
     }
 
     /// Times and counts of the open connection.
     #[must_use]
     pub fn probe(&self) -> Option<&Probe> {
-        match self {
-            Transport::HttpSse(connected) => connected.as_ref().map(|open| open.probe()),
-            Transport::Websocket(connected) => connected.as_ref().map(|open| open.probe()),
+        match self.open.as_ref()? {
+            Open::HttpSse(open) => Some(open.probe()),
+            Open::Websocket(open) => Some(open.probe()),
         }
     }
 
@@ -113,34 +110,36 @@ impl Transport {
     /// from then on; the exchange records the transport really used.
     ///
     /// # Errors
-    /// [`Failure::Connect`] or [`Failure::Status`].
+    /// [`Failure::Connect`], [`Failure::Status`] or [`Failure::Idle`].
     pub async fn connect(
         &mut self,
         endpoint: &Endpoint,
         recorder: &mut Recorder,
     ) -> Result<(), Failure> {
-        if let Transport::Websocket(connected) = self {
-            match connected {
-                Some(_) => recorder.reuse_connection(),
-                None => match websocket::Connected::open(endpoint, recorder).await {
-                    Ok(open) => *connected = Some(Box::new(open)),
-                    Err(Failure::Status { status: 426, .. }) => *self = Transport::HttpSse(None),
-                    Err(failure) => return Err(failure),
-                },
+        let usable = match &mut self.open {
+            Some(Open::HttpSse(open)) => open.settle().await,
+            Some(Open::Websocket(open)) => !open.is_old(),
+            None => false,
+        };
+        if usable {
+            recorder.reuse_connection();
+            return Ok(());
+        }
+        // What the old connection measured must not be taken for the new one's.
+        self.open = None;
+        if self.kind == Kind::Websocket {
+            match websocket::Connected::open(endpoint, recorder).await {
+                Ok(open) => self.open = Some(Open::Websocket(Box::new(open))),
+                Err(Failure::Status { status: 426, .. }) => {
+                    recorder.upgrade_refused();
+                    self.kind = Kind::HttpSse;
+                }
+                Err(failure) => return Err(failure),
             }
         }
-        if let Transport::HttpSse(connected) = self {
-            let usable = match connected {
-                Some(open) => open.settle().await,
-                None => false,
-            };
-            if usable {
-                recorder.reuse_connection();
-            } else {
-                // What the old connection measured must not be taken for the new one's.
-                *connected = None;
-                *connected = Some(http_sse::Connected::open(endpoint, recorder).await?);
-            }
+        if self.kind == Kind::HttpSse {
+            let open = http_sse::Connected::open(endpoint, recorder).await?;
+            self.open = Some(Open::HttpSse(Box::new(open)));
         }
         Ok(())
     }
@@ -159,16 +158,21 @@ impl Transport {
             probe.arm();
         }
         recorder.sending(body.len());
-        match self {
-            Transport::HttpSse(Some(connected)) => {
-                connected.converse(endpoint, body, recorder).await
-            }
-            Transport::Websocket(Some(connected)) => {
-                connected.converse(endpoint, body, recorder).await
-            }
-            Transport::HttpSse(None) | Transport::Websocket(None) => {
-                Err(Failure::Connect("not connected".into()))
-            }
+        match &mut self.open {
+            Some(Open::HttpSse(open)) => open.converse(endpoint, body, recorder).await,
+            Some(Open::Websocket(open)) => open.converse(endpoint, body, recorder).await,
+            None => Err(Failure::Connect("not connected".into())),
         }
+    }
+
+    /// Keeps an idle connection alive, and drops it once the server has. Ends only
+    /// when there is nothing to keep.
+    pub async fn tend(&mut self) {
+        match &mut self.open {
+            Some(Open::HttpSse(open)) => open.tend().await,
+            Some(Open::Websocket(open)) => open.tend().await,
+            None => {}
+        }
+        self.open = None;
     }
 }

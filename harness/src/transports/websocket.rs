@@ -1,6 +1,7 @@
 //! A persistent WebSocket: one message a turn, events back as messages.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
 use hyper::header;
@@ -9,15 +10,20 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
 
-use super::MAX_RESPONSE_MIB;
+use super::{MAX_RESPONSE_MIB, http};
 use crate::clock;
 use crate::connection::{Duplex, Probe};
 use crate::exchange::{Endpoint, Failure, Recorder, split};
+
+/// Servers end a connection after an hour, whatever is being said on it; one that is
+/// nearly there is replaced between two exchanges rather than within one.
+const MAX_AGE: Duration = Duration::from_secs(55 * 60);
 
 /// An open WebSocket.
 pub struct Connected {
     socket: WebSocketStream<Box<dyn Duplex>>,
     probe: Arc<Probe>,
+    opened: Instant,
 }
 
 impl std::fmt::Debug for Connected {
@@ -47,11 +53,26 @@ impl Connected {
         Ok(Connected {
             socket,
             probe: connection.probe,
+            opened: Instant::now(),
         })
     }
 
     pub(super) fn probe(&self) -> &Probe {
         &self.probe
+    }
+
+    /// Whether the server would end the connection soon anyway.
+    pub(super) fn is_old(&self) -> bool {
+        self.opened.elapsed() > MAX_AGE
+    }
+
+    /// Answers pings until the connection is of no further use.
+    pub(super) async fn tend(&mut self) {
+        while let Some(Ok(message)) = self.socket.next().await {
+            if message.is_close() {
+                break;
+            }
+        }
     }
 
     /// Sends a body and feeds the response to the recorder until its terminal event.
@@ -66,7 +87,7 @@ impl Connected {
         let idle = endpoint.idle_timeout;
         let sending = async {
             self.socket.send(Message::text(text)).await?;
-            recorder.sent(&self.probe);
+            recorder.sent(self.probe.last_write());
             // The pong comes back while the server works: a round trip that costs nothing.
             let pinged = clock::now();
             let ping = Message::Ping(pinged.to_be_bytes().to_vec().into());
@@ -152,11 +173,16 @@ fn upgrade_request(endpoint: &Endpoint) -> Result<tungstenite::handshake::client
 
 fn upgrade_failure(error: tungstenite::Error) -> Failure {
     match error {
-        tungstenite::Error::Http(response) => Failure::Status {
-            status: response.status().as_u16(),
-            message: "the server refuses the WebSocket upgrade".into(),
-            retry_after: None,
-        },
+        tungstenite::Error::Http(response) => {
+            let body = response.body().as_deref().unwrap_or_default();
+            let mut failure = http::refusal(response.status().as_u16(), response.headers(), body);
+            if let Failure::Status { message, .. } = &mut failure
+                && message.is_empty()
+            {
+                *message = "the server refuses the WebSocket upgrade".into();
+            }
+            failure
+        }
         other => Failure::Connect(format!("WebSocket upgrade failed: {other}")),
     }
 }

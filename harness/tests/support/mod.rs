@@ -59,6 +59,7 @@ pub fn endpoint(port: u16, transport: transports::Kind) -> Endpoint {
         model: "m".into(),
         protocol: protocols::by_name("responses").unwrap(),
         transport,
+        prewarm: false,
         key: None,
         headers: Vec::new(),
         secrets: Vec::new(),

@@ -1,0 +1,86 @@
+//! The ways an exchange can end without an answer.
+
+use std::time::Duration;
+
+use crate::protocols::StreamError;
+
+/// Why an exchange gave no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// No connection.
+    #[error("{0}")]
+    Connect(String),
+    /// An HTTP status other than success.
+    #[error("HTTP {status}: {message}")]
+    Status {
+        /// The status.
+        status: u16,
+        /// The start of the body. Untrusted.
+        message: String,
+        /// How long the server asks to wait, when it says so.
+        retry_after: Option<Duration>,
+    },
+    /// The stream said something wrong.
+    #[error("{0}")]
+    Stream(#[from] StreamError),
+    /// The connection ended before the terminal event.
+    #[error("the stream ended early: {0}")]
+    Closed(String),
+    /// Nothing came for too long.
+    #[error("no byte for {0:?}")]
+    Idle(Duration),
+    /// The trial's time is over.
+    #[error("cut off: the trial's time is over")]
+    Deadline,
+    /// More data than any honest answer has.
+    #[error("the response exceeds {0} MiB")]
+    TooLarge(usize),
+}
+
+impl Failure {
+    /// Whether another try may help.
+    #[must_use]
+    pub fn retryable(&self) -> bool {
+        let transient = |status: u16| matches!(status, 408 | 409 | 425 | 429 | 500..=599);
+        match self {
+            Failure::Connect(_) | Failure::Closed(_) | Failure::Idle(_) => true,
+            Failure::Status { status, .. } => transient(*status),
+            Failure::Stream(StreamError::Server { status, code, .. }) => {
+                self.lost_state()
+                    || status.is_some_and(transient)
+                    || matches!(
+                        code.as_str(),
+                        "rate_limit_exceeded" | "server_error" | "overloaded"
+                    )
+            }
+            Failure::Stream(StreamError::Malformed { .. })
+            | Failure::Deadline
+            | Failure::TooLarge(_) => false,
+        }
+    }
+
+    /// Whether the connection, and what the server remembered on it, is all that was
+    /// lost: the same request, whole and on a new connection, is expected to work.
+    #[must_use]
+    pub fn lost_state(&self) -> bool {
+        matches!(
+            self,
+            Failure::Stream(StreamError::Server { code, .. }) if matches!(
+                code.as_str(),
+                "previous_response_not_found"
+                    | "websocket_connection_limit_reached"
+                    | "websocket_stream_limit_reached"
+            )
+        )
+    }
+
+    /// How long the server asks to wait.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Failure::Status { retry_after, .. }
+            | Failure::Stream(StreamError::Server { retry_after, .. }) => *retry_after,
+            _ => None,
+        }
+    }
+}

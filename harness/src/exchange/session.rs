@@ -1,0 +1,226 @@
+//! A conversation: asks, retries, and what the server remembers of it.
+
+use std::future::Future;
+use std::pin::pin;
+
+use timeslip_datasets::journal::Exchange;
+use tokio::time::Instant;
+
+use super::patience::Patience;
+use super::{Endpoint, Failure, Recorder};
+use crate::clock;
+use crate::protocols::{Answer, Framing, Item, Request, ToolSpec};
+use crate::transports::Transport;
+
+/// One conversation with one endpoint, over one connection while it lasts.
+#[derive(Debug)]
+pub struct Session<'a> {
+    endpoint: &'a Endpoint,
+    transport: Transport,
+    origin: u64,
+    cache_key: String,
+    /// Last response on this connection, and how many items it covers.
+    previous: Option<(String, usize)>,
+}
+
+/// What one try says.
+struct Call<'c> {
+    turn: u32,
+    retry: u32,
+    instructions: &'c str,
+    tools: &'c [ToolSpec],
+    items: &'c [Item],
+    warm_up: bool,
+}
+
+impl<'a> Session<'a> {
+    /// Prepares a session; nothing is sent yet. `origin` is the trial's start on
+    /// [`clock::now`]; every mark is relative to it.
+    #[must_use]
+    pub fn new(endpoint: &'a Endpoint, cache_key: String, origin: u64) -> Self {
+        Session {
+            endpoint,
+            transport: Transport::new(endpoint.transport),
+            origin,
+            cache_key,
+            previous: None,
+        }
+    }
+
+    /// Has the server read instructions and tools ahead of the first turn, if the
+    /// endpoint is to be warmed up and its transport keeps what was read. That is an
+    /// exchange of its own, outside any turn. One that fails is handed to `record`,
+    /// too, and costs only its time: the first turn then sends everything.
+    pub async fn warm_up(
+        &mut self,
+        instructions: &str,
+        tools: &[ToolSpec],
+        deadline: Instant,
+        record: impl FnOnce(Exchange),
+    ) {
+        if !self.endpoint.prewarm || !self.transport.keeps_state() {
+            return;
+        }
+        let call = Call {
+            turn: 0,
+            retry: 0,
+            instructions,
+            tools,
+            items: &[],
+            warm_up: true,
+        };
+        let (mut exchange, result) = self.attempt(&call, deadline).await;
+        if result.is_err() {
+            exchange.backoff_until = Some(exchange.marks.done);
+        }
+        record(exchange);
+    }
+
+    /// Asks for one model answer, retrying what may pass. Every try is handed to
+    /// `record`, the failed ones too.
+    ///
+    /// # Errors
+    /// The last failure, when no try gave an answer.
+    pub async fn ask(
+        &mut self,
+        turn: u32,
+        instructions: &str,
+        tools: &[ToolSpec],
+        items: &[Item],
+        deadline: Instant,
+        mut record: impl FnMut(Exchange),
+    ) -> Result<Answer, Failure> {
+        let mut patience = Patience::new(self.endpoint.max_retries);
+        let mut call = Call {
+            turn,
+            retry: 0,
+            instructions,
+            tools,
+            items,
+            warm_up: false,
+        };
+        loop {
+            let (mut exchange, result) = self.attempt(&call, deadline).await;
+            let failure = match result {
+                Ok(answer) => {
+                    record(exchange);
+                    return Ok(answer);
+                }
+                Err(failure) => failure,
+            };
+            let stale = exchange.reused_connection
+                && exchange.marks.first_byte.is_none()
+                && matches!(failure, Failure::Closed(_));
+            let Some(backoff) = patience.after(&failure, stale) else {
+                record(exchange);
+                return Err(failure);
+            };
+            // Cut short by the deadline, the next try says so.
+            tokio::time::sleep_until(deadline.min(Instant::now() + backoff)).await;
+            exchange.backoff_until = Some(clock::now().saturating_sub(self.origin));
+            record(exchange);
+            call.retry += 1;
+        }
+    }
+
+    /// Does something else while the connection stays alive: what the server asks
+    /// of an idle connection is answered, and one that it closes is noticed now
+    /// and not by the next request.
+    pub async fn during<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        tokio::select! {
+            biased;
+            output = &mut work => output,
+            () = self.transport.tend() => work.await,
+        }
+    }
+
+    /// One try, from its first byte to its last.
+    async fn attempt(
+        &mut self,
+        call: &Call<'_>,
+        deadline: Instant,
+    ) -> (Exchange, Result<Answer, Failure>) {
+        // Built before the clock of the exchange starts: it is the harness's own time.
+        let (body, incremental) = self.encode(call, self.transport.is_open());
+        let mut recorder = Recorder::new(
+            self.endpoint.protocol.decoder(),
+            self.origin,
+            call.turn,
+            call.retry,
+        );
+        let conversation = self.converse(call, body, incremental, &mut recorder);
+        let result = tokio::time::timeout_at(deadline, conversation)
+            .await
+            .unwrap_or(Err(Failure::Deadline));
+        if let Some(probe) = self.transport.probe() {
+            recorder.take_probe(probe);
+        }
+        let (mut exchange, answer) = recorder.finish(self.transport.name());
+        exchange.warm_up = call.warm_up;
+        match result {
+            Ok(()) => {
+                // The answer's own items follow at the end of the call's.
+                let covered = call.items.len() + answer.items.len();
+                self.previous = answer.id.clone().map(|id| (id, covered));
+                (exchange, Ok(answer))
+            }
+            Err(failure) => {
+                self.previous = None;
+                self.transport.close();
+                exchange.error = Some(self.endpoint.redact(&failure.to_string()));
+                (exchange, Err(failure))
+            }
+        }
+    }
+
+    async fn converse(
+        &mut self,
+        call: &Call<'_>,
+        mut body: Vec<u8>,
+        mut incremental: bool,
+        recorder: &mut Recorder,
+    ) -> Result<(), Failure> {
+        let kept_state = self.transport.keeps_state();
+        self.transport.connect(self.endpoint, recorder).await?;
+        let refused = self.transport.keeps_state() != kept_state;
+        if refused && call.warm_up {
+            let nothing = "the server takes no WebSocket, and HTTP keeps nothing to warm up";
+            return Err(Failure::Connect(nothing.into()));
+        }
+        // Over HTTP the request looks different, and a new connection remembers nothing.
+        if refused || incremental && !recorder.reused_connection() {
+            (body, incremental) = self.encode(call, false);
+        }
+        recorder.set_incremental(incremental);
+        self.transport.send(self.endpoint, body, recorder).await
+    }
+
+    /// The request's bytes and whether it builds on the previous response, which it
+    /// can only on the connection that response came on.
+    fn encode(&self, call: &Call<'_>, same_connection: bool) -> (Vec<u8>, bool) {
+        let keeps_state = self.transport.keeps_state();
+        let chained = keeps_state && same_connection;
+        let previous = self.previous.as_ref().filter(|_| chained);
+        let request = Request {
+            model: &self.endpoint.model,
+            instructions: call.instructions,
+            tools: call.tools,
+            items: call.items,
+            previous: previous.map(|(id, covered)| (id.as_str(), *covered)),
+            cache_key: &self.cache_key,
+            extra: &self.endpoint.extra,
+            warm_up: call.warm_up,
+            lane: None,
+        };
+        let framing = if keeps_state {
+            Framing::WebSocket
+        } else {
+            Framing::Http
+        };
+        (
+            self.endpoint.protocol.encode(&request, framing),
+            previous.is_some(),
+        )
+    }
+}

@@ -1,0 +1,114 @@
+//! What HTTP/1.1 and HTTP/2 have in common: the request's head, the response's
+//! headers, and a body that is a stream of payloads.
+
+use std::time::Duration;
+
+use hyper::header::{self, HeaderMap};
+use hyper::{Method, Request};
+
+use super::MAX_RESPONSE_MIB;
+use crate::connection::Arrival;
+use crate::exchange::retry_after::retry_after;
+use crate::exchange::split::{self, Piece, Splitter};
+use crate::exchange::{Endpoint, Failure, Recorder};
+
+/// Bytes of an error body that are kept.
+pub(super) const MAX_ERROR_BODY: usize = 2_000;
+/// Longest silence inside an error body.
+pub(super) const MAX_ERROR_WAIT: Duration = Duration::from_secs(2);
+
+/// The request without its body; its URI begins with `origin`.
+pub(super) fn head(endpoint: &Endpoint, origin: &str) -> Result<Request<()>, Failure> {
+    let mut request = Request::builder()
+        .method(Method::POST)
+        .uri(format!(
+            "{origin}{}{}",
+            endpoint.target.path,
+            endpoint.protocol.path(&endpoint.model)
+        ))
+        .header(header::CONTENT_TYPE, "application/json")
+        .header(header::ACCEPT, "text/event-stream")
+        .header(header::USER_AGENT, super::USER_AGENT);
+    for (name, value) in super::headers(endpoint) {
+        request = request.header(name, value);
+    }
+    request.body(()).map_err(|error| {
+        Failure::Connect(format!("endpoint {}: bad header: {error}", endpoint.name))
+    })
+}
+
+/// Hands the headers of a response to the recorder.
+pub(super) fn take_headers(headers: &HeaderMap, recorder: &mut Recorder) {
+    for (name, value) in headers {
+        if let Ok(value) = value.to_str() {
+            recorder.header(name.as_str(), value);
+        }
+    }
+}
+
+/// A response whose status is no success, in its own words where it has some.
+pub(super) fn refusal(status: u16, headers: &HeaderMap, body: &[u8]) -> Failure {
+    let body = &body[..body.len().min(MAX_ERROR_BODY)];
+    let said = serde_json::from_slice::<serde_json::Value>(body)
+        .ok()
+        .and_then(|value| Some(value["error"]["message"].as_str()?.to_owned()));
+    let message = said.unwrap_or_else(|| {
+        let text = String::from_utf8_lossy(body);
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    });
+    Failure::Status {
+        status,
+        message,
+        retry_after: retry_after(|name| Some(headers.get(name)?.to_str().ok()?.into())),
+    }
+}
+
+/// A response body on its way into a recorder.
+pub(super) struct Body {
+    splitter: Splitter,
+    bytes: usize,
+}
+
+impl Body {
+    pub(super) fn new(endpoint: &Endpoint) -> Self {
+        Body {
+            splitter: Splitter::new(endpoint.protocol.format()),
+            bytes: 0,
+        }
+    }
+
+    /// Takes bytes that arrived together; true at the terminal event.
+    pub(super) fn take(
+        &mut self,
+        data: &[u8],
+        arrival: Arrival,
+        recorder: &mut Recorder,
+    ) -> Result<bool, Failure> {
+        self.bytes += data.len();
+        if self.bytes > MAX_RESPONSE_MIB << 20 {
+            return Err(Failure::TooLarge(MAX_RESPONSE_MIB));
+        }
+        let mut done = false;
+        let mut failure = None;
+        self.splitter
+            .feed(data, |piece| match piece {
+                _ if done || failure.is_some() => {}
+                Piece::KeepAlive => recorder.keep_alive(),
+                Piece::Payload(payload) => match recorder.payload(arrival, payload) {
+                    Ok(end) => done = end,
+                    Err(error) => failure = Some(error),
+                },
+            })
+            .map_err(|_| Failure::TooLarge(split::MAX_PAYLOAD >> 20))?;
+        failure.map_or(Ok(done), |error| Err(error.into()))
+    }
+
+    /// The body ended.
+    pub(super) fn end(self, recorder: &mut Recorder) -> Result<(), Failure> {
+        if recorder.end() {
+            Ok(())
+        } else {
+            Err(Failure::Closed("no terminal event".into()))
+        }
+    }
+}

@@ -1,0 +1,349 @@
+//! Responses over a WebSocket: chains, their loss and their recovery.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "support/scripted.rs"]
+mod scripted;
+mod support;
+
+use std::time::Duration;
+
+use scripted::{Connection, Say, Seen, answer, error, scripted};
+use serde_json::{Value, json};
+use support::{endpoint, events, http};
+use timeslip::clock;
+use timeslip::exchange::{Endpoint, Failure, Session};
+use timeslip::protocols::Item;
+use timeslip::stages::{Segment, segments};
+use timeslip::transports::Kind;
+use timeslip_datasets::journal::Exchange;
+use timeslip_reports::input::Stage;
+use tokio::time::Instant;
+
+/// A conversation in which every answer is followed by one more thing the user says.
+struct Talk<'a> {
+    session: Session<'a>,
+    items: Vec<Item>,
+    turn: u32,
+    exchanges: Vec<Exchange>,
+}
+
+fn deadline() -> Instant {
+    Instant::now() + Duration::from_secs(20)
+}
+
+impl<'a> Talk<'a> {
+    fn new(endpoint: &'a Endpoint) -> Self {
+        Talk {
+            session: Session::new(endpoint, "key#1".into(), clock::now()),
+            items: vec![Item::User("do it".into())],
+            turn: 0,
+            exchanges: Vec::new(),
+        }
+    }
+
+    async fn warm_up(&mut self) {
+        let exchanges = &mut self.exchanges;
+        self.session
+            .warm_up("instructions", &[], deadline(), |exchange| {
+                exchanges.push(exchange);
+            })
+            .await;
+    }
+
+    async fn turn(&mut self) -> Result<(), Failure> {
+        self.turn += 1;
+        let exchanges = &mut self.exchanges;
+        let answer = self
+            .session
+            .ask(
+                self.turn,
+                "instructions",
+                &[],
+                &self.items,
+                deadline(),
+                |exchange| exchanges.push(exchange),
+            )
+            .await?;
+        self.items
+            .extend(answer.items.into_iter().map(Item::Output));
+        self.items.push(Item::User("go on".into()));
+        Ok(())
+    }
+
+    async fn pause(&mut self) {
+        self.session
+            .during(tokio::time::sleep(Duration::from_millis(100)))
+            .await;
+    }
+
+    fn waited_ns(&self) -> u64 {
+        let waits = self.exchanges.iter();
+        waits
+            .filter_map(|exchange| Some(exchange.backoff_until? - exchange.marks.done))
+            .sum()
+    }
+}
+
+/// Connection, response it builds on, and number of input items of every request.
+fn requests(seen: &Seen) -> Vec<(usize, Option<String>, usize)> {
+    let seen = seen.lock().unwrap();
+    let previous = |body: &Value| body["previous_response_id"].as_str().map(str::to_owned);
+    seen.iter()
+        .map(|(connection, body)| {
+            let items = body["input"].as_array().unwrap().len();
+            (*connection, previous(body), items)
+        })
+        .collect()
+}
+
+fn id(id: &str) -> Option<String> {
+    Some(id.to_owned())
+}
+
+/// The stages fill an exchange without gap or overlap.
+fn whole(exchange: &Exchange) -> Vec<Segment> {
+    let found = segments(exchange, None, None);
+    let mut at = exchange.marks.start;
+    for segment in &found {
+        assert!(segment.end > at);
+        at = segment.end;
+    }
+    assert_eq!(at, exchange.backoff_until.unwrap_or(exchange.marks.done));
+    found
+}
+
+#[tokio::test]
+async fn a_lost_chain_is_sent_whole_on_a_new_socket_and_then_chained_again() {
+    for code in [
+        "previous_response_not_found",
+        "websocket_connection_limit_reached",
+        "websocket_stream_limit_reached",
+    ] {
+        let (port, seen) = scripted(vec![
+            Connection::Socket(vec![Say::Events(answer("r1")), Say::Events(error(code))]),
+            Connection::Socket(vec![Say::Events(answer("r2")), Say::Events(answer("r3"))]),
+        ])
+        .await;
+        let mut endpoint = endpoint(port, Kind::Websocket);
+        endpoint.max_retries = 0;
+        let mut talk = Talk::new(&endpoint);
+        for _ in 0..3 {
+            talk.turn().await.unwrap();
+        }
+        let expected = [
+            (0, None, 1),
+            (0, id("r1"), 1),
+            (1, None, 3),
+            (1, id("r2"), 1),
+        ];
+        assert_eq!(requests(&seen), expected, "{code}");
+        let tries: Vec<_> = talk.exchanges.iter().map(|e| (e.turn, e.retry)).collect();
+        assert_eq!(tries, [(1, 0), (2, 0), (2, 1), (3, 0)]);
+        assert!(talk.exchanges[1].error.as_ref().unwrap().contains(code));
+        assert!(talk.exchanges[3].incremental && talk.exchanges[3].reused_connection);
+        assert!(talk.waited_ns() < 50_000_000, "{}", talk.waited_ns());
+        for exchange in &talk.exchanges {
+            whole(exchange);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_keeps_losing_the_state_is_given_up() {
+    let lost = || {
+        Connection::Socket(vec![Say::Events(error(
+            "websocket_connection_limit_reached",
+        ))])
+    };
+    let (port, seen) = scripted(vec![lost(), lost(), lost(), lost()]).await;
+    let mut endpoint = endpoint(port, Kind::Websocket);
+    endpoint.max_retries = 0;
+    let mut talk = Talk::new(&endpoint);
+    let failure = talk.turn().await.unwrap_err();
+    assert!(failure.lost_state(), "{failure}");
+    assert_eq!(requests(&seen).len(), 3);
+}
+
+#[tokio::test]
+async fn a_socket_closed_while_tools_run_costs_no_failed_try() {
+    let (port, seen) = scripted(vec![
+        Connection::Socket(vec![Say::Last(answer("r1"))]),
+        Connection::Socket(vec![Say::Events(answer("r2"))]),
+    ])
+    .await;
+    let endpoint = endpoint(port, Kind::Websocket);
+    let mut talk = Talk::new(&endpoint);
+    talk.turn().await.unwrap();
+    talk.pause().await;
+    talk.turn().await.unwrap();
+    assert_eq!(requests(&seen), [(0, None, 1), (1, None, 3)]);
+    assert!(
+        talk.exchanges
+            .iter()
+            .all(|exchange| exchange.error.is_none())
+    );
+    assert!(!talk.exchanges[1].reused_connection);
+}
+
+#[tokio::test]
+async fn a_socket_found_closed_only_when_used_is_replaced_at_once() {
+    let (port, seen) = scripted(vec![
+        Connection::Socket(vec![Say::Last(answer("r1"))]),
+        Connection::Socket(vec![Say::Events(answer("r2"))]),
+    ])
+    .await;
+    let mut endpoint = endpoint(port, Kind::Websocket);
+    endpoint.max_retries = 0;
+    let mut talk = Talk::new(&endpoint);
+    talk.turn().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    talk.turn().await.unwrap();
+    assert_eq!(requests(&seen).last(), Some(&(1, None, 3)));
+    assert!(talk.waited_ns() < 50_000_000, "{}", talk.waited_ns());
+}
+
+#[tokio::test]
+async fn pings_are_answered_while_tools_run() {
+    let (port, _) = scripted(vec![Connection::Socket(vec![
+        Say::Ping(answer("r1")),
+        Say::Events(answer("r2")),
+    ])])
+    .await;
+    let endpoint = endpoint(port, Kind::Websocket);
+    let mut talk = Talk::new(&endpoint);
+    talk.turn().await.unwrap();
+    talk.pause().await;
+    talk.turn().await.unwrap();
+    assert!(talk.exchanges[1].incremental, "the connection lasted");
+}
+
+#[tokio::test]
+async fn a_warm_up_is_an_exchange_outside_any_turn_and_starts_the_chain() {
+    let (port, seen) = scripted(vec![Connection::Socket(vec![
+        Say::Events(vec![
+            json!({ "type": "response.created", "response": { "id": "w" } }),
+            json!({ "type": "response.completed", "response": { "id": "w", "output": [] } }),
+        ]),
+        Say::Events(answer("r1")),
+        Say::Events(answer("r2")),
+    ])])
+    .await;
+    let mut endpoint = endpoint(port, Kind::Websocket);
+    endpoint.prewarm = true;
+    let mut talk = Talk::new(&endpoint);
+    talk.warm_up().await;
+    talk.turn().await.unwrap();
+    talk.turn().await.unwrap();
+    let expected = [(0, None, 0), (0, id("w"), 1), (0, id("r1"), 1)];
+    assert_eq!(requests(&seen), expected);
+    {
+        let seen = seen.lock().unwrap();
+        assert_eq!(seen[0].1["generate"], json!(false));
+        assert_eq!(seen[0].1["instructions"], json!("instructions"));
+        assert!(seen[1].1["generate"].is_null());
+    }
+    let warm_up = &talk.exchanges[0];
+    assert!(warm_up.warm_up && warm_up.turn == 0 && warm_up.error.is_none());
+    assert!(warm_up.marks.upgraded.is_some() && warm_up.marks.first_token.is_none());
+    let stages: Vec<Stage> = whole(warm_up).iter().map(|segment| segment.stage).collect();
+    assert_eq!(
+        stages,
+        [
+            Stage::ConnectTcp,
+            Stage::ConnectUpgrade,
+            Stage::Send,
+            Stage::Network,
+            Stage::Residue
+        ]
+    );
+    let first = &talk.exchanges[1];
+    assert!(first.reused_connection && first.incremental && !first.warm_up);
+}
+
+#[tokio::test]
+async fn a_warm_up_that_fails_costs_only_its_time() {
+    let (port, seen) = scripted(vec![
+        Connection::Socket(vec![Say::Events(error("invalid_request"))]),
+        Connection::Socket(vec![Say::Events(answer("r1"))]),
+    ])
+    .await;
+    let mut endpoint = endpoint(port, Kind::Websocket);
+    endpoint.prewarm = true;
+    let mut talk = Talk::new(&endpoint);
+    talk.warm_up().await;
+    talk.turn().await.unwrap();
+    assert_eq!(requests(&seen), [(0, None, 0), (1, None, 1)]);
+    let stages = whole(&talk.exchanges[0]);
+    assert!(stages.iter().all(|segment| segment.stage == Stage::Wait));
+}
+
+#[tokio::test]
+async fn the_time_of_a_refused_upgrade_is_not_lost_and_http_stays() {
+    let refusal = http("426 Upgrade Required", "content-length: 0\r\n", "");
+    let plain = |text: &str| {
+        let words = answer(text);
+        let words: Vec<String> = words.iter().map(Value::to_string).collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        events(&words)
+    };
+    for prewarm in [false, true] {
+        let (port, _) = support::canned(vec![refusal.clone(), plain("r1"), plain("r2")]);
+        let mut endpoint = endpoint(port, Kind::Websocket);
+        endpoint.prewarm = prewarm;
+        let mut talk = Talk::new(&endpoint);
+        if !prewarm {
+            talk.turn().await.unwrap();
+            talk.turn().await.unwrap();
+            let marks = &talk.exchanges[0].marks;
+            assert!(marks.start < marks.upgrade_refused.unwrap());
+            assert!(marks.upgrade_refused < marks.tcp && marks.upgraded.is_none());
+            let stages = whole(&talk.exchanges[0]);
+            assert_eq!(stages[0].stage, Stage::ConnectUpgrade);
+            assert_eq!(Some(stages[0].end), marks.upgrade_refused);
+            assert_eq!(stages[1].stage, Stage::ConnectTcp);
+            assert!(talk.exchanges[1].marks.upgrade_refused.is_none());
+        } else {
+            talk.warm_up().await;
+            assert!(talk.exchanges[0].marks.upgrade_refused.is_some());
+            assert!(talk.exchanges[0].error.is_some());
+            whole(&talk.exchanges[0]);
+        }
+        assert!(talk.exchanges.iter().all(|e| e.transport == "http-sse"));
+    }
+}
+
+#[tokio::test]
+async fn a_refused_upgrade_says_how_long_to_wait() {
+    let busy = http(
+        "503 Service Unavailable",
+        "retry-after-ms: 700\r\ncontent-length: 0\r\n",
+        "",
+    );
+    let (port, _) = scripted(vec![
+        Connection::Refuse(busy),
+        Connection::Socket(vec![Say::Events(answer("r1"))]),
+    ])
+    .await;
+    let endpoint = endpoint(port, Kind::Websocket);
+    let mut talk = Talk::new(&endpoint);
+    talk.turn().await.unwrap();
+    assert!((700_000_000..1_500_000_000).contains(&talk.waited_ns()));
+    let error = talk.exchanges[0].error.as_deref().unwrap();
+    assert_eq!(error, "HTTP 503: the server refuses the WebSocket upgrade");
+}
+
+#[tokio::test]
+async fn an_error_event_says_how_long_to_wait() {
+    let busy = json!({ "type": "error", "status": 429, "headers": { "Retry-After": 1 },
+        "error": { "code": "rate_limit_exceeded", "message": "slow down" } });
+    let (port, seen) = scripted(vec![
+        Connection::Socket(vec![Say::Events(vec![busy])]),
+        Connection::Socket(vec![Say::Events(answer("r1"))]),
+    ])
+    .await;
+    let endpoint = endpoint(port, Kind::Websocket);
+    let mut talk = Talk::new(&endpoint);
+    talk.turn().await.unwrap();
+    assert!((1_000_000_000..2_000_000_000).contains(&talk.waited_ns()));
+    assert_eq!(requests(&seen).len(), 2);
+}
