@@ -63,6 +63,7 @@ pub fn endpoint(
         model: "steady".into(),
         protocol: spoken,
         transport,
+        prewarm: false,
         key: None,
         headers: Vec::new(),
         secrets: Vec::new(),
