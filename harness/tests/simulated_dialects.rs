@@ -6,7 +6,9 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use serde_json::{Value, json};
-use timeslip::server::{self, Model, Options, Profile, Running};
+use timeslip::server::{
+    self, Emission, Model, Moment, Options, Profile, Running, Scenario, ScenarioEvent,
+};
 
 /// A server whose model knows no task: it says so, and runs one harmless command if it can.
 fn start() -> Running {
@@ -232,6 +234,243 @@ fn anthropic_without_a_stream_and_its_token_count() {
     let whole = parse(&ok(&server, "/v1/messages", &next));
     assert_eq!(whole["stop_reason"], "end_turn");
     assert!(whole["usage"]["cache_read_input_tokens"].as_u64().unwrap() > 0);
+}
+
+fn native(endpoint: &str, extra: Value) -> Value {
+    let function = json!({ "name": "bash", "parameters": parameters() });
+    let mut body = match endpoint {
+        "ollama" => json!({
+            "model": "m",
+            "messages": [{ "role": "user", "content": "hello" }],
+            "tools": [{ "type": "function", "function": function }],
+        }),
+        _ => json!({
+            "contents": [{ "role": "user", "parts": [{ "text": "hello" }] }],
+            "tools": [{ "functionDeclarations": [function] }],
+        }),
+    };
+    for (name, value) in extra.as_object().unwrap() {
+        body[name.as_str()] = value.clone();
+    }
+    body
+}
+
+#[test]
+fn ollama_streams_lines_and_ends_with_its_durations() {
+    let server = start();
+    let text = ok(&server, "/api/chat", &native("ollama", json!({})));
+    let lines: Vec<Value> = text.lines().map(parse).collect();
+    let content = joined(lines.iter().map(|line| &line["message"]["content"]));
+    assert_eq!(content, SAYS);
+    let calls: Vec<&Value> = lines
+        .iter()
+        .filter_map(|line| line["message"]["tool_calls"].get(0))
+        .collect();
+    let function = json!({ "name": "bash", "arguments": { "command": "echo timeslip" } });
+    assert_eq!(calls, [&json!({ "function": function })], "whole, and once");
+    let last = lines.last().unwrap();
+    assert_eq!(last["done"], true);
+    let bytes = SAYS.len().div_ceil(4) + r#"{"command":"echo timeslip"}"#.len().div_ceil(4);
+    assert_eq!(last["eval_count"], bytes);
+    assert!(last["total_duration"].as_u64() >= last["eval_duration"].as_u64());
+
+    let whole = native("ollama", json!({ "stream": false }));
+    let whole = parse(&ok(&server, "/api/chat", &whole));
+    assert_eq!(whole["message"]["content"], SAYS);
+    assert_eq!(whole["message"]["tool_calls"][0], *calls[0]);
+    assert_eq!(whole["eval_count"], last["eval_count"]);
+}
+
+#[test]
+fn gemini_streams_parts_and_whole_calls() {
+    let server = start();
+    let path = "/v1beta/models/m-1:streamGenerateContent?alt=sse";
+    let text = ok(&server, path, &native("gemini", json!({})));
+    let chunks: Vec<Value> = data(&text).map(parse).collect();
+    let parts = || {
+        chunks
+            .iter()
+            .map(|chunk| &chunk["candidates"][0]["content"]["parts"][0])
+    };
+    assert_eq!(joined(parts().map(|part| &part["text"])), SAYS);
+    let calls: Vec<&Value> = parts()
+        .map(|part| &part["functionCall"])
+        .filter(|call| call.is_object())
+        .collect();
+    assert_eq!(calls.len(), 1);
+    assert_eq!(calls[0]["args"], json!({ "command": "echo timeslip" }));
+    let last = chunks.last().unwrap();
+    assert_eq!(last["candidates"][0]["finishReason"], "STOP");
+    assert_eq!(last["modelVersion"], "m-1");
+    let usage = &last["usageMetadata"];
+    let sum =
+        ["promptTokenCount", "candidatesTokenCount"].map(|field| usage[field].as_u64().unwrap());
+    assert_eq!(usage["totalTokenCount"], sum[0] + sum[1]);
+
+    let path = "/v1beta/models/m-1:generateContent";
+    let whole = parse(&ok(&server, path, &native("gemini", json!({}))));
+    let parts = &whole["candidates"][0]["content"]["parts"];
+    assert_eq!(parts[0]["text"], SAYS);
+    assert_eq!(parts[1]["functionCall"]["name"], "bash");
+    let cached = whole["usageMetadata"]["cachedContentTokenCount"].as_u64();
+    assert!(cached.unwrap() > 0, "the same prompt again");
+}
+
+/// The text of a steady answer of a given length.
+fn steady(tokens: usize) -> String {
+    (1..=tokens).map(|number| format!("{number:03} ")).collect()
+}
+
+#[test]
+fn a_steady_answer_is_as_long_as_the_request_allows() {
+    let server = start();
+    let prompt = "Count upward from 1 to 100000.";
+    let say = |path: &str, body: Value, text: &str| {
+        let whole = parse(&ok(&server, path, &body));
+        assert_eq!(whole.pointer(text), Some(&json!(steady(7))), "{path}");
+    };
+    let user = json!([{ "role": "user", "content": "x" }]);
+    let path = "/v1/chat/completions";
+    let text = "/choices/0/message/content";
+    say(
+        path,
+        json!({ "model": "steady", "messages": user, "max_tokens": 7 }),
+        text,
+    );
+    say(
+        path,
+        json!({ "model": "steady", "messages": user, "max_completion_tokens": 7 }),
+        text,
+    );
+    let body = json!({ "model": "steady", "messages": user, "max_tokens": 7 });
+    say("/v1/messages", body, "/content/0/text");
+    let body = json!({ "model": "any", "input": prompt, "max_output_tokens": 7 });
+    say("/v1/responses", body, "/output/0/content/0/text");
+    let counting = json!([{ "role": "user", "content": prompt }]);
+    let options = json!({ "num_predict": 7 });
+    let body = json!({ "model": "any", "stream": false, "messages": counting, "options": options });
+    say("/api/chat", body, "/message/content");
+    let body = json!({
+        "contents": [{ "parts": [{ "text": prompt }] }],
+        "generationConfig": { "maxOutputTokens": 7 },
+    });
+    let path = "/v1beta/models/any:generateContent";
+    say(path, body, "/candidates/0/content/parts/0/text");
+}
+
+#[test]
+fn a_scenario_is_played_to_the_letter_on_every_protocol() {
+    use ScenarioEvent::{Admission, Done, KeepAlive, Reasoning, Text, ToolArguments};
+    let moment = |at_ms, events: &[ScenarioEvent]| Moment {
+        at_ms,
+        events: events.to_vec(),
+    };
+    let scenario = Scenario {
+        name: "letter".into(),
+        moments: vec![
+            moment(5.0, &[Admission]),
+            moment(10.0, &[KeepAlive]),
+            moment(20.0, &[Reasoning(4)]),
+            moment(40.0, &[Text(1), Text(2), ToolArguments(5)]),
+            moment(60.0, &[ToolArguments(1)]),
+            moment(80.0, &[Done]),
+        ],
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log.jsonl");
+    let model = Model::new(Vec::new(), "test", 1, 1.0).with_scenarios(vec![scenario]);
+    let server = server::start(Options {
+        log: Some(log.clone()),
+        ..Options::new(Profile::load("spark-sim").unwrap(), model)
+    })
+    .unwrap();
+    let user = json!([{ "role": "user", "content": "x" }]);
+    let stream = json!({ "model": "letter", "stream": true, "input": "x", "messages": user });
+    for path in ["/v1/responses", "/v1/chat/completions", "/v1/messages"] {
+        let text = ok(&server, path, &stream);
+        assert!(text.contains("\n: keep-alive\n\n"), "{path}: {text}");
+    }
+    ok(&server, "/api/chat", &stream);
+    let contents = json!({ "contents": [{ "parts": [{ "text": "x" }] }] });
+    let path = "/v1beta/models/letter:streamGenerateContent?alt=sse";
+    ok(&server, path, &contents);
+    drop(server);
+    let log = std::fs::read_to_string(log).unwrap();
+    let truths: Vec<Emission> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let protocols: Vec<&str> = truths.iter().map(|truth| truth.protocol.as_str()).collect();
+    assert_eq!(
+        protocols,
+        [
+            "responses",
+            "chat-completions",
+            "anthropic-messages",
+            "ollama",
+            "gemini"
+        ]
+    );
+    for truth in &truths {
+        let streamed = truth.events_ns.len() == 5;
+        let expected: (&str, &[u64], &[u32]) = if streamed {
+            ("rttaa", &[20, 40, 40, 40, 60], &[4, 1, 2, 5, 1])
+        } else {
+            ("rtta", &[20, 40, 40, 60], &[4, 1, 2, 6])
+        };
+        assert_eq!(
+            (truth.kinds.as_str(), &truth.tokens[..]),
+            (expected.0, expected.2)
+        );
+        assert!(truth.complete);
+        for (at_ms, at_ns) in std::iter::zip(expected.1, &truth.events_ns) {
+            let due_ns = truth.received_ns + at_ms * 1_000_000;
+            assert!(*at_ns >= due_ns, "{truth:?} leaves nothing early");
+        }
+        assert_eq!(truth.events_ns[1], truth.events_ns[2], "one write");
+        assert!(truth.done_ns.unwrap() >= truth.received_ns + 80_000_000);
+    }
+}
+
+#[test]
+fn a_client_that_leaves_is_in_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log.jsonl");
+    let profile = Profile {
+        decode_tokens_per_second: 100.0,
+        request_overhead_ms: 0.0,
+        link_round_trip_ms: 0.0,
+        ..Profile::load("spark-sim").unwrap()
+    };
+    let server = server::start(Options {
+        log: Some(log.clone()),
+        ..Options::new(profile, Model::new(Vec::new(), "test", 1, 1.0))
+    })
+    .unwrap();
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    let body = r#"{"model":"steady","stream":true,"input":"x"}"#;
+    let length = body.len();
+    write!(
+        stream,
+        "POST /v1/responses HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
+    .unwrap();
+    let mut seen = String::new();
+    let mut buffer = [0; 4096];
+    while !seen.contains("output_text.delta") {
+        let read = stream.read(&mut buffer).unwrap();
+        seen.push_str(&String::from_utf8_lossy(&buffer[..read]));
+    }
+    drop(stream);
+    let line = (0..200).find_map(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        std::fs::read_to_string(&log)
+            .ok()
+            .filter(|text| text.ends_with('\n'))
+    });
+    let truth: Emission = serde_json::from_str(&line.unwrap()).unwrap();
+    assert!(!truth.complete && truth.done_ns.is_none());
+    assert!((1..512).contains(&truth.events_ns.len()));
 }
 
 #[test]

@@ -42,10 +42,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
         &suites,
         log,
     )?;
+    let address = server.address;
     super::print(&format!(
-        "simulated endpoint, profile {}: {} (Responses over HTTP SSE and WebSocket)\nCtrl-C ends it\n",
+        "simulated endpoint, profile {}\n\
+         Responses (HTTP SSE, WebSocket), Chat Completions: http://{address}/v1\n\
+         Anthropic Messages, Ollama:                        http://{address}\n\
+         Gemini:                                            http://{address}/v1beta\n\
+         Ctrl-C ends it\n",
         arguments.profile,
-        server.base_url()
     ))?;
     super::runtime()?
         .block_on(tokio::signal::ctrl_c())

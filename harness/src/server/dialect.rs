@@ -124,8 +124,8 @@ pub struct Answer {
     pub outputs: Vec<Output>,
     /// Where the time went.
     pub timing: Timing,
-    /// Round trip of the simulated link, in milliseconds.
-    pub link_ms: f64,
+    /// Round trip of the simulated link, in milliseconds, when there is one.
+    pub link_ms: Option<f64>,
     /// Unix time of the request's arrival, in seconds.
     pub created_at: i64,
 }
@@ -140,16 +140,34 @@ impl Answer {
     /// Those of them that are reasoning.
     #[must_use]
     pub fn reasoning_tokens(&self) -> u64 {
-        let reasoning = |output: &&Output| matches!(output, Output::Reasoning(_));
+        let reasoning = |output: &&Output| output.kind() == EventKind::Reasoning;
         let outputs = self.outputs.iter().filter(reasoning);
         outputs.map(Output::tokens).sum()
+    }
+
+    /// All its text.
+    #[must_use]
+    pub fn said_text(&self) -> Option<String> {
+        self.said(EventKind::Text)
+    }
+
+    /// All its reasoning.
+    #[must_use]
+    pub fn said_reasoning(&self) -> Option<String> {
+        self.said(EventKind::Reasoning)
+    }
+
+    fn said(&self, kind: EventKind) -> Option<String> {
+        let outputs = self.outputs.iter().filter(|output| output.kind() == kind);
+        outputs
+            .map(|output| output.text().to_owned())
+            .reduce(|all, more| all + &more)
     }
 
     /// It calls a tool.
     #[must_use]
     pub fn calls(&self) -> bool {
-        let call = |output: &Output| matches!(output, Output::Call { .. });
-        self.outputs.iter().any(call)
+        self.said(EventKind::ToolArguments).is_some()
     }
 
     /// An id for one of its outputs, unique among all answers.
@@ -163,6 +181,8 @@ impl Answer {
 /// One response in a protocol's words. Items are indices into [`Answer::outputs`] and
 /// come in order: each is opened, streamed and closed before the next.
 pub trait Voice: Send + Sync + std::fmt::Debug {
+    /// Name of the protocol.
+    fn protocol(&self) -> &'static str;
     /// What ids of responses begin with.
     fn id_prefix(&self) -> &'static str;
     /// Arguments of tool calls are streamed, not sent whole.

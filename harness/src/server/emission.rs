@@ -18,6 +18,10 @@ use crate::console::say;
 pub struct Emission {
     /// Id of the response.
     pub response_id: String,
+    /// The protocol it was sent in.
+    pub protocol: String,
+    /// What carried it: `http-sse`, `http-lines`, `websocket`, or `http` for one object.
+    pub transport: String,
     /// The monotonic clock when the process's own clock was zero; absent where the
     /// platform has no such clock to share.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -76,7 +80,7 @@ pub(super) fn writer(path: &Path) -> io::Result<(mpsc::Sender<Emission>, JoinHan
     drop_torn_line(&mut file)?;
     let (sender, receiver) = mpsc::channel::<Emission>();
     let thread = std::thread::Builder::new()
-        .name("timeslip-server-log".into())
+        .name("timeslip-emissions".into())
         .spawn(move || {
             for emission in receiver {
                 let written = serde_json::to_vec(&emission)

@@ -166,12 +166,11 @@ async fn answer(
 
 fn server_timing(answer: &Answer) -> String {
     let ms = |ns: u64| ns as f64 / 1e6;
-    format!(
-        "queue;dur={}, prefill;dur={}, link;dur={}",
-        ms(answer.timing.queue_ns),
-        ms(answer.timing.prefill_ns),
-        answer.link_ms
-    )
+    let queue = ms(answer.timing.queue_ns);
+    let prefill = ms(answer.timing.prefill_ns);
+    let link = answer.link_ms.map(|ms| format!(", link;dur={ms}"));
+    let link = link.unwrap_or_default();
+    format!("queue;dur={queue}, prefill;dur={prefill}{link}")
 }
 
 /// A response body that yields its chunks when they are due.

@@ -10,6 +10,7 @@ mod link;
 mod model;
 mod playback;
 mod profile;
+mod scenario;
 mod schedule;
 mod service;
 mod tokens;
@@ -29,6 +30,7 @@ use tokio::sync::oneshot;
 pub use emission::Emission;
 pub use model::{KnownTask, Model};
 pub use profile::Profile;
+pub use scenario::{Moment, Scenario, ScenarioEvent};
 
 use crate::connection::Timed;
 use crate::console::say;

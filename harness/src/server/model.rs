@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use timeslip_datasets::atif::{AgentStep, Trajectory};
 
 use super::dialect::{Call, Output};
+use super::scenario::Scenario;
 use super::tokens;
 use super::tools::Toolbox;
 
@@ -40,6 +41,7 @@ pub struct Model {
     profile: String,
     seed: u64,
     resolve_rate: f64,
+    scenarios: Vec<Scenario>,
 }
 
 impl Model {
@@ -51,7 +53,20 @@ impl Model {
             profile: profile.to_owned(),
             seed,
             resolve_rate,
+            scenarios: Vec::new(),
         }
+    }
+
+    /// Plays these, too, to requests for a model of their name.
+    #[must_use]
+    pub fn with_scenarios(self, scenarios: Vec<Scenario>) -> Self {
+        Model { scenarios, ..self }
+    }
+
+    /// The scenario of this name.
+    #[must_use]
+    pub fn scenario(&self, name: &str) -> Option<&Scenario> {
+        self.scenarios.iter().find(|scenario| scenario.name == name)
     }
 
     /// What it says next. The cache key tells attempts apart.
@@ -159,7 +174,7 @@ fn unknown_task(toolbox: Toolbox<'_>, calls_so_far: usize) -> Vec<Output> {
 fn steady(call: &Call) -> Output {
     let (default, most) = STEADY_TOKENS;
     let tokens = call.output_limit.unwrap_or(default).clamp(1, most);
-    Output::Text((1..=tokens).map(tokens::counted).collect())
+    Output::Text(tokens::text(tokens))
 }
 
 /// Attempts are told apart by the end of the cache key, `…#3`.

@@ -21,7 +21,6 @@ pub struct Beat {
 /// What a beat brings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cue {
-    #[expect(dead_code, reason = "for the protocols to come")]
     /// Something that means nothing.
     KeepAlive,
     /// The request is taken.

@@ -5,12 +5,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, mpsc};
 use std::time::Duration;
 
-use super::dialect::{Answer, Call, Timing, Voice};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::dialect::{Answer, Call, Output, Prompt, Timing, Voice};
 use super::emission::Emission;
 use super::engine::Engine;
 use super::model::Model;
 use super::playback::{Playback, Stage};
-use super::schedule::Pace;
+use super::scenario::Scenario;
+use super::schedule::{Beat, Pace};
 use super::wire::Framing;
 use crate::clock;
 use crate::connection::Probe;
@@ -55,31 +58,31 @@ impl Service {
         framing: Framing,
         received_ns: u64,
     ) -> io::Result<Playback> {
-        let profile = self.engine.profile();
         let mut timer = Timer::new()?;
         let prompt = self.engine.prompt(call.conversation(), &call.prompt);
-        let prefill_ns = self.engine.prefill_ns(prompt);
-        let outputs = if call.generate {
-            self.model.next(call)
-        } else {
-            Vec::new()
-        };
-        let slot = self.engine.admit(received_ns, &mut timer).await?;
-        let pace = Pace {
-            profile,
-            begin_ns: slot.begin_ns,
+        let Part {
+            outputs,
+            beats,
+            queue_ns,
             prefill_ns,
-            context_tokens: prompt.tokens,
-            seed: self.engine.seed_of(&call.cache_key),
-            streams_arguments: voice.streams_arguments(),
+            prefilled_ns,
+            slot,
+        } = match self.model.scenario(&call.model) {
+            Some(scenario) => Part::of_scenario(scenario, received_ns, voice.streams_arguments()),
+            None => {
+                let streams_arguments = voice.streams_arguments();
+                self.generate(call, received_ns, prompt, streams_arguments, &mut timer)
+                    .await?
+            }
         };
-        let beats = pace.beats(&outputs);
         let id = new_id(voice.id_prefix());
         let emission = Emission {
             response_id: id.clone(),
+            protocol: voice.protocol().into(),
+            transport: framing.transport().into(),
             clock_origin_ns: self.clock_origin_ns,
             received_ns,
-            queue_ns: slot.queue_ns,
+            queue_ns,
             prefill_ns,
             events_ns: Vec::with_capacity(beats.len()),
             kinds: String::with_capacity(beats.len()),
@@ -93,24 +96,83 @@ impl Service {
             prompt,
             outputs,
             timing: Timing {
-                queue_ns: slot.queue_ns,
+                queue_ns,
                 prefill_ns,
                 ..Timing::default()
             },
-            link_ms: profile.link_round_trip_ms,
+            link_ms: Some(self.engine.profile().link_round_trip_ms).filter(|ms| *ms > 0.0),
             created_at: time::OffsetDateTime::now_utc().unix_timestamp(),
         };
         let stage = Stage {
             answer,
             voice,
             framing,
-            prefilled_ns: slot.begin_ns.saturating_add(prefill_ns),
+            prefilled_ns,
             timer,
             emission,
             log: self.log.clone(),
-            _slot: Some(slot.permit),
+            _slot: slot,
         };
         Ok(Playback::new(stage, beats))
+    }
+
+    /// Queues a request and lays out what the model says to it.
+    async fn generate(
+        &self,
+        call: &Call,
+        received_ns: u64,
+        prompt: Prompt,
+        streams_arguments: bool,
+        timer: &mut Timer,
+    ) -> io::Result<Part> {
+        let outputs = if call.generate {
+            self.model.next(call)
+        } else {
+            Vec::new()
+        };
+        let slot = self.engine.admit(received_ns, timer).await?;
+        let pace = Pace {
+            profile: self.engine.profile(),
+            begin_ns: slot.begin_ns,
+            prefill_ns: self.engine.prefill_ns(prompt),
+            context_tokens: prompt.tokens,
+            seed: self.engine.seed_of(&call.cache_key),
+            streams_arguments,
+        };
+        Ok(Part {
+            beats: pace.beats(&outputs),
+            outputs,
+            queue_ns: slot.queue_ns,
+            prefill_ns: pace.prefill_ns,
+            prefilled_ns: pace.begin_ns.saturating_add(pace.prefill_ns),
+            slot: Some(slot.permit),
+        })
+    }
+}
+
+/// What one response will say, and when.
+struct Part {
+    outputs: Vec<Output>,
+    beats: Vec<Beat>,
+    queue_ns: u64,
+    prefill_ns: u64,
+    /// When the prompt has been read.
+    prefilled_ns: u64,
+    slot: Option<OwnedSemaphorePermit>,
+}
+
+impl Part {
+    /// A scenario knows neither queue nor prefill: it says itself when what comes.
+    fn of_scenario(scenario: &Scenario, received_ns: u64, streams_arguments: bool) -> Self {
+        let played = scenario.play(received_ns, streams_arguments);
+        Part {
+            outputs: played.outputs,
+            beats: played.beats,
+            queue_ns: 0,
+            prefill_ns: 0,
+            prefilled_ns: received_ns,
+            slot: None,
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 //! Real tokenizers average close to four characters of code or English; here only
 //! that usage and stream agree exactly matters.
 
-const BYTES: usize = 4;
+/// Bytes of a token.
+pub const BYTES: usize = 4;
 
 /// Splits a text into tokens.
 pub fn split(text: &str) -> impl Iterator<Item = &str> {
@@ -21,10 +22,12 @@ pub fn split(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// A text of exactly one token, made of a number's last digits.
+/// A text of exactly so many tokens.
 #[must_use]
-pub fn counted(number: u64) -> String {
-    format!("{:03} ", number % 1000)
+pub fn text(tokens: u64) -> String {
+    (1..=tokens)
+        .map(|number| format!("{:03} ", number % 1000))
+        .collect()
 }
 
 /// Tokens in a prompt of so many bytes.

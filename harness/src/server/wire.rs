@@ -9,7 +9,6 @@ use serde::Serialize;
 pub enum Framing {
     /// `text/event-stream`.
     ServerSentEvents,
-    #[expect(dead_code, reason = "for the protocols to come")]
     /// One JSON object a line.
     Lines,
     /// WebSocket messages.
@@ -26,6 +25,17 @@ impl Framing {
             Framing::ServerSentEvents => "text/event-stream; charset=utf-8",
             Framing::Lines => "application/x-ndjson",
             Framing::Messages | Framing::Whole => "application/json",
+        }
+    }
+
+    /// What carries it, in the emission log.
+    #[must_use]
+    pub fn transport(self) -> &'static str {
+        match self {
+            Framing::ServerSentEvents => "http-sse",
+            Framing::Lines => "http-lines",
+            Framing::Messages => "websocket",
+            Framing::Whole => "http",
         }
     }
 }

@@ -151,6 +151,10 @@ fn send_delta(index: usize, delta: Delta<'_>, wire: &mut Wire) {
 }
 
 impl Voice for AnthropicVoice {
+    fn protocol(&self) -> &'static str {
+        "anthropic-messages"
+    }
+
     fn id_prefix(&self) -> &'static str {
         "msg_"
     }

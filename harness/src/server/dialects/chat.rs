@@ -141,6 +141,10 @@ fn chunk<'a>(
 }
 
 impl Voice for ChatVoice {
+    fn protocol(&self) -> &'static str {
+        "chat-completions"
+    }
+
     fn id_prefix(&self) -> &'static str {
         "chatcmpl-"
     }
@@ -209,21 +213,8 @@ impl Voice for ChatVoice {
     }
 
     fn whole(&self, answer: &Answer) -> Value {
-        let said = |of: fn(&Output) -> Option<&str>| -> Option<String> {
-            let parts: Vec<&str> = answer.outputs.iter().filter_map(of).collect();
-            (!parts.is_empty()).then(|| parts.concat())
-        };
-        let mut message = json!({
-            "role": "assistant",
-            "content": said(|output| match output {
-                Output::Text(text) => Some(text),
-                _ => None,
-            }),
-        });
-        if let Some(reasoning) = said(|output| match output {
-            Output::Reasoning(text) => Some(text),
-            _ => None,
-        }) {
+        let mut message = json!({ "role": "assistant", "content": answer.said_text() });
+        if let Some(reasoning) = answer.said_reasoning() {
             message["reasoning_content"] = json!(reasoning);
         }
         let calls: Vec<Value> = std::iter::zip(0.., &answer.outputs)

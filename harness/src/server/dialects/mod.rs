@@ -2,13 +2,21 @@
 
 mod anthropic;
 mod chat;
+mod gemini;
+mod ollama;
 mod reading;
 pub(super) mod responses;
 
 use super::dialect::Dialect;
 
 /// Every dialect; the first also speaks where no dialect is at home.
-const DIALECTS: &[&dyn Dialect] = &[&responses::Responses, &chat::Chat, &anthropic::Anthropic];
+const DIALECTS: &[&dyn Dialect] = &[
+    &responses::Responses,
+    &chat::Chat,
+    &anthropic::Anthropic,
+    &ollama::Ollama,
+    &gemini::Gemini,
+];
 
 /// The dialect in which a path is answered, if only to say that there is nothing.
 pub(super) fn of_path(path: &str) -> &'static dyn Dialect {

@@ -159,6 +159,10 @@ struct Delta<'a> {
 }
 
 impl Voice for ResponsesVoice {
+    fn protocol(&self) -> &'static str {
+        "responses"
+    }
+
     fn id_prefix(&self) -> &'static str {
         "resp_"
     }
@@ -224,16 +228,20 @@ impl Voice for ResponsesVoice {
     fn finish(&mut self, answer: &Answer, wire: &mut Wire) {
         if self.timing {
             let ms = |ns: u64| ns as f64 / 1e6;
-            let event = json!({
-                "type": "responsesapi.websocket_timing",
-                "timing_metrics": {
-                    "engine_queue_max_ms": ms(answer.timing.queue_ns),
-                    "timeslip_prefill_ms": ms(answer.timing.prefill_ns),
-                    "timeslip_decode_ms": ms(answer.timing.decode_ns),
-                    "timeslip_link_round_trip_ms": answer.link_ms,
-                },
+            let mut metrics = json!({
+                "engine_queue_max_ms": ms(answer.timing.queue_ns),
+                "num_sampled_tokens_total": answer.output_tokens(),
+                "engine_total_prompt_tokens_total": answer.prompt.tokens,
+                "engine_cached_prompt_tokens_total": answer.prompt.cached,
+                "engine_uncached_prompt_tokens_total": answer.prompt.tokens - answer.prompt.cached,
+                "timeslip_prefill_ms": ms(answer.timing.prefill_ns),
+                "timeslip_decode_ms": ms(answer.timing.decode_ns),
             });
-            self.event(event, wire);
+            if let Some(link_ms) = answer.link_ms {
+                metrics["timeslip_link_round_trip_ms"] = json!(link_ms);
+            }
+            let kind = "responsesapi.websocket_timing";
+            self.event(json!({ "type": kind, "timing_metrics": metrics }), wire);
         }
         let response = self.whole(answer);
         self.event(
