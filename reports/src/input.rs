@@ -313,6 +313,8 @@ pub struct StreamCalibration {
     pub streams: u32,
     /// Output events per second the server really sent, over all streams.
     pub events_per_second: u64,
+    /// TTFT as measured.
+    pub ttft_ns: ErrorQuantiles,
     /// |measured − true| TTFT.
     pub ttft_error: ErrorQuantiles,
     /// |measured − true| gap between consecutive output events.

@@ -38,6 +38,8 @@ pub struct Measured {
     pub origin: u64,
     /// How late the event loop woke, in nanoseconds, look by look.
     pub loop_lag: Vec<u64>,
+    /// Processor time this process used, a server inside it included.
+    pub cpu_ns: u64,
 }
 
 /// An endpoint that answers with the load's number of tokens.
@@ -78,7 +80,7 @@ pub fn endpoint(
 /// # Errors
 /// [`Error::Unreachable`] when an exchange fails.
 pub async fn drive(endpoint: &Endpoint, load: &Load) -> Result<Measured, Error> {
-    let origin = clock::now();
+    let (origin, cpu) = (clock::now(), clocks::process_cpu_ns());
     let late = Arc::new(Mutex::new(Vec::new()));
     let mut watch = JoinSet::new();
     let looked = Arc::clone(&late);
@@ -101,6 +103,7 @@ pub async fn drive(endpoint: &Endpoint, load: &Load) -> Result<Measured, Error> 
         measured.exchanges.extend(seen);
     }
     watch.shutdown().await;
+    measured.cpu_ns = clocks::process_cpu_ns().saturating_sub(cpu);
     let mut late = late.lock().unwrap_or_else(PoisonError::into_inner);
     measured.loop_lag = std::mem::take(&mut *late);
     Ok(measured)

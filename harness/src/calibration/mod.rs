@@ -11,6 +11,7 @@ mod truth;
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
 use timeslip_reports::input::{Calibration, ErrorQuantiles, StreamCalibration};
 
@@ -22,12 +23,14 @@ use crate::endpoints;
 use crate::error::Error;
 use crate::exchange::Endpoint;
 use crate::plan::Plan;
-use crate::server::{self, Emission, Model, Options, Profile};
+use crate::server::{self, Model, Options, Profile};
 
 /// Output tokens per second of a calibrating stream: the fast path's.
 const TOKENS_PER_SECOND: f64 = 1_000.0;
 /// What the calibrating server waits before a response, in milliseconds.
 const OVERHEAD_MS: f64 = 20.0;
+/// How long the log of another process may lag behind.
+const LOG_PATIENCE: Duration = Duration::from_secs(5);
 /// Streams of the short form at most: it must not take long.
 const MAX_SHORT_STREAMS: u32 = 32;
 
@@ -76,7 +79,35 @@ pub async fn embedded(
     // Ends the server, and with it the writer of its log.
     let ended = tokio::task::spawn_blocking(move || drop(running)).await;
     debug_assert!(ended.is_ok());
-    summarise(&endpoint, load, &measured?, &read_log(&log)?, &log)
+    let differences = compare(&measured?, &log)?;
+    summarise(&endpoint, load, &differences, None)
+}
+
+/// Measures a simulated endpoint in another process of this machine, which writes its
+/// log to `log`. What the client costs is known then, too.
+///
+/// # Errors
+/// [`Error::Unreachable`] when an exchange fails, [`Error::Run`] when the log does not
+/// tell of every exchange within [`LOG_PATIENCE`].
+pub async fn beside(
+    (protocol, transport): (&str, crate::transports::Kind),
+    base_url: &str,
+    log: &Path,
+    load: &Load,
+) -> Result<StreamCalibration, Error> {
+    let endpoint = load::endpoint((protocol, transport), base_url, load)?;
+    let measured = drive(&endpoint, load).await?;
+    let patience = tokio::time::Instant::now() + LOG_PATIENCE;
+    let differences = loop {
+        // Its writer may be behind.
+        match compare(&measured, log) {
+            Err(_) if tokio::time::Instant::now() < patience => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            compared => break compared?,
+        }
+    };
+    summarise(&endpoint, load, &differences, Some(measured.cpu_ns))
 }
 
 /// The short form that every run begins with: each way its endpoints are spoken to, at
@@ -109,34 +140,36 @@ pub async fn short(plan: &Plan) -> Result<Calibration, Error> {
 }
 
 /// Holds what was measured against what was logged.
-///
-/// # Errors
-/// [`Error::Run`] when the log does not tell of every exchange, event for event.
-pub fn summarise(
-    endpoint: &Endpoint,
-    load: &Load,
-    measured: &Measured,
-    emissions: &[Emission],
-    log: &Path,
-) -> Result<StreamCalibration, Error> {
-    let broken = |problem: String| Error::Run {
+fn compare(measured: &Measured, log: &Path) -> Result<Differences, Error> {
+    Differences::of(measured, &read_log(log)?).map_err(|problem| Error::Run {
         path: log.to_owned(),
         problem,
-    };
-    let differences = Differences::of(measured, emissions).map_err(broken)?;
+    })
+}
+
+fn summarise(
+    endpoint: &Endpoint,
+    load: &Load,
+    differences: &Differences,
+    cpu_ns: Option<u64>,
+) -> Result<StreamCalibration, Error> {
     let quantiles = |values: &[u64]| {
-        ErrorQuantiles::of(values.iter().copied()).ok_or_else(|| broken("tells of no event".into()))
+        ErrorQuantiles::of(values.iter().copied()).ok_or_else(|| Error::Unreachable {
+            endpoint: endpoint.name.clone(),
+            problem: "no output event came".into(),
+        })
     };
     Ok(StreamCalibration {
         protocol: endpoint.protocol.name().into(),
         transport: endpoint.transport.name().into(),
         streams: load.streams,
         events_per_second: differences.events_per_second(),
+        ttft_ns: quantiles(&differences.measured_ttft)?,
         ttft_error: quantiles(&differences.ttft)?,
         inter_event_error: quantiles(&differences.inter_event)?,
         end_error: quantiles(&differences.end)?,
         client_lag: ErrorQuantiles::of(differences.lag.iter().copied()),
-        loop_lag: ErrorQuantiles::of(measured.loop_lag.iter().copied()),
-        cpu_ns_per_event: None,
+        loop_lag: ErrorQuantiles::of(differences.loop_lag.iter().copied()),
+        cpu_ns_per_event: cpu_ns.map(|cpu| cpu / differences.events.max(1)),
     })
 }

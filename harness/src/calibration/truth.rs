@@ -9,7 +9,8 @@ use super::Measured;
 use crate::error::Error;
 use crate::server::Emission;
 
-/// Reads a server's log of true emission times.
+/// Reads a server's log of true emission times, be it this process or another one of
+/// this machine that wrote it.
 ///
 /// # Errors
 /// [`Error::Config`] with file and line.
@@ -19,12 +20,14 @@ pub fn read_log(path: &Path) -> Result<Vec<Emission>, Error> {
     text.lines()
         .enumerate()
         .map(|(index, line)| {
-            serde_json::from_str(line).map_err(|error| {
-                Error::config(
-                    path,
-                    format!("line {}: not an emission: {error}", index + 1),
-                )
-            })
+            serde_json::from_str(line)
+                .map(Emission::on_our_clock)
+                .map_err(|error| {
+                    Error::config(
+                        path,
+                        format!("line {}: not an emission: {error}", index + 1),
+                    )
+                })
         })
         .collect()
 }
@@ -40,7 +43,12 @@ pub struct Differences {
     pub end: Vec<u64>,
     /// How long output events lay in the kernel before they were read, where known.
     pub lag: Vec<u64>,
-    events: u64,
+    /// How late the event loop woke, look by look.
+    pub loop_lag: Vec<u64>,
+    /// TTFT as the client measured it.
+    pub measured_ttft: Vec<u64>,
+    /// Output events.
+    pub events: u64,
     first_ns: u64,
     last_ns: u64,
 }
@@ -57,6 +65,7 @@ impl Differences {
             .collect();
         let mut differences = Differences {
             first_ns: u64::MAX,
+            loop_lag: measured.loop_lag.clone(),
             ..Differences::default()
         };
         for exchange in &measured.exchanges {
@@ -91,7 +100,9 @@ impl Differences {
             ));
         }
         let true_ttft = true_first.saturating_sub(truth.received_ns);
-        self.ttft.push((first.at - sent).abs_diff(true_ttft));
+        let ttft = first.at.saturating_sub(sent);
+        self.measured_ttft.push(ttft);
+        self.ttft.push(ttft.abs_diff(true_ttft));
         let gaps = std::iter::zip(events.windows(2), truth.events_ns.windows(2));
         self.inter_event.extend(gaps.map(|(seen, sent)| {
             (seen[1].at - seen[0].at).abs_diff(sent[1].saturating_sub(sent[0]))

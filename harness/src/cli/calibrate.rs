@@ -1,6 +1,7 @@
 //! `timeslip calibrate`: the instrument's own error on this machine.
 
 use std::fmt::Write;
+use std::path::PathBuf;
 
 use timeslip_reports::format::nanoseconds;
 use timeslip_reports::input::{Calibration, ErrorQuantiles, StreamCalibration};
@@ -23,6 +24,16 @@ pub(super) struct Arguments {
     /// Output tokens of every exchange
     #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u32).range(2..=65_536))]
     tokens: u32,
+    /// Calibrate against a `timeslip serve` of this machine instead of an embedded
+    /// server; needs --emissions
+    #[arg(long, value_name = "URL", requires = "emissions")]
+    base_url: Option<String>,
+    /// The file that server was given as --log
+    #[arg(long, value_name = "FILE", requires = "base_url")]
+    emissions: Option<PathBuf>,
+    /// Exchanges of every stream [default: enough for 200 in all, and 5 at least]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    exchanges: Option<u32>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -44,11 +55,18 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
     for streams in &arguments.streams {
         let load = Load {
             streams: *streams,
-            exchanges: EXCHANGES.div_ceil(*streams).max(5),
+            exchanges: arguments
+                .exchanges
+                .unwrap_or_else(|| EXCHANGES.div_ceil(*streams).max(5)),
             tokens: arguments.tokens,
         };
         let way = (arguments.protocol.as_str(), arguments.transport);
-        settings.push(runtime.block_on(calibration::embedded(way, &load))?);
+        settings.push(match (&arguments.base_url, &arguments.emissions) {
+            (Some(url), Some(log)) => {
+                runtime.block_on(calibration::beside(way, url, log, &load))?
+            }
+            _ => runtime.block_on(calibration::embedded(way, &load))?,
+        });
     }
     let calibration = Calibration {
         clock_resolution_ns: calibration::clock_resolution_ns(),

@@ -45,6 +45,23 @@ pub struct Emission {
     pub complete: bool,
 }
 
+impl Emission {
+    /// The same, told by this process's own clock; as it is where the clocks have
+    /// nothing in common.
+    #[must_use]
+    pub fn on_our_clock(mut self) -> Self {
+        let (Some(theirs), Some(ours)) = (self.clock_origin_ns, clock_origin_ns()) else {
+            return self;
+        };
+        let shift = |at: u64| (at + theirs).saturating_sub(ours);
+        self.received_ns = shift(self.received_ns);
+        self.events_ns.iter_mut().for_each(|at| *at = shift(*at));
+        self.done_ns = self.done_ns.map(shift);
+        self.clock_origin_ns = Some(ours);
+        self
+    }
+}
+
 /// The monotonic clock at the origin of [`clock::now`].
 #[cfg(unix)]
 pub(super) fn clock_origin_ns() -> Option<u64> {

@@ -114,16 +114,18 @@ const fn decode(kind: EventKind) -> Stage {
 
 fn parts(exchange: &Exchange, ping_ns: Option<u64>, prefill: Option<PrefillModel>) -> Parts {
     let reported = &exchange.reported;
-    // A ping crosses everything up to the server's front end; the kernel's round
-    // trip ends at the first machine that terminates TCP.
+    // A ping crosses everything up to the server's front end. The kernel's round trip
+    // ends at the first machine that terminates TCP; a link that the server reports
+    // lies behind that one.
     let network = match (ping_ns, reported.link_ns, exchange.tcp) {
         (Some(ping), _, _) => Some((ping, Provenance::Measured, None)),
-        (None, Some(link), _) => Some((link, Provenance::Reported, None)),
-        (None, None, Some(tcp)) => Some((
-            tcp.min_rtt_ns,
-            Provenance::Estimated,
+        (None, link, Some(tcp)) => Some((
+            tcp.min_rtt_ns.saturating_add(link.unwrap_or(0)),
+            link.filter(|link| *link > tcp.min_rtt_ns)
+                .map_or(Provenance::Estimated, |_| Provenance::Reported),
             Some(tcp.rtt_ns.saturating_sub(tcp.min_rtt_ns)),
         )),
+        (None, Some(link), None) => Some((link, Provenance::Reported, None)),
         (None, None, None) => None,
     };
     let fitted = || {

@@ -137,6 +137,7 @@ pub fn run_with(endpoints: &[(&str, Role, Speed)], tasks: usize, attempts: u32) 
                 transport: "websocket".to_owned(),
                 streams: 1,
                 events_per_second: 1_000,
+                ttft_ns: quantiles(50_061_000, 50_240_000),
                 ttft_error: quantiles(61_000, 240_000),
                 inter_event_error: quantiles(18_000, 95_000),
                 end_error: quantiles(80_000, 300_000),
