@@ -151,6 +151,34 @@ fn http_without_a_stream_is_the_last_events_response() {
     assert!(response["usage"]["output_tokens"].as_u64().unwrap() > 20);
 }
 
+/// Two responses side by side on one connection, spoken as HTTP/2 from its first byte.
+#[tokio::test]
+async fn http_2_carries_several_responses_at_once() {
+    use http_body_util::{BodyExt, Full};
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    let server = start();
+    let stream = tokio::net::TcpStream::connect(server.address)
+        .await
+        .unwrap();
+    let executor = TokioExecutor::new();
+    let (sender, connection) =
+        hyper::client::conn::http2::handshake(executor, TokioIo::new(stream))
+            .await
+            .unwrap();
+    tokio::spawn(connection);
+    let ask = async || {
+        let body = json!({ "model": "m", "stream": true, "input": "hello", "tools": tools() });
+        let request = hyper::Request::post(format!("http://{}/v1/responses", server.address))
+            .body(Full::new(hyper::body::Bytes::from(body.to_string())))
+            .unwrap();
+        let response = sender.clone().send_request(request).await.unwrap();
+        assert_eq!(response.version(), hyper::Version::HTTP_2);
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        check_consistency(&events(std::str::from_utf8(&body).unwrap()));
+    };
+    tokio::join!(ask(), ask());
+}
+
 #[test]
 fn http_requests_it_cannot_serve_are_refused() {
     let server = start();

@@ -6,6 +6,7 @@ mod dialects;
 mod emission;
 mod engine;
 mod http;
+mod lanes;
 mod link;
 mod model;
 mod playback;

@@ -1,21 +1,19 @@
-//! Responses over a persistent WebSocket: one message a turn, chained by
-//! `previous_response_id` in memory that lives as long as the connection.
+//! Responses over a persistent WebSocket: one message a turn, in lanes that are answered
+//! side by side.
 
-use std::collections::HashMap;
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 
 use futures_util::SinkExt;
-use futures_util::stream::{SplitSink, StreamExt};
+use futures_util::stream::{FuturesUnordered, SplitSink, StreamExt};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Bytes, Incoming};
 use hyper::upgrade::Upgraded;
 use hyper::{Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
-use serde_json::{Value, json};
-use tokio::sync::mpsc;
-use tokio::time::Instant;
+use serde_json::json;
+use tokio::sync::Mutex;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -24,13 +22,9 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use super::dialect::{Call, Refusal};
 use super::dialects::responses::{self, PREAMBLE, ResponsesVoice};
 use super::http::Body;
+use super::lanes::{Lane, Lanes, Parent, Request as Turn};
 use super::service::{Received, Service};
 use super::wire::Framing;
-
-/// Lanes whose latest response is kept.
-const MAX_LANES: usize = 32;
-/// Requests read ahead of the one being answered.
-const READ_AHEAD: usize = 16;
 
 type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
@@ -80,149 +74,109 @@ pub(super) fn upgrade(
     response
 }
 
-/// Reads requests and answers them in order. Reading goes on while an answer
-/// streams, because that is what answers pings.
+/// Reads requests and has them answered, until either side is gone. Reading goes on
+/// while answers stream, because that is what answers pings.
 async fn converse(socket: Socket, received: &Received, service: &Service, timing: bool) {
     let (write, mut read) = socket.split();
-    let (sender, mut requests) = mpsc::channel::<(u64, Vec<u8>)>(READ_AHEAD);
-    let reader = async move {
-        while let Some(Ok(message)) = read.next().await {
-            let data = match message {
-                Message::Text(text) => text.as_bytes().to_vec(),
-                Message::Binary(data) => data.to_vec(),
-                Message::Close(_) => break,
-                _ => continue,
-            };
-            if sender.send((received.at(), data)).await.is_err() {
-                break;
-            }
-        }
+    let connection = Connection {
+        service,
+        timing,
+        write: Mutex::new(write),
     };
-    let answers = async {
-        let mut lanes = Lanes {
-            service,
-            timing,
-            write,
-            latest: HashMap::new(),
-            expires: Instant::now() + service.websocket_lifetime,
+    let mut lanes = Lanes::new(service.websocket_lifetime);
+    let mut answers = FuturesUnordered::new();
+    loop {
+        let next = tokio::select! {
+            message = read.next() => {
+                let data = match &message {
+                    Some(Ok(Message::Text(text))) => text.as_bytes(),
+                    Some(Ok(Message::Binary(data))) => data,
+                    Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
+                    Some(Ok(Message::Close(_)) | Err(_)) | None => return,
+                };
+                lanes.receive(received.at(), data)
+            }
+            Some((lane, answered)) = answers.next() => match answered {
+                Ok(parent) => lanes.finish(lane, parent),
+                Err(_) => return,
+            },
         };
-        while let Some((received_ns, data)) = requests.recv().await {
-            if lanes.answer(received_ns, &data).await.is_err() {
-                break;
-            }
+        if let Some(turn) = next {
+            answers.push(connection.answer(turn));
         }
-    };
-    tokio::join!(reader, answers);
+    }
 }
 
-/// The connection's memory: the latest response of every lane.
-struct Lanes<'a> {
+/// What all lanes share.
+struct Connection<'a> {
     service: &'a Service,
     /// The client asked for timing messages.
     timing: bool,
-    write: SplitSink<Socket, Message>,
-    latest: HashMap<Option<String>, (String, Vec<Value>)>,
-    expires: Instant,
+    write: Mutex<SplitSink<Socket, Message>>,
 }
 
-impl Lanes<'_> {
-    async fn answer(&mut self, received_ns: u64, data: &[u8]) -> io::Result<()> {
-        let parsed = serde_json::from_slice::<Value>(data);
-        let named = parsed
-            .as_ref()
-            .ok()
-            .and_then(|body| body["stream_id"].as_str());
-        let lane = named.filter(|name| is_lane(name)).map(str::to_owned);
-        let accepted = parsed
-            .map_err(|problem| Refusal::bad_request("invalid_json", problem.to_string()))
-            .and_then(|body| self.accept(body, &lane));
-        let call = match accepted {
-            Ok(call) => call,
-            Err(refusal) => {
-                // An error evicts what the lane could have continued from.
-                self.latest.remove(&lane);
-                return self.refuse(&refusal, lane).await;
-            }
+impl Connection<'_> {
+    /// Answers a request; what comes next in its lane may continue from the answer.
+    async fn answer(&self, turn: Turn) -> (Option<Lane>, io::Result<Option<Parent>>) {
+        let Turn {
+            lane,
+            stream_id,
+            received_ns,
+            call,
+        } = turn;
+        let answered = match call {
+            Ok(call) => self.play(call, stream_id, received_ns).await.map(Some),
+            Err(refusal) => self.refuse(&refusal, stream_id).await.map(|()| None),
         };
-        let voice = Box::new(ResponsesVoice::over_websocket(self.timing, lane.clone()));
+        (lane, answered)
+    }
+
+    async fn play(
+        &self,
+        call: Call,
+        stream_id: Option<String>,
+        received_ns: u64,
+    ) -> io::Result<Parent> {
+        let voice = Box::new(ResponsesVoice::over_websocket(self.timing, stream_id));
         let mut playback = self
             .service
             .respond(&call, voice, Framing::Messages, received_ns)
             .await?;
         while let Some(chunk) = poll_fn(|context| playback.poll_chunk(context)).await {
-            for message in chunk?.messages() {
-                self.feed(message).await?;
-            }
-            self.write.flush().await.map_err(io::Error::other)?;
+            self.send(chunk?.messages()).await?;
         }
         let answer = playback.answer();
         let mut items = call.prompt;
         // Instructions and tools come anew with every request.
         items.drain(..PREAMBLE);
         items.extend(responses::items(answer));
-        self.latest.insert(lane, (answer.id.clone(), items));
-        Ok(())
+        Ok(Parent {
+            id: answer.id.clone(),
+            items,
+        })
     }
 
-    /// Checks a request and finds what it continues from.
-    fn accept(&mut self, body: Value, lane: &Option<String>) -> Result<Call, Refusal> {
-        let refuse = Refusal::bad_request;
-        if body["type"] != "response.create" {
-            return Err(refuse(
-                "unknown_event",
-                "Only response.create is understood.",
-            ));
-        }
-        if body["stream_id"].as_str() != lane.as_deref() {
-            let message = "A stream_id has 1 to 256 letters, digits, '_', '.' or '-'.";
-            return Err(refuse("invalid_stream_id", message));
-        }
-        if Instant::now() >= self.expires {
-            let message = "This connection has reached its 60 minutes; open a new one.";
-            return Err(refuse("websocket_connection_limit_reached", message));
-        }
-        let named = self.latest.keys().filter(|lane| lane.is_some()).count();
-        if lane.is_some() && named >= MAX_LANES && !self.latest.contains_key(lane) {
-            let message = "Too many lanes on one connection.";
-            return Err(refuse("websocket_stream_limit_reached", message));
-        }
-        let items = match (
-            body["previous_response_id"].as_str(),
-            self.latest.remove(lane),
-        ) {
-            (None, _) => Vec::new(),
-            (Some(wanted), Some((id, items))) if *wanted == id => items,
-            (Some(wanted), _) => {
-                let message = format!("Previous response with id '{wanted}' not found.");
-                return Err(Refusal::bad_request("previous_response_not_found", message));
-            }
-        };
-        responses::call(body, items)
-    }
-
-    async fn refuse(&mut self, refusal: &Refusal, lane: Option<String>) -> io::Result<()> {
+    async fn refuse(&self, refusal: &Refusal, stream_id: Option<String>) -> io::Result<()> {
         let mut event = responses::error(refusal);
         event["type"] = json!("error");
         event["status"] = json!(refusal.status);
-        if let Some(lane) = lane {
+        if let Some(lane) = stream_id {
             event["stream_id"] = json!(lane);
         }
-        self.feed(event.to_string().into()).await?;
-        self.write.flush().await.map_err(io::Error::other)
+        self.send(std::iter::once(event.to_string().into())).await
     }
 
-    /// Buffers a message; an empty one is a ping.
-    async fn feed(&mut self, message: Bytes) -> io::Result<()> {
-        let message = if message.is_empty() {
-            Message::Ping(message)
-        } else {
-            Message::Text(message.try_into().map_err(io::Error::other)?)
-        };
-        self.write.feed(message).await.map_err(io::Error::other)
+    /// Sends messages in one write; an empty one is a ping.
+    async fn send(&self, messages: impl Iterator<Item = Bytes>) -> io::Result<()> {
+        let mut write = self.write.lock().await;
+        for message in messages {
+            let message = if message.is_empty() {
+                Message::Ping(message)
+            } else {
+                Message::Text(message.try_into().map_err(io::Error::other)?)
+            };
+            write.feed(message).await.map_err(io::Error::other)?;
+        }
+        write.flush().await.map_err(io::Error::other)
     }
-}
-
-fn is_lane(name: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
-    (1..=256).contains(&name.len()) && name.bytes().all(allowed)
 }
