@@ -29,7 +29,11 @@ pub async fn check(planned: &[PlannedEndpoint]) -> Result<(), Error> {
             continue;
         };
         let target = target(endpoint, url)?;
-        let opened = tokio::time::timeout(KNOCK, connection::open(&target)).await;
+        let opened = tokio::time::timeout(
+            KNOCK,
+            connection::open(&target, endpoint.transport.application()),
+        )
+        .await;
         let problem = match opened {
             Ok(Ok(_)) => continue,
             Ok(Err(problem)) => problem,

@@ -86,10 +86,11 @@ fn print(text: &str) -> Result<u8, Error> {
 
 /// Reads the name of a transport.
 fn transport(text: &str) -> Result<transports::Kind, String> {
-    [transports::Kind::HttpSse, transports::Kind::Websocket]
+    let known = transports::Kind::ALL;
+    known
         .into_iter()
         .find(|kind| kind.name() == text)
-        .ok_or_else(|| "known are http-sse, websocket".to_owned())
+        .ok_or_else(|| format!("known are {}", known.map(transports::Kind::name).join(", ")))
 }
 
 /// A runtime for measuring.

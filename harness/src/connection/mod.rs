@@ -9,7 +9,6 @@ mod tls;
 
 use std::sync::Arc;
 
-use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
@@ -43,11 +42,20 @@ pub struct Connection {
     pub steps: Steps,
 }
 
+/// What is to be spoken on a connection; with TLS the server has to agree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Application {
+    /// HTTP/1.1, from which a WebSocket can be made.
+    Http1,
+    /// HTTP/2.
+    Http2,
+}
+
 /// Opens a connection with `TCP_NODELAY`, trying each resolved address in turn.
 ///
 /// # Errors
 /// The last system error, with the step and the address it belongs to.
-pub async fn open(target: &Target) -> Result<Connection, String> {
+pub async fn open(target: &Target, application: Application) -> Result<Connection, String> {
     let Target { host, port, .. } = target;
     let mut steps = Steps::default();
     let literal = host.parse::<std::net::IpAddr>().ok();
@@ -78,12 +86,7 @@ pub async fn open(target: &Target) -> Result<Connection, String> {
     let timed = Timed::new(socket);
     let probe = timed.probe();
     let stream: Box<dyn Duplex> = if target.tls {
-        let name =
-            ServerName::try_from(host.clone()).map_err(|error| format!("{host}: {error}"))?;
-        let stream = tls::connector()
-            .connect(name, timed)
-            .await
-            .map_err(|error| format!("TLS handshake with {host} failed: {error}"))?;
+        let stream = tls::connect(host, application, timed).await?;
         steps.tls = Some(clock::now());
         Box::new(stream)
     } else {

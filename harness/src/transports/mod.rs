@@ -1,12 +1,14 @@
 //! What carries a protocol: bytes out, timed payloads in.
 
+mod frames;
 mod http;
+mod http2_sse;
 mod http_sse;
 mod websocket;
 
 use serde::{Deserialize, Serialize};
 
-use crate::connection::{self, Connection, Probe};
+use crate::connection::{self, Application, Connection, Probe};
 use crate::exchange::{Endpoint, Failure, Recorder};
 
 /// Most bytes of one response that are read.
@@ -24,7 +26,8 @@ fn headers(endpoint: &Endpoint) -> impl Iterator<Item = (String, String)> + '_ {
 
 /// Opens a connection within the endpoint's patience.
 async fn open(endpoint: &Endpoint) -> Result<Connection, Failure> {
-    tokio::time::timeout(endpoint.idle_timeout, connection::open(&endpoint.target))
+    let opening = connection::open(&endpoint.target, endpoint.transport.application());
+    tokio::time::timeout(endpoint.idle_timeout, opening)
         .await
         .map_err(|_| Failure::Idle(endpoint.idle_timeout))?
         .map_err(Failure::Connect)
@@ -36,17 +39,32 @@ async fn open(endpoint: &Endpoint) -> Result<Connection, Failure> {
 pub enum Kind {
     /// One HTTP request a turn, answered by server-sent events.
     HttpSse,
+    /// The same over HTTP/2.
+    Http2Sse,
     /// One persistent WebSocket.
     Websocket,
 }
 
 impl Kind {
+    /// Every transport, the default first.
+    pub const ALL: [Kind; 3] = [Kind::HttpSse, Kind::Http2Sse, Kind::Websocket];
+
     /// The configuration name, also used in the journal.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Kind::HttpSse => "http-sse",
+            Kind::Http2Sse => "http2-sse",
             Kind::Websocket => "websocket",
+        }
+    }
+
+    /// What its connections speak.
+    #[must_use]
+    pub const fn application(self) -> Application {
+        match self {
+            Kind::HttpSse | Kind::Websocket => Application::Http1,
+            Kind::Http2Sse => Application::Http2,
         }
     }
 }
@@ -62,6 +80,7 @@ pub struct Transport {
 #[derive(Debug)]
 enum Open {
     HttpSse(Box<http_sse::Connected>),
+    Http2Sse(Box<http2_sse::Connected>),
     Websocket(Box<websocket::Connected>),
 }
 
@@ -100,6 +119,7 @@ impl Transport {
     pub fn probe(&self) -> Option<&Probe> {
         match self.open.as_ref()? {
             Open::HttpSse(open) => Some(open.probe()),
+            Open::Http2Sse(open) => Some(open.probe()),
             Open::Websocket(open) => Some(open.probe()),
         }
     }
@@ -118,6 +138,7 @@ impl Transport {
     ) -> Result<(), Failure> {
         let usable = match &mut self.open {
             Some(Open::HttpSse(open)) => open.settle().await,
+            Some(Open::Http2Sse(open)) => open.is_usable(),
             Some(Open::Websocket(open)) => !open.is_old(),
             None => false,
         };
@@ -127,9 +148,18 @@ impl Transport {
         }
         // What the old connection measured must not be taken for the new one's.
         self.open = None;
+        self.open = Some(self.establish(endpoint, recorder).await?);
+        Ok(())
+    }
+
+    async fn establish(
+        &mut self,
+        endpoint: &Endpoint,
+        recorder: &mut Recorder,
+    ) -> Result<Open, Failure> {
         if self.kind == Kind::Websocket {
             match websocket::Connected::open(endpoint, recorder).await {
-                Ok(open) => self.open = Some(Open::Websocket(Box::new(open))),
+                Ok(open) => return Ok(Open::Websocket(Box::new(open))),
                 Err(Failure::Status { status: 426, .. }) => {
                     recorder.upgrade_refused();
                     self.kind = Kind::HttpSse;
@@ -137,11 +167,12 @@ impl Transport {
                 Err(failure) => return Err(failure),
             }
         }
-        if self.kind == Kind::HttpSse {
-            let open = http_sse::Connected::open(endpoint, recorder).await?;
-            self.open = Some(Open::HttpSse(Box::new(open)));
+        if self.kind == Kind::Http2Sse {
+            let open = http2_sse::Connected::open(endpoint, recorder).await?;
+            return Ok(Open::Http2Sse(Box::new(open)));
         }
-        Ok(())
+        let open = http_sse::Connected::open(endpoint, recorder).await?;
+        Ok(Open::HttpSse(Box::new(open)))
     }
 
     /// Sends a body and feeds the response to the recorder until its terminal event.
@@ -160,6 +191,7 @@ impl Transport {
         recorder.sending(body.len());
         match &mut self.open {
             Some(Open::HttpSse(open)) => open.converse(endpoint, body, recorder).await,
+            Some(Open::Http2Sse(open)) => open.converse(endpoint, body, recorder).await,
             Some(Open::Websocket(open)) => open.converse(endpoint, body, recorder).await,
             None => Err(Failure::Connect("not connected".into())),
         }
@@ -170,6 +202,7 @@ impl Transport {
     pub async fn tend(&mut self) {
         match &mut self.open {
             Some(Open::HttpSse(open)) => open.tend().await,
+            Some(Open::Http2Sse(open)) => open.tend().await,
             Some(Open::Websocket(open)) => open.tend().await,
             None => {}
         }

@@ -1,0 +1,234 @@
+//! What lies between HTTP/2 and its connection, so that times mean what they say.
+//!
+//! Inward it lets one read through and then none until it is told to go on: a library
+//! that reads until nothing is left would hand out frames whose arrival nobody knows.
+//! Outward it follows the frames, because only the one that ends a request tells when
+//! the request was sent: settings, window updates and pings are written, too.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::connection::{Duplex, Probe};
+
+/// What a client says before its first frame.
+const PREFACE: usize = 24;
+const HEADER: usize = 9;
+const DATA: u8 = 0;
+const END_STREAM: u8 = 1;
+
+/// What the two sides of the connection tell each other.
+#[derive(Debug, Default)]
+pub(super) struct Gate {
+    has_read: AtomicBool,
+    request_sent: AtomicU64,
+}
+
+impl Gate {
+    /// Lets the next read through.
+    pub(super) fn open(&self) {
+        self.has_read.store(false, Relaxed);
+    }
+
+    /// Whether a read went through since [`Gate::open`], and the next one waits.
+    pub(super) fn has_read(&self) -> bool {
+        self.has_read.load(Relaxed)
+    }
+
+    /// Forgets the previous request.
+    pub(super) fn arm(&self) {
+        self.request_sent.store(0, Relaxed);
+    }
+
+    /// When the last byte of the request was handed to the kernel.
+    pub(super) fn request_sent(&self) -> Option<u64> {
+        Some(self.request_sent.load(Relaxed)).filter(|at| *at > 0)
+    }
+}
+
+/// A connection behind a gate.
+pub(super) struct Gated {
+    inner: Box<dyn Duplex>,
+    probe: Arc<Probe>,
+    gate: Arc<Gate>,
+    written: Frames,
+}
+
+impl Gated {
+    pub(super) fn new(inner: Box<dyn Duplex>, probe: Arc<Probe>) -> (Self, Arc<Gate>) {
+        let gate = Arc::<Gate>::default();
+        let gated = Gated {
+            inner,
+            probe,
+            gate: Arc::clone(&gate),
+            written: Frames::default(),
+        };
+        (gated, gate)
+    }
+
+    fn note_written<'a>(&mut self, slices: impl Iterator<Item = &'a [u8]>, mut count: usize) {
+        let mut ended = false;
+        for slice in slices {
+            let part = &slice[..slice.len().min(count)];
+            count -= part.len();
+            ended |= self.written.take(part);
+        }
+        if ended {
+            let at = self.probe.last_write().unwrap_or_default();
+            self.gate.request_sent.store(at, Relaxed);
+        }
+    }
+}
+
+/// Where in the outgoing frames the connection is.
+#[derive(Debug)]
+struct Frames {
+    /// Bytes still to come of the preface, or of a frame's payload.
+    payload: usize,
+    /// The payload ends a request.
+    ends: bool,
+    header: [u8; HEADER],
+    filled: usize,
+}
+
+impl Default for Frames {
+    fn default() -> Self {
+        Frames {
+            payload: PREFACE,
+            ends: false,
+            header: [0; HEADER],
+            filled: 0,
+        }
+    }
+}
+
+impl Frames {
+    /// Takes bytes as they are written; true when a request ended among them.
+    fn take(&mut self, mut bytes: &[u8]) -> bool {
+        let mut ended = false;
+        while !bytes.is_empty() {
+            if self.payload > 0 {
+                let skipped = self.payload.min(bytes.len());
+                self.payload -= skipped;
+                bytes = &bytes[skipped..];
+            } else {
+                self.header[self.filled] = bytes[0];
+                self.filled += 1;
+                bytes = &bytes[1..];
+                if self.filled < HEADER {
+                    continue;
+                }
+                self.filled = 0;
+                let [high, middle, low, kind, flags, ..] = self.header;
+                self.payload = u32::from_be_bytes([0, high, middle, low]) as usize;
+                self.ends = kind == DATA && flags & END_STREAM != 0;
+            }
+            if self.payload == 0 {
+                ended |= std::mem::take(&mut self.ends);
+            }
+        }
+        ended
+    }
+}
+
+impl AsyncRead for Gated {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.gate.has_read() {
+            // Whoever opens the gate asks again.
+            return Poll::Pending;
+        }
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
+        let read = buf.filled().len() > before;
+        self.gate.has_read.store(read, Relaxed);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Gated {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.inner).poll_write(cx, buf))?;
+        self.note_written(std::iter::once(buf), written);
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.inner).poll_write_vectored(cx, bufs))?;
+        self.note_written(bufs.iter().map(|slice| &**slice), written);
+        Poll::Ready(Ok(written))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        let mut frame = vec![length[1], length[2], length[3], kind, flags, 0, 0, 0, 1];
+        frame.extend_from_slice(payload);
+        frame
+    }
+
+    /// However the bytes are cut, requests end where their last data frame does.
+    #[test]
+    fn requests_end_with_their_data() {
+        const SETTINGS: u8 = 4;
+        let parts = [
+            vec![b'P'; PREFACE],
+            frame(SETTINGS, 0, &[0; 12]),
+            frame(SETTINGS, END_STREAM, &[]),
+            frame(1, 4, &[DATA, END_STREAM, DATA, END_STREAM]),
+            frame(DATA, 0, &[7; 300]),
+            frame(DATA, END_STREAM, &[7; 20]),
+            frame(6, 0, &[0; 8]),
+            frame(DATA, END_STREAM, &[]),
+            frame(6, END_STREAM, &[0; 8]),
+        ];
+        let ends = [6, 8].map(|count| parts[..count].concat().len());
+        let bytes = parts.concat();
+        for size in 1..bytes.len() {
+            let mut frames = Frames::default();
+            let mut at = 0;
+            let mut found = Vec::new();
+            for chunk in bytes.chunks(size) {
+                let ended = frames.take(chunk);
+                let expected = ends
+                    .iter()
+                    .any(|end| (at + 1..=at + chunk.len()).contains(end));
+                assert_eq!(ended, expected, "{size} {at}");
+                at += chunk.len();
+                found.push(ended);
+            }
+            assert!(found.contains(&true));
+        }
+    }
+}
