@@ -1,9 +1,7 @@
 //! Tool calls, put together from the pieces that streams cut them into.
 
+use super::fields::{MAX_PARTS, too_many};
 use super::{StreamError, ToolCall};
-
-/// More calls in one answer than any model asks for.
-const MAX_CALLS: usize = 1000;
 
 /// A call in the making.
 #[derive(Debug, Default)]
@@ -48,12 +46,7 @@ impl Calls {
         };
         let at = match found {
             Some(at) => at,
-            None if self.0.len() == MAX_CALLS => {
-                return Err(StreamError::Malformed {
-                    event: "tool call".into(),
-                    problem: format!("more than {MAX_CALLS} calls in one answer"),
-                });
-            }
+            None if self.0.len() == MAX_PARTS => return Err(too_many("tool calls")),
             None => {
                 self.0.push(Pending::default());
                 self.0.len() - 1
@@ -69,6 +62,28 @@ impl Calls {
             call.name.push_str(name);
         }
         call.arguments.push_str(arguments);
+        Ok(())
+    }
+
+    /// Takes a call that comes whole.
+    ///
+    /// # Errors
+    /// [`StreamError::Malformed`] when there are too many calls.
+    pub fn whole(
+        &mut self,
+        id: Option<&str>,
+        name: &str,
+        arguments: String,
+    ) -> Result<(), StreamError> {
+        if self.0.len() == MAX_PARTS {
+            return Err(too_many("tool calls"));
+        }
+        self.0.push(Pending {
+            index: None,
+            id: id.unwrap_or_default().to_owned(),
+            name: name.to_owned(),
+            arguments,
+        });
         Ok(())
     }
 
@@ -88,6 +103,33 @@ impl Calls {
             },
         };
         self.0.into_iter().enumerate().map(number).collect()
+    }
+}
+
+/// Calls whose results have not been sent back yet. Some protocols want a result to name
+/// its function again, which a call's id alone does not tell.
+#[derive(Debug, Default)]
+pub(super) struct Unanswered(Vec<(Option<String>, String)>);
+
+impl Unanswered {
+    /// The model called a function.
+    pub fn called(&mut self, id: Option<&str>, name: &str) {
+        let id = id.filter(|id| !id.is_empty()).map(str::to_owned);
+        self.0.push((id, name.to_owned()));
+    }
+
+    /// The server's own id and the function of the call that a result answers: the call
+    /// with that id, else the first of those to which the server gave none.
+    pub fn answered(&mut self, call_id: &str) -> (Option<String>, String) {
+        let with_id = self
+            .0
+            .iter()
+            .position(|(id, _)| id.as_deref() == Some(call_id));
+        let without = || self.0.iter().position(|(id, _)| id.is_none());
+        match with_id.or_else(without) {
+            Some(at) => self.0.remove(at),
+            None => (Some(call_id.to_owned()), "unknown".to_owned()),
+        }
     }
 }
 
@@ -165,8 +207,20 @@ mod tests {
     fn there_is_a_limit() {
         let mut calls = Calls::default();
         let mut add = |index| calls.delta(Some(index), "", "", "");
-        assert!((0..MAX_CALLS as u64).all(|index| add(index).is_ok()));
-        assert!(add(MAX_CALLS as u64).is_err());
+        assert!((0..MAX_PARTS as u64).all(|index| add(index).is_ok()));
+        assert!(add(MAX_PARTS as u64).is_err());
         assert!(add(0).is_ok());
+    }
+
+    #[test]
+    fn results_find_their_function() {
+        let mut open = Unanswered::default();
+        open.called(None, "shell");
+        open.called(Some("b"), "edit");
+        open.called(None, "submit");
+        assert_eq!(open.answered("b"), (Some("b".into()), "edit".into()));
+        assert_eq!(open.answered("r-call-0"), (None, "shell".into()));
+        assert_eq!(open.answered("r-call-2"), (None, "submit".into()));
+        assert_eq!(open.answered("x"), (Some("x".into()), "unknown".into()));
     }
 }

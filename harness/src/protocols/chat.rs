@@ -309,7 +309,7 @@ fn output(answer: &Answer, reasoning_field: Option<&str>) -> Value {
         let calls = answer.calls.iter().map(|call| {
             let function = json!({
                 "name": call.name,
-                // Servers parse what they get back, and refuse what is no JSON.
+                // Servers parse what they get back, and refuse what is no object.
                 "arguments": Value::Object(arguments(&call.arguments)).to_string(),
             });
             json!({ "id": call.call_id, "type": "function", "function": function })

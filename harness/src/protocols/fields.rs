@@ -211,6 +211,17 @@ pub(super) fn arguments(text: &str) -> Map<String, Value> {
     }
 }
 
+/// Objects of the same sort in one answer; no honest one has more.
+pub(super) const MAX_PARTS: usize = 1000;
+
+/// The failure of an answer with more than [`MAX_PARTS`] of something.
+pub(super) fn too_many(what: &str) -> StreamError {
+    StreamError::Malformed {
+        event: "answer".into(),
+        problem: format!("more than {MAX_PARTS} {what}"),
+    }
+}
+
 /// A request body: what the protocol says, with the configured fields over it. Objects
 /// are merged, so that one field of `stream_options` leaves the others alone.
 pub(super) fn body(mut body: Value, extra: &Map<String, Value>) -> Vec<u8> {

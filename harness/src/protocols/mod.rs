@@ -4,9 +4,12 @@
 //! stream into normalized [`Step`]s. A new protocol is one file here and one line
 //! in [`PROTOCOLS`].
 
+mod anthropic;
 mod calls;
 mod chat;
 mod fields;
+mod gemini;
+mod ollama;
 mod responses;
 pub(crate) mod server_timings;
 
@@ -268,7 +271,13 @@ pub trait Decoder: Send {
 }
 
 /// The protocols; the first is the default.
-const PROTOCOLS: &[&dyn Protocol] = &[&responses::Responses, &chat::Chat];
+const PROTOCOLS: &[&dyn Protocol] = &[
+    &responses::Responses,
+    &chat::Chat,
+    &anthropic::Anthropic,
+    &gemini::Gemini,
+    &ollama::Ollama,
+];
 
 /// The names of the protocols, the default first.
 pub fn names() -> impl Iterator<Item = &'static str> {

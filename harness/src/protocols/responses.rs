@@ -247,7 +247,7 @@ impl ResponsesDecoder {
         }
         // Read-only on the way back in.
         if let Some(fields) = item.as_object_mut() {
-            fields.remove("status");
+            fields.shift_remove("status");
         }
         self.answer.items.push(item);
     }

@@ -1,0 +1,132 @@
+//! The second request of a conversation, in every protocol: the model called tools, and
+//! gets their results together with everything it said itself.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+use timeslip::exchange::split::{Piece, Splitter};
+use timeslip::protocols::{self, Answer, Framing, Item, Protocol, Request, ToolSpec};
+
+/// A recorded answer that calls tools.
+fn answer(protocol: &dyn Protocol, stream: &str) -> Answer {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/protocol_streams")
+        .join(stream);
+    let mut decoder = protocol.decoder();
+    Splitter::new(protocol.format())
+        .feed(&std::fs::read(path).unwrap(), |piece| {
+            if let Piece::Payload(data) = piece {
+                decoder.payload(data).unwrap();
+            }
+        })
+        .unwrap();
+    decoder.answer()
+}
+
+fn body(protocol: &dyn Protocol, items: &[Item], extra: &Value) -> Value {
+    let tools = [ToolSpec {
+        name: "shell",
+        description: "Runs a command.",
+        parameters: json!({
+            "type": "object",
+            "properties": { "command": { "type": "string", "description": "The command." } },
+            "required": ["command"],
+            "additionalProperties": false,
+        }),
+    }];
+    let request = Request {
+        model: "the-model",
+        instructions: "Be brief.",
+        tools: &tools,
+        items,
+        previous: None,
+        cache_key: "trial-1",
+        extra: extra.as_object().unwrap(),
+        warm_up: false,
+        lane: None,
+    };
+    serde_json::from_slice(&protocol.encode(&request, Framing::Http)).unwrap()
+}
+
+#[test]
+fn a_second_turn_with_tool_results() {
+    for (name, stream) in [
+        ("responses", "responses/reasoning-text-and-call.txt"),
+        (
+            "chat-completions",
+            "chat-completions/vllm-reasoning-and-calls.txt",
+        ),
+        (
+            "anthropic-messages",
+            "anthropic-messages/thinking-text-and-two-calls.txt",
+        ),
+        ("gemini", "gemini/thoughts-text-and-calls.txt"),
+        ("ollama", "ollama/thinking-and-calls.txt"),
+    ] {
+        let protocol = protocols::by_name(name).unwrap();
+        let answer = answer(protocol, stream);
+        let mut items = vec![Item::User("Fix the parser.".into())];
+        items.extend(answer.items.into_iter().map(Item::Output));
+        for (at, call) in answer.calls.into_iter().enumerate() {
+            items.push(Item::ToolResult {
+                call_id: call.call_id,
+                output: format!("result {at}"),
+            });
+        }
+        let (field, limit) = protocol.output_limit(100);
+        let body = body(protocol, &items, &json!({ field: limit, "more": [1] }));
+        let text = format!(
+            "POST {}{}\n{:?}\n{body:#}",
+            protocol.base_path(),
+            protocol.path("the-model"),
+            protocol.headers(Some("the-key"), &Map::new()),
+        );
+        insta::with_settings!({ snapshot_path => "protocol_requests", prepend_module_to_snapshot => false, omit_expression => true }, {
+            insta::assert_snapshot!(name, text);
+        });
+    }
+}
+
+#[test]
+fn arguments_that_are_no_object_do_not_spoil_the_conversation() {
+    let stream = [
+        r#"{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","id":"t","name":"shell","input":{}}}"#,
+        r#"{"type":"content_block_delta","index":0,"delta":{"type":"input_json_delta","partial_json":"ls -l"}}"#,
+    ];
+    let mut decoder = protocols::by_name("anthropic-messages").unwrap().decoder();
+    for event in stream {
+        decoder.payload(event.as_bytes()).unwrap();
+    }
+    let answer = decoder.answer();
+    assert_eq!(answer.calls[0].arguments, "ls -l");
+    assert_eq!(
+        answer.items[0]["content"][0]["input"],
+        json!({ "malformed": "ls -l" })
+    );
+
+    let chunk = r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"t","function":{"name":"shell","arguments":"ls -l"}}]}}]}"#;
+    let mut decoder = protocols::by_name("chat-completions").unwrap().decoder();
+    decoder.payload(chunk.as_bytes()).unwrap();
+    let answer = decoder.answer();
+    assert_eq!(answer.calls[0].arguments, "ls -l");
+    assert_eq!(
+        answer.items[0]["tool_calls"][0]["function"]["arguments"],
+        json!(r#"{"malformed":"ls -l"}"#)
+    );
+}
+
+#[test]
+fn fast_mode_needs_its_header_and_other_speeds_do_not() {
+    let protocol = protocols::by_name("anthropic-messages").unwrap();
+    let beta = |extra: Value| {
+        let headers = protocol.headers(None, extra.as_object().unwrap());
+        headers
+            .into_iter()
+            .find(|(name, _)| *name == "anthropic-beta")
+    };
+    let fast = Some(("anthropic-beta", "fast-mode-2026-02-01".to_owned()));
+    assert_eq!(beta(json!({ "speed": "fast" })), fast);
+    assert_eq!(beta(json!({ "speed": "standard" })), None);
+    assert_eq!(beta(json!({})), None);
+}
