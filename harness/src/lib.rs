@@ -17,6 +17,7 @@ pub mod calibration;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod conformance;
 pub mod connection;
 pub mod console;
 pub mod endpoints;

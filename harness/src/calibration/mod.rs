@@ -16,7 +16,7 @@ use std::time::Duration;
 use timeslip_reports::input::{Calibration, ErrorQuantiles, StreamCalibration};
 
 pub use clocks::clock_resolution_ns;
-pub use load::{Load, Measured, drive};
+pub use load::{Load, Measured, drive, endpoint};
 pub use truth::{Differences, read_log};
 
 use crate::endpoints;

@@ -2,6 +2,7 @@
 
 mod ad_hoc;
 mod calibrate;
+mod conformance;
 mod doctor;
 mod probe;
 mod report;
@@ -34,6 +35,8 @@ enum Command {
     Report(report::Arguments),
     /// Measure the instrument's own error on this machine
     Calibrate(calibrate::Arguments),
+    /// Check the first-token policy against known truth, or explain another tool's number
+    Conformance(conformance::Arguments),
     /// Find out what an endpoint is like and write a profile that `serve` plays back
     Probe(probe::Arguments),
     /// Run a simulated endpoint alone
@@ -54,6 +57,7 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(*arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Calibrate(arguments) => calibrate::run(&arguments),
+        Command::Conformance(arguments) => conformance::run(&arguments),
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Doctor => doctor::run(),

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::connection::{self, Application, Connection, Probe};
 use crate::exchange::{Endpoint, Failure, Recorder};
+use crate::protocols::Protocol;
 
 /// Most bytes of one response that are read.
 const MAX_RESPONSE_MIB: usize = 32;
@@ -48,6 +49,12 @@ pub enum Kind {
 impl Kind {
     /// Every transport, the default first.
     pub const ALL: [Kind; 3] = [Kind::HttpSse, Kind::Http2Sse, Kind::Websocket];
+
+    /// Whether it can carry a protocol.
+    #[must_use]
+    pub fn carries(self, protocol: &dyn Protocol) -> bool {
+        self != Kind::Websocket || protocol.has_websocket()
+    }
 
     /// The configuration name, also used in the journal.
     #[must_use]

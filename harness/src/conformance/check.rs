@@ -1,0 +1,287 @@
+//! Our own numbers against the log of what was truly sent.
+
+use std::time::Duration;
+
+use timeslip_datasets::journal::{EventKind, Exchange, StreamEvent};
+use tokio::time::Instant;
+
+use super::Case;
+use crate::calibration::{Load, profile, read_log};
+use crate::endpoints;
+use crate::error::Error;
+use crate::exchange::Session;
+use crate::protocols::{self, Item};
+use crate::server::{self, Emission, Model, Options, ScenarioEvent};
+use crate::transports::Kind;
+use crate::{calibration, clock};
+
+/// How far a time may be off: a shared machine stalls now and then.
+const TOLERANCE_NS: u64 = 2_000_000;
+/// A wrong definition is wrong every time, a stall is not: a case that fails is played
+/// again, so often in all.
+const ATTEMPTS: u32 = 3;
+/// Longest time a case may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What came of one case over one protocol and transport.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// The case.
+    pub case: String,
+    /// Wire protocol.
+    pub protocol: &'static str,
+    /// Transport.
+    pub transport: &'static str,
+    /// TTFT as measured and as it truly was, in nanoseconds; absent for a stream that
+    /// must fail.
+    pub ttft_ns: Option<(u64, u64)>,
+    /// What was found wrong; empty when nothing was.
+    pub problems: Vec<String>,
+}
+
+/// Plays every case on every protocol and transport and checks what was measured. A
+/// case that fails is played up to three times.
+///
+/// `progress` is told each result as it comes.
+///
+/// # Errors
+/// [`Error::System`] when the server cannot start or its log cannot be read.
+pub async fn run(cases: &[Case], mut progress: impl FnMut(&Check)) -> Result<Vec<Check>, Error> {
+    let folder = tempfile::tempdir().map_err(Error::system("cannot make a temporary directory"))?;
+    let log = folder.path().join("emissions.jsonl");
+    let scenarios = cases.iter().map(|case| case.scenario.clone()).collect();
+    let model = Model::new(Vec::new(), "conformance", 1, 1.0).with_scenarios(scenarios);
+    let running = server::start(Options {
+        log: Some(log.clone()),
+        ..Options::new(profile(cases.len() as u32), model)
+    })
+    .map_err(Error::system("cannot start the conformance server"))?;
+    let mut checks = Vec::new();
+    for protocol in protocols::names() {
+        for transport in Kind::ALL {
+            let speaks =
+                protocols::by_name(protocol).is_some_and(|spoken| transport.carries(spoken));
+            if !speaks {
+                continue;
+            }
+            // Side by side: each is mostly waiting.
+            let url = endpoints::simulated_url(running.address, protocol);
+            let played = cases
+                .iter()
+                .map(|case| patient(case, protocol, transport, &url, &log));
+            for check in futures_util::future::try_join_all(played).await? {
+                progress(&check);
+                checks.push(check);
+            }
+        }
+    }
+    Ok(checks)
+}
+
+/// Plays a case until it is right, or often enough.
+async fn patient(
+    case: &Case,
+    protocol: &'static str,
+    transport: Kind,
+    url: &str,
+    log: &std::path::Path,
+) -> Result<Check, Error> {
+    let mut check = one(case, protocol, transport, url, log).await?;
+    for _ in 1..ATTEMPTS {
+        if check.problems.is_empty() {
+            break;
+        }
+        check = one(case, protocol, transport, url, log).await?;
+    }
+    Ok(check)
+}
+
+async fn one(
+    case: &Case,
+    protocol: &'static str,
+    transport: Kind,
+    url: &str,
+    log: &std::path::Path,
+) -> Result<Check, Error> {
+    let load = Load {
+        streams: 1,
+        exchanges: 1,
+        tokens: 1024,
+    };
+    let mut endpoint = calibration::endpoint((protocol, transport), url, &load)?;
+    endpoint.model.clone_from(&case.scenario.name);
+    endpoint.idle_timeout = PATIENCE;
+    let origin = clock::now();
+    let mut exchanges = Vec::new();
+    let mut session = Session::new(
+        &endpoint,
+        format!("conformance-{}#1", case.scenario.name),
+        origin,
+    );
+    let items = [Item::User("Anything.".into())];
+    let deadline = Instant::now() + PATIENCE;
+    let answered = session
+        .ask(1, "", &[], &items, deadline, |exchange| {
+            exchanges.push(exchange)
+        })
+        .await;
+    drop(session);
+    let mut check = Check {
+        case: case.scenario.name.clone(),
+        protocol,
+        transport: transport.name(),
+        ttft_ns: None,
+        problems: Vec::new(),
+    };
+    let exchange = exchanges.pop();
+    match (answered, exchange, case.ends()) {
+        (Ok(_), _, false) => check
+            .problems
+            .push("an endless stream passed for whole".into()),
+        (Err(_), _, false) => {}
+        (Err(failure), _, true) => check.problems.push(failure.to_string()),
+        (Ok(_), None, true) => check.problems.push("no exchange was recorded".into()),
+        (Ok(_), Some(exchange), true) => {
+            let truth = truth(&exchange, log).await?;
+            check.ttft_ns = ttft(&exchange, &truth);
+            check.problems = compare(case, &exchange, &truth);
+        }
+    }
+    Ok(check)
+}
+
+/// The log's line on an exchange; its writer may be a little behind.
+async fn truth(exchange: &Exchange, log: &std::path::Path) -> Result<Emission, Error> {
+    let patience = Instant::now() + PATIENCE;
+    loop {
+        let found = read_log(log)?
+            .into_iter()
+            .find(|emission| Some(&emission.response_id) == exchange.response_id.as_ref());
+        match found {
+            Some(emission) => return Ok(emission),
+            None if Instant::now() < patience => {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            None => {
+                return Err(Error::Run {
+                    path: log.to_owned(),
+                    problem: format!("does not tell of response {:?}", exchange.response_id),
+                });
+            }
+        }
+    }
+}
+
+fn ttft(exchange: &Exchange, truth: &Emission) -> Option<(u64, u64)> {
+    let measured = exchange
+        .marks
+        .first_token?
+        .checked_sub(exchange.marks.sent?)?;
+    let first = truth.events_ns.first()?;
+    Some((measured, first.saturating_sub(truth.received_ns)))
+}
+
+/// Everything in which the exchange differs from the truth.
+fn compare(case: &Case, exchange: &Exchange, truth: &Emission) -> Vec<String> {
+    let mut problems = Vec::new();
+    let events = exchange.events.as_slice();
+    let sent = exchange.marks.sent.unwrap_or(0);
+    let mut close = |what: &str, measured: Option<u64>, true_: Option<u64>| match (measured, true_)
+    {
+        (None, None) => {}
+        (Some(measured), Some(true_)) if measured.abs_diff(true_) <= TOLERANCE_NS => {}
+        (measured, true_) => problems.push(format!(
+            "{what}: measured {}, truly {}",
+            shown(measured),
+            shown(true_)
+        )),
+    };
+    let since_sent = |at: u64| at.saturating_sub(sent);
+    let since_received = |at: u64| at.saturating_sub(truth.received_ns);
+    close(
+        "first token",
+        exchange.marks.first_token.map(since_sent),
+        truth.events_ns.first().copied().map(since_received),
+    );
+    for (kind, letter, name) in [
+        (EventKind::Reasoning, 'r', "first reasoning"),
+        (EventKind::Text, 't', "first text"),
+        (EventKind::ToolArguments, 'a', "first tool arguments"),
+    ] {
+        let seen = events.iter().find(|event| event.kind == kind);
+        let sent = std::iter::zip(truth.kinds.chars(), &truth.events_ns)
+            .find_map(|(of, at)| (of == letter).then_some(*at));
+        close(
+            name,
+            seen.map(|event| since_sent(event.at)),
+            sent.map(since_received),
+        );
+    }
+    close(
+        "last token",
+        exchange.marks.last_token.map(since_sent),
+        truth.events_ns.last().copied().map(since_received),
+    );
+    close(
+        "end",
+        Some(since_sent(exchange.marks.done)),
+        truth.done_ns.map(since_received),
+    );
+    let gaps = |at: &[u64]| at.windows(2).map(|pair| pair[1] - pair[0]).max();
+    let seen: Vec<u64> = events.iter().map(|event| event.at).collect();
+    close("longest gap", gaps(&seen), gaps(&truth.events_ns));
+    let mut same = |what: &str, measured: String, true_: String| {
+        if measured != true_ {
+            problems.push(format!("{what}: counted {measured}, truly {true_}"));
+        }
+    };
+    same("events", letters(events), truth.kinds.clone());
+    let tokens: u64 = truth.tokens.iter().map(|tokens| u64::from(*tokens)).sum();
+    let used = exchange.usage.map(|usage| usage.output_tokens);
+    same(
+        "output tokens",
+        format!("{used:?}"),
+        format!("{:?}", Some(tokens)),
+    );
+    let keep_alives = case
+        .events()
+        .filter(|(_, event)| *event == ScenarioEvent::KeepAlive);
+    let alive = exchange.shape.keep_alives as usize;
+    // Some protocols have none.
+    if alive != 0 {
+        same(
+            "keep-alives",
+            alive.to_string(),
+            keep_alives.count().to_string(),
+        );
+    }
+    let admitted_late = std::iter::zip(exchange.marks.admitted, exchange.marks.first_token)
+        .any(|(admitted, first)| admitted >= first);
+    if admitted_late {
+        problems.push("the admission was marked after the first token".into());
+    }
+    // Bytes of one write may arrive with those of the next, never the other way round.
+    let mut writes = truth.events_ns.clone();
+    writes.dedup();
+    if exchange.shape.output_reads as usize > writes.len() {
+        problems.push(format!(
+            "output reads: counted {}, truly at most {}",
+            exchange.shape.output_reads,
+            writes.len()
+        ));
+    }
+    problems
+}
+
+fn letters(events: &[StreamEvent]) -> String {
+    let letter = |event: &StreamEvent| match event.kind {
+        EventKind::Reasoning => 'r',
+        EventKind::Text => 't',
+        EventKind::ToolArguments => 'a',
+    };
+    events.iter().map(letter).collect()
+}
+
+fn shown(ns: Option<u64>) -> String {
+    ns.map_or_else(|| "nothing".into(), timeslip_reports::format::nanoseconds)
+}
