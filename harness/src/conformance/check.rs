@@ -20,6 +20,8 @@ const TOLERANCE_NS: u64 = 2_000_000;
 /// A wrong definition is wrong every time, a stall is not: a case that fails is played
 /// again, so often in all.
 const ATTEMPTS: u32 = 3;
+/// No case is silent for so long, unless it has no end.
+const SILENCE: Duration = Duration::from_secs(1);
 /// Longest time a case may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -110,7 +112,7 @@ async fn one(
     };
     let mut endpoint = calibration::endpoint((protocol, transport), url, &load)?;
     endpoint.model.clone_from(&case.scenario.name);
-    endpoint.idle_timeout = PATIENCE;
+    endpoint.idle_timeout = SILENCE;
     let origin = clock::now();
     let mut exchanges = Vec::new();
     let mut session = Session::new(
