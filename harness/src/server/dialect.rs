@@ -224,7 +224,7 @@ pub trait Dialect: Sync {
     fn request_id_header(&self) -> &'static str {
         "x-request-id"
     }
-    /// Reads a request, and finds the voice to answer it in.
+    /// Reads a request, a JSON object, and finds the voice to answer it in.
     ///
     /// # Errors
     /// What is wrong with it.

@@ -119,6 +119,10 @@ async fn answer(
     let received_ns = received.at();
     let body: Value = serde_json::from_slice(&body.to_bytes())
         .map_err(|problem| Refusal::bad_request("invalid_json", problem.to_string()))?;
+    if !body.is_object() {
+        let message = "The body must be a JSON object.";
+        return Err(Refusal::bad_request("invalid_json", message));
+    }
     let failed = |_| Refusal {
         status: 500,
         code: "server_error",
