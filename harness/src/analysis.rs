@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
-use timeslip_datasets::journal::{self, Exchange, Outcome, Trial};
+use timeslip_datasets::journal::{self, EventKind, Exchange, Outcome, Trial};
 use timeslip_reports::input::{
-    Calibration, EndpointData, ExchangeData, Outcome as ReportedOutcome, Role, RunData, TrialData,
+    Calibration, ConnectionFacts, EndpointData, ExchangeData, FirstOfKind,
+    Outcome as ReportedOutcome, Role, RunData, StreamCounts, TrialData,
 };
 
 use crate::error::Error;
@@ -138,9 +139,33 @@ fn exchange_data(exchange: &Exchange) -> ExchangeData {
     let marks = &exchange.marks;
     let between = |from: Option<u64>, to: Option<u64>| Some(to?.saturating_sub(from?));
     let events = exchange.events.as_slice();
+    let first = |kind| {
+        let event = events.iter().find(|event| event.kind == kind);
+        between(marks.sent, event.map(|event| event.at))
+    };
     ExchangeData {
         turn: exchange.turn,
         ttft_ns: between(marks.sent, marks.first_token),
+        first: FirstOfKind {
+            admitted_ns: between(marks.sent, marks.admitted),
+            reasoning_ns: first(EventKind::Reasoning),
+            text_ns: first(EventKind::Text),
+            tool_arguments_ns: first(EventKind::ToolArguments),
+        },
+        stream: StreamCounts {
+            output_events: events.len() as u64,
+            output_reads: exchange.shape.output_reads.into(),
+            keep_alives: exchange.shape.keep_alives.into(),
+        },
+        connection: ConnectionFacts {
+            reused: exchange.reused_connection,
+            ping_ns: exchange.ping_ns,
+            tcp_min_rtt_ns: exchange.tcp.map(|tcp| tcp.min_rtt_ns),
+            retransmits: exchange.tcp.map(|tcp| tcp.retransmits),
+            segments_in: exchange.tcp.map(|tcp| tcp.segments_in),
+            segments_out: exchange.tcp.map(|tcp| tcp.segments_out),
+            response_bytes: exchange.response_bytes,
+        },
         inter_event_ns: events
             .windows(2)
             .map(|pair| pair[1].at.saturating_sub(pair[0].at))

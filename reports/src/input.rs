@@ -189,6 +189,51 @@ pub struct Span {
     pub label: String,
 }
 
+/// `sent` → the first event of a kind, in nanoseconds; `None` when none came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FirstOfKind {
+    /// The server says that it took the request: no model output.
+    pub admitted_ns: Option<u64>,
+    /// Reasoning.
+    pub reasoning_ns: Option<u64>,
+    /// Text.
+    pub text_ns: Option<u64>,
+    /// Arguments of a tool call.
+    pub tool_arguments_ns: Option<u64>,
+}
+
+/// What came in one response stream. One event may carry many tokens, one read many
+/// events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StreamCounts {
+    /// Events that carried model output.
+    pub output_events: u64,
+    /// Reads that brought them.
+    pub output_reads: u64,
+    /// Comments and pings that only keep the connection alive.
+    pub keep_alives: u64,
+}
+
+/// What the kernel and the protocol know of the connection; each `None` where nothing
+/// told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConnectionFacts {
+    /// It was open already.
+    pub reused: bool,
+    /// Round trip of a WebSocket or HTTP/2 ping.
+    pub ping_ns: Option<u64>,
+    /// Smallest TCP round trip.
+    pub tcp_min_rtt_ns: Option<u64>,
+    /// Retransmitted segments since the connection began.
+    pub retransmits: Option<u32>,
+    /// Segments received.
+    pub segments_in: Option<u32>,
+    /// Segments sent.
+    pub segments_out: Option<u32>,
+    /// Bytes read.
+    pub response_bytes: u64,
+}
+
 /// One model call as the client saw it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExchangeData {
@@ -196,6 +241,12 @@ pub struct ExchangeData {
     pub turn: u32,
     /// `sent` → `first_token`; `None` when no output came.
     pub ttft_ns: Option<u64>,
+    /// `sent` → the first event of each kind of output.
+    pub first: FirstOfKind,
+    /// What came in the stream.
+    pub stream: StreamCounts,
+    /// What the connection did meanwhile.
+    pub connection: ConnectionFacts,
     /// Gaps between consecutive output events. One event may carry many tokens.
     pub inter_event_ns: Vec<u64>,
     /// `first_token` → `last_token`.

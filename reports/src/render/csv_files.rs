@@ -132,7 +132,14 @@ fn exchanges(run: &RunData) -> Result<Vec<u8>, csv::Error> {
         "turn",
         "transport",
         "ttft_ns",
+        "admitted_ns",
+        "first_reasoning_ns",
+        "first_text_ns",
+        "first_tool_arguments_ns",
         "decode_ns",
+        "output_events",
+        "output_reads",
+        "keep_alives",
         "gaps",
         "inter_event_p50_ns",
         "inter_event_p95_ns",
@@ -141,6 +148,13 @@ fn exchanges(run: &RunData) -> Result<Vec<u8>, csv::Error> {
         "output_tokens",
         "output_tokens_per_second",
         "request_bytes",
+        "response_bytes",
+        "segments_out",
+        "segments_in",
+        "retransmits",
+        "tcp_min_rtt_ns",
+        "ping_ns",
+        "reused_connection",
     ];
     let row = |trial: &TrialData, index: usize, exchange: &ExchangeData| {
         let gaps = Distribution::of(exchange.inter_event_ns.iter().map(|ns| *ns as f64));
@@ -148,13 +162,21 @@ fn exchanges(run: &RunData) -> Result<Vec<u8>, csv::Error> {
             .output_tokens
             .zip(exchange.decode_ns)
             .and_then(|(tokens, decode)| token_rate(tokens, decode));
+        let connection = &exchange.connection;
         let mut cells = identity(trial);
         cells.extend([
             (index + 1).to_string(),
             exchange.turn.to_string(),
             text(&exchange.transport),
             optional(exchange.ttft_ns),
+            optional(exchange.first.admitted_ns),
+            optional(exchange.first.reasoning_ns),
+            optional(exchange.first.text_ns),
+            optional(exchange.first.tool_arguments_ns),
             optional(exchange.decode_ns),
+            exchange.stream.output_events.to_string(),
+            exchange.stream.output_reads.to_string(),
+            exchange.stream.keep_alives.to_string(),
             gaps.n.to_string(),
             optional(gaps.p50.map(f64::round)),
             optional(gaps.p95.map(f64::round)),
@@ -163,6 +185,13 @@ fn exchanges(run: &RunData) -> Result<Vec<u8>, csv::Error> {
             optional(exchange.output_tokens),
             optional(rate.map(|rate| format!("{rate:.3}"))),
             exchange.request_bytes.to_string(),
+            connection.response_bytes.to_string(),
+            optional(connection.segments_out),
+            optional(connection.segments_in),
+            optional(connection.retransmits),
+            optional(connection.tcp_min_rtt_ns),
+            optional(connection.ping_ns),
+            connection.reused.to_string(),
         ]);
         cells
     };

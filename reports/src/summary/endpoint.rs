@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::trial::{output_tokens, stage_totals};
 use crate::format::NS_PER_MS;
 use crate::input::{
-    EndpointData, ExchangeData, Outcome, Provenance, Role, Stage, StageGroup, TrialData,
+    EndpointData, ExchangeData, FirstOfKind, Outcome, Provenance, Role, Stage, StageGroup,
+    TrialData,
 };
 use crate::stats::{Distribution, Estimate, resolve_rate, token_rate};
 
@@ -42,8 +43,12 @@ pub struct EndpointSummary {
     pub resolve_rate: Estimate,
     /// Task time, agent start to agent end.
     pub wall_ms: Distribution,
-    /// Time to first token, per exchange.
+    /// Time to first token of any kind, per exchange.
     pub ttft_ms: Distribution,
+    /// Time to the first event of each kind, per exchange that had one.
+    pub first_of_kind_ms: FirstOfKindSummary,
+    /// What came in the streams.
+    pub stream: StreamSummary,
     /// Gap between consecutive output events.
     pub inter_event_ms: Distribution,
     /// Output rate per exchange: `(tokens − 1) ÷ decode`.
@@ -58,6 +63,30 @@ pub struct EndpointSummary {
     pub stages: BTreeMap<Stage, StageSummary>,
     /// Where the time went, by stage group.
     pub groups: BTreeMap<StageGroup, GroupSummary>,
+}
+
+/// Time to the first event of each kind.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FirstOfKindSummary {
+    /// The server says that it took the request: no model output.
+    pub admitted: Distribution,
+    /// Reasoning.
+    pub reasoning: Distribution,
+    /// Text.
+    pub text: Distribution,
+    /// Arguments of a tool call.
+    pub tool_arguments: Distribution,
+}
+
+/// What came in the response streams, as ratios of sums.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StreamSummary {
+    /// Output tokens in one output event, over exchanges with reported usage.
+    pub tokens_per_event: Option<f64>,
+    /// Output events that one read brought.
+    pub events_per_read: Option<f64>,
+    /// Comments and pings that only keep the connection alive.
+    pub keep_alives: u64,
 }
 
 /// A median rate.
@@ -124,6 +153,8 @@ impl EndpointSummary {
             resolve_rate: resolve_rate(&results_by_task(&own)),
             wall_ms: distribution_ms(timed.iter().map(|trial| trial.wall_ns)),
             ttft_ms: distribution_ms(exchanges().filter_map(|exchange| exchange.ttft_ns)),
+            first_of_kind_ms: first_of_kind(exchanges()),
+            stream: stream(exchanges()),
             inter_event_ms: distribution_ms(
                 exchanges().flat_map(|exchange| exchange.inter_event_ns.iter().copied()),
             ),
@@ -145,6 +176,38 @@ impl EndpointSummary {
             stages: stages(&timed),
             groups: groups(&timed),
         }
+    }
+}
+
+fn first_of_kind<'a>(
+    exchanges: impl Iterator<Item = &'a ExchangeData> + Clone,
+) -> FirstOfKindSummary {
+    let firsts = exchanges.map(|exchange| exchange.first);
+    let of =
+        |kind: fn(FirstOfKind) -> Option<u64>| distribution_ms(firsts.clone().filter_map(kind));
+    FirstOfKindSummary {
+        admitted: of(|first| first.admitted_ns),
+        reasoning: of(|first| first.reasoning_ns),
+        text: of(|first| first.text_ns),
+        tool_arguments: of(|first| first.tool_arguments_ns),
+    }
+}
+
+fn stream<'a>(exchanges: impl Iterator<Item = &'a ExchangeData> + Clone) -> StreamSummary {
+    let sum = |of: fn(&ExchangeData) -> u64| exchanges.clone().map(of).fold(0, u64::saturating_add);
+    let with_usage = exchanges
+        .clone()
+        .filter(|exchange| exchange.output_tokens.is_some());
+    let told = with_usage
+        .map(|exchange| exchange.stream.output_events)
+        .fold(0, u64::saturating_add);
+    StreamSummary {
+        tokens_per_event: share(sum(|exchange| exchange.output_tokens.unwrap_or(0)), told),
+        events_per_read: share(
+            sum(|exchange| exchange.stream.output_events),
+            sum(|exchange| exchange.stream.output_reads),
+        ),
+        keep_alives: sum(|exchange| exchange.stream.keep_alives),
     }
 }
 

@@ -16,7 +16,9 @@ use serde::{Deserialize, Serialize};
 use crate::format::NS_PER_MS;
 use crate::input::{Calibration, ErrorQuantiles, Role, RunData};
 pub use comparison::{BridgeRow, Comparison};
-pub use endpoint::{EndpointSummary, GroupSummary, RateSummary, StageSummary};
+pub use endpoint::{
+    EndpointSummary, FirstOfKindSummary, GroupSummary, RateSummary, StageSummary, StreamSummary,
+};
 pub use trial::TrialSummary;
 pub(crate) use trial::turns;
 

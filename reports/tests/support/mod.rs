@@ -3,8 +3,8 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use timeslip_reports::input::{
-    Calibration, EndpointData, ErrorQuantiles, ExchangeData, Outcome, Provenance, Role, RunData,
-    Span, Stage, StageValue, StreamCalibration, TrialData,
+    Calibration, ConnectionFacts, EndpointData, ErrorQuantiles, ExchangeData, FirstOfKind, Outcome,
+    Provenance, Role, RunData, Span, Stage, StageValue, StreamCalibration, StreamCounts, TrialData,
 };
 
 /// Milliseconds as nanoseconds.
@@ -283,6 +283,23 @@ impl Builder {
         self.exchanges.push(ExchangeData {
             turn,
             ttft_ns: Some(first_token - sent),
+            first: FirstOfKind {
+                admitted_ns: Some((first_token - sent) / 2),
+                reasoning_ns: Some(first_token - sent),
+                tool_arguments_ns: Some(first_token - sent + 5_000_000),
+                ..FirstOfKind::default()
+            },
+            stream: StreamCounts {
+                output_events: gaps.len() as u64 + 1,
+                output_reads: gaps.len() as u64 + 1,
+                keep_alives: 0,
+            },
+            connection: ConnectionFacts {
+                reused: turn > 1,
+                tcp_min_rtt_ns: Some(20_000_000),
+                response_bytes: 40_000,
+                ..ConnectionFacts::default()
+            },
             inter_event_ns: gaps,
             decode_ns: Some(self.clock - first_token),
             output_tokens: Some(tokens),

@@ -37,7 +37,7 @@ pub(super) struct StageRow {
 /// A figure of an endpoint, given the instrument's error in milliseconds.
 type Cell = fn(&EndpointSummary, Option<f64>) -> String;
 
-const ROWS: [(&str, Cell); 16] = [
+const ROWS: [(&str, Cell); 22] = [
     ("Role", |e, _| e.role.name().to_owned()),
     ("Simulated", |e, _| {
         if e.simulated { "yes" } else { "no" }.to_owned()
@@ -61,11 +61,29 @@ const ROWS: [(&str, Cell); 16] = [
     ("Task time, p95", |e, _| p95(&e.wall_ms)),
     ("TTFT, p50", |e, error| p50(&e.ttft_ms, error)),
     ("TTFT, p95", |e, _| p95(&e.ttft_ms)),
+    ("Request taken, p50", |e, error| {
+        p50(&e.first_of_kind_ms.admitted, error)
+    }),
+    ("First reasoning, p50", |e, error| {
+        p50(&e.first_of_kind_ms.reasoning, error)
+    }),
+    ("First text, p50", |e, error| {
+        p50(&e.first_of_kind_ms.text, error)
+    }),
+    ("First tool arguments, p50", |e, error| {
+        p50(&e.first_of_kind_ms.tool_arguments, error)
+    }),
     ("Inter-event gap, p50", |e, error| {
         p50(&e.inter_event_ms, error)
     }),
     ("Output tokens per second, p50", |e, _| {
         or_absent(e.output_tokens_per_second.p50, rate)
+    }),
+    ("Output tokens per event", |e, _| {
+        or_absent(e.stream.tokens_per_event, |value| format!("{value:.2}"))
+    }),
+    ("Output events per read", |e, _| {
+        or_absent(e.stream.events_per_read, |value| format!("{value:.2}"))
     }),
     ("Output tokens", |e, _| or_absent(e.output_tokens, count)),
 ];
