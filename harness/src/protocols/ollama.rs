@@ -139,6 +139,13 @@ struct OllamaDecoder {
 }
 
 impl Decoder for OllamaDecoder {
+    /// No line names the response; a header does where a server or a proxy sends one.
+    fn header(&mut self, name: &str, value: &str) {
+        if name == "x-request-id" {
+            self.answer.id = Some(value.to_owned());
+        }
+    }
+
     fn payload(&mut self, data: &[u8]) -> Result<Step, StreamError> {
         let line: Line<'_> = parse("line", data)?;
         if let Some(error) = line.error {

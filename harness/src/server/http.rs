@@ -25,6 +25,9 @@ use super::{dialects, websocket};
 /// Largest request body accepted.
 const MAX_BODY: usize = 64 << 20;
 
+/// The header that tells conversations apart where a protocol's body does not.
+const SESSION: &str = "x-session-id";
+
 pub(super) type Body = BoxBody<Bytes, io::Error>;
 
 pub(super) async fn serve(
@@ -128,7 +131,10 @@ async fn answer(
         code: "server_error",
         message: "The response could not be started.".into(),
     };
-    let (call, voice) = dialect.read(&head.uri, body)?;
+    let (mut call, voice) = dialect.read(&head.uri, body)?;
+    if let (true, Some(session)) = (call.cache_key.is_empty(), head.headers.get(SESSION)) {
+        call.cache_key = String::from_utf8_lossy(session.as_bytes()).into_owned();
+    }
     if dialect.counts_tokens(head.uri.path()) {
         let tokens = service.engine.count(&call.prompt);
         return Ok(plain(StatusCode::OK, &json!({ "input_tokens": tokens })));
