@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use timeslip_datasets::journal::{self, EventKind, Exchange, Outcome, Trial};
 use timeslip_reports::input::{
     Calibration, ConnectionFacts, EndpointData, ExchangeData, FirstOfKind,
-    Outcome as ReportedOutcome, Role, RunData, StreamCounts, TrialData,
+    Outcome as ReportedOutcome, ReportedTimes, Role, RunData, StreamCounts, TrialData,
 };
 
 use crate::error::Error;
@@ -94,7 +94,7 @@ fn contradictions(trials: &[Trial]) -> Option<String> {
         .count();
     (count > 0).then(|| {
         format!(
-            "{count} of {} exchanges: the server reports more queue and prefill time than passed before the first token; its figures were cut to what the client measured",
+            "{count} of {} exchanges: the server reports more time than the client measured in all; its figures were cut to what the marks leave room for",
             exchanges().count()
         )
     })
@@ -166,6 +166,14 @@ fn exchange_data(exchange: &Exchange) -> ExchangeData {
             segments_out: exchange.tcp.map(|tcp| tcp.segments_out),
             response_bytes: exchange.response_bytes,
         },
+        reported: ReportedTimes {
+            queue_ns: exchange.reported.queue_ns,
+            prefill_ns: exchange.reported.prefill_ns,
+            decode_ns: exchange.reported.decode_ns,
+            ttft_ns: exchange.reported.ttft_ns,
+            total_ns: exchange.reported.total_ns,
+        },
+        contradicted: stages::contradicts(exchange),
         inter_event_ns: events
             .windows(2)
             .map(|pair| pair[1].at.saturating_sub(pair[0].at))

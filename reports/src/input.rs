@@ -234,6 +234,33 @@ pub struct ConnectionFacts {
     pub response_bytes: u64,
 }
 
+/// Durations that the server reported, on its own clock; each `None` where it reported
+/// none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReportedTimes {
+    /// In its queue.
+    pub queue_ns: Option<u64>,
+    /// Reading the prompt.
+    pub prefill_ns: Option<u64>,
+    /// Generating.
+    pub decode_ns: Option<u64>,
+    /// Request taken → first token.
+    pub ttft_ns: Option<u64>,
+    /// Request taken → last token.
+    pub total_ns: Option<u64>,
+}
+
+impl ReportedTimes {
+    /// All that it says happened before the first token.
+    #[must_use]
+    pub fn before_first_token_ns(&self) -> Option<u64> {
+        let parts = [self.queue_ns, self.prefill_ns];
+        let known = parts.iter().any(Option::is_some);
+        let sum = parts.into_iter().flatten().fold(0, u64::saturating_add);
+        self.ttft_ns.or(known.then_some(sum))
+    }
+}
+
 /// One model call as the client saw it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExchangeData {
@@ -247,6 +274,10 @@ pub struct ExchangeData {
     pub stream: StreamCounts,
     /// What the connection did meanwhile.
     pub connection: ConnectionFacts,
+    /// What the server says of its own time.
+    pub reported: ReportedTimes,
+    /// The server reports more time than the client's marks leave room for.
+    pub contradicted: bool,
     /// Gaps between consecutive output events. One event may carry many tokens.
     pub inter_event_ns: Vec<u64>,
     /// `first_token` → `last_token`.

@@ -90,18 +90,30 @@ pub fn segments(
     line.segments
 }
 
-/// Whether the server reports more time before the first token than there was.
+/// Whether the server reports more time than the client's marks leave room for: before
+/// the first token, for the whole stream, or while it streamed.
+///
+/// Its clock is not ours, so a thousandth and a tenth of a millisecond are forgiven.
 #[must_use]
 pub fn contradicts(exchange: &Exchange) -> bool {
-    let (Some(sent), Some(first_token)) = (exchange.marks.sent, exchange.marks.first_token) else {
+    let marks = &exchange.marks;
+    let reported = &exchange.reported;
+    let (Some(sent), Some(first_token)) = (marks.sent, marks.first_token) else {
         return false;
     };
-    let reported = exchange
-        .reported
-        .queue_ns
-        .unwrap_or(0)
-        .saturating_add(exchange.reported.prefill_ns.unwrap_or(0));
-    reported > first_token.saturating_sub(sent)
+    let exceeds = |claim: Option<u64>, room: u64| {
+        claim.is_some_and(|claim| claim > room.saturating_add(room / 1_000 + 100_000))
+    };
+    let before = [reported.queue_ns, reported.prefill_ns];
+    let before = before.into_iter().flatten().fold(0, u64::saturating_add);
+    let (ttft, whole) = (
+        first_token.saturating_sub(sent),
+        marks.done.saturating_sub(sent),
+    );
+    exceeds(Some(before), ttft)
+        || exceeds(reported.ttft_ns, ttft)
+        || exceeds(reported.total_ns, whole)
+        || exceeds(reported.decode_ns, whole)
 }
 
 const fn decode(kind: EventKind) -> Stage {

@@ -155,6 +155,12 @@ fn exchanges(run: &RunData) -> Result<Vec<u8>, csv::Error> {
         "tcp_min_rtt_ns",
         "ping_ns",
         "reused_connection",
+        "reported_queue_ns",
+        "reported_prefill_ns",
+        "reported_decode_ns",
+        "reported_ttft_ns",
+        "reported_total_ns",
+        "contradicts_server",
     ];
     let row = |trial: &TrialData, index: usize, exchange: &ExchangeData| {
         let gaps = Distribution::of(exchange.inter_event_ns.iter().map(|ns| *ns as f64));
@@ -192,6 +198,12 @@ fn exchanges(run: &RunData) -> Result<Vec<u8>, csv::Error> {
             optional(connection.tcp_min_rtt_ns),
             optional(connection.ping_ns),
             connection.reused.to_string(),
+            optional(exchange.reported.queue_ns),
+            optional(exchange.reported.prefill_ns),
+            optional(exchange.reported.decode_ns),
+            optional(exchange.reported.ttft_ns),
+            optional(exchange.reported.total_ns),
+            exchange.contradicted.to_string(),
         ]);
         cells
     };

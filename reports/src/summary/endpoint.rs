@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::reconciliation::Reconciliation;
 use super::trial::{output_tokens, stage_totals};
 use crate::format::NS_PER_MS;
 use crate::input::{
@@ -49,6 +50,8 @@ pub struct EndpointSummary {
     pub first_of_kind_ms: FirstOfKindSummary,
     /// What came in the streams.
     pub stream: StreamSummary,
+    /// The server's own times against the client's marks; `null` when it reported none.
+    pub reconciliation: Option<Reconciliation>,
     /// Gap between consecutive output events.
     pub inter_event_ms: Distribution,
     /// Output rate per exchange: `(tokens − 1) ÷ decode`.
@@ -155,6 +158,7 @@ impl EndpointSummary {
             ttft_ms: distribution_ms(exchanges().filter_map(|exchange| exchange.ttft_ns)),
             first_of_kind_ms: first_of_kind(exchanges()),
             stream: stream(exchanges()),
+            reconciliation: Reconciliation::of(exchanges()),
             inter_event_ms: distribution_ms(
                 exchanges().flat_map(|exchange| exchange.inter_event_ns.iter().copied()),
             ),

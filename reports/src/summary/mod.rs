@@ -6,6 +6,7 @@
 mod checks;
 mod comparison;
 mod endpoint;
+mod reconciliation;
 mod trial;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ pub use comparison::{BridgeRow, Comparison};
 pub use endpoint::{
     EndpointSummary, FirstOfKindSummary, GroupSummary, RateSummary, StageSummary, StreamSummary,
 };
+pub use reconciliation::Reconciliation;
 pub use trial::TrialSummary;
 pub(crate) use trial::turns;
 

@@ -4,7 +4,8 @@
 
 use timeslip_reports::input::{
     Calibration, ConnectionFacts, EndpointData, ErrorQuantiles, ExchangeData, FirstOfKind, Outcome,
-    Provenance, Role, RunData, Span, Stage, StageValue, StreamCalibration, StreamCounts, TrialData,
+    Provenance, ReportedTimes, Role, RunData, Span, Stage, StageValue, StreamCalibration,
+    StreamCounts, TrialData,
 };
 
 /// Milliseconds as nanoseconds.
@@ -300,6 +301,11 @@ impl Builder {
                 response_bytes: 40_000,
                 ..ConnectionFacts::default()
             },
+            reported: ReportedTimes {
+                prefill_ns: Some((first_token - sent) / 3),
+                ..ReportedTimes::default()
+            },
+            contradicted: false,
             inter_event_ns: gaps,
             decode_ns: Some(self.clock - first_token),
             output_tokens: Some(tokens),

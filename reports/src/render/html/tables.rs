@@ -37,7 +37,7 @@ pub(super) struct StageRow {
 /// A figure of an endpoint, given the instrument's error in milliseconds.
 type Cell = fn(&EndpointSummary, Option<f64>) -> String;
 
-const ROWS: [(&str, Cell); 22] = [
+const ROWS: [(&str, Cell); 25] = [
     ("Role", |e, _| e.role.name().to_owned()),
     ("Simulated", |e, _| {
         if e.simulated { "yes" } else { "no" }.to_owned()
@@ -78,6 +78,21 @@ const ROWS: [(&str, Cell); 22] = [
     }),
     ("Output tokens per second, p50", |e, _| {
         or_absent(e.output_tokens_per_second.p50, rate)
+    }),
+    ("TTFT beyond the server's own times, p50", |e, error| {
+        or_absent(e.reconciliation.as_ref(), |server| {
+            p50(&server.ttft_beyond_server_ms, error)
+        })
+    }),
+    ("Decode beyond the server's own time, p50", |e, error| {
+        or_absent(e.reconciliation.as_ref(), |server| {
+            p50(&server.decode_beyond_server_ms, error)
+        })
+    }),
+    ("Exchanges that contradict the server", |e, _| {
+        or_absent(e.reconciliation.as_ref(), |server| {
+            count(server.contradictions as u64)
+        })
     }),
     ("Output tokens per event", |e, _| {
         or_absent(e.stream.tokens_per_event, |value| format!("{value:.2}"))
