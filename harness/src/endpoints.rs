@@ -3,6 +3,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use timeslip_suites::Suite;
@@ -156,6 +157,7 @@ fn endpoint(planned: &PlannedEndpoint, url: &str) -> Result<Endpoint, Error> {
         protocol,
         transport: planned.transport,
         prewarm: planned.prewarm,
+        shared: planned.shared_connection.then(Arc::default),
         key,
         headers,
         secrets: values,

@@ -76,6 +76,9 @@ pub struct PlannedEndpoint {
     /// Have the server read instructions and tools ahead of the first turn.
     #[serde(default)]
     pub prewarm: bool,
+    /// Put concurrent trials on one connection.
+    #[serde(default)]
+    pub shared_connection: bool,
     /// Variable that holds the key.
     pub api_key_env: Option<String>,
     /// Longest silence before a try is given up.
@@ -323,16 +326,19 @@ fn endpoint(name: &str, path: &Path, table: &EndpointTable) -> Result<PlannedEnd
             format!("{protocol} does not travel over a WebSocket; use http-sse"),
         ));
     }
-    let prewarm = table.prewarm.unwrap_or(false);
-    if prewarm && transport != transports::Kind::Websocket {
-        return Err(bad(
-            "prewarm",
-            format!(
-                "only a websocket keeps what was read ahead; {} does not",
+    let of_websocket = |field: &str, choice: Option<bool>| {
+        let chosen = choice.unwrap_or(false);
+        if chosen && transport != transports::Kind::Websocket {
+            let problem = format!(
+                "exists over a websocket only, not over {}",
                 transport.name()
-            ),
-        ));
-    }
+            );
+            return Err(bad(field, problem));
+        }
+        Ok(chosen)
+    };
+    let prewarm = of_websocket("prewarm", table.prewarm)?;
+    let shared_connection = of_websocket("shared_connection", table.shared_connection)?;
     for (header, value) in &table.headers {
         let secret = ["auth", "key", "token", "secret", "cookie"];
         let lower = header.to_ascii_lowercase();
@@ -351,6 +357,7 @@ fn endpoint(name: &str, path: &Path, table: &EndpointTable) -> Result<PlannedEnd
         protocol,
         transport,
         prewarm,
+        shared_connection,
         api_key_env: table.api_key_env.clone(),
         idle_seconds: table.idle_seconds.unwrap_or(120),
         retries: table.retries.unwrap_or(3),

@@ -231,7 +231,7 @@ pub struct ConnectionFacts {
     /// Segments sent.
     pub segments_out: Option<u32>,
     /// Bytes read.
-    pub response_bytes: u64,
+    pub response_bytes: Option<u64>,
 }
 
 /// Durations that the server reported, on its own clock; each `None` where it reported
@@ -288,8 +288,8 @@ pub struct ExchangeData {
     pub input_tokens: Option<u64>,
     /// Prompt tokens served from cache.
     pub cached_tokens: Option<u64>,
-    /// Request bytes written.
-    pub request_bytes: u64,
+    /// Request bytes written, where they can be told from those of other exchanges.
+    pub request_bytes: Option<u64>,
     /// The transport really used, e.g. `websocket` or `http-sse`.
     pub transport: String,
 }

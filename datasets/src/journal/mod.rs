@@ -216,6 +216,10 @@ pub struct Exchange {
     pub retry: u32,
     /// The transport really used.
     pub transport: String,
+    /// The lane of a connection shared with other conversations. What cannot be told
+    /// apart there is absent: bytes, segments and the kernel's view of the connection.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub lane: Option<String>,
     /// True when the connection was open already.
     pub reused_connection: bool,
     /// True when only the new input was sent, on top of a previous response.
@@ -239,10 +243,13 @@ pub struct Exchange {
     /// Ping round trip (WebSocket or HTTP/2) taken during this exchange.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub ping_ns: Option<u64>,
-    /// Bytes written for the request, framing included, encryption not.
-    pub request_bytes: u64,
-    /// Bytes read for the response, framing included, encryption not.
-    pub response_bytes: u64,
+    /// Bytes written for the request, framing and encryption included; absent when no
+    /// connection was opened, or when it was shared.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub request_bytes: Option<u64>,
+    /// Bytes read for the response, framing and encryption included; absent likewise.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub response_bytes: Option<u64>,
     /// The server's id for the response, to match its own logs.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub response_id: Option<String>,

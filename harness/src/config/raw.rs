@@ -93,6 +93,8 @@ pub struct EndpointTable {
     pub transport: Option<transports::Kind>,
     /// Have the server read instructions and tools ahead of the first turn.
     pub prewarm: Option<bool>,
+    /// Put concurrent trials on one connection.
+    pub shared_connection: Option<bool>,
     /// Environment variable that holds the key.
     pub api_key_env: Option<String>,
     /// Longest silence before a try is given up, in seconds.

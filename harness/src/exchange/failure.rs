@@ -63,15 +63,24 @@ impl Failure {
     /// lost: the same request, whole and on a new connection, is expected to work.
     #[must_use]
     pub fn lost_state(&self) -> bool {
+        self.code() == Some("previous_response_not_found") || self.connection_limit()
+    }
+
+    /// Whether the connection has reached a limit of its own: no request will be
+    /// answered on it any more.
+    #[must_use]
+    pub fn connection_limit(&self) -> bool {
         matches!(
-            self,
-            Failure::Stream(StreamError::Server { code, .. }) if matches!(
-                code.as_str(),
-                "previous_response_not_found"
-                    | "websocket_connection_limit_reached"
-                    | "websocket_stream_limit_reached"
-            )
+            self.code(),
+            Some("websocket_connection_limit_reached" | "websocket_stream_limit_reached")
         )
+    }
+
+    fn code(&self) -> Option<&str> {
+        match self {
+            Failure::Stream(StreamError::Server { code, .. }) => Some(code),
+            _ => None,
+        }
     }
 
     /// How long the server asks to wait.

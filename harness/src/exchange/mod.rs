@@ -13,6 +13,7 @@ pub use failure::Failure;
 pub use recorder::Recorder;
 pub use session::Session;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -47,6 +48,8 @@ pub struct Endpoint {
     /// Have the server read the instructions and tools ahead of the first turn, where
     /// the transport keeps them.
     pub prewarm: bool,
+    /// Connections shared with the endpoint's other conversations, where they are.
+    pub shared: Option<Arc<transports::Shared>>,
     /// Bearer token.
     pub key: Option<Key>,
     /// Extra request headers.

@@ -77,10 +77,26 @@ impl Recorder {
         self.exchange.reused_connection = true;
     }
 
-    /// Whether the connection was open already.
-    #[must_use]
-    pub fn reused_connection(&self) -> bool {
-        self.exchange.reused_connection
+    /// Another conversation opened the connection, perhaps while this exchange waited:
+    /// of its steps those count that ended within this exchange.
+    pub fn join_connection(&mut self, steps: Steps, upgraded: u64) {
+        let start = self.exchange.marks.start;
+        let within = |at: &u64| self.offset(*at) > start;
+        if within(&upgraded) {
+            let steps = Steps {
+                dns: steps.dns.filter(within),
+                tcp: steps.tcp.filter(within),
+                tls: steps.tls.filter(within),
+            };
+            self.connected(steps, Some(upgraded));
+        } else {
+            self.reuse_connection();
+        }
+    }
+
+    /// The exchange goes over a lane of a shared connection.
+    pub fn set_lane(&mut self, name: &str) {
+        self.exchange.lane = Some(name.to_owned());
     }
 
     /// Notes whether only new input is sent.
@@ -151,10 +167,12 @@ impl Recorder {
 
     /// Copies what the connection knows of this exchange.
     pub fn take_probe(&mut self, probe: &Probe) {
-        (self.exchange.response_bytes, self.exchange.request_bytes) = probe.bytes();
+        let (response_bytes, request_bytes) = probe.bytes();
+        self.exchange.response_bytes = Some(response_bytes);
+        self.exchange.request_bytes = Some(request_bytes);
         self.exchange.tcp = probe.tcp();
         // Cut off before an answer: the request counts as sent only if all of it was.
-        if self.exchange.marks.sent.is_none() && self.exchange.request_bytes > self.body_bytes {
+        if self.exchange.marks.sent.is_none() && request_bytes > self.body_bytes {
             self.sent(probe.last_write());
         }
     }

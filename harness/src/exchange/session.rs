@@ -141,6 +141,7 @@ impl<'a> Session<'a> {
         call: &Call<'_>,
         deadline: Instant,
     ) -> (Exchange, Result<Answer, Failure>) {
+        self.transport.prepare(self.endpoint);
         // Built before the clock of the exchange starts: it is the harness's own time.
         let (body, incremental) = self.encode(call, self.transport.is_open());
         let mut recorder = Recorder::new(
@@ -182,14 +183,16 @@ impl<'a> Session<'a> {
         recorder: &mut Recorder,
     ) -> Result<(), Failure> {
         let kept_state = self.transport.keeps_state();
-        self.transport.connect(self.endpoint, recorder).await?;
+        let lane = self.transport.lane().map(str::to_owned);
+        let same_connection = self.transport.connect(self.endpoint, recorder).await?;
         let refused = self.transport.keeps_state() != kept_state;
         if refused && call.warm_up {
             let nothing = "the server takes no WebSocket, and HTTP keeps nothing to warm up";
             return Err(Failure::Connect(nothing.into()));
         }
         // Over HTTP the request looks different, and a new connection remembers nothing.
-        if refused || incremental && !recorder.reused_connection() {
+        let renamed = self.transport.lane() != lane.as_deref();
+        if refused || renamed || incremental && !same_connection {
             (body, incremental) = self.encode(call, false);
         }
         recorder.set_incremental(incremental);
@@ -211,7 +214,7 @@ impl<'a> Session<'a> {
             cache_key: &self.cache_key,
             extra: &self.endpoint.extra,
             warm_up: call.warm_up,
-            lane: None,
+            lane: self.transport.lane(),
         };
         let framing = if keeps_state {
             Framing::WebSocket

@@ -4,6 +4,7 @@
 //! stream into normalized [`Step`]s. A new protocol is one file here and one line
 //! in [`PROTOCOLS`].
 
+mod addressee;
 mod anthropic;
 mod calls;
 mod chat;
@@ -12,6 +13,8 @@ mod gemini;
 mod ollama;
 mod responses;
 pub(crate) mod server_timings;
+
+pub use addressee::{Addressee, addressee};
 
 use std::time::Duration;
 

@@ -4,7 +4,11 @@ mod frames;
 mod http;
 mod http2_sse;
 mod http_sse;
+mod lanes;
+mod upgrade;
 mod websocket;
+
+pub use lanes::Shared;
 
 use serde::{Deserialize, Serialize};
 
@@ -89,6 +93,7 @@ enum Open {
     HttpSse(Box<http_sse::Connected>),
     Http2Sse(Box<http2_sse::Connected>),
     Websocket(Box<websocket::Connected>),
+    Lane(Box<lanes::Lane>),
 }
 
 impl Transport {
@@ -113,7 +118,26 @@ impl Transport {
     /// Whether a connection is open, as far as known without asking it.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.open.is_some()
+        match &self.open {
+            Some(Open::Lane(lane)) => lane.is_open(),
+            open => open.is_some(),
+        }
+    }
+
+    /// The lane of a shared connection this conversation has.
+    #[must_use]
+    pub fn lane(&self) -> Option<&str> {
+        match &self.open {
+            Some(Open::Lane(lane)) => Some(lane.name()),
+            _ => None,
+        }
+    }
+
+    /// Settles what a request has to name, before it is written and sent.
+    pub fn prepare(&mut self, endpoint: &Endpoint) {
+        if let (Kind::Websocket, None, Some(shared)) = (self.kind, &self.open, &endpoint.shared) {
+            self.open = Some(Open::Lane(Box::new(shared.lease())));
+        }
     }
 
     /// Drops the connection.
@@ -121,17 +145,19 @@ impl Transport {
         self.open = None;
     }
 
-    /// Times and counts of the open connection.
+    /// Times and counts of the open connection, if it is this conversation's own.
     #[must_use]
     pub fn probe(&self) -> Option<&Probe> {
         match self.open.as_ref()? {
             Open::HttpSse(open) => Some(open.probe()),
             Open::Http2Sse(open) => Some(open.probe()),
             Open::Websocket(open) => Some(open.probe()),
+            Open::Lane(_) => None,
         }
     }
 
-    /// Makes sure a connection is open.
+    /// Makes sure a connection is open; false when it is not the one, or not the lane,
+    /// of the exchange before.
     ///
     /// A server that answers a WebSocket upgrade with 426 is spoken to over HTTP
     /// from then on; the exchange records the transport really used.
@@ -142,31 +168,39 @@ impl Transport {
         &mut self,
         endpoint: &Endpoint,
         recorder: &mut Recorder,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         let usable = match &mut self.open {
             Some(Open::HttpSse(open)) => open.settle().await,
             Some(Open::Http2Sse(open)) => open.is_usable(),
             Some(Open::Websocket(open)) => !open.is_old(),
+            Some(Open::Lane(lane)) => lane.is_open(),
             None => false,
         };
         if usable {
             recorder.reuse_connection();
-            return Ok(());
+            return Ok(true);
         }
         // What the old connection measured must not be taken for the new one's.
-        self.open = None;
-        self.open = Some(self.establish(endpoint, recorder).await?);
-        Ok(())
+        let before = self.open.take();
+        self.open = Some(self.establish(before, endpoint, recorder).await?);
+        Ok(false)
     }
 
     async fn establish(
         &mut self,
+        before: Option<Open>,
         endpoint: &Endpoint,
         recorder: &mut Recorder,
     ) -> Result<Open, Failure> {
         if self.kind == Kind::Websocket {
-            match websocket::Connected::open(endpoint, recorder).await {
-                Ok(open) => return Ok(Open::Websocket(Box::new(open))),
+            let opened = match &endpoint.shared {
+                Some(shared) => open_lane(before, shared, endpoint, recorder).await,
+                None => websocket::Connected::open(endpoint, recorder)
+                    .await
+                    .map(|open| Open::Websocket(Box::new(open))),
+            };
+            match opened {
+                Ok(open) => return Ok(open),
                 Err(Failure::Status { status: 426, .. }) => {
                     recorder.upgrade_refused();
                     self.kind = Kind::HttpSse;
@@ -200,6 +234,7 @@ impl Transport {
             Some(Open::HttpSse(open)) => open.converse(endpoint, body, recorder).await,
             Some(Open::Http2Sse(open)) => open.converse(endpoint, body, recorder).await,
             Some(Open::Websocket(open)) => open.converse(endpoint, body, recorder).await,
+            Some(Open::Lane(lane)) => lane.converse(endpoint, body, recorder).await,
             None => Err(Failure::Connect("not connected".into())),
         }
     }
@@ -211,8 +246,25 @@ impl Transport {
             Some(Open::HttpSse(open)) => open.tend().await,
             Some(Open::Http2Sse(open)) => open.tend().await,
             Some(Open::Websocket(open)) => open.tend().await,
+            // A shared connection looks after itself.
+            Some(Open::Lane(_)) => std::future::pending().await,
             None => {}
         }
         self.open = None;
     }
+}
+
+/// Connects the lane that was taken, or another one when its connection has ended.
+async fn open_lane(
+    taken: Option<Open>,
+    shared: &Shared,
+    endpoint: &Endpoint,
+    recorder: &mut Recorder,
+) -> Result<Open, Failure> {
+    let lane = match taken {
+        Some(Open::Lane(lane)) if !lane.has_ended() => lane,
+        _ => Box::new(shared.lease()),
+    };
+    lane.connect(endpoint, recorder).await?;
+    Ok(Open::Lane(lane))
 }

@@ -60,6 +60,7 @@ pub fn endpoint(port: u16, transport: transports::Kind) -> Endpoint {
         protocol: protocols::by_name("responses").unwrap(),
         transport,
         prewarm: false,
+        shared: None,
         key: None,
         headers: Vec::new(),
         secrets: Vec::new(),

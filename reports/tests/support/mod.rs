@@ -298,7 +298,7 @@ impl Builder {
             connection: ConnectionFacts {
                 reused: turn > 1,
                 tcp_min_rtt_ns: Some(20_000_000),
-                response_bytes: 40_000,
+                response_bytes: Some(40_000),
                 ..ConnectionFacts::default()
             },
             reported: ReportedTimes {
@@ -311,7 +311,7 @@ impl Builder {
             output_tokens: Some(tokens),
             input_tokens: Some(1800 + u64::from(turn) * 600),
             cached_tokens: Some(u64::from(turn - 1) * 600),
-            request_bytes: 9_000 + u64::from(turn) * 2_400,
+            request_bytes: Some(9_000 + u64::from(turn) * 2_400),
             transport: if speed.tokens_per_second > 500.0 {
                 "websocket"
             } else {

@@ -1,0 +1,133 @@
+//! Opening a WebSocket, and what it says when it ends.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hyper::header;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
+
+use super::http;
+use crate::clock;
+use crate::connection::{Duplex, Probe, Steps};
+use crate::exchange::{Endpoint, Failure, Recorder, split};
+
+/// Servers end a connection after an hour, whatever is being said on it; one that is
+/// nearly there is replaced between two exchanges rather than within one.
+const MAX_AGE: Duration = Duration::from_secs(55 * 60);
+
+/// The bytes of a WebSocket, as messages.
+pub(super) type Messages = WebSocketStream<Box<dyn Duplex>>;
+
+/// When and how a WebSocket was opened.
+pub(super) struct Opening {
+    /// Times of its bytes.
+    pub probe: Arc<Probe>,
+    /// Steps of its connection.
+    pub steps: Steps,
+    /// End of the upgrade, on [`clock::now`].
+    pub upgraded: u64,
+    opened: Instant,
+}
+
+impl Opening {
+    /// Whether the server would end the connection soon anyway.
+    pub(super) fn is_old(&self) -> bool {
+        self.opened.elapsed() > MAX_AGE
+    }
+}
+
+/// Opens a WebSocket.
+pub(super) async fn open(
+    endpoint: &Endpoint,
+    recorder: &mut Recorder,
+) -> Result<(Messages, Opening), Failure> {
+    let connection = super::open(endpoint).await?;
+    recorder.connected(connection.steps, None);
+    let request = upgrade_request(endpoint).map_err(Failure::Connect)?;
+    let config = WebSocketConfig::default()
+        .max_message_size(Some(split::MAX_PAYLOAD))
+        .max_frame_size(Some(split::MAX_PAYLOAD));
+    let handshake =
+        tokio_tungstenite::client_async_with_config(request, connection.stream, Some(config));
+    let (messages, _response) = tokio::time::timeout(endpoint.idle_timeout, handshake)
+        .await
+        .map_err(|_| Failure::Idle(endpoint.idle_timeout))?
+        .map_err(upgrade_failure)?;
+    let upgraded = clock::now();
+    recorder.connected(connection.steps, Some(upgraded));
+    let opening = Opening {
+        probe: connection.probe,
+        steps: connection.steps,
+        upgraded,
+        opened: Instant::now(),
+    };
+    Ok((messages, opening))
+}
+
+fn upgrade_request(endpoint: &Endpoint) -> Result<tungstenite::handshake::client::Request, String> {
+    let target = &endpoint.target;
+    let scheme = if target.tls { "wss" } else { "ws" };
+    let url = format!(
+        "{scheme}://{}{}{}",
+        target.authority(),
+        target.path,
+        endpoint.protocol.path(&endpoint.model)
+    );
+    let mut request = url
+        .into_client_request()
+        .map_err(|error| error.to_string())?;
+    let ours = [
+        (
+            "openai-beta".to_owned(),
+            "responses_websockets=2026-02-06".to_owned(),
+        ),
+        (
+            "x-responsesapi-include-timing-metrics".to_owned(),
+            "true".to_owned(),
+        ),
+        (header::USER_AGENT.to_string(), super::USER_AGENT.to_owned()),
+    ];
+    for (name, value) in ours.into_iter().chain(super::headers(endpoint)) {
+        let bad = |what: &str| format!("endpoint {}: header {name}: {what}", endpoint.name);
+        let header = header::HeaderName::try_from(&name).map_err(|_| bad("not a header name"))?;
+        let value = header::HeaderValue::try_from(value).map_err(|_| bad("not a header value"))?;
+        request.headers_mut().insert(header, value);
+    }
+    Ok(request)
+}
+
+fn upgrade_failure(error: tungstenite::Error) -> Failure {
+    match error {
+        tungstenite::Error::Http(response) => {
+            let body = response.body().as_deref().unwrap_or_default();
+            let mut failure = http::refusal(response.status().as_u16(), response.headers(), body);
+            if let Failure::Status { message, .. } = &mut failure
+                && message.is_empty()
+            {
+                *message = "the server refuses the WebSocket upgrade".into();
+            }
+            failure
+        }
+        other => Failure::Connect(format!("WebSocket upgrade failed: {other}")),
+    }
+}
+
+/// A connection that broke.
+pub(super) fn closed(error: tungstenite::Error) -> Failure {
+    match error {
+        tungstenite::Error::Capacity(_) => Failure::TooLarge(split::MAX_PAYLOAD >> 20),
+        other => Failure::Closed(other.to_string()),
+    }
+}
+
+/// A connection that the server closed, with a reason or by its end alone.
+pub(super) fn closed_by_server(frame: Option<&CloseFrame>) -> Failure {
+    let why = frame.map_or_else(
+        || "closed by the server".into(),
+        |frame| format!("closed by the server: {} {}", frame.code, frame.reason),
+    );
+    Failure::Closed(why)
+}
