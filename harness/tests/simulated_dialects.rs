@@ -132,7 +132,13 @@ fn chat_streams_role_text_call_reason_usage_and_done() {
 fn chat_without_a_stream_is_one_object_and_ends_after_the_tool() {
     let server = start();
     let path = "/v1/chat/completions";
-    let whole = parse(&ok(&server, path, &chat(json!({}))));
+    let body = chat(json!({ "include_metrics": true }));
+    let whole = parse(&ok(&server, path, &body));
+    let metrics = &whole["metrics"];
+    assert!(
+        metrics["generation_time_ms"].as_f64().unwrap() > 0.0,
+        "{metrics}"
+    );
     let message = &whole["choices"][0]["message"];
     assert_eq!(message["content"], SAYS);
     assert_eq!(message["tool_calls"][0]["function"]["name"], "bash");

@@ -11,8 +11,8 @@ use crate::clock;
 use crate::console::say;
 
 /// What truly happened to one response. Times are nanoseconds on [`clock::now`] of the
-/// server's process, taken just before the bytes are handed to the kernel; adding
-/// `clock_origin_ns` puts them on the machine's monotonic clock, which other processes
+/// server's process, taken just before the bytes are handed to the kernel, or to the
+/// simulated link where there is one; adding `clock_origin_ns` puts them on the machine's monotonic clock, which other processes
 /// can read too.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Emission {

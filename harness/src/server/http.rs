@@ -57,8 +57,12 @@ async fn route(
             websocket::upgrade(request, received, service)
         }
         (&Method::GET, "/v1/models") => {
-            let model = &service.engine.profile().model;
-            let list = json!({ "object": "list", "data": [{ "id": model, "object": "model" }] });
+            let own = service.engine.profile().model.as_str();
+            let models: Vec<Value> = std::iter::once(own)
+                .chain(service.model.ids())
+                .map(|id| json!({ "id": id, "object": "model" }))
+                .collect();
+            let list = json!({ "object": "list", "data": models });
             plain(StatusCode::OK, &list)
         }
         (&Method::GET | &Method::HEAD, "/") => {

@@ -63,6 +63,12 @@ impl Model {
         Model { scenarios, ..self }
     }
 
+    /// The model ids that mean something to it, besides the profile's own.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        let scenarios = self.scenarios.iter().map(|scenario| scenario.name.as_str());
+        std::iter::once(STEADY).chain(scenarios)
+    }
+
     /// The scenario of this name.
     #[must_use]
     pub fn scenario(&self, name: &str) -> Option<&Scenario> {

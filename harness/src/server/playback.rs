@@ -40,6 +40,8 @@ pub struct Playback {
     wire: Wire,
     beats: std::iter::Peekable<std::vec::IntoIter<Beat>>,
     open: Option<usize>,
+    /// When the first output is due.
+    first_due_ns: Option<u64>,
     /// The moment of what is rendered.
     due_ns: u64,
     /// Output events in it.
@@ -51,6 +53,10 @@ pub struct Playback {
 
 impl Playback {
     pub(super) fn new(stage: Stage, mut beats: Vec<Beat>) -> Self {
+        let mut pieces = beats
+            .iter()
+            .filter(|beat| matches!(beat.cue, Cue::Piece(_)));
+        let first_due_ns = pieces.next().map(|beat| beat.due_ns);
         if stage.framing == Framing::Whole {
             // All of it at once, when the last of it would have come.
             beats.retain(|beat| beat.cue == Cue::Finish);
@@ -60,6 +66,7 @@ impl Playback {
             stage,
             beats: beats.into_iter().peekable(),
             open: None,
+            first_due_ns,
             due_ns: 0,
             rendered: Vec::new(),
             finishes: false,
@@ -142,8 +149,11 @@ impl Playback {
         self.finishes = true;
         let stage = &mut self.stage;
         let emission = &stage.emission;
-        let last_ns = *emission.events_ns.last().unwrap_or(&self.due_ns);
-        let first_ns = *emission.events_ns.first().unwrap_or(&last_ns);
+        // What leaves as a whole has no events: it was made when they would have left.
+        let events = &emission.events_ns;
+        let last_ns = *events.last().unwrap_or(&self.due_ns);
+        let first_ns = events.first().copied().or(self.first_due_ns);
+        let first_ns = first_ns.unwrap_or(last_ns);
         let timing = &mut stage.answer.timing;
         let turn_ns = emission.received_ns.saturating_add(timing.queue_ns);
         timing.first_token_ns = first_ns.saturating_sub(turn_ns);

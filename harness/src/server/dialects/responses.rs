@@ -230,10 +230,6 @@ impl Voice for ResponsesVoice {
             let ms = |ns: u64| ns as f64 / 1e6;
             let mut metrics = json!({
                 "engine_queue_max_ms": ms(answer.timing.queue_ns),
-                "num_sampled_tokens_total": answer.output_tokens(),
-                "engine_total_prompt_tokens_total": answer.prompt.tokens,
-                "engine_cached_prompt_tokens_total": answer.prompt.cached,
-                "engine_uncached_prompt_tokens_total": answer.prompt.tokens - answer.prompt.cached,
                 "timeslip_prefill_ms": ms(answer.timing.prefill_ns),
                 "timeslip_decode_ms": ms(answer.timing.decode_ns),
             });
