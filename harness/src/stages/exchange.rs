@@ -21,16 +21,25 @@ pub struct Segment {
 pub struct PrefillModel {
     /// Nanoseconds for one uncached prompt token.
     pub ns_per_token: f64,
+    /// TTFT of an empty prompt while nothing queues: round trip and fixed cost.
+    pub unloaded_ns: u64,
     /// Median absolute residual of the fit.
     pub error_ns: u64,
 }
 
+/// An excess of TTFT over the unloaded fit is a queue when it exceeds so many residuals;
+/// below that it is noise and stays in the residue.
+const QUEUE_RESIDUALS: u64 = 3;
+
 /// The parts of `sent` → `first_token` as asked for, before they must fit.
 struct Parts {
-    network: Option<(u64, Provenance, Option<u64>)>,
-    queue: Option<u64>,
-    prefill: Option<(u64, Provenance, Option<u64>)>,
+    network: Option<Part>,
+    queue: Option<Part>,
+    prefill: Option<Part>,
 }
+
+/// A duration, how it is known, and the bound on its error where it states one.
+type Part = (u64, Provenance, Option<u64>);
 
 /// Takes an exchange apart. `ping_ns` is the smallest ping of the trial.
 ///
@@ -140,21 +149,31 @@ fn parts(exchange: &Exchange, ping_ns: Option<u64>, prefill: Option<PrefillModel
         (None, Some(link), None) => Some((link, Provenance::Reported, None)),
         (None, None, None) => None,
     };
-    let fitted = || {
-        let (model, usage) = (prefill?, exchange.usage?);
+    let fitted = prefill.zip(exchange.usage).map(|(model, usage)| {
         let uncached = usage
             .input_tokens
             .saturating_sub(usage.cached_tokens.unwrap_or(0));
         let ns = (model.ns_per_token * uncached as f64).max(0.0) as u64;
-        Some((ns, Provenance::Estimated, Some(model.error_ns)))
+        (model, ns)
+    });
+    let excess = |(model, prefill_ns): (PrefillModel, u64)| {
+        let marks = &exchange.marks;
+        let ttft = marks.first_token?.saturating_sub(marks.sent?);
+        let excess = ttft.saturating_sub(prefill_ns.saturating_add(model.unloaded_ns));
+        let noise = model.error_ns.saturating_mul(QUEUE_RESIDUALS);
+        let queue = if excess > noise { excess } else { 0 };
+        Some((queue, Provenance::Estimated, Some(model.error_ns)))
     };
+    let as_reported = |ns: u64| (ns, Provenance::Reported, None);
     Parts {
         network,
-        queue: reported.queue_ns,
-        prefill: reported
-            .prefill_ns
-            .map(|ns| (ns, Provenance::Reported, None))
-            .or_else(fitted),
+        queue: reported
+            .queue_ns
+            .map(as_reported)
+            .or_else(|| fitted.and_then(excess)),
+        prefill: reported.prefill_ns.map(as_reported).or_else(|| {
+            fitted.map(|(model, ns)| (ns, Provenance::Estimated, Some(model.error_ns)))
+        }),
     }
 }
 
@@ -202,25 +221,21 @@ impl Line {
             left -= taken;
             taken
         };
-        let network = parts
-            .network
-            .map(|(ns, provenance, error)| (take(ns), provenance, error));
-        let queue = parts.queue.map(&mut take);
-        let prefill = parts
-            .prefill
-            .map(|(ns, provenance, error)| (take(ns), provenance, error));
-        let bound = |provenance, error: Option<u64>| match provenance {
-            Provenance::Measured => None,
-            _ => error.or(Some(left)),
-        };
-        if let Some((ns, provenance, error)) = network {
-            self.push(ns, Stage::Network, provenance, bound(provenance, error));
-        }
-        if let Some(ns) = queue {
-            self.push(ns, Stage::Queue, Provenance::Reported, Some(left));
-        }
-        if let Some((ns, provenance, error)) = prefill {
-            self.push(ns, Stage::Prefill, provenance, bound(provenance, error));
+        let mut fit =
+            |part: Option<Part>| part.map(|(ns, provenance, error)| (take(ns), provenance, error));
+        let taken = [
+            (Stage::Network, fit(parts.network)),
+            (Stage::Queue, fit(parts.queue)),
+            (Stage::Prefill, fit(parts.prefill)),
+        ];
+        for (stage, part) in taken {
+            if let Some((ns, provenance, error)) = part {
+                let bound = match provenance {
+                    Provenance::Measured => None,
+                    _ => error.or(Some(left)),
+                };
+                self.push(ns, stage, provenance, bound);
+            }
         }
         self.push(left, Stage::Residue, Provenance::Measured, None);
     }

@@ -63,7 +63,7 @@ pub fn attribute(trial: &Trial, prefill: Option<PrefillModel>) -> Attribution {
     line_up(
         pieces,
         trial.finished.wall_ns,
-        &unknown_queue(&trial.exchanges),
+        &unknown_queue(&trial.exchanges, prefill),
     )
 }
 
@@ -105,12 +105,13 @@ fn tool_segments(tool: &Tool) -> Vec<Segment> {
 }
 
 /// Stages no exchange could tell: shown as unavailable rather than as zero.
-fn unknown_queue(exchanges: &[Exchange]) -> Vec<Stage> {
+fn unknown_queue(exchanges: &[Exchange], prefill: Option<PrefillModel>) -> Vec<Stage> {
     let answered: Vec<_> = exchanges
         .iter()
         .filter(|exchange| exchange.marks.first_token.is_some() && exchange.backoff_until.is_none())
         .collect();
-    let unknown = !answered.is_empty()
+    let unknown = prefill.is_none()
+        && !answered.is_empty()
         && answered
             .iter()
             .all(|exchange| exchange.reported.queue_ns.is_none());

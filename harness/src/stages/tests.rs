@@ -139,6 +139,33 @@ fn a_report_that_does_not_fit_is_cut_and_told() {
 }
 
 #[test]
+fn what_exceeds_the_unloaded_fit_is_a_queue_and_what_hardly_does_is_not() {
+    let model = PrefillModel {
+        ns_per_token: 1.0,
+        unloaded_ns: 50,
+        error_ns: 20,
+    };
+    let queue = |input_tokens| {
+        let mut exchange = example();
+        exchange.reported = Reported::default();
+        exchange.usage = Some(Usage {
+            input_tokens,
+            output_tokens: 3,
+            ..Usage::default()
+        });
+        let attribution = attribute(&trial(710, vec![exchange], Vec::new()), Some(model));
+        let found = attribution.stages.into_iter();
+        found
+            .filter(|value| value.stage == Stage::Queue)
+            .map(|value| (value.ns, value.provenance))
+            .collect::<Vec<_>>()
+    };
+    // TTFT is 400: 50 fixed, the prompt, and what is left.
+    assert_eq!(queue(200), [(150, Provenance::Estimated)]);
+    assert_eq!(queue(300), []);
+}
+
+#[test]
 fn a_repeated_try_is_waiting_and_an_unknown_queue_is_unavailable() {
     let mut failed = example();
     failed.backoff_until = Some(900);
@@ -280,7 +307,7 @@ proptest! {
         tools in proptest::collection::vec(any_tool(), 0..5),
         slope in proptest::option::of(0.0_f64..10.0),
     ) {
-        let prefill = slope.map(|ns_per_token| PrefillModel { ns_per_token, error_ns: 3 });
+        let prefill = slope.map(|ns_per_token| PrefillModel { ns_per_token, unloaded_ns: 20, error_ns: 3 });
         let attribution = attribute(&trial(wall, exchanges, tools), prefill);
         prop_assert_eq!(attribution.stages.iter().map(|value| value.ns).sum::<u64>(), wall);
         let mut at = 0;
