@@ -347,3 +347,43 @@ async fn an_error_event_says_how_long_to_wait() {
     assert!((1_000_000_000..2_000_000_000).contains(&talk.waited_ns()));
     assert_eq!(requests(&seen).len(), 2);
 }
+
+#[tokio::test]
+async fn times_of_a_whole_turn_are_told_apart_by_response() {
+    let timed = |id: &str, queue: f64, ttft: f64, total: f64| {
+        let mut events = answer(id);
+        let timing = json!({ "type": "responsesapi.websocket_timing", "timing_metrics": {
+            "engine_queue_max_ms": queue, "engine_service_ttft_total_ms": ttft,
+            "engine_service_total_ms": total, "critical_path": { "scope": "turn" } } });
+        events.insert(2, timing);
+        Say::Events(events)
+    };
+    let (port, _) = scripted(vec![
+        Connection::Socket(vec![
+            timed("r1", 2.0, 50.0, 80.0),
+            timed("r2", 2.0, 70.0, 130.5),
+            Say::Events(error("websocket_connection_limit_reached")),
+        ]),
+        Connection::Socket(vec![timed("r3", 7.0, 75.0, 140.0)]),
+    ])
+    .await;
+    let endpoint = endpoint(port, Kind::Websocket);
+    let mut talk = Talk::new(&endpoint);
+    for _ in 0..3 {
+        talk.turn().await.unwrap();
+    }
+    let reported: Vec<_> = talk
+        .exchanges
+        .iter()
+        .filter(|exchange| exchange.error.is_none())
+        .map(|exchange| &exchange.reported)
+        .map(|reported| (reported.queue_ns, reported.ttft_ns, reported.total_ns))
+        .collect();
+    let ms = |ms: u64| Some(ms * 1_000_000);
+    let expected = [
+        (ms(2), ms(50), ms(80)),
+        (None, ms(20), Some(50_500_000)),
+        (ms(7), ms(75), ms(140)),
+    ];
+    assert_eq!(reported, expected);
+}

@@ -5,7 +5,7 @@ use timeslip_datasets::journal::{EventColumns, Exchange, Marks, Reported, Stream
 use crate::clock;
 use crate::connection::{Arrival, Probe, Steps};
 use crate::protocols::server_timings::server_timing_header;
-use crate::protocols::{Answer, Decoder, StreamError};
+use crate::protocols::{Answer, Decoder, RunningTimes, StreamError};
 
 /// Events there is room for before the first allocation.
 const EXPECTED_EVENTS: usize = 4096;
@@ -191,6 +191,12 @@ impl Recorder {
     /// Notes when the whole request had been handed to the kernel.
     pub fn sent(&mut self, at: Option<u64>) {
         self.exchange.marks.sent = at.map(|at| self.offset(at));
+    }
+
+    /// What the server reports of the conversation so far.
+    #[must_use]
+    pub fn running_times(&self) -> RunningTimes {
+        self.decoder.running_times()
     }
 
     /// Ends the exchange.

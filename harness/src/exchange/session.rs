@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::patience::Patience;
 use super::{Endpoint, Failure, Recorder};
 use crate::clock;
-use crate::protocols::{Answer, Framing, Item, Request, ToolSpec};
+use crate::protocols::{Answer, Framing, Item, Request, RunningTimes, ToolSpec};
 use crate::transports::Transport;
 
 /// One conversation with one endpoint, over one connection while it lasts.
@@ -21,6 +21,8 @@ pub struct Session<'a> {
     cache_key: String,
     /// Last response on this connection, and how many items it covers.
     previous: Option<(String, usize)>,
+    /// The server's report of its times as of that response.
+    running: RunningTimes,
 }
 
 /// What one try says.
@@ -44,6 +46,7 @@ impl<'a> Session<'a> {
             origin,
             cache_key,
             previous: None,
+            running: RunningTimes::default(),
         }
     }
 
@@ -157,10 +160,16 @@ impl<'a> Session<'a> {
         if let Some(probe) = self.transport.probe() {
             recorder.take_probe(probe);
         }
+        let running = recorder.running_times();
         let (mut exchange, answer) = recorder.finish(self.transport.name());
         exchange.warm_up = call.warm_up;
         match result {
             Ok(()) => {
+                // A conversation sent anew is one the server has not counted yet.
+                let before = exchange.incremental.then_some(self.running);
+                let own = running.since(&before.unwrap_or_default());
+                exchange.reported.merge(&own);
+                self.running = running;
                 // The answer's own items follow at the end of the call's.
                 let covered = call.items.len() + answer.items.len();
                 self.previous = answer.id.clone().map(|id| (id, covered));

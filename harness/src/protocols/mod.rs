@@ -12,9 +12,11 @@ mod fields;
 mod gemini;
 mod ollama;
 mod responses;
+mod running_times;
 pub(crate) mod server_timings;
 
 pub use addressee::{Addressee, addressee};
+pub use running_times::RunningTimes;
 
 use std::time::Duration;
 
@@ -268,6 +270,10 @@ pub trait Decoder: Send {
     /// Whether the stream may end here although no payload was [`Step::DONE`].
     fn may_end(&self) -> bool {
         false
+    }
+    /// Server-side durations that include earlier answers of the conversation.
+    fn running_times(&self) -> RunningTimes {
+        RunningTimes::default()
     }
     /// Hands over the answer after the terminal event.
     fn answer(&mut self) -> Answer;

@@ -14,7 +14,8 @@ use timeslip_datasets::journal::{EventKind, Usage};
 use super::fields::{Text, body, length, parse, server_error};
 use super::server_timings::{LlamaTimings, ServerTimings, VllmMetrics, WebSocketTiming};
 use super::{
-    Answer, Decoder, Framing, Item, Protocol, Request, Step, StreamError, ToolCall, bearer,
+    Answer, Decoder, Framing, Item, Protocol, Request, RunningTimes, Step, StreamError, ToolCall,
+    bearer,
 };
 use crate::exchange::retry_after::retry_after;
 
@@ -131,6 +132,7 @@ struct ResponsesDecoder {
     answer: Answer,
     /// The item now streaming has had a delta.
     streamed: bool,
+    running: RunningTimes,
 }
 
 impl Decoder for ResponsesDecoder {
@@ -176,9 +178,10 @@ impl Decoder for ResponsesDecoder {
             }
             "responsesapi.websocket_timing" => {
                 let event: Value = parse(&head.kind, data)?;
-                self.answer
-                    .reported
-                    .merge(&WebSocketTiming::read(&event["timing_metrics"]));
+                let metrics = WebSocketTiming::deserialize(&event["timing_metrics"]);
+                let timing = metrics.unwrap_or_default();
+                self.answer.reported.merge(&timing.reported());
+                self.running = timing.running();
                 Ok(Step::NOTHING)
             }
             "response.completed" | "response.incomplete" => {
@@ -211,6 +214,10 @@ impl Decoder for ResponsesDecoder {
             }
             _ => Ok(Step::NOTHING),
         }
+    }
+
+    fn running_times(&self) -> RunningTimes {
+        self.running
     }
 
     fn answer(&mut self) -> Answer {

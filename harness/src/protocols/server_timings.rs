@@ -7,6 +7,7 @@ use serde_json::Value;
 use timeslip_datasets::journal::{Reported, Usage};
 
 use super::fields::Number;
+use super::running_times::RunningTimes;
 use crate::clock;
 
 /// A server's own report of its times.
@@ -72,6 +73,8 @@ impl ServerTimings for VllmMetrics {
 #[serde(default)]
 pub(super) struct WebSocketTiming {
     engine_queue_max_ms: Number,
+    engine_service_ttft_total_ms: Number,
+    engine_service_total_ms: Number,
     timeslip_link_round_trip_ms: Number,
     timeslip_prefill_ms: Number,
     timeslip_decode_ms: Number,
@@ -81,10 +84,20 @@ impl ServerTimings for WebSocketTiming {
     fn reported(&self) -> Reported {
         Reported {
             link_ns: self.timeslip_link_round_trip_ms.milliseconds(),
-            queue_ns: self.engine_queue_max_ms.milliseconds(),
             prefill_ns: self.timeslip_prefill_ms.milliseconds(),
             decode_ns: self.timeslip_decode_ms.milliseconds(),
             ..Reported::default()
+        }
+    }
+}
+
+impl WebSocketTiming {
+    /// The part of the report that is about the whole logical turn so far.
+    pub fn running(&self) -> RunningTimes {
+        RunningTimes {
+            longest_queue_ns: self.engine_queue_max_ms.milliseconds(),
+            ttft_ns: self.engine_service_ttft_total_ms.milliseconds(),
+            total_ns: self.engine_service_total_ms.milliseconds(),
         }
     }
 }
