@@ -566,3 +566,20 @@ fn refusals_speak_the_protocol_of_their_path() {
         );
     }
 }
+
+#[test]
+fn a_compressed_request_is_told_so() {
+    let server = start();
+    for encoding in ["zstd", "gzip"] {
+        let mut stream = TcpStream::connect(server.address).unwrap();
+        write!(
+            stream,
+            "POST /v1/responses HTTP/1.0\r\ncontent-encoding: {encoding}\r\ncontent-length: 1\r\n\r\n{{"
+        )
+        .unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        assert!(text.starts_with("HTTP/1.0 415"), "{text}");
+        assert!(text.contains("unsupported_content_encoding"), "{text}");
+    }
+}

@@ -1,5 +1,13 @@
 //! The embedded simulated endpoint: a real server on a real socket that plays
 //! recorded task solutions at a profile's speed and knows when it truly sent what.
+//!
+//! ```text
+//! http, websocket ─► dialect ─► Call ─► model ─► outputs ─► schedule ─► playback ─► socket
+//!                                                                           └────► emission log
+//! ```
+//!
+//! A dialect reads requests and lends its voice to the answer; what is said, and when,
+//! is the same in all of them.
 
 mod dialect;
 mod dialects;
