@@ -343,6 +343,24 @@ pub struct TrialData {
     pub tool_calls: u32,
 }
 
+impl TrialData {
+    /// Part of `wall_ns` that went into waiting: backoff and tries that gave nothing.
+    #[must_use]
+    pub fn wait_ns(&self) -> u64 {
+        let waits = self
+            .stages
+            .iter()
+            .filter(|value| value.stage == Stage::Wait);
+        waits.fold(0, |total, value| total.saturating_add(value.ns))
+    }
+
+    /// Task time with the waiting taken out.
+    #[must_use]
+    pub fn wall_without_wait_ns(&self) -> u64 {
+        self.wall_ns.saturating_sub(self.wait_ns())
+    }
+}
+
 /// Which side of the comparison an endpoint is.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,

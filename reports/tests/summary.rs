@@ -5,7 +5,7 @@ mod support;
 
 use proptest::prelude::*;
 use serde_json::Value;
-use timeslip_reports::input::{Outcome, Role, RunData, StageGroup};
+use timeslip_reports::input::{Outcome, Provenance, Role, RunData, Stage, StageGroup, StageValue};
 use timeslip_reports::render::terminal;
 use timeslip_reports::summary::{Summary, json_schema};
 use timeslip_reports::verdict::Verdict;
@@ -216,4 +216,40 @@ proptest! {
         let decode = bridge.iter().find(|row| row.group == StageGroup::Decode).unwrap();
         prop_assert!(decode.delta_ns < 0);
     }
+}
+
+#[test]
+fn waiting_can_be_taken_out_of_task_times() {
+    let still = support::run();
+    let mut waiting = still.clone();
+    let waited = StageValue {
+        stage: Stage::Wait,
+        ns: 7_000_000_000,
+        provenance: Provenance::Measured,
+        error_ns: None,
+    };
+    let candidate = waiting.endpoints[0].name.clone();
+    for trial in &mut waiting.trials {
+        if trial.endpoint == candidate {
+            trial.wall_ns += waited.ns;
+            trial.stages.push(waited.clone());
+        }
+    }
+    let (still, waiting) = (Summary::from_run(&still), Summary::from_run(&waiting));
+    let (before, after) = (still.comparison.unwrap(), waiting.comparison.unwrap());
+    assert_eq!(before.task_time_ratio_without_wait, None);
+    assert_eq!(
+        after.task_time_ratio_without_wait,
+        Some(before.task_time_ratio)
+    );
+    let endpoint = &waiting.endpoints[&candidate];
+    assert_eq!(
+        endpoint.wall_without_wait_ms,
+        still.endpoints[&candidate].wall_ms
+    );
+    let trial = waiting
+        .trials
+        .iter()
+        .find(|trial| trial.endpoint == candidate);
+    assert_eq!(trial.unwrap().wait_ns, waited.ns);
 }

@@ -63,6 +63,14 @@ fn table(out: &mut String, block: &[Column]) {
     line(out, "task time p50 / p95", block, |(_, e)| {
         quantiles(&e.wall_ms)
     });
+    if block
+        .iter()
+        .any(|(_, e)| e.groups.contains_key(&StageGroup::Wait))
+    {
+        line(out, "  without waiting", block, |(_, e)| {
+            quantiles(&e.wall_without_wait_ms)
+        });
+    }
     line(out, "TTFT p50", block, |(_, e)| {
         or_absent(e.ttft_ms.p50, milliseconds)
     });

@@ -25,6 +25,9 @@ pub struct Comparison {
     pub task_time_ratio: Estimate,
     /// The same over pairs that both sides resolved; `null` when there are none.
     pub task_time_ratio_both_resolved: Option<Estimate>,
+    /// `task_time_ratio` with backoff and fruitless tries taken out of every task time;
+    /// `null` when nothing waited.
+    pub task_time_ratio_without_wait: Option<Estimate>,
     /// Ratio of the median output rates; what a vendor would quote.
     pub token_rate_ratio: Option<f64>,
     /// Candidate minus baseline, share of trials resolved, paired by task.
@@ -68,6 +71,15 @@ impl Comparison {
             .collect();
         let timed: Vec<Pair> = all.iter().copied().filter(Pair::timed).collect();
         let both_resolved = time_ratio(&walls(&tasks, |pair| pair.both_resolved()));
+        let waited = |pair: &Pair| pair.candidate.wait_ns() > 0 || pair.baseline.wait_ns() > 0;
+        let without_wait = timed.iter().any(waited).then(|| {
+            time_ratio(&per_task(&tasks, |pair| {
+                pair.timed().then(|| {
+                    let working = |trial: &TrialData| trial.wall_without_wait_ns() as f64;
+                    (working(pair.baseline), working(pair.candidate))
+                })
+            }))
+        });
         let rate = |name: &str| {
             let trials = run.trials.iter().filter(|trial| trial.endpoint == name);
             median_rate(trials.filter(|trial| trial.outcome != Outcome::Error))
@@ -79,6 +91,7 @@ impl Comparison {
             pairs_with_errors: all.len() - timed.len(),
             task_time_ratio: time_ratio(&walls(&tasks, |pair| pair.timed())),
             task_time_ratio_both_resolved: Some(both_resolved).filter(|ratio| ratio.n > 0),
+            task_time_ratio_without_wait: without_wait,
             token_rate_ratio: rate(&candidate.name)
                 .zip(rate(&baseline.name))
                 .map(|(candidate, baseline)| candidate / baseline),

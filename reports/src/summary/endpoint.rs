@@ -44,6 +44,9 @@ pub struct EndpointSummary {
     pub resolve_rate: Estimate,
     /// Task time, agent start to agent end.
     pub wall_ms: Distribution,
+    /// Task time with backoff and fruitless tries taken out; equal to `wall_ms` when
+    /// nothing waited.
+    pub wall_without_wait_ms: Distribution,
     /// Time to first token of any kind, per exchange.
     pub ttft_ms: Distribution,
     /// Time to the first event of each kind, per exchange that had one.
@@ -155,6 +158,9 @@ impl EndpointSummary {
             errors: count(&own, Outcome::Error),
             resolve_rate: resolve_rate(&results_by_task(&own)),
             wall_ms: distribution_ms(timed.iter().map(|trial| trial.wall_ns)),
+            wall_without_wait_ms: distribution_ms(
+                timed.iter().map(|trial| trial.wall_without_wait_ns()),
+            ),
             ttft_ms: distribution_ms(exchanges().filter_map(|exchange| exchange.ttft_ns)),
             first_of_kind_ms: first_of_kind(exchanges()),
             stream: stream(exchanges()),

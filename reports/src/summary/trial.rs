@@ -24,6 +24,8 @@ pub struct TrialSummary {
     pub detail: Option<String>,
     /// Agent start to agent end.
     pub wall_ns: u64,
+    /// Backoff and tries that gave nothing; part of `wall_ns`.
+    pub wait_ns: u64,
     /// Preparing the task's environment; not part of `wall_ns`.
     pub setup_ns: u64,
     /// Running the grader; not part of `wall_ns`.
@@ -50,6 +52,7 @@ impl TrialSummary {
             outcome: trial.outcome,
             detail: trial.detail.clone(),
             wall_ns: trial.wall_ns,
+            wait_ns: trial.wait_ns(),
             setup_ns: trial.setup_ns,
             grading_ns: trial.grading_ns,
             turns: turns(trial),

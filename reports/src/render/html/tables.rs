@@ -37,7 +37,7 @@ pub(super) struct StageRow {
 /// A figure of an endpoint, given the instrument's error in milliseconds.
 type Cell = fn(&EndpointSummary, Option<f64>) -> String;
 
-const ROWS: [(&str, Cell); 25] = [
+const ROWS: [(&str, Cell); 26] = [
     ("Role", |e, _| e.role.name().to_owned()),
     ("Simulated", |e, _| {
         if e.simulated { "yes" } else { "no" }.to_owned()
@@ -59,6 +59,9 @@ const ROWS: [(&str, Cell); 25] = [
     ("Errors", |e, _| count(e.errors as u64)),
     ("Task time, p50", |e, error| p50(&e.wall_ms, error)),
     ("Task time, p95", |e, _| p95(&e.wall_ms)),
+    ("Task time without waiting, p50", |e, error| {
+        p50(&e.wall_without_wait_ms, error)
+    }),
     ("TTFT, p50", |e, error| p50(&e.ttft_ms, error)),
     ("TTFT, p95", |e, _| p95(&e.ttft_ms)),
     ("Request taken, p50", |e, error| {
