@@ -51,13 +51,20 @@ pub fn timeslip() -> assert_cmd::Command {
     assert_cmd::Command::new(env!("CARGO_BIN_EXE_timeslip"))
 }
 
-/// An endpoint at a local port.
+/// An endpoint at a local port that speaks Responses.
 pub fn endpoint(port: u16, transport: transports::Kind) -> Endpoint {
+    endpoint_of("responses", port, transport)
+}
+
+/// An endpoint at a local port that speaks the given protocol.
+pub fn endpoint_of(protocol: &str, port: u16, transport: transports::Kind) -> Endpoint {
+    let protocol = protocols::by_name(protocol).unwrap();
+    let url = format!("http://127.0.0.1:{port}{}", protocol.base_path());
     Endpoint {
         name: "test".into(),
-        target: Target::parse(&format!("http://127.0.0.1:{port}/v1")).unwrap(),
+        target: Target::parse(&url).unwrap(),
         model: "m".into(),
-        protocol: protocols::by_name("responses").unwrap(),
+        protocol,
         transport,
         prewarm: false,
         shared: None,
