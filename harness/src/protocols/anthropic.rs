@@ -168,6 +168,8 @@ struct AnthropicDecoder {
     answer: Answer,
     blocks: Vec<Block>,
     counts: Counts,
+    /// A reason to stop has come.
+    finished: bool,
 }
 
 impl Decoder for AnthropicDecoder {
@@ -196,14 +198,20 @@ impl Decoder for AnthropicDecoder {
                 self.count(&delta["usage"]);
                 let timings = LlamaTimings::read(&delta["timings"]);
                 self.answer.reported.merge(&timings);
-                if let Some(reason) = delta["delta"]["stop_reason"].as_str()
-                    && !matches!(reason, "end_turn" | "tool_use" | "stop_sequence")
-                {
-                    self.answer.incomplete = Some(reason.to_owned());
+                if let Some(reason) = delta["delta"]["stop_reason"].as_str() {
+                    self.finished = true;
+                    if !matches!(reason, "end_turn" | "tool_use" | "stop_sequence") {
+                        self.answer.incomplete = Some(reason.to_owned());
+                    }
                 }
                 Ok(Step::NOTHING)
             }
-            "message_stop" => Ok(Step::DONE),
+            "message_stop" => {
+                if !self.finished {
+                    self.answer.incomplete = Some("no reason to stop".to_owned());
+                }
+                Ok(Step::DONE)
+            }
             "error" => {
                 let event: Value = parse("error", data)?;
                 let error = &event["error"];

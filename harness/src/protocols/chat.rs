@@ -182,6 +182,9 @@ impl Decoder for ChatDecoder {
 
     fn payload(&mut self, data: &[u8]) -> Result<Step, StreamError> {
         if data == b"[DONE]" {
+            if !self.finished {
+                self.answer.incomplete = Some("no reason to finish".to_owned());
+            }
             return Ok(Step::DONE);
         }
         let mut chunk: Chunk<'_> = parse("chunk", data)?;

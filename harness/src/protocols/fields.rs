@@ -179,7 +179,7 @@ pub(super) fn length(text: &str) -> u32 {
 }
 
 /// An error as a server describes it: an object of the usual fields, or a text alone.
-pub(super) fn server_error(error: &Value, status: Option<u16>) -> StreamError {
+pub(crate) fn server_error(error: &Value, status: Option<u16>) -> StreamError {
     let field = |name: &str| {
         let text = error[name].as_str()?;
         Some(text.chars().take(500).collect::<String>())

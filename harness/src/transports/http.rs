@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use hyper::header::{self, HeaderMap};
 use hyper::{Method, Request};
+use serde_json::Value;
 
 use super::MAX_RESPONSE_MIB;
 use crate::connection::Arrival;
 use crate::exchange::retry_after::retry_after;
 use crate::exchange::split::{self, Piece, Splitter};
 use crate::exchange::{Endpoint, Failure, Recorder};
+use crate::protocols::server_error;
 
 /// Bytes of an error body that are kept.
 pub(super) const MAX_ERROR_BODY: usize = 2_000;
@@ -49,13 +51,10 @@ pub(super) fn take_headers(headers: &HeaderMap, recorder: &mut Recorder) {
 /// A response whose status is no success, in its own words where it has some.
 pub(super) fn refusal(status: u16, headers: &HeaderMap, body: &[u8]) -> Failure {
     let body = &body[..body.len().min(MAX_ERROR_BODY)];
-    let said = serde_json::from_slice::<serde_json::Value>(body)
+    let said = serde_json::from_slice::<Value>(body)
         .ok()
         .and_then(|value| Some(value["error"]["message"].as_str()?.to_owned()));
-    let message = said.unwrap_or_else(|| {
-        let text = String::from_utf8_lossy(body);
-        text.split_whitespace().collect::<Vec<_>>().join(" ")
-    });
+    let message = said.unwrap_or_else(|| one_line(body));
     Failure::Status {
         status,
         message,
@@ -67,6 +66,9 @@ pub(super) fn refusal(status: u16, headers: &HeaderMap, body: &[u8]) -> Failure 
 pub(super) struct Body {
     splitter: Splitter,
     bytes: usize,
+    /// The start of a body in which no payload has been found yet: when none ever is,
+    /// it is what the server said instead.
+    unread: Option<Vec<u8>>,
 }
 
 impl Body {
@@ -74,6 +76,7 @@ impl Body {
         Body {
             splitter: Splitter::new(endpoint.protocol.format()),
             bytes: 0,
+            unread: Some(Vec::new()),
         }
     }
 
@@ -88,16 +91,24 @@ impl Body {
         if self.bytes > MAX_RESPONSE_MIB << 20 {
             return Err(Failure::TooLarge(MAX_RESPONSE_MIB));
         }
+        if let Some(unread) = &mut self.unread {
+            let room = MAX_ERROR_BODY.saturating_sub(unread.len());
+            unread.extend_from_slice(&data[..data.len().min(room)]);
+        }
         let mut done = false;
         let mut failure = None;
+        let unread = &mut self.unread;
         self.splitter
             .feed(data, |piece| match piece {
                 _ if done || failure.is_some() => {}
                 Piece::KeepAlive => recorder.keep_alive(),
-                Piece::Payload(payload) => match recorder.payload(arrival, payload) {
-                    Ok(end) => done = end,
-                    Err(error) => failure = Some(error),
-                },
+                Piece::Payload(payload) => {
+                    *unread = None;
+                    match recorder.payload(arrival, payload) {
+                        Ok(end) => done = end,
+                        Err(error) => failure = Some(error),
+                    }
+                }
             })
             .map_err(|_| Failure::TooLarge(split::MAX_PAYLOAD >> 20))?;
         failure.map_or(Ok(done), |error| Err(error.into()))
@@ -106,9 +117,24 @@ impl Body {
     /// The body ended.
     pub(super) fn end(self, recorder: &mut Recorder) -> Result<(), Failure> {
         if recorder.end() {
-            Ok(())
-        } else {
-            Err(Failure::Closed("no terminal event".into()))
+            return Ok(());
         }
+        let unread = self.unread.unwrap_or_default();
+        if let Ok(said) = serde_json::from_slice::<Value>(&unread)
+            && !said["error"].is_null()
+        {
+            return Err(server_error(&said["error"], None).into());
+        }
+        let why = match one_line(&unread) {
+            said if said.is_empty() => "no terminal event".to_owned(),
+            said => format!("no event in it, but: {said}"),
+        };
+        Err(Failure::Closed(why))
     }
+}
+
+/// The text of a body that is no stream.
+fn one_line(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

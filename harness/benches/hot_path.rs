@@ -1,0 +1,299 @@
+//! What one core can do with a stream: events per second taken apart and marked, in
+//! every protocol, from memory and from a socket, the latter beside a reader that only
+//! reads.
+//!
+//! `cargo bench --bench hot_path`
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::hint::black_box;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use criterion::{BenchmarkId, Criterion, Throughput};
+use timeslip::clock;
+use timeslip::connection::{Arrival, Target};
+use timeslip::exchange::split::{Piece, Splitter};
+use timeslip::exchange::{Endpoint, Recorder, Session};
+use timeslip::protocols::{self, Item, Protocol};
+use timeslip::transports::Kind;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::runtime::{Builder, Runtime};
+
+const TOKENS: usize = 20_000;
+/// What a busy socket gives a reader at once.
+const LARGE_READ: usize = 16 << 10;
+const WORDS: [&str; 6] = [" the", " parser", " fails", ",", " value", " ="];
+
+/// A response of [`TOKENS`] text deltas, as the servers of a protocol send it.
+struct Stream {
+    protocol: &'static dyn Protocol,
+    events: Vec<String>,
+}
+
+impl Stream {
+    fn new(name: &str) -> Self {
+        let (before, delta, after): (&[&str], fn(usize, &str) -> String, &[&str]) = match name {
+            "responses" => (
+                &[
+                    "event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"id\":\"resp_1\",\"model\":\"m\"}}\n\n",
+                ],
+                |at, word| {
+                    format!(
+                        "event: response.output_text.delta\ndata: {{\"type\":\"response.output_text.delta\",\"sequence_number\":{at},\"item_id\":\"msg_68f0c1\",\"output_index\":0,\"content_index\":0,\"delta\":\"{word}\"}}\n\n"
+                    )
+                },
+                &[
+                    "event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{\"id\":\"resp_1\",\"model\":\"m\",\"output\":[],\"usage\":{\"input_tokens\":9,\"output_tokens\":20000}}}\n\n",
+                ],
+            ),
+            "chat-completions" => (
+                &[
+                    "data: {\"id\":\"chatcmpl-7f\",\"object\":\"chat.completion.chunk\",\"created\":1763700000,\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"logprobs\":null,\"finish_reason\":null}]}\n\n",
+                ],
+                |_, word| {
+                    format!(
+                        "data: {{\"id\":\"chatcmpl-7f\",\"object\":\"chat.completion.chunk\",\"created\":1763700000,\"model\":\"m\",\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{word}\"}},\"logprobs\":null,\"finish_reason\":null}}]}}\n\n"
+                    )
+                },
+                &[
+                    "data: {\"id\":\"chatcmpl-7f\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":20000}}\n\n",
+                    "data: [DONE]\n\n",
+                ],
+            ),
+            "anthropic-messages" => (
+                &[
+                    "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"model\":\"m\",\"usage\":{\"input_tokens\":9,\"output_tokens\":1}}}\n\n",
+                    "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n",
+                ],
+                |_, word| {
+                    format!(
+                        "event: content_block_delta\ndata: {{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{{\"type\":\"text_delta\",\"text\":\"{word}\"}}}}\n\n"
+                    )
+                },
+                &[
+                    "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":20000}}\n\n",
+                    "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
+                ],
+            ),
+            "gemini" => (
+                &[],
+                |at, word| {
+                    format!(
+                        "data: {{\"candidates\": [{{\"content\": {{\"parts\": [{{\"text\": \"{word}\"}}],\"role\": \"model\"}},\"index\": 0}}],\"usageMetadata\": {{\"promptTokenCount\": 9,\"candidatesTokenCount\": {at},\"totalTokenCount\": {at}}},\"modelVersion\": \"m\",\"responseId\": \"Il0taoSYJ5CezX\"}}\n\n"
+                    )
+                },
+                &[
+                    "data: {\"candidates\": [{\"content\": {\"parts\": [{\"text\": \".\"}],\"role\": \"model\"},\"finishReason\": \"STOP\",\"index\": 0}],\"usageMetadata\": {\"promptTokenCount\": 9,\"candidatesTokenCount\": 20000}}\n\n",
+                ],
+            ),
+            "ollama" => (
+                &[],
+                |_, word| {
+                    format!(
+                        "{{\"model\":\"m\",\"created_at\":\"2026-11-20T22:54:57.641643Z\",\"message\":{{\"role\":\"assistant\",\"content\":\"{word}\"}},\"done\":false}}\n"
+                    )
+                },
+                &[
+                    "{\"model\":\"m\",\"created_at\":\"2026-11-20T22:54:57.641643Z\",\"message\":{\"role\":\"assistant\",\"content\":\"\"},\"done_reason\":\"stop\",\"done\":true,\"eval_count\":20000}\n",
+                ],
+            ),
+            other => panic!("no stream of {other}: a new protocol needs one here"),
+        };
+        let before = before.iter().map(|event| (*event).to_owned());
+        let deltas = (0..TOKENS).map(|at| delta(at, WORDS[at % WORDS.len()]));
+        let after = after.iter().map(|event| (*event).to_owned());
+        Stream {
+            protocol: protocols::by_name(name).unwrap(),
+            events: before.chain(deltas).chain(after).collect(),
+        }
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        self.events.concat().into_bytes()
+    }
+
+    /// Takes the stream apart and marks it, read by read.
+    fn mark<'a>(&self, reads: impl Iterator<Item = &'a [u8]>, arrival: Arrival) {
+        let mut splitter = Splitter::new(self.protocol.format());
+        let mut recorder = Recorder::new(self.protocol.decoder(), 0, 1, 0);
+        let mut done = false;
+        for read in reads {
+            let fed = splitter.feed(read, |piece| {
+                if let Piece::Payload(payload) = piece {
+                    done |= recorder.payload(arrival, payload).unwrap();
+                }
+            });
+            assert!(fed.is_ok());
+        }
+        let (exchange, _) = black_box(recorder.finish("http-sse"));
+        assert!(done && exchange.events.as_slice().len() >= TOKENS);
+    }
+}
+
+fn from_memory(criterion: &mut Criterion, streams: &[Stream]) {
+    let arrival = Arrival {
+        read: 2,
+        kernel: Some(1),
+    };
+    let mut group = criterion.benchmark_group("from memory");
+    for stream in streams {
+        let name = stream.protocol.name();
+        let bytes = stream.bytes();
+        group.throughput(Throughput::Elements(stream.events.len() as u64));
+        group.bench_function(BenchmarkId::new("one event a read", name), |bencher| {
+            bencher.iter(|| stream.mark(stream.events.iter().map(String::as_bytes), arrival));
+        });
+        group.bench_function(BenchmarkId::new("16 KiB a read", name), |bencher| {
+            bencher.iter(|| stream.mark(bytes.chunks(LARGE_READ), arrival));
+        });
+    }
+    group.finish();
+}
+
+/// A server that answers every request with the same stream, one write an event.
+fn serve(stream: &Stream) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let events = stream.events.clone();
+    std::thread::spawn(move || {
+        for socket in listener.incoming() {
+            let events = events.clone();
+            std::thread::spawn(move || answer(socket.unwrap(), &events));
+        }
+    });
+    port
+}
+
+fn head(length: usize) -> String {
+    format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: {length}\r\n\r\n"
+    )
+}
+
+/// Answers until the client leaves.
+fn answer(mut socket: TcpStream, events: &[String]) {
+    socket.set_nodelay(true).unwrap();
+    let head = head(events.iter().map(String::len).sum());
+    let mut reader = BufReader::new(socket.try_clone().unwrap());
+    loop {
+        let mut length = 0;
+        let mut line = String::new();
+        while line != "\r\n" {
+            line.clear();
+            if reader.read_line(&mut line).unwrap_or(0) == 0 {
+                return;
+            }
+            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+        }
+        reader.read_exact(&mut vec![0; length]).unwrap();
+        socket.write_all(head.as_bytes()).unwrap();
+        for event in events {
+            if socket.write_all(event.as_bytes()).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Asks and only reads; the time of `count` responses.
+async fn read_bare(port: u16, length: usize, count: u64) -> Duration {
+    let mut socket = tokio::net::TcpStream::connect(("127.0.0.1", port))
+        .await
+        .unwrap();
+    let length = length + head(length).len();
+    let mut buffer = vec![0; LARGE_READ];
+    let start = Instant::now();
+    for _ in 0..count {
+        let request = b"POST / HTTP/1.1\r\ncontent-length: 2\r\n\r\n{}";
+        socket.write_all(request).await.unwrap();
+        let mut left = length;
+        while left > 0 {
+            left -= socket.read(&mut buffer).await.unwrap();
+        }
+    }
+    start.elapsed()
+}
+
+/// Asks as a trial does; the time of `count` responses.
+async fn read_marked(protocol: &'static dyn Protocol, port: u16, count: u64) -> Duration {
+    let endpoint = Endpoint {
+        name: "bench".into(),
+        target: Target::parse(&format!("http://127.0.0.1:{port}")).unwrap(),
+        model: "m".into(),
+        protocol,
+        transport: Kind::HttpSse,
+        prewarm: false,
+        key: None,
+        headers: Vec::new(),
+        secrets: Vec::new(),
+        extra: serde_json::Map::new(),
+        idle_timeout: Duration::from_secs(5),
+        max_retries: 0,
+    };
+    let items = [Item::User("go".into())];
+    let mut session = Session::new(&endpoint, "key".into(), clock::now());
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(600);
+    let start = Instant::now();
+    for _ in 0..count {
+        let answer = session.ask(1, "i", &[], &items, deadline, |exchange| {
+            assert!(exchange.events.as_slice().len() >= TOKENS);
+        });
+        black_box(answer.await.unwrap());
+    }
+    start.elapsed()
+}
+
+fn from_a_socket(criterion: &mut Criterion, streams: &[Stream], runtime: &Runtime) {
+    let mut ratios = Vec::new();
+    let mut group = criterion.benchmark_group("from a socket");
+    for stream in streams {
+        let name = stream.protocol.name();
+        let port = serve(stream);
+        let length = stream.bytes().len();
+        group.throughput(Throughput::Elements(stream.events.len() as u64));
+        // The quickest response of each kind: the noise of a machine only ever adds.
+        let (mut bare, mut marked) = (Duration::MAX, Duration::MAX);
+        group.bench_function(BenchmarkId::new("bare read", name), |bencher| {
+            bencher.iter_custom(|count| {
+                let took = runtime.block_on(read_bare(port, length, count));
+                bare = bare.min(took / u32::try_from(count).unwrap());
+                took
+            });
+        });
+        group.bench_function(
+            BenchmarkId::new("taken apart and marked", name),
+            |bencher| {
+                bencher.iter_custom(|count| {
+                    let took = runtime.block_on(read_marked(stream.protocol, port, count));
+                    marked = marked.min(took / u32::try_from(count).unwrap());
+                    took
+                });
+            },
+        );
+        ratios.push((name, bare, marked));
+    }
+    group.finish();
+    println!("Of the speed of a bare read, at the best of each:");
+    for (name, bare, marked) in ratios {
+        if marked < Duration::MAX {
+            let ratio = bare.as_secs_f64() / marked.as_secs_f64();
+            println!("{name:<20} {ratio:.2}");
+        }
+    }
+}
+
+fn main() {
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let streams: Vec<Stream> = protocols::names().map(Stream::new).collect();
+    let mut criterion = Criterion::default()
+        .measurement_time(Duration::from_secs(3))
+        .warm_up_time(Duration::from_secs(1))
+        .sample_size(20)
+        .configure_from_args();
+    from_memory(&mut criterion, &streams);
+    from_a_socket(&mut criterion, &streams, &runtime);
+    criterion.final_summary();
+}

@@ -1,0 +1,368 @@
+//! Servers that break the rules, over real sockets, in every protocol: each ends in a
+//! failure with a name or in the whole answer, none in a panic, none in a hang.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::fmt::Write as _;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use support::{canned, endpoint_of, http};
+use timeslip::clock;
+use timeslip::exchange::{Endpoint, Failure, Session, split};
+use timeslip::protocols::{self, Answer, Item, StreamError, StreamFormat};
+use timeslip::transports::Kind;
+use timeslip_datasets::journal::Exchange;
+use tokio::time::Instant;
+
+/// A whole, honest response body of each protocol.
+const HONEST: [(&str, &str); 5] = [
+    ("responses", "responses/reasoning-text-and-call.txt"),
+    (
+        "chat-completions",
+        "chat-completions/vllm-reasoning-and-calls.txt",
+    ),
+    (
+        "anthropic-messages",
+        "anthropic-messages/thinking-text-and-two-calls.txt",
+    ),
+    ("gemini", "gemini/thoughts-text-and-calls.txt"),
+    ("ollama", "ollama/thinking-and-calls.txt"),
+];
+
+/// Far more than any of these takes; a hang, not slowness, runs into it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct Subject {
+    protocol: &'static str,
+    body: String,
+}
+
+impl Subject {
+    fn all() -> impl Iterator<Item = Subject> {
+        assert!(protocols::names().eq(HONEST.iter().map(|(name, _)| *name)));
+        HONEST.into_iter().map(|(protocol, stream)| {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/protocol_streams");
+            Subject {
+                protocol,
+                body: std::fs::read_to_string(folder.join(stream)).unwrap(),
+            }
+        })
+    }
+
+    fn has_events(&self) -> bool {
+        let protocol = protocols::by_name(self.protocol).unwrap();
+        protocol.format() == StreamFormat::ServerSentEvents
+    }
+
+    /// One payload in the protocol's framing.
+    fn payload(&self, payload: &str) -> String {
+        if self.has_events() {
+            format!("data: {payload}\n\n")
+        } else {
+            format!("{payload}\n")
+        }
+    }
+
+    /// The events of the honest body.
+    fn events(&self) -> Vec<&str> {
+        let end = if self.has_events() { "\n\n" } else { "\n" };
+        self.body.split_inclusive(end).collect()
+    }
+
+    fn endpoint(&self, port: u16) -> Endpoint {
+        let mut endpoint = endpoint_of(self.protocol, port, Kind::HttpSse);
+        endpoint.max_retries = 0;
+        endpoint.idle_timeout = Duration::from_secs(10);
+        endpoint
+    }
+
+    /// What comes of a response with this body, and without a length.
+    async fn answers(&self, body: impl Into<Vec<u8>>) -> Result<Answer, Failure> {
+        let mut response = http("200 OK", "content-type: text/event-stream\r\n", "");
+        response.extend(body.into());
+        self.says(response).await
+    }
+
+    /// What comes of these bytes.
+    async fn says(&self, response: Vec<u8>) -> Result<Answer, Failure> {
+        let (port, _) = canned(vec![response]);
+        ask(&self.endpoint(port)).await.0
+    }
+
+    /// What comes of a server that does this with its connection.
+    async fn serves(
+        &self,
+        behaviour: impl FnOnce(TcpStream) + Send + 'static,
+    ) -> Result<Answer, Failure> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || behaviour(listener.accept().unwrap().0));
+        let mut endpoint = self.endpoint(port);
+        endpoint.idle_timeout = Duration::from_millis(400);
+        ask(&endpoint).await.0
+    }
+
+    async fn honest(&self) -> Answer {
+        self.answers(self.body.as_str()).await.unwrap()
+    }
+}
+
+async fn ask(endpoint: &Endpoint) -> (Result<Answer, Failure>, Vec<Exchange>) {
+    let mut exchanges = Vec::new();
+    let items = [Item::User("do it".into())];
+    let mut session = Session::new(endpoint, "key#1".into(), clock::now());
+    let asked = session.ask(
+        1,
+        "instructions",
+        &[],
+        &items,
+        Instant::now() + PATIENCE,
+        |exchange| exchanges.push(exchange),
+    );
+    let answer = tokio::time::timeout(PATIENCE, asked).await;
+    let answer = answer.expect("it hangs");
+    assert_ne!(answer.as_ref().err(), Some(&Failure::Deadline), "it hangs");
+    let last = exchanges.last().unwrap();
+    assert_eq!(last.error.is_none(), answer.is_ok());
+    (answer, exchanges)
+}
+
+fn read_some(stream: &mut TcpStream) {
+    let mut buffer = [0; 64 << 10];
+    let _ = stream.read(&mut buffer).unwrap();
+}
+
+const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+
+#[tokio::test]
+async fn what_is_only_unusual_gives_the_whole_answer() {
+    for subject in Subject::all() {
+        println!("{}", subject.protocol);
+        let honest = subject.honest().await;
+        let windows = subject.body.replace('\n', "\r\n");
+        assert_eq!(subject.answers(windows).await.unwrap(), honest);
+
+        let followed = subject.body.clone() + &subject.payload("{not json") + "\u{0}\u{1}";
+        assert_eq!(subject.answers(followed).await.unwrap(), honest);
+
+        let html = http("200 OK", "content-type: text/html\r\n", &subject.body);
+        assert_eq!(subject.says(html).await.unwrap(), honest, "mislabelled");
+
+        let body = subject.body.clone();
+        let dripped = subject.serves(move |mut stream| {
+            read_some(&mut stream);
+            stream.set_nodelay(true).unwrap();
+            stream.write_all(HEAD.as_bytes()).unwrap();
+            for drop in body.as_bytes().chunks(5) {
+                stream.write_all(drop).unwrap();
+                std::thread::sleep(Duration::from_micros(300));
+            }
+        });
+        assert_eq!(dripped.await.unwrap(), honest, "drop by drop");
+    }
+}
+
+/// What came of it, without what differs from run to run.
+fn outcome(result: Result<Answer, Failure>) -> String {
+    match result {
+        Ok(answer) => format!(
+            "an answer: {:?}, {} calls, {:?}",
+            answer.text,
+            answer.calls.len(),
+            answer.incomplete
+        ),
+        Err(failure) => failure.to_string(),
+    }
+}
+
+#[tokio::test]
+async fn every_broken_stream_has_an_outcome() {
+    let mut table = String::new();
+    for subject in Subject::all() {
+        writeln!(table, "{}", subject.protocol).unwrap();
+        let events = subject.events();
+        let reversed: String = events.iter().rev().copied().collect();
+        let half = subject.body.len() / 2;
+        let nested = "[".repeat(100_000);
+        let invalid: Vec<u8> = subject
+            .payload(r#"{"type":"?","id":"?","responseId":"?","model":"?"}"#)
+            .bytes()
+            .map(|byte| if byte == b'?' { 0xff } else { byte })
+            .collect();
+        let bodies: Vec<(&str, Vec<u8>)> = vec![
+            ("nothing", Vec::new()),
+            ("an end without a beginning", events[events.len() - 1].into()),
+            ("only the beginning", events[0].into()),
+            ("wrong order", reversed.into()),
+            ("cut in the middle", subject.body[..half].into()),
+            ("cut before the last two events", events[..events.len() - 2].concat().into()),
+            ("invalid UTF-8", invalid),
+            ("a lone surrogate", subject.payload(r#"{"type":"\ud83d","id":"\ud83d","responseId":"\ud83d","model":"\ud83d"}"#).into()),
+            ("no JSON", subject.payload("{not json").into()),
+            ("a number", subject.payload("7").into()),
+            ("null", subject.payload("null").into()),
+            ("endless nesting", subject.payload(&format!(r#"{{"error":{nested}"#)).into()),
+            ("an endless number", subject.payload(r#"{"type":"ping","usage":{"prompt_tokens":1e999},"usageMetadata":{"promptTokenCount":1e999},"eval_count":1e999}"#).into()),
+            ("a giant line", format!("data: {}", "x".repeat(split::MAX_PAYLOAD + 1)).into()),
+            ("a page", b"<html><body>Bad gateway</body></html>\n".into()),
+            ("an error instead of a stream", br#"{"error":{"message":"no such model","type":"not_found_error","code":"model_not_found"}}"#.into()),
+        ];
+        for (name, body) in bodies {
+            let outcome = outcome(subject.answers(body).await);
+            writeln!(table, "  {name}: {outcome}").unwrap();
+        }
+        for (name, response) in [
+            ("no HTTP", b"220 mail.example.org ESMTP\r\n".to_vec()),
+            (
+                "broken chunks",
+                format!(
+                    "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n{}",
+                    subject.body
+                )
+                .into(),
+            ),
+            (
+                "less than announced",
+                format!(
+                    "HTTP/1.1 200 OK\r\ncontent-length: 99999\r\n\r\n{}",
+                    events[0]
+                )
+                .into(),
+            ),
+            (
+                "endless headers",
+                format!("HTTP/1.1 200 OK\r\n{}", "x: y\r\n".repeat(200_000)).into(),
+            ),
+            (
+                "too many requests",
+                http(
+                    "429 Too Many Requests",
+                    "retry-after: 5\r\n",
+                    r#"{"error":{"message":"slow down"}}"#,
+                ),
+            ),
+            ("overloaded", http("529 Overloaded", "", "")),
+            ("a redirect", http("302 Found", "location: /\r\n", "")),
+        ] {
+            let outcome = outcome(subject.says(response).await);
+            writeln!(table, "  {name}: {outcome}").unwrap();
+        }
+    }
+    insta::with_settings!({ omit_expression => true }, {
+        insta::assert_snapshot!("outcomes", table);
+    });
+}
+
+#[tokio::test]
+async fn a_server_that_stops_is_given_up_and_one_that_resets_is_noticed() {
+    for subject in Subject::all() {
+        println!("{}", subject.protocol);
+        let half = subject.body[..subject.body.len() / 2].to_owned();
+        let silent = half.clone();
+        let stopped = subject.serves(move |mut stream| {
+            read_some(&mut stream);
+            stream.write_all(HEAD.as_bytes()).unwrap();
+            stream.write_all(silent.as_bytes()).unwrap();
+            // Open, and silent, until the client has gone.
+            let _ = stream.read_to_end(&mut Vec::new());
+        });
+        assert_eq!(
+            stopped.await.unwrap_err(),
+            Failure::Idle(Duration::from_millis(400))
+        );
+
+        let reset = subject.serves(move |mut stream| {
+            // What is closed with something unread is reset.
+            stream.read_exact(&mut [0]).unwrap();
+            stream.write_all(HEAD.as_bytes()).unwrap();
+            let _ = stream.write_all(half.as_bytes());
+        });
+        let failure = reset.await.unwrap_err();
+        assert!(matches!(failure, Failure::Closed(_)), "{failure:?}");
+
+        let deaf = subject.serves(|stream| {
+            std::thread::sleep(Duration::from_secs(2));
+            drop(stream);
+        });
+        assert!(matches!(deaf.await.unwrap_err(), Failure::Idle(_)));
+    }
+}
+
+#[tokio::test]
+async fn comments_without_end_do_not_fill_the_memory() {
+    let subject = Subject::all().find(|subject| subject.protocol == "chat-completions");
+    let comments = ": still here, and still nothing to say\n".repeat(900_000);
+    assert!(matches!(
+        subject.unwrap().answers(comments).await.unwrap_err(),
+        Failure::TooLarge(_)
+    ));
+}
+
+#[tokio::test]
+async fn a_date_to_come_back_at_is_honoured() {
+    for subject in Subject::all() {
+        let at = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(2));
+        let header = format!("retry-after: {at}\r\n");
+        let busy = http("503 Service Unavailable", &header, "busy");
+        let honest = http("200 OK", "", &subject.body);
+        let (port, _) = canned(vec![busy, honest]);
+        let mut endpoint = subject.endpoint(port);
+        endpoint.max_retries = 1;
+        let (answer, exchanges) = ask(&endpoint).await;
+        answer.unwrap();
+        let waited = exchanges[0].backoff_until.unwrap() - exchanges[0].marks.done;
+        // The date has whole seconds.
+        assert!((500_000_000..3_000_000_000).contains(&waited), "{waited}");
+    }
+}
+
+#[test]
+fn errors_inside_a_stream_say_whether_another_try_may_help() {
+    for (protocol, error, retryable) in [
+        (
+            "anthropic-messages",
+            r#"{"type":"error","error":{"type":"overloaded_error","message":"m"}}"#,
+            true,
+        ),
+        (
+            "anthropic-messages",
+            r#"{"type":"error","error":{"type":"invalid_request_error","message":"m"}}"#,
+            false,
+        ),
+        (
+            "chat-completions",
+            r#"{"error":{"message":"m","code":503}}"#,
+            true,
+        ),
+        (
+            "chat-completions",
+            r#"{"object":"error","message":"m","type":"BadRequestError","code":400}"#,
+            false,
+        ),
+        (
+            "chat-completions",
+            r#"{"choices":[],"x_groq":{"error":"over_capacity"}}"#,
+            false,
+        ),
+        (
+            "gemini",
+            r#"{"error":{"code":429,"message":"m","status":"RESOURCE_EXHAUSTED"}}"#,
+            true,
+        ),
+        (
+            "gemini",
+            r#"{"error":{"code":400,"message":"m","status":"INVALID_ARGUMENT"}}"#,
+            false,
+        ),
+        ("ollama", r#"{"error":"model not found"}"#, false),
+    ] {
+        let mut decoder = protocols::by_name(protocol).unwrap().decoder();
+        let failure = decoder.payload(error.as_bytes()).unwrap_err();
+        assert!(matches!(failure, StreamError::Server { .. }), "{failure:?}");
+        assert_eq!(Failure::from(failure).retryable(), retryable, "{error}");
+    }
+}
