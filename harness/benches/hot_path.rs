@@ -5,6 +5,9 @@
 //! `cargo bench --bench hot_path`
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "../tests/support/mod.rs"]
+mod support;
+
 use std::hint::black_box;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -12,9 +15,9 @@ use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use timeslip::clock;
-use timeslip::connection::{Arrival, Target};
+use timeslip::connection::Arrival;
 use timeslip::exchange::split::{Piece, Splitter};
-use timeslip::exchange::{Endpoint, Recorder, Session};
+use timeslip::exchange::{Recorder, Session};
 use timeslip::protocols::{self, Item, Protocol};
 use timeslip::transports::Kind;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -25,6 +28,13 @@ const TOKENS: usize = 20_000;
 const LARGE_READ: usize = 16 << 10;
 const WORDS: [&str; 6] = [" the", " parser", " fails", ",", " value", " ="];
 
+/// What comes before the deltas, a delta, and what comes after.
+type Parts = (
+    &'static [&'static str],
+    fn(usize, &str) -> String,
+    &'static [&'static str],
+);
+
 /// A response of [`TOKENS`] text deltas, as the servers of a protocol send it.
 struct Stream {
     protocol: &'static dyn Protocol,
@@ -33,7 +43,7 @@ struct Stream {
 
 impl Stream {
     fn new(name: &str) -> Self {
-        let (before, delta, after): (&[&str], fn(usize, &str) -> String, &[&str]) = match name {
+        let (before, delta, after): Parts = match name {
             "responses" => (
                 &[
                     "event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"id\":\"resp_1\",\"model\":\"m\"}}\n\n",
@@ -219,20 +229,8 @@ async fn read_bare(port: u16, length: usize, count: u64) -> Duration {
 
 /// Asks as a trial does; the time of `count` responses.
 async fn read_marked(protocol: &'static dyn Protocol, port: u16, count: u64) -> Duration {
-    let endpoint = Endpoint {
-        name: "bench".into(),
-        target: Target::parse(&format!("http://127.0.0.1:{port}")).unwrap(),
-        model: "m".into(),
-        protocol,
-        transport: Kind::HttpSse,
-        prewarm: false,
-        key: None,
-        headers: Vec::new(),
-        secrets: Vec::new(),
-        extra: serde_json::Map::new(),
-        idle_timeout: Duration::from_secs(5),
-        max_retries: 0,
-    };
+    let mut endpoint = support::endpoint_of(protocol.name(), port, Kind::HttpSse);
+    endpoint.max_retries = 0;
     let items = [Item::User("go".into())];
     let mut session = Session::new(&endpoint, "key".into(), clock::now());
     let deadline = tokio::time::Instant::now() + Duration::from_secs(600);
