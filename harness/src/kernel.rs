@@ -4,6 +4,7 @@
 use std::os::fd::BorrowedFd;
 
 use timeslip_datasets::journal::TcpSample;
+use tokio::io::ReadBuf;
 
 /// `TCP_INFO`, what the kernel knows of a connection's round trip, or `None` where
 /// the platform has none. No maintained safe wrapper exposes `tcpi_min_rtt`.
@@ -111,12 +112,13 @@ pub fn enable_receive_stamps(_socket: BorrowedFd<'_>) -> bool {
 }
 
 /// Reads from a socket that does not block, together with the kernel's stamp. No
-/// safe wrapper hands out `SCM_TIMESTAMPING` without allocating on every read.
+/// safe wrapper hands out `SCM_TIMESTAMPING` without allocating, or without zeroing the
+/// buffer, on every read.
 ///
 /// # Errors
 /// Whatever the system says, `WouldBlock` when there is nothing.
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
-pub fn receive(socket: BorrowedFd<'_>, into: &mut [u8]) -> std::io::Result<Received> {
+pub fn receive(socket: BorrowedFd<'_>, into: &mut ReadBuf<'_>) -> std::io::Result<Received> {
     use std::os::fd::AsRawFd;
 
     /// Room for the three stamps of `struct scm_timestamping` with its header, aligned
@@ -125,9 +127,12 @@ pub fn receive(socket: BorrowedFd<'_>, into: &mut [u8]) -> std::io::Result<Recei
     struct Control([u8; 128]);
 
     let mut control = Control([0; 128]);
+    // SAFETY: nothing is read from what is not initialized, and nothing that is gets
+    // uninitialized: the kernel only writes.
+    let room = unsafe { into.unfilled_mut() };
     let mut part = libc::iovec {
-        iov_base: into.as_mut_ptr().cast(),
-        iov_len: into.len(),
+        iov_base: room.as_mut_ptr().cast(),
+        iov_len: room.len(),
     };
     // SAFETY: all-zero is a valid `msghdr`: null pointers with lengths of zero.
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
@@ -142,6 +147,9 @@ pub fn receive(socket: BorrowedFd<'_>, into: &mut [u8]) -> std::io::Result<Recei
     let Ok(length) = usize::try_from(length) else {
         return Err(std::io::Error::last_os_error());
     };
+    // SAFETY: the kernel says that it wrote so many bytes to the beginning of the room.
+    unsafe { into.assume_init(length) };
+    into.advance(length);
     let mut stamp = None;
     // SAFETY: the kernel has filled `message`, whose control buffer is alive; these
     // macros walk it within the length the kernel left in `msg_controllen`.
@@ -167,7 +175,7 @@ pub fn receive(socket: BorrowedFd<'_>, into: &mut [u8]) -> std::io::Result<Recei
 /// # Errors
 /// Always.
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
-pub fn receive(_socket: BorrowedFd<'_>, _into: &mut [u8]) -> std::io::Result<Received> {
+pub fn receive(_socket: BorrowedFd<'_>, _into: &mut ReadBuf<'_>) -> std::io::Result<Received> {
     Err(std::io::ErrorKind::Unsupported.into())
 }
 

@@ -221,13 +221,11 @@ impl AsyncRead for Timed {
         }
         loop {
             ready!(this.inner.poll_read_ready(cx))?;
-            let into = buf.initialize_unfilled();
             let received = this.inner.try_io(Interest::READABLE, || {
-                kernel::receive(this.inner.as_fd(), into)
+                kernel::receive(this.inner.as_fd(), buf)
             });
             match received {
                 Ok(received) => {
-                    buf.advance(received.length);
                     if received.length > 0 {
                         this.note_read(received);
                     }
