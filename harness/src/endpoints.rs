@@ -157,6 +157,7 @@ fn endpoint(planned: &PlannedEndpoint, url: &str) -> Result<Endpoint, Error> {
         protocol,
         transport: planned.transport,
         prewarm: planned.prewarm,
+        deflate: planned.deflate,
         shared: planned.shared_connection.then(Arc::default),
         key,
         headers,

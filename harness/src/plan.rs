@@ -76,6 +76,9 @@ pub struct PlannedEndpoint {
     /// Have the server read instructions and tools ahead of the first turn.
     #[serde(default)]
     pub prewarm: bool,
+    /// Offer to compress the messages of a WebSocket.
+    #[serde(default)]
+    pub deflate: bool,
     /// Put concurrent trials on one connection.
     #[serde(default)]
     pub shared_connection: bool,
@@ -338,6 +341,7 @@ fn endpoint(name: &str, path: &Path, table: &EndpointTable) -> Result<PlannedEnd
         Ok(chosen)
     };
     let prewarm = of_websocket("prewarm", table.prewarm)?;
+    let deflate = of_websocket("deflate", table.deflate)?;
     let shared_connection = of_websocket("shared_connection", table.shared_connection)?;
     for (header, value) in &table.headers {
         let secret = ["auth", "key", "token", "secret", "cookie"];
@@ -357,6 +361,7 @@ fn endpoint(name: &str, path: &Path, table: &EndpointTable) -> Result<PlannedEnd
         protocol,
         transport,
         prewarm,
+        deflate,
         shared_connection,
         api_key_env: table.api_key_env.clone(),
         idle_seconds: table.idle_seconds.unwrap_or(120),

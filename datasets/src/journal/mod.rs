@@ -222,6 +222,9 @@ pub struct Exchange {
     pub lane: Option<String>,
     /// True when the connection was open already.
     pub reused_connection: bool,
+    /// True when the messages of a WebSocket were compressed, as the server agreed to.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub compressed: bool,
     /// True when only the new input was sent, on top of a previous response.
     pub incremental: bool,
     /// The marks.

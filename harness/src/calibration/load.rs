@@ -66,6 +66,7 @@ pub fn endpoint(
         protocol: spoken,
         transport,
         prewarm: false,
+        deflate: false,
         shared: None,
         key: None,
         headers: Vec::new(),

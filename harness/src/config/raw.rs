@@ -93,6 +93,8 @@ pub struct EndpointTable {
     pub transport: Option<transports::Kind>,
     /// Have the server read instructions and tools ahead of the first turn.
     pub prewarm: Option<bool>,
+    /// Offer to compress the messages of a WebSocket.
+    pub deflate: Option<bool>,
     /// Put concurrent trials on one connection.
     pub shared_connection: Option<bool>,
     /// Environment variable that holds the key.

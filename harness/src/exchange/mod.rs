@@ -48,6 +48,8 @@ pub struct Endpoint {
     /// Have the server read the instructions and tools ahead of the first turn, where
     /// the transport keeps them.
     pub prewarm: bool,
+    /// Offer to compress the messages of a WebSocket.
+    pub deflate: bool,
     /// Connections shared with the endpoint's other conversations, where they are.
     pub shared: Option<Arc<transports::Shared>>,
     /// Bearer token.

@@ -94,6 +94,11 @@ impl Recorder {
         }
     }
 
+    /// Notes whether the messages are compressed.
+    pub fn set_compressed(&mut self, compressed: bool) {
+        self.exchange.compressed = compressed;
+    }
+
     /// The exchange goes over a lane of a shared connection.
     pub fn set_lane(&mut self, name: &str) {
         self.exchange.lane = Some(name.to_owned());

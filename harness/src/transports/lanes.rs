@@ -132,6 +132,7 @@ impl Lane {
             return Err(Failure::Connect("not connected".into()));
         };
         recorder.set_lane(&self.name);
+        recorder.set_compressed(socket.opening().compressed);
         self.answering = true;
         let result = exchange(socket, self.number, endpoint, body, recorder).await;
         socket.forget(self.number);

@@ -9,6 +9,7 @@ use tokio_tungstenite::tungstenite;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 
+use super::deflate::{self, Agreement, Deflated};
 use super::http;
 use crate::clock;
 use crate::connection::{Duplex, Probe, Steps};
@@ -29,6 +30,8 @@ pub(super) struct Opening {
     pub steps: Steps,
     /// End of the upgrade, on [`clock::now`].
     pub upgraded: u64,
+    /// Messages are compressed.
+    pub compressed: bool,
     opened: Instant,
 }
 
@@ -47,21 +50,32 @@ pub(super) async fn open(
     let connection = super::open(endpoint).await?;
     recorder.connected(connection.steps, None);
     let request = upgrade_request(endpoint).map_err(Failure::Connect)?;
+    let agreement = Agreement::default();
+    let stream: Box<dyn Duplex> = if endpoint.deflate {
+        Box::new(Deflated::new(connection.stream, agreement.clone()))
+    } else {
+        connection.stream
+    };
     let config = WebSocketConfig::default()
         .max_message_size(Some(split::MAX_PAYLOAD))
         .max_frame_size(Some(split::MAX_PAYLOAD));
-    let handshake =
-        tokio_tungstenite::client_async_with_config(request, connection.stream, Some(config));
-    let (messages, _response) = tokio::time::timeout(endpoint.idle_timeout, handshake)
+    let handshake = tokio_tungstenite::client_async_with_config(request, stream, Some(config));
+    let (messages, response) = tokio::time::timeout(endpoint.idle_timeout, handshake)
         .await
         .map_err(|_| Failure::Idle(endpoint.idle_timeout))?
         .map_err(upgrade_failure)?;
     let upgraded = clock::now();
+    let chosen = response.headers().get(header::SEC_WEBSOCKET_EXTENSIONS);
+    let compressed = chosen
+        .map(|chosen| chosen.to_str().unwrap_or_default())
+        .filter(|_| endpoint.deflate);
+    let compressed = agreement.settle(compressed).map_err(Failure::Connect)?;
     recorder.connected(connection.steps, Some(upgraded));
     let opening = Opening {
         probe: connection.probe,
         steps: connection.steps,
         upgraded,
+        compressed,
         opened: Instant::now(),
     };
     Ok((messages, opening))
@@ -90,7 +104,16 @@ fn upgrade_request(endpoint: &Endpoint) -> Result<tungstenite::handshake::client
         ),
         (header::USER_AGENT.to_string(), super::USER_AGENT.to_owned()),
     ];
-    for (name, value) in ours.into_iter().chain(super::headers(endpoint)) {
+    let offer = (
+        header::SEC_WEBSOCKET_EXTENSIONS.to_string(),
+        deflate::OFFER.to_owned(),
+    );
+    let offer = Some(offer).filter(|_| endpoint.deflate);
+    for (name, value) in ours
+        .into_iter()
+        .chain(offer)
+        .chain(super::headers(endpoint))
+    {
         let bad = |what: &str| format!("endpoint {}: header {name}: {what}", endpoint.name);
         let header = header::HeaderName::try_from(&name).map_err(|_| bad("not a header name"))?;
         let value = header::HeaderValue::try_from(value).map_err(|_| bad("not a header value"))?;

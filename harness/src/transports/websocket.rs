@@ -58,6 +58,7 @@ impl Connected {
         let text = String::from_utf8(body)
             .map_err(|_| Failure::Connect("the request is not UTF-8".into()))?;
         let idle = endpoint.idle_timeout;
+        recorder.set_compressed(self.opening.compressed);
         let sending = async {
             self.socket.send(Message::text(text)).await?;
             recorder.sent(self.opening.probe.last_write());

@@ -67,6 +67,7 @@ pub fn endpoint_of(protocol: &str, port: u16, transport: transports::Kind) -> En
         protocol,
         transport,
         prewarm: false,
+        deflate: false,
         shared: None,
         key: None,
         headers: Vec::new(),
