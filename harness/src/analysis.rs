@@ -180,6 +180,7 @@ fn exchange_data(exchange: &Exchange) -> ExchangeData {
             .collect(),
         decode_ns: between(marks.first_token, marks.last_token),
         output_tokens: exchange.usage.map(|usage| usage.output_tokens),
+        streamed_tokens: exchange.streamed_tokens(),
         input_tokens: exchange.usage.map(|usage| usage.input_tokens),
         cached_tokens: exchange.usage.and_then(|usage| usage.cached_tokens),
         request_bytes: exchange.request_bytes,

@@ -284,6 +284,9 @@ pub struct ExchangeData {
     pub decode_ns: Option<u64>,
     /// Output tokens by the server's usage.
     pub output_tokens: Option<u64>,
+    /// Those of them that came as events: reasoning that the server kept to itself has
+    /// no events, and its time is inside TTFT.
+    pub streamed_tokens: Option<u64>,
     /// Prompt tokens by the server's usage.
     pub input_tokens: Option<u64>,
     /// Prompt tokens served from cache.

@@ -276,6 +276,20 @@ pub struct Exchange {
     pub backoff_until: Option<u64>,
 }
 
+impl Exchange {
+    /// Output tokens that came as events. Reasoning that the server kept to itself is
+    /// used but not streamed, and its time is inside TTFT: where no reasoning event
+    /// came, reasoning tokens are not counted.
+    #[must_use]
+    pub fn streamed_tokens(&self) -> Option<u64> {
+        let usage = self.usage?;
+        let mut events = self.events.as_slice().iter();
+        let shown = events.any(|event| event.kind == EventKind::Reasoning);
+        let hidden = usage.reasoning_tokens.filter(|_| !shown).unwrap_or(0);
+        Some(usage.output_tokens.saturating_sub(hidden))
+    }
+}
+
 /// One tool call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tool {
@@ -333,4 +347,34 @@ pub struct TrialFinished {
     /// Tests that should have passed and did not.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub failed_tests: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasoning_that_was_not_streamed_is_not_counted_as_streamed() {
+        let mut exchange = Exchange {
+            usage: Some(Usage {
+                output_tokens: 600,
+                reasoning_tokens: Some(500),
+                ..Usage::default()
+            }),
+            ..Exchange::default()
+        };
+        let event = |at, kind| StreamEvent {
+            at,
+            kind,
+            bytes: 4,
+            tokens: None,
+            lag_ns: None,
+        };
+        exchange.events.push(event(1, EventKind::Text));
+        assert_eq!(exchange.streamed_tokens(), Some(100));
+        exchange.events.push(event(2, EventKind::Reasoning));
+        assert_eq!(exchange.streamed_tokens(), Some(600));
+        exchange.usage = None;
+        assert_eq!(exchange.streamed_tokens(), None);
+    }
 }

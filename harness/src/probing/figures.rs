@@ -157,15 +157,28 @@ fn prompt(exchange: &Exchange) -> Option<(f64, f64)> {
     ))
 }
 
+/// TTFT without the round trips that a large prompt needs to cross a new connection.
 fn ttft(exchange: &Exchange) -> Option<f64> {
     let marks = &exchange.marks;
-    Some(marks.first_token?.checked_sub(marks.sent?)? as f64)
+    let ttft = marks.first_token?.checked_sub(marks.sent?)? as f64;
+    let round_trip = exchange.tcp.map_or(0.0, |tcp| tcp.min_rtt_ns as f64);
+    Some(ttft - round_trip * f64::from(extra_flights(exchange.request_bytes?)))
+}
+
+/// Flights beyond the first that so many bytes need in slow start: an initial window of
+/// ten segments (RFC 6928), doubled with every round trip (RFC 5681). Every prompt is
+/// sent on a connection of its own, so that the window is known.
+fn extra_flights(bytes: u64) -> u32 {
+    const INITIAL_WINDOW: u64 = 10 * 1460;
+    let windows = bytes.div_ceil(INITIAL_WINDOW).max(1);
+    // After n flights 2ⁿ − 1 windows have crossed.
+    windows.ilog2()
 }
 
 /// Time per output token: (last − first) ÷ (tokens − those of the first event).
 fn per_token(exchange: &Exchange) -> Option<f64> {
     let (first, last) = (exchange.marks.first_token?, exchange.marks.last_token?);
-    let tokens = exchange.usage?.output_tokens as f64;
+    let tokens = exchange.streamed_tokens()? as f64;
     let events = exchange.events.as_slice().len() as f64;
     // Tokens of the first event were there when the stretch began.
     let timed = tokens - (tokens / events).max(1.0);
@@ -201,7 +214,7 @@ fn round_trip(samples: &Samples) -> Option<(f64, &'static str)> {
 fn tokens_per_event(samples: &Samples) -> Option<f64> {
     let (mut tokens, mut events) = (0, 0);
     for exchange in samples.iter().map(|sample| &sample.exchange) {
-        tokens += exchange.usage?.output_tokens;
+        tokens += exchange.streamed_tokens()?;
         events += exchange.events.as_slice().len();
     }
     (events > 0).then(|| tokens as f64 / events as f64)
@@ -222,4 +235,26 @@ fn jitter(samples: &Samples) -> f64 {
         *value = (*value - middle).abs();
     }
     median(&mut logarithms).unwrap_or(0.0) * MAD_TO_SD
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_double_with_every_round_trip() {
+        let window = 14_600;
+        for (bytes, flights) in [
+            (0, 0),
+            (1, 0),
+            (window, 0),
+            (window + 1, 1),
+            (3 * window, 1),
+            (3 * window + 1, 2),
+            (7 * window, 2),
+            (7 * window + 1, 3),
+        ] {
+            assert_eq!(extra_flights(bytes), flights, "{bytes} bytes");
+        }
+    }
 }

@@ -21,15 +21,27 @@ pub struct Segment {
 pub struct PrefillModel {
     /// Nanoseconds for one uncached prompt token.
     pub ns_per_token: f64,
+    /// Half the 95 % interval of that.
+    pub slope_error: f64,
     /// TTFT of an empty prompt while nothing queues: round trip and fixed cost.
     pub unloaded_ns: u64,
+    /// TTFT of an empty prompt above which there surely was a queue.
+    pub busy_ns: u64,
     /// Median absolute residual of the fit.
     pub error_ns: u64,
 }
 
-/// An excess of TTFT over the unloaded fit is a queue when it exceeds so many residuals;
-/// below that it is noise and stays in the residue.
-const QUEUE_RESIDUALS: u64 = 3;
+impl PrefillModel {
+    /// Time to read so many tokens, and the bound on its error.
+    fn prefill(&self, uncached: u64) -> (u64, u64) {
+        let tokens = uncached as f64;
+        let error = (self.slope_error * tokens) as u64;
+        (
+            (self.ns_per_token * tokens).max(0.0) as u64,
+            error.saturating_add(self.error_ns),
+        )
+    }
+}
 
 /// The parts of `sent` → `first_token` as asked for, before they must fit.
 struct Parts {
@@ -150,19 +162,23 @@ fn parts(exchange: &Exchange, ping_ns: Option<u64>, prefill: Option<PrefillModel
         (None, None, None) => None,
     };
     let fitted = prefill.zip(exchange.usage).map(|(model, usage)| {
-        let uncached = usage
-            .input_tokens
-            .saturating_sub(usage.cached_tokens.unwrap_or(0));
-        let ns = (model.ns_per_token * uncached as f64).max(0.0) as u64;
-        (model, ns)
+        let cached = usage.cached_tokens.unwrap_or(0);
+        (
+            model,
+            model.prefill(usage.input_tokens.saturating_sub(cached)),
+        )
     });
-    let excess = |(model, prefill_ns): (PrefillModel, u64)| {
+    // What exceeds the unloaded fit; what hardly does is noise and stays in the residue.
+    let excess = |(model, (prefill_ns, error_ns)): (PrefillModel, (u64, u64))| {
         let marks = &exchange.marks;
         let ttft = marks.first_token?.saturating_sub(marks.sent?);
-        let excess = ttft.saturating_sub(prefill_ns.saturating_add(model.unloaded_ns));
-        let noise = model.error_ns.saturating_mul(QUEUE_RESIDUALS);
-        let queue = if excess > noise { excess } else { 0 };
-        Some((queue, Provenance::Estimated, Some(model.error_ns)))
+        let fixed = ttft.saturating_sub(prefill_ns);
+        let queue = if fixed > model.busy_ns {
+            fixed.saturating_sub(model.unloaded_ns)
+        } else {
+            0
+        };
+        Some((queue, Provenance::Estimated, Some(error_ns)))
     };
     let as_reported = |ns: u64| (ns, Provenance::Reported, None);
     Parts {
@@ -171,9 +187,10 @@ fn parts(exchange: &Exchange, ping_ns: Option<u64>, prefill: Option<PrefillModel
             .queue_ns
             .map(as_reported)
             .or_else(|| fitted.and_then(excess)),
-        prefill: reported.prefill_ns.map(as_reported).or_else(|| {
-            fitted.map(|(model, ns)| (ns, Provenance::Estimated, Some(model.error_ns)))
-        }),
+        prefill: reported
+            .prefill_ns
+            .map(as_reported)
+            .or_else(|| fitted.map(|(_, (ns, error))| (ns, Provenance::Estimated, Some(error)))),
     }
 }
 

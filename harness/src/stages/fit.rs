@@ -13,8 +13,15 @@ const MIN_POINTS: usize = 8;
 /// The share of exchanges that surely found the server idle.
 const UNLOADED: f64 = 0.1;
 
-/// Fits the exchanges of one endpoint; `None` when they cannot tell, or when the
-/// server reports prefill itself.
+/// The median absolute deviation of a normal distribution, times this, is its standard
+/// deviation.
+const MAD_TO_SD: f64 = 1.4826;
+/// What exceeds the median fixed cost by so many standard deviations is a queue: noise
+/// does so once in 700 exchanges.
+const QUEUE_DEVIATIONS: f64 = 3.0;
+
+/// Fits the exchanges of one endpoint; `None` when they cannot tell, be it that the
+/// slope may as well be zero, or when the server reports prefill itself.
 #[must_use]
 pub fn fit_prefill<'a>(exchanges: impl Iterator<Item = &'a Exchange>) -> Option<PrefillModel> {
     let mut points = Vec::new();
@@ -38,10 +45,80 @@ pub fn fit_prefill<'a>(exchanges: impl Iterator<Item = &'a Exchange>) -> Option<
         return None;
     }
     let line = theil_sen(&points)?;
+    let (low, high) = line.slope_interval;
+    if low <= 0.0 {
+        // TTFT that does not surely grow with the prompt says nothing of prefill.
+        return None;
+    }
     let fixed = sorted(points.iter().map(|(x, y)| y - line.slope * x));
-    (line.slope > 0.0).then_some(PrefillModel {
+    let deviation = MAD_TO_SD * line.residual;
+    Some(PrefillModel {
         ns_per_token: line.slope,
+        slope_error: (high - low) / 2.0,
         unloaded_ns: quantile(&fixed, UNLOADED)?.max(0.0) as u64,
+        busy_ns: (line.intercept + QUEUE_DEVIATIONS * deviation).max(0.0) as u64,
         error_ns: line.residual as u64,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::ChaCha8Rng;
+    use rand_chacha::rand_core::{Rng, SeedableRng};
+    use timeslip_datasets::journal::{Marks, Usage};
+
+    use super::*;
+
+    /// A run of 60 exchanges with normal noise of 5 ms on 100 ms and the given slope.
+    fn run(seed: u64, ns_per_token: f64) -> Vec<Exchange> {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let mut unit = || (f64::from(random.next_u32()) + 0.5) / 4_294_967_296.0;
+        (0..60)
+            .map(|_| {
+                let normal = (-2.0 * unit().ln()).sqrt() * (std::f64::consts::TAU * unit()).cos();
+                let tokens = 100.0 + 4_000.0 * unit();
+                let ttft = 100e6 + 5e6 * normal + ns_per_token * tokens;
+                Exchange {
+                    marks: Marks {
+                        sent: Some(0),
+                        first_token: Some(ttft as u64),
+                        ..Marks::default()
+                    },
+                    usage: Some(Usage {
+                        input_tokens: tokens as u64,
+                        ..Usage::default()
+                    }),
+                    ..Exchange::default()
+                }
+            })
+            .collect()
+    }
+
+    #[test]
+    fn noise_is_seldom_a_slope() {
+        let found = (0..400).filter(|seed| fit_prefill(run(*seed, 0.0).iter()).is_some());
+        // One tail of a 95 % interval: ten are expected.
+        let found = found.count();
+        assert!(found <= 20, "{found} of 400");
+    }
+
+    #[test]
+    fn noise_is_seldom_a_queue() {
+        let (mut queues, mut exchanges) = (0, 0);
+        for seed in 0..100 {
+            let run = run(seed, 20_000.0);
+            let model = fit_prefill(run.iter()).expect("a slope of 20 µs a token is found");
+            assert!((model.ns_per_token - 20_000.0).abs() < 3.0 * model.slope_error);
+            for exchange in &run {
+                exchanges += 1;
+                let segments = super::super::segments(exchange, None, Some(model));
+                queues += usize::from(
+                    segments
+                        .iter()
+                        .any(|segment| segment.stage == timeslip_reports::input::Stage::Queue),
+                );
+            }
+        }
+        assert!(queues * 200 < exchanges, "{queues} of {exchanges}");
+    }
 }

@@ -142,7 +142,9 @@ fn a_report_that_does_not_fit_is_cut_and_told() {
 fn what_exceeds_the_unloaded_fit_is_a_queue_and_what_hardly_does_is_not() {
     let model = PrefillModel {
         ns_per_token: 1.0,
+        slope_error: 0.1,
         unloaded_ns: 50,
+        busy_ns: 110,
         error_ns: 20,
     };
     let queue = |input_tokens| {
@@ -307,7 +309,7 @@ proptest! {
         tools in proptest::collection::vec(any_tool(), 0..5),
         slope in proptest::option::of(0.0_f64..10.0),
     ) {
-        let prefill = slope.map(|ns_per_token| PrefillModel { ns_per_token, unloaded_ns: 20, error_ns: 3 });
+        let prefill = slope.map(|ns_per_token| PrefillModel { ns_per_token, slope_error: 0.1, unloaded_ns: 20, busy_ns: 30, error_ns: 3 });
         let attribution = attribute(&trial(wall, exchanges, tools), prefill);
         prop_assert_eq!(attribution.stages.iter().map(|value| value.ns).sum::<u64>(), wall);
         let mut at = 0;

@@ -148,6 +148,7 @@ fn exchanges(run: &RunData) -> Result<Vec<u8>, csv::Error> {
         "input_tokens",
         "cached_tokens",
         "output_tokens",
+        "streamed_tokens",
         "output_tokens_per_second",
         "request_bytes",
         "response_bytes",
@@ -167,7 +168,7 @@ fn exchanges(run: &RunData) -> Result<Vec<u8>, csv::Error> {
     let row = |trial: &TrialData, index: usize, exchange: &ExchangeData| {
         let gaps = Distribution::of(exchange.inter_event_ns.iter().map(|ns| *ns as f64));
         let rate = exchange
-            .output_tokens
+            .streamed_tokens
             .zip(exchange.decode_ns)
             .and_then(|(tokens, decode)| token_rate(tokens, decode));
         let connection = &exchange.connection;
@@ -191,6 +192,7 @@ fn exchanges(run: &RunData) -> Result<Vec<u8>, csv::Error> {
             optional(exchange.input_tokens),
             optional(exchange.cached_tokens),
             optional(exchange.output_tokens),
+            optional(exchange.streamed_tokens),
             optional(rate.map(|rate| format!("{rate:.3}"))),
             optional(exchange.request_bytes),
             optional(connection.response_bytes),

@@ -57,7 +57,8 @@ pub struct EndpointSummary {
     pub reconciliation: Option<Reconciliation>,
     /// Gap between consecutive output events.
     pub inter_event_ms: Distribution,
-    /// Output rate per exchange: `(tokens − 1) ÷ decode`.
+    /// Output rate per exchange: `(streamed tokens − 1) ÷ decode`. Reasoning that the
+    /// server keeps to itself is not streamed.
     pub output_tokens_per_second: RateSummary,
     /// Output tokens of all trials; `null` when no server reported any.
     pub output_tokens: Option<u64>,
@@ -207,12 +208,12 @@ fn stream<'a>(exchanges: impl Iterator<Item = &'a ExchangeData> + Clone) -> Stre
     let sum = |of: fn(&ExchangeData) -> u64| exchanges.clone().map(of).fold(0, u64::saturating_add);
     let with_usage = exchanges
         .clone()
-        .filter(|exchange| exchange.output_tokens.is_some());
+        .filter(|exchange| exchange.streamed_tokens.is_some());
     let told = with_usage
         .map(|exchange| exchange.stream.output_events)
         .fold(0, u64::saturating_add);
     StreamSummary {
-        tokens_per_event: share(sum(|exchange| exchange.output_tokens.unwrap_or(0)), told),
+        tokens_per_event: share(sum(|exchange| exchange.streamed_tokens.unwrap_or(0)), told),
         events_per_read: share(
             sum(|exchange| exchange.stream.output_events),
             sum(|exchange| exchange.stream.output_reads),
@@ -223,7 +224,7 @@ fn stream<'a>(exchanges: impl Iterator<Item = &'a ExchangeData> + Clone) -> Stre
 
 /// The output rate of one exchange, where it can be computed.
 pub(crate) fn exchange_rate(exchange: &ExchangeData) -> Option<f64> {
-    token_rate(exchange.output_tokens?, exchange.decode_ns?)
+    token_rate(exchange.streamed_tokens?, exchange.decode_ns?)
 }
 
 fn timed<'a>(trials: &[&'a TrialData]) -> Vec<&'a TrialData> {

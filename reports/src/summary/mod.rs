@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::format::NS_PER_MS;
-use crate::input::{Calibration, ErrorQuantiles, Role, RunData};
+use crate::input::{Calibration, ErrorQuantiles, Role, RunData, StreamCalibration};
 pub use comparison::{BridgeRow, Comparison};
 pub use endpoint::{
     EndpointSummary, FirstOfKindSummary, GroupSummary, RateSummary, StageSummary, StreamSummary,
@@ -139,12 +139,21 @@ impl Summary {
         endpoints
     }
 
-    /// Error of one mark, in milliseconds: the largest 99th percentile of the TTFT error
-    /// it was calibrated at.
+    /// Error of a TTFT, in milliseconds: the largest 99th percentile it was calibrated at.
     #[must_use]
-    pub fn instrument_error_ms(&self) -> Option<f64> {
+    pub fn ttft_error_ms(&self) -> Option<f64> {
+        self.worst_error_ms(|setting| setting.ttft_error)
+    }
+
+    /// Error of a gap between events, likewise.
+    #[must_use]
+    pub fn gap_error_ms(&self) -> Option<f64> {
+        self.worst_error_ms(|setting| setting.inter_event_error)
+    }
+
+    fn worst_error_ms(&self, of: fn(&StreamCalibration) -> ErrorQuantiles) -> Option<f64> {
         let settings = self.calibration.iter().flat_map(|all| &all.settings);
-        let worst = settings.map(|setting| setting.ttft_error.p99_ns).max()?;
+        let worst = settings.map(|setting| of(setting).p99_ns).max()?;
         Some(worst as f64 / NS_PER_MS)
     }
 

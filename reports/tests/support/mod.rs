@@ -309,6 +309,7 @@ impl Builder {
             inter_event_ns: gaps,
             decode_ns: Some(self.clock - first_token),
             output_tokens: Some(tokens),
+            streamed_tokens: Some(tokens),
             input_tokens: Some(1800 + u64::from(turn) * 600),
             cached_tokens: Some(u64::from(turn - 1) * 600),
             request_bytes: Some(9_000 + u64::from(turn) * 2_400),

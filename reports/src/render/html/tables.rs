@@ -34,8 +34,17 @@ pub(super) struct StageRow {
     pub(super) error: String,
 }
 
-/// A figure of an endpoint, given the instrument's error in milliseconds.
-type Cell = fn(&EndpointSummary, Option<f64>) -> String;
+/// The instrument's errors, in milliseconds, where they are known.
+#[derive(Clone, Copy)]
+struct Errors {
+    /// Of a time from one mark to another.
+    mark: Option<f64>,
+    /// Of a gap between events.
+    gap: Option<f64>,
+}
+
+/// A figure of an endpoint.
+type Cell = fn(&EndpointSummary, Errors) -> String;
 
 const ROWS: [(&str, Cell); 26] = [
     ("Role", |e, _| e.role.name().to_owned()),
@@ -57,39 +66,39 @@ const ROWS: [(&str, Cell); 26] = [
         format!("{} ({share}{interval})", e.resolved)
     }),
     ("Errors", |e, _| count(e.errors as u64)),
-    ("Task time, p50", |e, error| p50(&e.wall_ms, error)),
+    ("Task time, p50", |e, error| p50(&e.wall_ms, error.mark)),
     ("Task time, p95", |e, _| p95(&e.wall_ms)),
     ("Task time without waiting, p50", |e, error| {
-        p50(&e.wall_without_wait_ms, error)
+        p50(&e.wall_without_wait_ms, error.mark)
     }),
-    ("TTFT, p50", |e, error| p50(&e.ttft_ms, error)),
+    ("TTFT, p50", |e, error| p50(&e.ttft_ms, error.mark)),
     ("TTFT, p95", |e, _| p95(&e.ttft_ms)),
     ("Request taken, p50", |e, error| {
-        p50(&e.first_of_kind_ms.admitted, error)
+        p50(&e.first_of_kind_ms.admitted, error.mark)
     }),
     ("First reasoning, p50", |e, error| {
-        p50(&e.first_of_kind_ms.reasoning, error)
+        p50(&e.first_of_kind_ms.reasoning, error.mark)
     }),
     ("First text, p50", |e, error| {
-        p50(&e.first_of_kind_ms.text, error)
+        p50(&e.first_of_kind_ms.text, error.mark)
     }),
     ("First tool arguments, p50", |e, error| {
-        p50(&e.first_of_kind_ms.tool_arguments, error)
+        p50(&e.first_of_kind_ms.tool_arguments, error.mark)
     }),
     ("Inter-event gap, p50", |e, error| {
-        p50(&e.inter_event_ms, error)
+        p50(&e.inter_event_ms, error.gap)
     }),
     ("Output tokens per second, p50", |e, _| {
         or_absent(e.output_tokens_per_second.p50, rate)
     }),
     ("TTFT beyond the server's own times, p50", |e, error| {
         or_absent(e.reconciliation.as_ref(), |server| {
-            p50(&server.ttft_beyond_server_ms, error)
+            p50(&server.ttft_beyond_server_ms, error.mark)
         })
     }),
     ("Decode beyond the server's own time, p50", |e, error| {
         or_absent(e.reconciliation.as_ref(), |server| {
-            p50(&server.decode_beyond_server_ms, error)
+            p50(&server.decode_beyond_server_ms, error.mark)
         })
     }),
     ("Exchanges that contradict the server", |e, _| {
@@ -121,18 +130,17 @@ fn p95(distribution: &Distribution) -> String {
 
 pub(super) fn endpoints(summary: &Summary) -> EndpointTable {
     let endpoints = summary.endpoints_in_order();
-    let error_ms = summary.instrument_error_ms();
+    let errors = Errors {
+        mark: summary.ttft_error_ms(),
+        gap: summary.gap_error_ms(),
+    };
     let mut headings = vec!["Figure".to_owned()];
     headings.extend(endpoints.iter().map(|(name, _)| one_line(name)));
     let rows = ROWS
         .iter()
         .map(|(name, cell)| {
             let mut cells = vec![(*name).to_owned()];
-            cells.extend(
-                endpoints
-                    .iter()
-                    .map(|(_, endpoint)| cell(endpoint, error_ms)),
-            );
+            cells.extend(endpoints.iter().map(|(_, endpoint)| cell(endpoint, errors)));
             cells
         })
         .collect();
@@ -147,7 +155,7 @@ pub(super) fn endpoints(summary: &Summary) -> EndpointTable {
 }
 
 pub(super) fn stages(summary: &Summary) -> Vec<StageTable> {
-    let error_ms = summary.instrument_error_ms();
+    let error_ms = summary.ttft_error_ms();
     summary
         .endpoints_in_order()
         .into_iter()
@@ -161,8 +169,11 @@ pub(super) fn stages(summary: &Summary) -> Vec<StageTable> {
         .collect()
 }
 
+/// `error_ms` is that of one stretch between two marks. A trial's stage is the sum of one
+/// for every exchange, and so is the bound on its error.
 fn stage_rows(endpoint: &EndpointSummary, error_ms: Option<f64>) -> Vec<StageRow> {
     let trials = endpoint.wall_ms.n.max(1) as f64;
+    let error_ms = error_ms.map(|error| error * endpoint.ttft_ms.n as f64 / trials);
     endpoint
         .stages
         .iter()
