@@ -62,6 +62,7 @@ fn analyse(manifest: &Manifest, calibration: Option<Calibration>, trials: &[Tria
         .collect();
     let mut warnings = manifest.warnings.clone();
     warnings.extend(contradictions(trials));
+    warnings.extend(proxied(trials));
     let client_lag = validity::client_lag(trials);
     if client_lag.is_none() && trials.iter().any(|trial| !trial.exchanges.is_empty()) {
         warnings.push("This platform does not say when bytes arrived, only when they were read: whether the client was the bottleneck is not known.".into());
@@ -85,6 +86,17 @@ fn analyse(manifest: &Manifest, calibration: Option<Calibration>, trials: &[Tria
             .map(|trial| trial_data(trial, fits.get(trial.key.endpoint.as_str()).copied()))
             .collect(),
     }
+}
+
+fn proxied(trials: &[Trial]) -> Option<String> {
+    let exchanges = trials.iter().flat_map(|trial| &trial.exchanges);
+    let opened = exchanges.filter(|exchange| exchange.marks.proxy.is_some());
+    let count = opened.count();
+    (count > 0).then(|| {
+        format!(
+            "{count} connections went through a proxy, as the environment asks: their path is not the direct one, and their TCP round trip ends at the proxy"
+        )
+    })
 }
 
 fn contradictions(trials: &[Trial]) -> Option<String> {

@@ -17,7 +17,7 @@ use crate::stats::{quantile, sorted};
 pub enum Stage {
     /// Name resolution.
     ConnectDns,
-    /// TCP handshake.
+    /// TCP handshake, and the tunnel of a proxy where there is one.
     ConnectTcp,
     /// TLS handshake.
     ConnectTls,

@@ -97,9 +97,12 @@ pub struct Marks {
     /// Name resolved.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub dns: Option<u64>,
-    /// TCP connected.
+    /// TCP connected, to the proxy where there is one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub tcp: Option<u64>,
+    /// A proxy opened the tunnel; absent on a direct way.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub proxy: Option<u64>,
     /// TLS handshake done.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub tls: Option<u64>,

@@ -3,6 +3,7 @@
 //! [`Timed`] sits directly on the socket, below TLS and below HTTP, and notes the
 //! time of every read and write; [`open`] takes the marks of each connection step.
 
+mod proxy;
 mod target;
 mod timed;
 mod tls;
@@ -16,6 +17,7 @@ pub use target::Target;
 pub use timed::{Arrival, Probe, Timed};
 
 use crate::clock;
+use proxy::Proxy;
 
 /// What both plain and encrypted streams can do.
 pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -26,8 +28,10 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 pub struct Steps {
     /// Name resolved; absent for a literal address.
     pub dns: Option<u64>,
-    /// TCP connected.
+    /// TCP connected, to the proxy where there is one.
     pub tcp: Option<u64>,
+    /// A proxy opened the tunnel; absent on a direct way.
+    pub proxy: Option<u64>,
     /// TLS handshake done.
     pub tls: Option<u64>,
 }
@@ -51,12 +55,17 @@ pub enum Application {
     Http2,
 }
 
-/// Opens a connection with `TCP_NODELAY`, trying each resolved address in turn.
+/// Opens a connection with `TCP_NODELAY`, trying each resolved address in turn, through
+/// the proxy that the environment names for it.
 ///
 /// # Errors
 /// The last system error, with the step and the address it belongs to.
 pub async fn open(target: &Target, application: Application) -> Result<Connection, String> {
-    let Target { host, port, .. } = target;
+    let proxy = Proxy::of(target, |name| std::env::var(name).ok())?;
+    let (host, port) = match &proxy {
+        Some(proxy) => (&proxy.host, &proxy.port),
+        None => (&target.host, &target.port),
+    };
     let mut steps = Steps::default();
     let literal = host.parse::<std::net::IpAddr>().ok();
     let addresses: Vec<std::net::SocketAddr> = match literal {
@@ -83,10 +92,14 @@ pub async fn open(target: &Target, application: Application) -> Result<Connectio
     socket
         .set_nodelay(true)
         .map_err(|error| format!("cannot set TCP_NODELAY: {error}"))?;
-    let timed = Timed::new(socket);
+    let mut timed = Timed::new(socket);
+    if let Some(proxy) = &proxy {
+        proxy.tunnel(&mut timed, target).await?;
+        steps.proxy = Some(clock::now());
+    }
     let probe = timed.probe();
     let stream: Box<dyn Duplex> = if target.tls {
-        let stream = tls::connect(host, application, timed).await?;
+        let stream = tls::connect(&target.host, application, timed).await?;
         steps.tls = Some(clock::now());
         Box::new(stream)
     } else {

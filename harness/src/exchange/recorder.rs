@@ -54,14 +54,14 @@ impl Recorder {
     /// A new connection was opened for this exchange.
     pub fn connected(&mut self, steps: Steps, upgraded: Option<u64>) {
         let offset = |at: Option<u64>| at.map(|at| self.offset(at));
-        let (dns, tcp, tls, upgraded) = (
-            offset(steps.dns),
-            offset(steps.tcp),
-            offset(steps.tls),
-            offset(upgraded),
-        );
-        let marks = &mut self.exchange.marks;
-        (marks.dns, marks.tcp, marks.tls, marks.upgraded) = (dns, tcp, tls, upgraded);
+        self.exchange.marks = Marks {
+            dns: offset(steps.dns),
+            tcp: offset(steps.tcp),
+            proxy: offset(steps.proxy),
+            tls: offset(steps.tls),
+            upgraded: offset(upgraded),
+            ..self.exchange.marks
+        };
     }
 
     /// The upgrade of a new connection was refused. What that connection cost is
@@ -86,6 +86,7 @@ impl Recorder {
             let steps = Steps {
                 dns: steps.dns.filter(within),
                 tcp: steps.tcp.filter(within),
+                proxy: steps.proxy.filter(within),
                 tls: steps.tls.filter(within),
             };
             self.connected(steps, Some(upgraded));

@@ -77,6 +77,7 @@ pub fn segments(
         (marks.upgrade_refused, Stage::ConnectUpgrade),
         (marks.dns, Stage::ConnectDns),
         (marks.tcp, Stage::ConnectTcp),
+        (marks.proxy, Stage::ConnectTcp),
         (marks.tls, Stage::ConnectTls),
         (marks.upgraded, Stage::ConnectUpgrade),
         (marks.sent, Stage::Send),

@@ -101,7 +101,8 @@ pub fn canned(responses: Vec<Vec<u8>>) -> (u16, std::thread::JoinHandle<Vec<Stri
     (port, thread)
 }
 
-fn read_request(stream: &TcpStream) -> String {
+/// Reads one request; empty when the client left without one.
+pub fn read_request(stream: &TcpStream) -> String {
     let mut reader = BufReader::new(stream);
     let mut text = String::new();
     let mut length = 0;
