@@ -9,6 +9,7 @@ use timeslip_reports::input::{
 };
 
 use crate::error::Error;
+use crate::plan::{Plan, PlannedEndpoint};
 use crate::rundir::{Manifest, RunDirectory};
 use crate::stages::{self, PrefillModel};
 use crate::validity;
@@ -63,7 +64,7 @@ fn analyse(manifest: &Manifest, calibration: Option<Calibration>, trials: &[Tria
     let mut warnings = manifest.warnings.clone();
     warnings.extend(contradictions(trials));
     warnings.extend(proxied(trials));
-    let client_lag = validity::client_lag(trials);
+    let client_lag = validity::client_lag(trials.iter());
     if client_lag.is_none() && trials.iter().any(|trial| !trial.exchanges.is_empty()) {
         warnings.push("This platform does not say when bytes arrived, only when they were read: whether the client was the bottleneck is not known.".into());
     }
@@ -78,7 +79,7 @@ fn analyse(manifest: &Manifest, calibration: Option<Calibration>, trials: &[Tria
         environment: manifest.environment.clone(),
         calibration,
         client_lag,
-        invalid: validity::objections(client_lag, plan.limits.client_lag_ms),
+        invalid: objections(plan, trials),
         warnings,
         endpoints,
         trials: trials
@@ -97,6 +98,18 @@ fn proxied(trials: &[Trial]) -> Option<String> {
             "{count} connections went through a proxy, as the environment asks: their path is not the direct one, and their TCP round trip ends at the proxy"
         )
     })
+}
+
+/// Each endpoint by itself: the fast one is late first, and the slow one must not hide it.
+fn objections(plan: &Plan, trials: &[Trial]) -> Vec<String> {
+    let objection = |endpoint: &PlannedEndpoint| {
+        let own = trials
+            .iter()
+            .filter(|trial| trial.key.endpoint == endpoint.name);
+        let lag = validity::client_lag(own);
+        validity::objection(&endpoint.name, lag, plan.limits.client_lag_ms)
+    };
+    plan.endpoints.iter().filter_map(objection).collect()
 }
 
 fn contradictions(trials: &[Trial]) -> Option<String> {

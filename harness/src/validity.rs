@@ -9,26 +9,22 @@ use timeslip_reports::input::ErrorQuantiles;
 /// How long output events lay in the kernel before they were read; `None` where the
 /// kernel does not say.
 #[must_use]
-pub fn client_lag(trials: &[Trial]) -> Option<ErrorQuantiles> {
-    let exchanges = trials.iter().flat_map(|trial| &trial.exchanges);
+pub fn client_lag<'a>(trials: impl Iterator<Item = &'a Trial>) -> Option<ErrorQuantiles> {
+    let exchanges = trials.flat_map(|trial| &trial.exchanges);
     let events = exchanges.flat_map(|exchange| exchange.events.as_slice());
     ErrorQuantiles::of(events.filter_map(|event| event.lag_ns).map(u64::from))
 }
 
-/// Why a run with this lag must not be relied on: more than one event in a hundred lay
-/// unread for longer than `limit_ms`.
+/// Why the figures of an endpoint with this lag must not be relied on: more than one
+/// event in a hundred lay unread for longer than `limit_ms`.
 #[must_use]
-pub fn objections(lag: Option<ErrorQuantiles>, limit_ms: f64) -> Vec<String> {
-    let seen_ms = |lag: ErrorQuantiles| lag.p99_ns as f64 / 1e6;
-    lag.map(seen_ms)
-        .filter(|seen| *seen > limit_ms)
-        .map(|seen| {
-            format!(
-                "the client was the bottleneck: 1 % of the output events lay unread for more than {seen:.1} ms (limit {limit_ms} ms); run fewer trials at once or on a machine with more free cores"
-            )
-        })
-        .into_iter()
-        .collect()
+pub fn objection(endpoint: &str, lag: Option<ErrorQuantiles>, limit_ms: f64) -> Option<String> {
+    let seen_ms = lag?.p99_ns as f64 / 1e6;
+    (seen_ms > limit_ms).then(|| {
+        format!(
+            "the client was the bottleneck: 1 % of the output events of {endpoint} lay unread for more than {seen_ms:.1} ms (limit {limit_ms} ms); run fewer trials at once or on a machine with more free cores"
+        )
+    })
 }
 
 #[cfg(test)]
@@ -41,12 +37,12 @@ mod tests {
             let events = (0..1_000).map(|event| if event < late { 20_000_000 } else { 60_000 });
             ErrorQuantiles::of(events)
         };
-        assert!(objections(lag(5), 5.0).is_empty());
-        let objection = objections(lag(20), 5.0).remove(0);
+        assert_eq!(objection("fast", lag(5), 5.0), None);
+        let objection = super::objection("fast", lag(20), 5.0).unwrap();
         assert!(
             objection.contains("bottleneck") && objection.contains("20.0 ms"),
             "{objection}"
         );
-        assert!(objections(None, 5.0).is_empty());
+        assert_eq!(super::objection("fast", None, 5.0), None);
     }
 }

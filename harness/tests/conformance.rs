@@ -31,9 +31,9 @@ fn another_tools_numbers_are_explained() {
             "--case",
             "reasoning-then-text",
             "--ttft",
-            "6.9",
+            "11.9",
         ])
-        .args(["--tokens", "16"])
+        .args(["--tokens", "8"])
         .output()
         .unwrap();
     insta::assert_snapshot!(String::from_utf8_lossy(&output.stdout));

@@ -224,7 +224,7 @@ pub struct ConnectionFacts {
     pub ping_ns: Option<u64>,
     /// Smallest TCP round trip.
     pub tcp_min_rtt_ns: Option<u64>,
-    /// Retransmitted segments since the connection began.
+    /// Segments retransmitted.
     pub retransmits: Option<u32>,
     /// Segments received.
     pub segments_in: Option<u32>,

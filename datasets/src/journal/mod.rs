@@ -185,7 +185,7 @@ pub struct TcpSample {
     pub min_rtt_ns: u64,
     /// Smoothed round trip.
     pub rtt_ns: u64,
-    /// Retransmitted segments since the connection began.
+    /// Segments retransmitted in this exchange.
     pub retransmits: u32,
     /// Segments received in this exchange, acknowledgements included.
     #[serde(default)]

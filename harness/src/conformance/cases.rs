@@ -4,13 +4,13 @@ use crate::server::ScenarioEvent::{Admission, Done, KeepAlive, Reasoning, Text, 
 use crate::server::{Moment, Scenario, ScenarioEvent};
 
 /// Milliseconds from one moment to the next.
-const STEP_MS: f64 = 4.0;
+const STEP_MS: f64 = 30.0;
 /// When the request is said to be taken, in milliseconds after it came.
-const ADMITTED_MS: f64 = 5.0;
+const ADMITTED_MS: f64 = 10.0;
 /// When the first output comes.
-const FIRST_MS: f64 = 50.0;
+const FIRST_MS: f64 = 100.0;
 /// Moments of one kind of output.
-const MOMENTS: u32 = 16;
+const MOMENTS: u32 = 8;
 
 /// A stream on which tools disagree.
 #[derive(Clone, Debug)]
@@ -81,7 +81,7 @@ pub fn all() -> Vec<Case> {
             [
                 admitted(),
                 (1..=4)
-                    .map(|number| moment(ADMITTED_MS + 8.0 * f64::from(number), &[KeepAlive]))
+                    .map(|number| moment(ADMITTED_MS + 15.0 * f64::from(number), &[KeepAlive]))
                     .collect(),
                 repeat(FIRST_MS, &[KeepAlive, Text(1)]),
                 done(after),

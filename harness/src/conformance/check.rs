@@ -9,15 +9,16 @@ use super::Case;
 use crate::calibration::{Load, profile, read_log};
 use crate::endpoints;
 use crate::error::Error;
-use crate::exchange::Session;
+use crate::exchange::{Failure, Session};
 use crate::protocols::{self, Item};
+use crate::regression::median;
 use crate::server::{self, Emission, Model, Options, ScenarioEvent};
 use crate::transports::Kind;
 use crate::{calibration, clock};
 
-/// How far a time may be off. Definitions lie 40 ms apart and more; how exact the marks
+/// How far a time may be off. Definitions lie 15 ms apart and more; how exact the marks
 /// are is what calibration tells, and a shared machine stalls now and then.
-const TOLERANCE_NS: u64 = 15_000_000;
+const TOLERANCE_NS: u64 = 7_000_000;
 /// A wrong definition is wrong every time, a stall is not: a case that fails is played
 /// again, so often in all.
 const ATTEMPTS: u32 = 3;
@@ -141,7 +142,11 @@ async fn one(
         (Ok(_), _, false) => check
             .problems
             .push("an endless stream passed for whole".into()),
-        (Err(_), _, false) => {}
+        (Err(Failure::Closed(_) | Failure::Idle(_)), Some(exchange), false)
+            if !exchange.events.as_slice().is_empty() => {}
+        (Err(failure), _, false) => check.problems.push(format!(
+            "an endless stream ended otherwise than by its end: {failure}"
+        )),
         (Err(failure), _, true) => check.problems.push(failure.to_string()),
         (Ok(_), None, true) => check.problems.push("no exchange was recorded".into()),
         (Ok(_), Some(exchange), true) => {
@@ -233,6 +238,7 @@ fn compare(case: &Case, exchange: &Exchange, truth: &Emission) -> Vec<String> {
     let gaps = |at: &[u64]| at.windows(2).map(|pair| pair[1] - pair[0]).max();
     let seen: Vec<u64> = events.iter().map(|event| event.at).collect();
     close("longest gap", gaps(&seen), gaps(&truth.events_ns));
+    close("median gap", middle(&seen), middle(&truth.events_ns));
     let mut same = |what: &str, measured: String, true_: String| {
         if measured != true_ {
             problems.push(format!("{what}: counted {measured}, truly {true_}"));
@@ -271,6 +277,14 @@ fn compare(case: &Case, exchange: &Exchange, truth: &Emission) -> Vec<String> {
         ));
     }
     problems
+}
+
+fn middle(at: &[u64]) -> Option<u64> {
+    let mut gaps: Vec<f64> = at
+        .windows(2)
+        .map(|pair| (pair[1] - pair[0]) as f64)
+        .collect();
+    median(&mut gaps).map(|gap| gap as u64)
 }
 
 fn letters(events: &[StreamEvent]) -> String {

@@ -59,6 +59,7 @@ pub struct Probe {
     bytes_written: AtomicU64,
     segments_in_before: AtomicU64,
     segments_out_before: AtomicU64,
+    retransmits_before: AtomicU64,
 }
 
 impl Probe {
@@ -72,6 +73,8 @@ impl Probe {
                 .store(now.segments_in.into(), Relaxed);
             self.segments_out_before
                 .store(now.segments_out.into(), Relaxed);
+            self.retransmits_before
+                .store(now.retransmits.into(), Relaxed);
         }
     }
 
@@ -100,7 +103,8 @@ impl Probe {
         )
     }
 
-    /// The kernel's view of the connection; segments count since [`Probe::arm`].
+    /// The kernel's view of the connection; what it counts, it counts since
+    /// [`Probe::arm`].
     #[must_use]
     pub fn tcp(&self) -> Option<TcpSample> {
         let mut sample = self.tcp_now()?;
@@ -110,6 +114,7 @@ impl Probe {
         };
         sample.segments_in = since(sample.segments_in, &self.segments_in_before);
         sample.segments_out = since(sample.segments_out, &self.segments_out_before);
+        sample.retransmits = since(sample.retransmits, &self.retransmits_before);
         Some(sample)
     }
 
@@ -145,6 +150,7 @@ impl Timed {
             bytes_written: zero(),
             segments_in_before: zero(),
             segments_out_before: zero(),
+            retransmits_before: zero(),
         };
         Timed {
             stamped: kernel::enable_receive_stamps(inner.as_fd()),

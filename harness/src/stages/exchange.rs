@@ -3,6 +3,8 @@
 use timeslip_datasets::journal::{EventKind, Exchange};
 use timeslip_reports::input::{Provenance, Stage};
 
+use super::fit::uncached_tokens;
+
 /// A stretch that ends at `end` and began where the one before it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment {
@@ -146,6 +148,23 @@ const fn decode(kind: EventKind) -> Stage {
     }
 }
 
+/// Which of network, queue and prefill an exchange cannot tell: their time is inside the
+/// residue.
+pub(super) fn untold(
+    exchange: &Exchange,
+    ping_ns: Option<u64>,
+    prefill: Option<PrefillModel>,
+) -> impl Iterator<Item = Stage> {
+    let parts = parts(exchange, ping_ns, prefill);
+    [
+        (Stage::Network, parts.network),
+        (Stage::Queue, parts.queue),
+        (Stage::Prefill, parts.prefill),
+    ]
+    .into_iter()
+    .filter_map(|(stage, part)| part.is_none().then_some(stage))
+}
+
 fn parts(exchange: &Exchange, ping_ns: Option<u64>, prefill: Option<PrefillModel>) -> Parts {
     let reported = &exchange.reported;
     // A ping crosses everything up to the server's front end. The kernel's round trip
@@ -162,13 +181,9 @@ fn parts(exchange: &Exchange, ping_ns: Option<u64>, prefill: Option<PrefillModel
         (None, Some(link), None) => Some((link, Provenance::Reported, None)),
         (None, None, None) => None,
     };
-    let fitted = prefill.zip(exchange.usage).map(|(model, usage)| {
-        let cached = usage.cached_tokens.unwrap_or(0);
-        (
-            model,
-            model.prefill(usage.input_tokens.saturating_sub(cached)),
-        )
-    });
+    let fitted = prefill
+        .zip(uncached_tokens(exchange))
+        .map(|(model, uncached)| (model, model.prefill(uncached)));
     // What exceeds the unloaded fit; what hardly does is noise and stays in the residue.
     let excess = |(model, (prefill_ns, error_ns)): (PrefillModel, (u64, u64))| {
         let marks = &exchange.marks;

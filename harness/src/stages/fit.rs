@@ -30,14 +30,11 @@ pub fn fit_prefill<'a>(exchanges: impl Iterator<Item = &'a Exchange>) -> Option<
         if exchange.reported.prefill_ns.is_some() {
             return None;
         }
-        if let (Some(sent), Some(first), Some(usage)) = (
+        if let (Some(sent), Some(first), Some(uncached)) = (
             exchange.marks.sent,
             exchange.marks.first_token,
-            exchange.usage,
+            uncached_tokens(exchange),
         ) {
-            let uncached = usage
-                .input_tokens
-                .saturating_sub(usage.cached_tokens.unwrap_or(0));
             points.push((uncached as f64, first.saturating_sub(sent) as f64));
         }
     }
@@ -59,6 +56,16 @@ pub fn fit_prefill<'a>(exchanges: impl Iterator<Item = &'a Exchange>) -> Option<
         busy_ns: (line.intercept + QUEUE_DEVIATIONS * deviation).max(0.0) as u64,
         error_ns: line.residual as u64,
     })
+}
+
+/// Prompt tokens that had to be read; `None` where nobody knows: from the second turn on
+/// a prefix may be cached, whether the server says so or not.
+pub(super) fn uncached_tokens(exchange: &Exchange) -> Option<u64> {
+    let usage = exchange.usage?;
+    let cached = usage
+        .cached_tokens
+        .or_else(|| (exchange.turn <= 1).then_some(0))?;
+    Some(usage.input_tokens.saturating_sub(cached))
 }
 
 #[cfg(test)]

@@ -63,7 +63,7 @@ pub fn attribute(trial: &Trial, prefill: Option<PrefillModel>) -> Attribution {
     line_up(
         pieces,
         trial.finished.wall_ns,
-        &unknown_queue(&trial.exchanges, prefill),
+        &unavailable(&trial.exchanges, ping, prefill),
     )
 }
 
@@ -105,21 +105,22 @@ fn tool_segments(tool: &Tool) -> Vec<Segment> {
 }
 
 /// Stages no exchange could tell: shown as unavailable rather than as zero.
-fn unknown_queue(exchanges: &[Exchange], prefill: Option<PrefillModel>) -> Vec<Stage> {
-    let answered: Vec<_> = exchanges
-        .iter()
-        .filter(|exchange| exchange.marks.first_token.is_some() && exchange.backoff_until.is_none())
-        .collect();
-    let unknown = prefill.is_none()
-        && !answered.is_empty()
-        && answered
-            .iter()
-            .all(|exchange| exchange.reported.queue_ns.is_none());
-    if unknown {
-        vec![Stage::Queue]
-    } else {
-        Vec::new()
-    }
+fn unavailable(
+    exchanges: &[Exchange],
+    ping: Option<u64>,
+    prefill: Option<PrefillModel>,
+) -> Vec<Stage> {
+    let answered = exchanges.iter().filter(|exchange| {
+        exchange.marks.first_token.is_some() && exchange.backoff_until.is_none()
+    });
+    answered
+        .map(|exchange| exchange::untold(exchange, ping, prefill).collect::<Vec<Stage>>())
+        .reduce(|all, own| {
+            all.into_iter()
+                .filter(|stage| own.contains(stage))
+                .collect()
+        })
+        .unwrap_or_default()
 }
 
 /// Puts pieces on a line from 0 to `wall`, each instant in exactly one of them.
