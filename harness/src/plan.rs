@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use timeslip_datasets::journal::TrialKey;
 use timeslip_suites::{Format, Suite, SuiteFile};
 
-use crate::config::{Config, EndpointTable};
+use crate::config::{Config, EndpointTable, Price};
 use crate::connection::Target;
 use crate::error::Error;
 use crate::server::Profile;
@@ -92,6 +92,9 @@ pub struct PlannedEndpoint {
     pub headers: BTreeMap<String, String>,
     /// Extra top-level body fields.
     pub body: serde_json::Map<String, serde_json::Value>,
+    /// What its tokens cost; unknown when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<Price>,
 }
 
 /// A simulated endpoint's profile and its name.
@@ -247,21 +250,8 @@ pub fn endpoints(config: &Config, overrides: &Overrides) -> Result<Vec<PlannedEn
         (named, _) => named.to_vec(),
     };
     for name in &names {
-        let Some((path, table)) = config.endpoints.get(name) else {
-            return Err(Error::Config {
-                place: format!("endpoint '{name}'"),
-                problem: format!(
-                    "is not configured; known are {}. Add [endpoint.{name}] to timeslip.toml, or use --base-url",
-                    config
-                        .endpoints
-                        .keys()
-                        .cloned()
-                        .collect::<Vec<_>>()
-                        .join(", ")
-                ),
-            });
-        };
-        planned.push(endpoint(name, path, table)?);
+        let (name, path, table) = config.endpoint(name)?;
+        planned.push(endpoint(&name, &path, &table)?);
     }
     let count = planned.len();
     if !(1..=2).contains(&count) {
@@ -368,6 +358,7 @@ fn endpoint(name: &str, path: &Path, table: &EndpointTable) -> Result<PlannedEnd
         retries: table.retries.unwrap_or(3),
         headers: table.headers.clone(),
         body: table.body.clone(),
+        price: table.price.clone(),
     })
 }
 

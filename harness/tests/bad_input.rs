@@ -57,7 +57,7 @@ fn malformed_configuration() {
 
 #[test]
 fn endpoints_that_cannot_be() {
-    insta::assert_snapshot!(Case::new("").fails(&["--endpoint", "spark"]), @"timeslip: endpoint 'spark': is not configured; known are gpu-sim, spark-sim. Add [endpoint.spark] to timeslip.toml, or use --base-url");
+    insta::assert_snapshot!(Case::new("").fails(&["--endpoint", "spark"]), @"timeslip: endpoint 'spark': is neither configured nor a preset; configured are gpu-sim, spark-sim, and `timeslip presets` lists the presets. Add [endpoint.spark] to timeslip.toml, or use --base-url");
     let table = |fields: &str| {
         Case::new(&format!(
             "[run]\nendpoints = [\"a\"]\n[endpoint.a]\n{fields}\n"

@@ -4,6 +4,7 @@ mod ad_hoc;
 mod calibrate;
 mod conformance;
 mod doctor;
+mod presets;
 mod probe;
 mod report;
 mod run;
@@ -41,6 +42,8 @@ enum Command {
     Probe(probe::Arguments),
     /// Run a simulated endpoint alone
     Serve(serve::Arguments),
+    /// List the ready-made endpoints
+    Presets,
     /// Say what this machine lacks and how to get it
     Doctor,
     /// Print the JSON Schema of summary.json
@@ -60,6 +63,7 @@ pub fn main() -> ExitCode {
         Command::Conformance(arguments) => conformance::run(&arguments),
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
+        Command::Presets => presets::run(),
         Command::Doctor => doctor::run(),
         Command::Schema => schema(),
         Command::Config => print(config::DEFAULT),

@@ -6,15 +6,28 @@ mod raw;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-pub use raw::{EndpointTable, LimitsTable, RunTable, SuiteTable};
+pub use raw::{EndpointTable, LimitsTable, Price, RunTable, SuiteTable};
 
 use crate::error::Error;
 
 /// The commented defaults.
 pub const DEFAULT: &str = include_str!("default.toml");
 
+/// The ready-made endpoints.
+const PRESETS: &str = include_str!("presets.toml");
+
 /// File read from the current directory when no other is named.
 const FILE_NAME: &str = "timeslip.toml";
+
+/// The ready-made endpoints by name.
+///
+/// # Errors
+/// [`Error::Config`] when the shipped file is broken.
+pub fn presets() -> Result<BTreeMap<String, EndpointTable>, Error> {
+    let file: raw::File = toml::from_str(PRESETS)
+        .map_err(|error| Error::config(Path::new("presets.toml"), error.to_string()))?;
+    Ok(file.endpoint)
+}
 
 /// The merged configuration.
 #[derive(Clone, Debug)]
@@ -54,6 +67,54 @@ impl Config {
         Ok(config)
     }
 
+    /// The endpoint of a name: a configured one, or else a preset; `NAME:MODEL` is
+    /// either with another model. With it comes the file that defined it, and the name
+    /// to call it by.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when there is none, or its preset does not exist.
+    pub fn endpoint(&self, name: &str) -> Result<(String, PathBuf, EndpointTable), Error> {
+        let presets = presets()?;
+        let find = |name: &str| {
+            let shipped = || Some((PathBuf::from("presets.toml"), presets.get(name)?.clone()));
+            self.endpoints.get(name).cloned().or_else(shipped)
+        };
+        let with_model = || {
+            let (base, model) = name.split_once(':')?;
+            let (path, mut table) = find(base)?;
+            let other = table.model.replace(model.to_owned());
+            table.price = table.price.filter(|_| other == table.model);
+            // It becomes part of file names.
+            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+            let name = name.replace(|c| !plain(c), "-");
+            Some((name, path, table))
+        };
+        let found = find(name)
+            .map(|(path, table)| (name.to_owned(), path, table))
+            .or_else(with_model);
+        let Some((name, path, table)) = found else {
+            let known: Vec<&str> = self.endpoints.keys().map(String::as_str).collect();
+            return Err(Error::Config {
+                place: format!("endpoint '{name}'"),
+                problem: format!(
+                    "is neither configured nor a preset; configured are {}, and `timeslip presets` lists the presets. Add [endpoint.{name}] to timeslip.toml, or use --base-url",
+                    known.join(", ")
+                ),
+            });
+        };
+        let Some(preset) = &table.preset else {
+            return Ok((name, path, table));
+        };
+        let Some(base) = presets.get(preset) else {
+            return Err(Error::Config {
+                place: format!("{}: endpoint.{name}.preset", path.display()),
+                problem: format!("'{preset}' does not exist; `timeslip presets` lists them"),
+            });
+        };
+        let table = table.clone().over(base);
+        Ok((name, path, table))
+    }
+
     fn overlay(&mut self, path: &Path, text: &str) -> Result<(), Error> {
         let file: raw::File = toml::from_str(text)
             .map_err(|error| Error::config(path, error.to_string().trim_end().to_owned()))?;
@@ -79,6 +140,46 @@ mod tests {
         let config = Config::load(Some(Path::new("/dev/null"))).unwrap();
         assert!(config.run.is_complete() && config.limits.is_complete());
         assert_eq!(config.run.endpoints.unwrap(), ["spark-sim", "gpu-sim"]);
+    }
+
+    #[test]
+    fn every_preset_can_be_planned() {
+        for (name, preset) in presets().unwrap() {
+            let protocol = crate::protocols::by_name(&preset.protocol.clone().unwrap()).unwrap();
+            let url = preset.base_url.clone().unwrap();
+            let target = crate::connection::Target::parse(&url).unwrap();
+            // Keys do not travel in the clear, and servers of one's own need none.
+            assert_eq!(target.tls, preset.api_key_env.is_some(), "{name}");
+            let socket = preset.transport == Some(crate::transports::Kind::Websocket);
+            assert!(!socket || protocol.has_websocket(), "{name}");
+        }
+    }
+
+    #[test]
+    fn endpoints_are_found_by_name_by_preset_and_with_another_model() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.toml");
+        let mine = "[endpoint.mine]\npreset = \"fireworks\"\nmodel = \"m\"\nbody = { a = 1 }\n";
+        let text = format!("{mine}[endpoint.lost]\npreset = \"nobody\"\n");
+        std::fs::write(&path, text).unwrap();
+        let config = Config::load(Some(&path)).unwrap();
+
+        let (_, _, mine) = config.endpoint("mine").unwrap();
+        assert_eq!(mine.model.as_deref(), Some("m"));
+        assert_eq!(mine.api_key_env.as_deref(), Some("FIREWORKS_API_KEY"));
+        assert!(mine.body["a"] == 1 && mine.body["perf_metrics_in_response"] == true);
+
+        let (name, _, groq) = config.endpoint("groq").unwrap();
+        assert!(name == "groq" && groq.price.is_some());
+        let (name, _, groq) = config.endpoint("groq:qwen/qwen3:32b").unwrap();
+        assert_eq!(name, "groq-qwen-qwen3-32b");
+        assert_eq!(groq.model.as_deref(), Some("qwen/qwen3:32b"));
+        assert_eq!(groq.price, None, "another model, another price");
+
+        for (name, expected) in [("lost", "'nobody' does not exist"), ("x:y", "nor a preset")] {
+            let error = config.endpoint(name).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
     }
 
     #[test]

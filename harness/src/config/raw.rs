@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::transports;
 
@@ -81,6 +81,8 @@ table! {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EndpointTable {
+    /// Ready-made endpoint that this one is, except for what is set here.
+    pub preset: Option<String>,
     /// Profile of an embedded server; excludes `base_url`.
     pub simulate: Option<String>,
     /// Where a real server listens.
@@ -109,6 +111,52 @@ pub struct EndpointTable {
     /// Extra top-level fields of every request.
     #[serde(default)]
     pub body: serde_json::Map<String, serde_json::Value>,
+    /// What its tokens cost; unknown when absent.
+    pub price: Option<Price>,
+}
+
+/// What tokens cost, in US dollars per million.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Price {
+    /// Prompt tokens.
+    pub input: f64,
+    /// Prompt tokens that the server's cache knew; unknown when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cached_input: Option<f64>,
+    /// Output tokens.
+    pub output: f64,
+    /// When this was the price: a year, a month or a day, as `2026-05-31`.
+    pub priced_at: String,
+}
+
+impl EndpointTable {
+    /// This table laid over a preset. Headers and body fields are added to the
+    /// preset's; the price of another model than the preset's is not the preset's.
+    #[must_use]
+    pub fn over(self, preset: &EndpointTable) -> Self {
+        let other_model = self.model.is_some() && self.model != preset.model;
+        let mut laid = preset.clone();
+        laid.headers.extend(self.headers);
+        laid.body.extend(self.body);
+        EndpointTable {
+            preset: None,
+            simulate: self.simulate,
+            base_url: self.base_url.or(laid.base_url),
+            model: self.model.or(laid.model),
+            protocol: self.protocol.or(laid.protocol),
+            transport: self.transport.or(laid.transport),
+            prewarm: self.prewarm.or(laid.prewarm),
+            api_key_env: self.api_key_env.or(laid.api_key_env),
+            idle_seconds: self.idle_seconds.or(laid.idle_seconds),
+            retries: self.retries.or(laid.retries),
+            price: self.price.or(laid.price.filter(|_| !other_model)),
+            headers: laid.headers,
+            body: laid.body,
+            shared_connection: self.shared_connection.or(laid.shared_connection),
+            deflate: self.deflate.or(laid.deflate),
+        }
+    }
 }
 
 /// `[suite.NAME]`
