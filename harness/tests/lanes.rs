@@ -16,7 +16,7 @@ use support::endpoint;
 use timeslip::clock;
 use timeslip::exchange::{Endpoint, Failure, Session};
 use timeslip::protocols::Item;
-use timeslip::stages::segments;
+use timeslip::stages::{Context, segments};
 use timeslip::transports::Kind;
 use timeslip_datasets::journal::Exchange;
 use tokio::net::TcpListener;
@@ -139,7 +139,7 @@ async fn talks(endpoint: &Endpoint, count: usize) -> Vec<Vec<Exchange>> {
     let check = |(name, (told, exchanges)): (usize, (Result<Vec<String>, _>, Vec<Exchange>))| {
         assert_eq!(told.unwrap(), [format!("{name}.1"), format!("{name}.2")]);
         for exchange in &exchanges {
-            let last = segments(exchange, None, None).last().unwrap().end;
+            let last = segments(exchange, Context::default()).last().unwrap().end;
             assert_eq!(last, exchange.backoff_until.unwrap_or(exchange.marks.done));
         }
         exchanges

@@ -13,7 +13,7 @@ use support::{endpoint, events, http};
 use timeslip::clock;
 use timeslip::exchange::{Endpoint, Failure, Session};
 use timeslip::protocols::Item;
-use timeslip::stages::{Segment, segments};
+use timeslip::stages::{Context, Segment, segments};
 use timeslip::transports::Kind;
 use timeslip_datasets::journal::Exchange;
 use timeslip_reports::input::Stage;
@@ -102,7 +102,7 @@ fn id(id: &str) -> Option<String> {
 
 /// The stages fill an exchange without gap or overlap.
 fn whole(exchange: &Exchange) -> Vec<Segment> {
-    let found = segments(exchange, None, None);
+    let found = segments(exchange, Context::default());
     let mut at = exchange.marks.start;
     for segment in &found {
         assert!(segment.end > at);

@@ -162,7 +162,9 @@ fn ttft(exchange: &Exchange) -> Option<f64> {
     let marks = &exchange.marks;
     let ttft = marks.first_token?.checked_sub(marks.sent?)? as f64;
     let round_trip = exchange.tcp.map_or(0.0, |tcp| tcp.min_rtt_ns as f64);
-    Some(ttft - round_trip * f64::from(extra_flights(exchange.request_bytes?)))
+    // A shared connection does not tell whose bytes it carried.
+    let flights = exchange.request_bytes.map_or(0, extra_flights);
+    Some(ttft - round_trip * f64::from(flights))
 }
 
 /// Flights beyond the first that so many bytes need in slow start: an initial window of
@@ -206,7 +208,11 @@ fn round_trip(samples: &Samples) -> Option<(f64, &'static str)> {
     };
     let ping = smallest(|exchange| exchange.ping_ns).map(|ns| (ns, "ping"));
     let link = smallest(|exchange| exchange.reported.link_ns);
-    let tcp = smallest(|exchange| exchange.tcp.map(|tcp| tcp.min_rtt_ns));
+    // Behind a proxy TCP ends there. Every sample opens a connection of its own.
+    let tcp = smallest(|exchange| {
+        let direct = exchange.marks.proxy.is_none();
+        exchange.tcp.filter(|_| direct).map(|tcp| tcp.min_rtt_ns)
+    });
     ping.or(link.map(|ns| (ns, "the server's report")))
         .or(tcp.map(|ns| (ns, "TCP")))
 }

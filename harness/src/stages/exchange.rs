@@ -55,16 +55,23 @@ struct Parts {
 /// A duration, how it is known, and the bound on its error where it states one.
 type Part = (u64, Provenance, Option<u64>);
 
-/// Takes an exchange apart. `ping_ns` is the smallest ping of the trial.
+/// What is known beside the exchange itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Context {
+    /// The smallest ping of the trial.
+    pub ping_ns: Option<u64>,
+    /// Prefill as fitted for the endpoint.
+    pub prefill: Option<PrefillModel>,
+    /// A proxy stands between: the kernel's round trip ends there.
+    pub proxied: bool,
+}
+
+/// Takes an exchange apart.
 ///
 /// The first stretch begins at the exchange's `start`, the last one ends at its
 /// `done`, or at the end of the backoff after it.
 #[must_use]
-pub fn segments(
-    exchange: &Exchange,
-    ping_ns: Option<u64>,
-    prefill: Option<PrefillModel>,
-) -> Vec<Segment> {
+pub fn segments(exchange: &Exchange, context: Context) -> Vec<Segment> {
     let marks = &exchange.marks;
     let mut line = Line {
         at: marks.start,
@@ -90,7 +97,7 @@ pub fn segments(
     }
     match (marks.sent, marks.first_token) {
         (Some(_), Some(first_token)) => {
-            line.first_token(first_token, &parts(exchange, ping_ns, prefill));
+            line.first_token(first_token, &parts(exchange, context));
             for event in exchange.events.as_slice() {
                 line.until(event.at, decode(event.kind));
             }
@@ -104,7 +111,7 @@ pub fn segments(
         }
         // Nothing but the prompt was read; the answer only says so.
         (Some(_), None) if exchange.warm_up && exchange.error.is_none() => {
-            line.first_token(marks.done, &parts(exchange, ping_ns, prefill));
+            line.first_token(marks.done, &parts(exchange, context));
         }
         // No output ever came: the time after sending is unexplained, the time
         // before it was spent trying to connect.
@@ -150,12 +157,8 @@ const fn decode(kind: EventKind) -> Stage {
 
 /// Which of network, queue and prefill an exchange cannot tell: their time is inside the
 /// residue.
-pub(super) fn untold(
-    exchange: &Exchange,
-    ping_ns: Option<u64>,
-    prefill: Option<PrefillModel>,
-) -> impl Iterator<Item = Stage> {
-    let parts = parts(exchange, ping_ns, prefill);
+pub(super) fn untold(exchange: &Exchange, context: Context) -> impl Iterator<Item = Stage> {
+    let parts = parts(exchange, context);
     [
         (Stage::Network, parts.network),
         (Stage::Queue, parts.queue),
@@ -165,12 +168,18 @@ pub(super) fn untold(
     .filter_map(|(stage, part)| part.is_none().then_some(stage))
 }
 
-fn parts(exchange: &Exchange, ping_ns: Option<u64>, prefill: Option<PrefillModel>) -> Parts {
+fn parts(exchange: &Exchange, context: Context) -> Parts {
+    let Context {
+        ping_ns,
+        prefill,
+        proxied,
+    } = context;
     let reported = &exchange.reported;
     // A ping crosses everything up to the server's front end. The kernel's round trip
     // ends at the first machine that terminates TCP; a link that the server reports
     // lies behind that one.
-    let network = match (ping_ns, reported.link_ns, exchange.tcp) {
+    let tcp = exchange.tcp.filter(|_| !proxied);
+    let network = match (ping_ns, reported.link_ns, tcp) {
         (Some(ping), _, _) => Some((ping, Provenance::Measured, None)),
         (None, link, Some(tcp)) => Some((
             tcp.min_rtt_ns.saturating_add(link.unwrap_or(0)),

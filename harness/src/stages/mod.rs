@@ -8,7 +8,7 @@
 mod exchange;
 mod fit;
 
-pub use exchange::{PrefillModel, Segment, contradicts, segments};
+pub use exchange::{Context, PrefillModel, Segment, contradicts, segments};
 pub use fit::fit_prefill;
 
 use std::collections::BTreeMap;
@@ -36,17 +36,18 @@ struct Piece {
 /// Attributes a trial.
 #[must_use]
 pub fn attribute(trial: &Trial, prefill: Option<PrefillModel>) -> Attribution {
-    let ping = trial
-        .exchanges
-        .iter()
-        .filter_map(|exchange| exchange.ping_ns)
-        .min();
+    let exchanges = || trial.exchanges.iter();
+    let context = Context {
+        ping_ns: exchanges().filter_map(|exchange| exchange.ping_ns).min(),
+        prefill,
+        proxied: exchanges().any(|exchange| exchange.marks.proxy.is_some()),
+    };
     let mut pieces = Vec::new();
     for exchange in &trial.exchanges {
         lay(
             &mut pieces,
             exchange.marks.start,
-            segments(exchange, ping, prefill),
+            segments(exchange, context),
             exchange.turn,
             |_| exchange.transport.clone(),
         );
@@ -63,7 +64,7 @@ pub fn attribute(trial: &Trial, prefill: Option<PrefillModel>) -> Attribution {
     line_up(
         pieces,
         trial.finished.wall_ns,
-        &unavailable(&trial.exchanges, ping, prefill),
+        &unavailable(&trial.exchanges, context),
     )
 }
 
@@ -105,16 +106,12 @@ fn tool_segments(tool: &Tool) -> Vec<Segment> {
 }
 
 /// Stages no exchange could tell: shown as unavailable rather than as zero.
-fn unavailable(
-    exchanges: &[Exchange],
-    ping: Option<u64>,
-    prefill: Option<PrefillModel>,
-) -> Vec<Stage> {
+fn unavailable(exchanges: &[Exchange], context: Context) -> Vec<Stage> {
     let answered = exchanges.iter().filter(|exchange| {
         exchange.marks.first_token.is_some() && exchange.backoff_until.is_none()
     });
     answered
-        .map(|exchange| exchange::untold(exchange, ping, prefill).collect::<Vec<Stage>>())
+        .map(|exchange| exchange::untold(exchange, context).collect::<Vec<Stage>>())
         .reduce(|all, own| {
             all.into_iter()
                 .filter(|stage| own.contains(stage))

@@ -11,7 +11,7 @@ use timeslip::connection::Target;
 use timeslip::exchange::{Endpoint, Session};
 use timeslip::protocols::{self, Item, Protocol};
 use timeslip::server::Emission;
-use timeslip::stages::{PrefillModel, Segment, fit_prefill, segments};
+use timeslip::stages::{Context, PrefillModel, Segment, fit_prefill, segments};
 use timeslip::transports::Kind;
 use timeslip_datasets::journal::{Exchange, Reported};
 use timeslip_reports::input::Stage;
@@ -269,10 +269,14 @@ struct Stages {
 
 impl Stages {
     fn of(exchange: &Exchange, session: &[Exchange], prefill: Option<PrefillModel>) -> Self {
-        let ping = session.iter().filter_map(|other| other.ping_ns).min();
+        let context = Context {
+            ping_ns: session.iter().filter_map(|other| other.ping_ns).min(),
+            prefill,
+            proxied: false,
+        };
         Stages {
             start: exchange.marks.start,
-            segments: segments(exchange, ping, prefill),
+            segments: segments(exchange, context),
         }
     }
 
