@@ -18,6 +18,10 @@ use timeslip::transports::Kind;
 use timeslip_datasets::journal::Exchange;
 use timeslip_reports::input::Stage;
 use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
 /// A conversation in which every answer is followed by one more thing the user says.
 struct Talk<'a> {
@@ -386,4 +390,50 @@ async fn times_of_a_whole_turn_are_told_apart_by_response() {
         (ms(7), ms(75), ms(140)),
     ];
     assert_eq!(reported, expected);
+}
+
+#[tokio::test]
+async fn every_bad_ending_has_a_name() {
+    let close = |code: u16, reason: &str| {
+        Message::Close(Some(CloseFrame {
+            code: code.into(),
+            reason: reason.to_owned().into(),
+        }))
+    };
+    let frame = |opcode: Data, payload: &[u8], last: bool| {
+        let frame = Frame::message(payload.to_vec(), OpCode::Data(opcode), last);
+        Message::Frame(frame)
+    };
+    for (messages, expected) in [
+        (vec![Message::text("{not json")], "broken event"),
+        (vec![Message::Binary(vec![0xff; 9].into())], "broken event"),
+        (
+            vec![close(1011, "overheated")],
+            "closed by the server: 1011 overheated",
+        ),
+        (vec![close(1000, "")], "the stream ended early"),
+        (vec![Message::Close(None)], "the stream ended early"),
+        (vec![Message::text("x".repeat(9 << 20))], "exceeds 8 MiB"),
+        (vec![frame(Data::Text, b"\xff\xfe", true)], "UTF-8"),
+        (
+            vec![frame(Data::Continue, b"{}", true)],
+            "the stream ended early",
+        ),
+        (vec![frame(Data::Text, b"{\"type\":", false)], "no byte for"),
+        (vec![], "no byte for"),
+    ] {
+        for shared in [false, true] {
+            let script = vec![Connection::Socket(vec![Say::Messages(messages.clone())])];
+            let (port, _) = scripted(script).await;
+            let mut endpoint = endpoint(port, Kind::Websocket);
+            endpoint.max_retries = 0;
+            endpoint.idle_timeout = Duration::from_secs(1);
+            endpoint.shared = shared.then(std::sync::Arc::default);
+            let mut talk = Talk::new(&endpoint);
+            let error = talk.turn().await.unwrap_err().to_string();
+            assert!(error.contains(expected), "{error} should say {expected}");
+            assert_eq!(talk.exchanges[0].error.as_deref(), Some(error.as_str()));
+            whole(&talk.exchanges[0]);
+        }
+    }
 }

@@ -24,6 +24,8 @@ pub enum Say {
     Events(Vec<Value>),
     /// These events, then the end of the connection.
     Last(Vec<Value>),
+    /// These messages as they are.
+    Messages(Vec<Message>),
     /// These events; then a ping, whose pong has to come within two seconds.
     Ping(Vec<Value>),
 }
@@ -72,13 +74,21 @@ async fn play(stream: TcpStream, number: usize, script: Vec<Say>, log: &Seen) {
         };
         let request = serde_json::from_str(&request).unwrap();
         log.lock().unwrap().push((number, request));
-        let (Say::Events(events) | Say::Last(events) | Say::Ping(events)) = &say;
-        for event in events {
-            let event = Message::text(event.to_string());
-            socket.send(event).await.unwrap();
+        let messages: Vec<Message> = match &say {
+            Say::Messages(messages) => messages.clone(),
+            Say::Events(events) | Say::Last(events) | Say::Ping(events) => events
+                .iter()
+                .map(|event| Message::text(event.to_string()))
+                .collect(),
+        };
+        for message in messages {
+            // The client may leave before it has read everything.
+            if socket.send(message).await.is_err() {
+                return;
+            }
         }
         match say {
-            Say::Events(_) => {}
+            Say::Events(_) | Say::Messages(_) => {}
             Say::Last(_) => {
                 socket.close(None).await.unwrap();
                 return;
