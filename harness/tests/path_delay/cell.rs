@@ -157,12 +157,14 @@ impl Taken {
             ),
             ..Measured::default()
         };
-        for session in [&self.alone, &self.crowded[0], &self.crowded[1]] {
+        let [left, right] = &self.crowded;
+        for (session, queues) in [(&self.alone, false), (left, true), (right, true)] {
             for exchange in session {
                 let truth = Truth::find(exchange, &emissions, self.from);
                 let stages = Stages::of(exchange, session, None);
                 measured.network.note(stages.sum(Stage::Network), network);
-                if exchange.reported.queue_ns.is_some() {
+                // Alone, a queue is mostly none, which would hide the others.
+                if queues && exchange.reported.queue_ns.is_some() {
                     measured.queue.note(stages.sum(Stage::Queue), truth.queue);
                 }
                 if exchange.reported.prefill_ns.is_some() {
