@@ -105,6 +105,14 @@ fn arguments_that_are_no_object_do_not_spoil_the_conversation() {
         json!({ "malformed": "ls -l" })
     );
 
+    // A call of which nothing is streamed, and whose input is left out, is still a call.
+    let mut decoder = protocols::by_name("anthropic-messages").unwrap().decoder();
+    let begun = r#"{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","id":"t","name":"submit"}}"#;
+    decoder.payload(begun.as_bytes()).unwrap();
+    let answer = decoder.answer();
+    assert_eq!(answer.calls[0].arguments, "{}");
+    assert_eq!(answer.items[0]["content"][0]["input"], json!({}));
+
     let chunk = r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"t","function":{"name":"shell","arguments":"ls -l"}}]}}]}"#;
     let mut decoder = protocols::by_name("chat-completions").unwrap().decoder();
     decoder.payload(chunk.as_bytes()).unwrap();

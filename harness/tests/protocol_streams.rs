@@ -5,6 +5,7 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
+use proptest::prelude::*;
 use timeslip::exchange::split::{Piece, Splitter};
 use timeslip::protocols::{self, Protocol, Step};
 
@@ -124,5 +125,70 @@ fn no_line_ending_changes_the_meaning() {
                 assert_eq!(meaning(protocol, reads), whole, "{file:?} by {size}");
             }
         }
+    }
+}
+
+/// A change somewhere in a stream; places are parts of its length.
+#[derive(Clone, Debug)]
+enum Damage {
+    Replace(f64, u8),
+    Remove(f64, f64),
+    Repeat(f64, f64),
+}
+
+impl Damage {
+    fn any() -> impl Strategy<Value = Damage> {
+        let place = || 0.0..1.0_f64;
+        let byte = prop_oneof![
+            any::<u8>(),
+            proptest::sample::select(&b"\"\\{}[],:0\n\r "[..])
+        ];
+        prop_oneof![
+            (place(), byte).prop_map(|(at, byte)| Damage::Replace(at, byte)),
+            (place(), 0.0..0.2).prop_map(|(at, part)| Damage::Remove(at, part)),
+            (place(), 0.0..0.2).prop_map(|(at, part)| Damage::Repeat(at, part)),
+        ]
+    }
+
+    fn done_to(&self, stream: &mut Vec<u8>) {
+        let length = stream.len() as f64;
+        let range = |at: f64, part: f64| {
+            let from = (at * length) as usize;
+            from..(from + (part * length) as usize).min(length as usize)
+        };
+        match *self {
+            Damage::Replace(at, byte) => {
+                if let Some(place) = stream.get_mut((at * length) as usize) {
+                    *place = byte;
+                }
+            }
+            Damage::Remove(at, part) => drop(stream.drain(range(at, part))),
+            Damage::Repeat(at, part) => {
+                let range = range(at, part);
+                let piece = stream[range.clone()].to_vec();
+                stream.splice(range.start..range.start, piece);
+            }
+        }
+    }
+}
+
+proptest! {
+    /// Whatever happens to a stream, it is read without a panic and however it is cut.
+    #[test]
+    fn damage_is_survived(
+        which in any::<proptest::sample::Index>(),
+        damages in proptest::collection::vec(Damage::any(), 1..6),
+        size in 1_usize..400,
+    ) {
+        let of_protocol = |name| streams(name).into_iter().map(move |file| (name, file));
+        let all: Vec<(&str, PathBuf)> = protocols::names().flat_map(of_protocol).collect();
+        let (name, file) = which.get(&all);
+        let protocol = protocols::by_name(name).unwrap();
+        let mut stream = std::fs::read(file).unwrap();
+        for damage in &damages {
+            damage.done_to(&mut stream);
+        }
+        let whole = meaning(protocol, [stream.as_slice()]);
+        prop_assert_eq!(meaning(protocol, stream.chunks(size)), whole);
     }
 }

@@ -355,23 +355,24 @@ fn finish(block: Block, answer: &mut Answer) -> Option<Value> {
                 value["signature"] = json!(signature);
             }
         }
-        _ if value["input"].is_object() || !streamed.is_empty() => {
-            if !streamed.is_empty() {
+        "tool_use" => {
+            // Servers may leave out the input that is to be streamed.
+            if !streamed.is_empty() || !value["input"].is_object() {
                 value["input"] = Value::Object(arguments(&streamed));
             }
-            if kind == "tool_use" {
-                let text = |name: &str| value[name].as_str().unwrap_or_default().to_owned();
-                answer.calls.push(ToolCall {
-                    call_id: text("id"),
-                    name: text("name"),
-                    arguments: if streamed.is_empty() {
-                        value["input"].to_string()
-                    } else {
-                        streamed
-                    },
-                });
-            }
+            let text = |name: &str| value[name].as_str().unwrap_or_default().to_owned();
+            answer.calls.push(ToolCall {
+                call_id: text("id"),
+                name: text("name"),
+                arguments: if streamed.is_empty() {
+                    value["input"].to_string()
+                } else {
+                    streamed
+                },
+            });
         }
+        // Of a tool that the server runs itself.
+        _ if !streamed.is_empty() => value["input"] = Value::Object(arguments(&streamed)),
         _ => {}
     }
     // Anything that is no block at all would be refused on the way back.

@@ -312,12 +312,21 @@ fn output(answer: &Answer, reasoning_field: Option<&str>) -> Value {
         let calls = answer.calls.iter().map(|call| {
             let function = json!({
                 "name": call.name,
-                // Servers parse what they get back, and refuse what is no object.
-                "arguments": Value::Object(arguments(&call.arguments)).to_string(),
+                "arguments": arguments_text(&call.arguments),
             });
             json!({ "id": call.call_id, "type": "function", "function": function })
         });
         message["tool_calls"] = calls.collect();
     }
     message
+}
+
+/// The arguments of a call as they came, byte by byte, as far as servers take them back:
+/// they parse them, and refuse what is no object.
+fn arguments_text(text: &str) -> String {
+    if serde_json::from_str::<Map<String, Value>>(text).is_ok() {
+        text.to_owned()
+    } else {
+        Value::Object(arguments(text)).to_string()
+    }
 }
