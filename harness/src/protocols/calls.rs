@@ -1,5 +1,7 @@
 //! Tool calls, put together from the pieces that streams cut them into.
 
+use std::collections::HashSet;
+
 use super::fields::{MAX_PARTS, too_many};
 use super::{StreamError, ToolCall};
 
@@ -89,11 +91,12 @@ impl Calls {
 
     /// The calls, each with an id that no other call of the answer has.
     pub fn finish(self, response: Option<&str>) -> Vec<ToolCall> {
+        let mut known = HashSet::from([String::new()]);
         let number = |(at, call): (usize, Pending)| ToolCall {
-            call_id: if call.id.is_empty() {
-                format!("{}-call-{at}", response.unwrap_or("response"))
-            } else {
+            call_id: if known.insert(call.id.clone()) {
                 call.id
+            } else {
+                format!("{}-call-{at}", response.unwrap_or("response"))
             },
             name: call.name,
             arguments: if call.arguments.is_empty() {
@@ -119,14 +122,16 @@ impl Unanswered {
     }
 
     /// The server's own id and the function of the call that a result answers: the call
-    /// with that id, else the first of those to which the server gave none.
+    /// with that id, else the first of those to which the server gave none, or else the
+    /// first of all, because results come in the order of the calls.
     pub fn answered(&mut self, call_id: &str) -> (Option<String>, String) {
         let with_id = self
             .0
             .iter()
             .position(|(id, _)| id.as_deref() == Some(call_id));
         let without = || self.0.iter().position(|(id, _)| id.is_none());
-        match with_id.or_else(without) {
+        let any = || (!self.0.is_empty()).then_some(0);
+        match with_id.or_else(without).or_else(any) {
             Some(at) => self.0.remove(at),
             None => (Some(call_id.to_owned()), "unknown".to_owned()),
         }
@@ -201,6 +206,23 @@ mod tests {
                 call("r-call-1", "submit", "{}")
             ]
         );
+    }
+
+    #[test]
+    fn no_two_calls_have_the_same_id_and_each_result_still_finds_its_own() {
+        let mut calls = Calls::default();
+        let mut open = Unanswered::default();
+        for name in ["shell", "edit", "submit"] {
+            calls.whole(Some("a"), name, "{}".into()).unwrap();
+            open.called(Some("a"), name);
+        }
+        let calls = calls.finish(Some("r"));
+        let ids: Vec<&str> = calls.iter().map(|call| call.call_id.as_str()).collect();
+        assert_eq!(ids, ["a", "r-call-1", "r-call-2"]);
+        for call in &calls {
+            let (id, name) = open.answered(&call.call_id);
+            assert_eq!((id.as_deref(), name), (Some("a"), call.name.clone()));
+        }
     }
 
     #[test]

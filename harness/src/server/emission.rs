@@ -53,7 +53,7 @@ impl Emission {
         let (Some(theirs), Some(ours)) = (self.clock_origin_ns, clock_origin_ns()) else {
             return self;
         };
-        let shift = |at: u64| (at + theirs).saturating_sub(ours);
+        let shift = |at: u64| at.saturating_add(theirs).saturating_sub(ours);
         self.received_ns = shift(self.received_ns);
         self.events_ns.iter_mut().for_each(|at| *at = shift(*at));
         self.done_ns = self.done_ns.map(shift);
@@ -129,4 +129,28 @@ fn drop_torn_line(file: &mut std::fs::File) -> io::Result<()> {
         file.set_len(whole as u64)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn absurd_times_do_not_overflow() {
+        let emission = Emission {
+            response_id: "r".into(),
+            protocol: "p".into(),
+            transport: "t".into(),
+            clock_origin_ns: Some(u64::MAX),
+            received_ns: u64::MAX,
+            queue_ns: 0,
+            prefill_ns: 0,
+            events_ns: vec![u64::MAX, 1],
+            kinds: "tt".into(),
+            tokens: vec![1, 1],
+            done_ns: Some(u64::MAX),
+            complete: true,
+        };
+        assert!(emission.on_our_clock().done_ns.is_some());
+    }
 }
