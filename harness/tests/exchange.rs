@@ -201,6 +201,50 @@ async fn a_server_that_echoes_the_key_does_not_get_it_into_the_journal() {
     );
 }
 
+/// An error is cut to a length after the key was taken out of it, never through the key.
+#[tokio::test]
+async fn no_part_of_an_echoed_key_gets_into_the_journal() {
+    const KEY: &str = "sk-0123456789abcdef";
+    let stray = |before: usize| format!("{}{KEY} and more", "x".repeat(before));
+    for before in [480, 490, 990, 1_985, 1_990, 16_370] {
+        let said = stray(before);
+        let in_stream = format!(r#"{{"type":"error","code":"invalid_prompt","message":"{said}"}}"#);
+        for response in [
+            http("401 Unauthorized", "", &said),
+            events(&[in_stream.as_str()]),
+            // The server itself stops in the middle of it.
+            http("401 Unauthorized", "", &said[..before + KEY.len() / 2]),
+        ] {
+            let (port, _) = canned(vec![response]);
+            let mut endpoint = endpoint(port, Kind::HttpSse);
+            endpoint.max_retries = 0;
+            endpoint.key = Some(timeslip::exchange::Key(KEY.into()));
+            let (_, exchanges) = ask(&endpoint).await;
+            let error = exchanges[0].error.as_deref().unwrap();
+            assert!(error.contains("xxx") && error.len() < 1_100, "{error}");
+            assert!(!error.contains(&KEY[..4]), "{before}: {error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_name_that_a_server_gives_can_carry_the_key() {
+    let done = r#"{"type":"response.incomplete","response":{"id":"r-sk-0123456789","model":"m-sk-0123456789","service_tier":"t-sk-0123456789","incomplete_details":{"reason":"i-sk-0123456789"},"output":[]}}"#;
+    let (port, _) = canned(vec![events(&[done])]);
+    let mut endpoint = endpoint(port, Kind::HttpSse);
+    endpoint.key = Some(timeslip::exchange::Key("sk-0123456789".into()));
+    let (_, exchanges) = ask(&endpoint).await;
+    let exchange = &exchanges[0];
+    let said = [
+        &exchange.response_id,
+        &exchange.served_model,
+        &exchange.served_tier,
+        &exchange.incomplete,
+    ];
+    let said = said.map(|said| said.as_deref().unwrap());
+    assert_eq!(said, ["r-***", "m-***", "t-***", "i-***"]);
+}
+
 /// A connection that the server closed between two turns is opened anew at once.
 #[tokio::test]
 async fn a_connection_closed_while_idle_costs_no_backoff() {

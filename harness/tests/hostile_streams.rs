@@ -292,6 +292,131 @@ async fn a_server_that_stops_is_given_up_and_one_that_resets_is_noticed() {
     }
 }
 
+/// What is known of the tokens of an answer that was cut off is of another answer: of
+/// its beginning, or of one that was never read.
+#[tokio::test]
+async fn an_answer_that_was_cut_off_has_no_usage() {
+    for subject in Subject::all() {
+        let events = subject.events();
+        let cut = [HEAD, &events[..events.len() / 2].concat()].concat();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = subject.endpoint(listener.local_addr().unwrap().port());
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            read_some(&mut stream);
+            stream.write_all(cut.as_bytes()).unwrap();
+            let _ = stream.read_to_end(&mut Vec::new());
+        });
+        let mut exchanges = Vec::new();
+        let items = [Item::User("do it".into())];
+        let deadline = Instant::now() + Duration::from_millis(500);
+        let failure = Session::new(&endpoint, "key#1".into(), clock::now())
+            .ask(1, "", &[], &items, deadline, |exchange| {
+                exchanges.push(exchange)
+            })
+            .await
+            .unwrap_err();
+        assert_eq!(failure, Failure::Deadline);
+        let [exchange] = exchanges.as_slice() else {
+            panic!("{exchanges:?}");
+        };
+        assert!(exchange.marks.first_token.is_some(), "{}", subject.protocol);
+        assert_eq!(exchange.usage, None, "{}", subject.protocol);
+    }
+}
+
+/// A payload is held in memory while it is read: lists must not multiply it.
+#[test]
+fn lists_that_no_honest_answer_has_are_refused() {
+    let elements = vec!["{}"; 2_000].join(",");
+    for (protocol, payload) in [
+        ("chat-completions", format!(r#"{{"choices":[{elements}]}}"#)),
+        (
+            "chat-completions",
+            format!(r#"{{"choices":[{{"delta":{{"tool_calls":[{elements}]}}}}]}}"#),
+        ),
+        ("gemini", format!(r#"{{"candidates":[{elements}]}}"#)),
+        (
+            "gemini",
+            format!(r#"{{"candidates":[{{"content":{{"parts":[{elements}]}}}}]}}"#),
+        ),
+        (
+            "ollama",
+            format!(r#"{{"message":{{"tool_calls":[{elements}]}}}}"#),
+        ),
+    ] {
+        let mut decoder = protocols::by_name(protocol).unwrap().decoder();
+        let failure = decoder.payload(payload.as_bytes()).unwrap_err();
+        assert!(failure.to_string().contains("more than 1000"), "{failure}");
+    }
+}
+
+/// What is kept to be sent back is parsed, and takes many times the room of its text.
+#[test]
+fn an_answer_without_end_is_not_kept() {
+    let numbers = format!("[{}0]", "0,".repeat(100_000));
+    for (protocol, payload) in [
+        (
+            "responses",
+            format!(
+                r#"{{"type":"response.output_item.done","item":{{"type":"new","list":{numbers}}}}}"#
+            ),
+        ),
+        (
+            "anthropic-messages",
+            format!(
+                r#"{{"type":"content_block_start","index":0,"content_block":{{"type":"new","list":{numbers}}}}}"#
+            ),
+        ),
+        (
+            "gemini",
+            format!(
+                r#"{{"candidates":[{{"content":{{"parts":[{{"functionCall":{{"name":"f","args":{{"list":{numbers}}}}}}}]}}}}]}}"#
+            ),
+        ),
+        (
+            "ollama",
+            format!(
+                r#"{{"message":{{"tool_calls":[{{"function":{{"name":"f","arguments":{{"list":{numbers}}}}}}}]}}}}"#
+            ),
+        ),
+    ] {
+        let mut decoder = protocols::by_name(protocol).unwrap().decoder();
+        let refused = (0..50).find_map(|_| decoder.payload(payload.as_bytes()).err());
+        let refused = refused.expect(protocol).to_string();
+        assert!(refused.contains("MiB of output"), "{refused}");
+    }
+}
+
+/// Gemini tells in the body how long to wait, and says much else there.
+#[tokio::test]
+async fn a_wait_that_only_the_body_asks_for_is_honoured() {
+    let details = format!(
+        r#"[{{"@type":"type.googleapis.com/google.rpc.QuotaFailure","violations":[{{"quotaId":"{}"}}]}},
+            {{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"7.5s"}}]"#,
+        "x".repeat(3_000)
+    );
+    let body = format!(
+        r#"{{"error":{{"code":429,"message":"You exceeded your quota.","status":"RESOURCE_EXHAUSTED","details":{details}}}}}"#
+    );
+    let words = r#"{"error":{"message":"Rate limit reached. Please try again in 1m2.5s.","code":"rate_limit_exceeded"}}"#;
+    for (protocol, body, message, wait) in [
+        ("gemini", body.as_str(), "You exceeded your quota.", 7_500),
+        (
+            "chat-completions",
+            words,
+            "Rate limit reached. Please try again in 1m2.5s.",
+            62_500,
+        ),
+    ] {
+        let subject = Subject::all().find(|subject| subject.protocol == protocol);
+        let response = http("429 Too Many Requests", "", body);
+        let failure = subject.unwrap().says(response).await.unwrap_err();
+        assert_eq!(failure.to_string(), format!("HTTP 429: {message}"));
+        assert_eq!(failure.retry_after(), Some(Duration::from_millis(wait)));
+    }
+}
+
 #[tokio::test]
 async fn comments_without_end_do_not_fill_the_memory() {
     let subject = Subject::all().find(|subject| subject.protocol == "chat-completions");
@@ -334,6 +459,31 @@ fn errors_inside_a_stream_say_whether_another_try_may_help() {
             false,
         ),
         (
+            "responses",
+            r#"{"type":"response.failed","response":{"error":{"code":"server_is_overloaded","message":"m"}}}"#,
+            true,
+        ),
+        (
+            "responses",
+            r#"{"type":"error","error":{"type":"service_unavailable_error","code":"slow_down","message":"m"}}"#,
+            true,
+        ),
+        (
+            "responses",
+            r#"{"type":"response.failed","response":{"error":{"code":"insufficient_quota","message":"m"}}}"#,
+            false,
+        ),
+        (
+            "chat-completions",
+            r#"{"error":{"message":"m","type":"overloaded_error"}}"#,
+            true,
+        ),
+        (
+            "gemini",
+            r#"{"error":{"message":"m","status":"UNAVAILABLE"}}"#,
+            true,
+        ),
+        (
             "chat-completions",
             r#"{"error":{"message":"m","code":503}}"#,
             true,
@@ -365,4 +515,12 @@ fn errors_inside_a_stream_say_whether_another_try_may_help() {
         assert!(matches!(failure, StreamError::Server { .. }), "{failure:?}");
         assert_eq!(Failure::from(failure).retryable(), retryable, "{error}");
     }
+}
+
+#[test]
+fn a_wait_that_an_error_of_the_stream_names_in_words_is_honoured() {
+    let error = r#"{"type":"response.failed","response":{"error":{"code":"rate_limit_exceeded","message":"Rate limit reached for gpt-5. Please try again in 1.2s. Visit our site."}}}"#;
+    let mut decoder = protocols::by_name("responses").unwrap().decoder();
+    let failure = Failure::from(decoder.payload(error.as_bytes()).unwrap_err());
+    assert_eq!(failure.retry_after(), Some(Duration::from_millis(1_200)));
 }

@@ -138,3 +138,21 @@ fn fast_mode_needs_its_header_and_other_speeds_do_not() {
     assert_eq!(beta(json!({ "speed": "standard" })), None);
     assert_eq!(beta(json!({})), None);
 }
+
+/// Models write such texts before a tool call, and the API refuses to see them again.
+#[test]
+fn a_text_of_nothing_but_white_space_is_not_sent_back() {
+    let stream = [
+        r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#,
+        r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"\n\n"}}"#,
+        r#"{"type":"content_block_start","index":1,"content_block":{"type":"tool_use","id":"t","name":"shell","input":{}}}"#,
+    ];
+    let mut decoder = protocols::by_name("anthropic-messages").unwrap().decoder();
+    for event in stream {
+        decoder.payload(event.as_bytes()).unwrap();
+    }
+    let answer = decoder.answer();
+    let content = answer.items[0]["content"].as_array().unwrap();
+    let kinds: Vec<_> = content.iter().map(|block| &block["type"]).collect();
+    assert_eq!(kinds, ["tool_use"]);
+}

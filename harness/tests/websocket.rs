@@ -413,7 +413,7 @@ async fn every_bad_ending_has_a_name() {
         ),
         (vec![close(1000, "")], "the stream ended early"),
         (vec![Message::Close(None)], "the stream ended early"),
-        (vec![Message::text("x".repeat(9 << 20))], "exceeds 8 MiB"),
+        (vec![Message::text("x".repeat(5 << 20))], "exceeds 4 MiB"),
         (vec![frame(Data::Text, b"\xff\xfe", true)], "UTF-8"),
         (
             vec![frame(Data::Continue, b"{}", true)],

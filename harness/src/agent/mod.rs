@@ -111,7 +111,7 @@ pub async fn work(
         }
         transcript::add_turn(&mut transcript, &answer, &results);
         if let (true, Some(reason)) = (answer.calls.is_empty(), &answer.incomplete) {
-            let reason: String = reason.chars().take(80).collect();
+            let reason: String = endpoint.redact(reason).chars().take(80).collect();
             return (
                 Stop::Limit(format!("the server cut the answer short: {reason}")),
                 transcript,

@@ -129,7 +129,7 @@ async fn stream(
                 seen.push(exchange);
             })
             .await
-            .map_err(|failure| failure.to_string())?;
+            .map_err(|failure| endpoint.redact(&failure.to_string()))?;
         items.extend(answer.items.into_iter().map(Item::Output));
     }
     Ok(seen)

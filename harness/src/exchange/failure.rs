@@ -4,6 +4,20 @@ use std::time::Duration;
 
 use crate::protocols::StreamError;
 
+/// What servers call an error that passes, where they give no status with it.
+const PASSING: [&str; 10] = [
+    "overloaded",
+    "overloaded_error",
+    "rate_limit_error",
+    "rate_limit_exceeded",
+    "server_error",
+    "server_is_overloaded",
+    "service_unavailable_error",
+    "slow_down",
+    "RESOURCE_EXHAUSTED",
+    "UNAVAILABLE",
+];
+
 /// Why an exchange gave no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
@@ -48,10 +62,7 @@ impl Failure {
             Failure::Stream(StreamError::Server { status, code, .. }) => {
                 self.lost_state()
                     || status.is_some_and(transient)
-                    || matches!(
-                        code.as_str(),
-                        "rate_limit_exceeded" | "server_error" | "overloaded"
-                    )
+                    || PASSING.contains(&code.as_str())
             }
             Failure::Stream(StreamError::Malformed { .. })
             | Failure::Deadline

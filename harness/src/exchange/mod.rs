@@ -22,6 +22,11 @@ use crate::connection::Target;
 use crate::protocols::Protocol;
 use crate::transports;
 
+/// Most characters of a server's own words that are kept.
+pub const MAX_WORDS: usize = 1_000;
+/// Bytes of a secret that tell nothing yet.
+const HARMLESS: usize = 4;
+
 /// An API key. Never printed.
 #[derive(Clone)]
 pub struct Key(pub String);
@@ -67,13 +72,30 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Takes secrets out of a text that came from a server: some echo what they were sent.
+    /// A server's words as they may be kept and shown: first without secrets, since some
+    /// servers echo what they were sent, then cut to [`MAX_WORDS`].
     #[must_use]
     pub fn redact(&self, text: &str) -> String {
+        let secrets = || self.key.iter().map(|key| &key.0).chain(&self.secrets);
         let mut text = text.to_owned();
-        for secret in self.key.iter().map(|key| &key.0).chain(&self.secrets) {
+        for secret in secrets() {
             text = text.replace(secret.as_str(), "***");
         }
-        text
+        // What was read may end in the middle of one.
+        if let Some(length) = secrets()
+            .filter_map(|secret| part_at_end(&text, secret))
+            .max()
+        {
+            text.truncate(text.len() - length);
+            text.push_str("***");
+        }
+        text.chars().take(MAX_WORDS).collect()
     }
+}
+
+/// Length of the longest beginning of the secret that the text ends with.
+fn part_at_end(text: &str, secret: &str) -> Option<usize> {
+    let parts = (HARMLESS..secret.len()).rev();
+    let mut parts = parts.filter_map(|length| secret.get(..length));
+    parts.find(|part| text.ends_with(part)).map(str::len)
 }

@@ -205,7 +205,7 @@ impl Recorder {
         self.decoder.running_times()
     }
 
-    /// Ends the exchange.
+    /// Ends the exchange. What the server named in it is not redacted yet.
     #[must_use]
     pub fn finish(mut self, transport: &str) -> (Exchange, Answer) {
         let answer = self.decoder.answer();
@@ -214,19 +214,15 @@ impl Recorder {
             .done
             .unwrap_or_else(|| clock::now().saturating_sub(self.origin));
         exchange.transport = transport.to_owned();
-        exchange.usage = answer.usage;
+        // What was counted of an answer that was cut off is not of what was read of it.
+        exchange.usage = answer.usage.filter(|_| self.done.is_some());
         exchange.reported = self.reported;
         exchange.reported.merge(&answer.reported);
-        exchange.response_id = answer.id.as_deref().map(clipped);
-        exchange.served_model = answer.served_model.as_deref().map(clipped);
-        exchange.served_tier = answer.served_tier.as_deref().map(clipped);
-        exchange.served_speed = answer.served_speed.as_deref().map(clipped);
-        exchange.incomplete = answer.incomplete.as_deref().map(clipped);
+        exchange.response_id = answer.id.clone();
+        exchange.served_model = answer.served_model.clone();
+        exchange.served_tier = answer.served_tier.clone();
+        exchange.served_speed = answer.served_speed.clone();
+        exchange.incomplete = answer.incomplete.clone();
         (exchange, answer)
     }
-}
-
-/// A server's name for something, cut to what any honest one needs.
-fn clipped(text: &str) -> String {
-    text.chars().take(200).collect()
 }

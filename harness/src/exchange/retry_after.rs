@@ -26,6 +26,37 @@ pub fn retry_after<'a>(header: impl Fn(&str) -> Option<Cow<'a, str>>) -> Option<
     milliseconds().or_else(either)
 }
 
+/// Reads the wait that a message asks for, such as `try again in 1m2.5s`.
+pub fn in_words(message: &str) -> Option<Duration> {
+    let message = message.to_ascii_lowercase();
+    let phrases = ["try again in ", "retry in "].into_iter();
+    let mut rest = phrases.filter_map(|phrase| message.split_once(phrase));
+    let mut rest = rest.next()?.1;
+    let mut wait = None::<f64>;
+    while let Some((seconds, more)) = quantity(rest) {
+        wait = Some(wait.unwrap_or_default() + seconds);
+        rest = more;
+    }
+    Duration::try_from_secs_f64(wait?).ok()
+}
+
+/// A number and its unit at the beginning of a text, in seconds, and what follows it.
+fn quantity(text: &str) -> Option<(f64, &str)> {
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+    let (number, rest) = text.split_at(end);
+    let rest = rest.trim_start();
+    let end = rest.find(|c: char| !c.is_ascii_alphabetic());
+    let (unit, rest) = rest.split_at(end.unwrap_or(rest.len()));
+    let unit = match unit {
+        "ms" | "milliseconds" => 1e-3,
+        "s" | "second" | "seconds" => 1.0,
+        "m" | "minute" | "minutes" => 60.0,
+        "h" | "hour" | "hours" => 3600.0,
+        _ => return None,
+    };
+    Some((number.parse::<f64>().ok()? * unit, rest.trim_start()))
+}
+
 fn date(text: &str) -> Option<SystemTime> {
     httpdate::parse_http_date(text.trim()).ok()
 }
@@ -77,5 +108,26 @@ mod tests {
         }
         let past = of(&[("retry-after", "Mon, 21 Nov 1994 10:00:00 GMT")]);
         assert_eq!(past, Some(Duration::ZERO), "by our own clock");
+    }
+    #[test]
+    fn waits_in_words() {
+        for (message, expected) in [
+            ("Please try again in 1.2s. Visit us.", Some(1_200)),
+            ("Try again in 450ms", Some(450)),
+            ("try again in 1m2.5s.", Some(62_500)),
+            ("Please retry in 26.5s", Some(26_500)),
+            ("try again in 7 seconds", Some(7_000)),
+            ("try again in 1 minute 5 seconds, or later", Some(65_000)),
+            ("try again in a while", None),
+            ("try again in 5 parsecs", None),
+            ("try again in 1.2.3s", None),
+            ("try again in ", None),
+            ("try again", None),
+        ] {
+            let expected = expected.map(Duration::from_millis);
+            assert_eq!(in_words(message), expected, "{message}");
+        }
+        let endless = format!("try again in {}h", "9".repeat(400));
+        assert_eq!(in_words(&endless), None);
     }
 }

@@ -12,6 +12,9 @@ use crate::clock;
 use crate::protocols::{Answer, Framing, Item, Request, RunningTimes, ToolSpec};
 use crate::transports::Transport;
 
+/// Most characters of a name that a server gives.
+const MAX_NAME: usize = 200;
+
 /// One conversation with one endpoint, over one connection while it lasts.
 #[derive(Debug)]
 pub struct Session<'a> {
@@ -163,6 +166,7 @@ impl<'a> Session<'a> {
         let running = recorder.running_times();
         let (mut exchange, answer) = recorder.finish(self.transport.name());
         exchange.warm_up = call.warm_up;
+        self.redact_names(&mut exchange);
         match result {
             Ok(()) => {
                 // A conversation sent anew is one the server has not counted yet.
@@ -206,6 +210,21 @@ impl<'a> Session<'a> {
         }
         recorder.set_incremental(incremental);
         self.transport.send(self.endpoint, body, recorder).await
+    }
+
+    /// Servers may put anything into the names they give.
+    fn redact_names(&self, exchange: &mut Exchange) {
+        let names = [
+            &mut exchange.response_id,
+            &mut exchange.served_model,
+            &mut exchange.served_tier,
+            &mut exchange.served_speed,
+            &mut exchange.incomplete,
+        ];
+        for name in names.into_iter().flatten() {
+            let redacted = self.endpoint.redact(name);
+            *name = redacted.chars().take(MAX_NAME).collect();
+        }
     }
 
     /// The request's bytes and whether it builds on the previous response, which it

@@ -4,7 +4,7 @@ use super::{lines, sse};
 use crate::protocols::StreamFormat;
 
 /// No honest payload is larger; a larger one ends the exchange.
-pub const MAX_PAYLOAD: usize = 8 << 20;
+pub const MAX_PAYLOAD: usize = 4 << 20;
 
 /// A payload grew past [`MAX_PAYLOAD`].
 #[derive(Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use timeslip_datasets::journal::{EventKind, Usage};
 
 use super::fields::{
-    MAX_PARTS, Number, Text, arguments, body, length, parse, server_error, text, too_many,
+    Held, MAX_PARTS, Number, Text, arguments, body, length, parse, server_error, text, too_many,
 };
 use super::server_timings::{LlamaTimings, ServerTimings};
 use super::{Answer, Decoder, Framing, Item, Protocol, Request, Step, StreamError, ToolCall};
@@ -168,6 +168,7 @@ struct AnthropicDecoder {
     answer: Answer,
     blocks: Vec<Block>,
     counts: Counts,
+    held: Held,
     /// A reason to stop has come.
     finished: bool,
 }
@@ -187,9 +188,12 @@ impl Decoder for AnthropicDecoder {
                 self.answer.id = message["id"].as_str().map(str::to_owned);
                 self.answer.served_model = message["model"].as_str().map(str::to_owned);
                 self.count(&message["usage"]);
+                // The output has not begun: what is counted here is a start value.
+                self.counts.output_tokens = Number::default();
                 Ok(Step::ADMITTED)
             }
             "content_block_start" => {
+                self.held.add(data)?;
                 let mut start: Value = parse("content_block_start", data)?;
                 self.begin(event.index.count(), start["content_block"].take())
             }
@@ -328,7 +332,7 @@ impl Counts {
     }
 }
 
-/// A finished block as it goes back as context; nothing when it is empty. What it says
+/// A finished block as it goes back as context; nothing when it says nothing. What it says
 /// is added to the answer.
 fn finish(block: Block, answer: &mut Answer) -> Option<Value> {
     let Block {
@@ -341,7 +345,8 @@ fn finish(block: Block, answer: &mut Answer) -> Option<Value> {
     match kind.as_str() {
         "text" => {
             let whole = value["text"].as_str().unwrap_or_default().to_owned() + &streamed;
-            if whole.is_empty() {
+            // The API refuses to be told of it again.
+            if whole.trim().is_empty() {
                 return None;
             }
             add_line(&mut answer.text, &whole);

@@ -6,11 +6,12 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::StreamError;
 use crate::clock;
+use crate::exchange::retry_after;
 
 /// A string, borrowed from the payload unless it holds escapes.
 #[derive(Debug, Deserialize)]
@@ -75,6 +76,10 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Few<T> {
                 let first = list.next_element()?;
                 let mut rest = Vec::new();
                 while let Some(element) = list.next_element()? {
+                    if rest.len() + 1 == MAX_PARTS {
+                        let problem = format!("more than {MAX_PARTS} elements of a list");
+                        return Err(A::Error::custom(problem));
+                    }
                     rest.push(element);
                 }
                 Ok(Few { first, rest })
@@ -167,9 +172,8 @@ pub(super) fn parse<'de, T: Deserialize<'de>>(
     data: &'de [u8],
 ) -> Result<T, StreamError> {
     serde_json::from_slice(data).map_err(|error| StreamError::Malformed {
-        event: event.chars().take(80).collect(),
-        // serde_json quotes what it did not expect, however long that is.
-        problem: error.to_string().chars().take(300).collect(),
+        event: event.to_owned(),
+        problem: error.to_string(),
     })
 }
 
@@ -179,33 +183,36 @@ pub(super) fn length(text: &str) -> u32 {
 }
 
 /// An error as a server describes it: an object of the usual fields, or a text alone.
+/// Nothing is cut here, because secrets can be taken out of whole texts only.
 pub(crate) fn server_error(error: &Value, status: Option<u16>) -> StreamError {
-    let field = |name: &str| {
-        let text = error[name].as_str()?;
-        Some(text.chars().take(500).collect::<String>())
-    };
+    let field = |name: &str| error[name].as_str().map(str::to_owned);
     let number = |name: &str| {
         let number = u16::try_from(error[name].as_u64()?).ok()?;
         (100..600).contains(&number).then_some(number)
     };
     let code = ["code", "type", "status"].into_iter().find_map(field);
     let message = field("message")
-        .or_else(|| Some(error.as_str()?.chars().take(500).collect()))
+        .or_else(|| error.as_str().map(str::to_owned))
         .unwrap_or_else(|| "no message".into());
     let statuses = ["status", "status_code", "code"];
     StreamError::Server {
         status: status.or_else(|| statuses.into_iter().find_map(number)),
         code: code.unwrap_or_else(|| "error".into()),
+        retry_after: retry_after::in_words(&message),
         message,
-        retry_after: None,
     }
 }
 
 /// The arguments of a call as the object that tools take. Models write other things,
 /// too; servers that take objects only must still be told what was said.
 pub(super) fn arguments(text: &str) -> Map<String, Value> {
-    match serde_json::from_str(text) {
-        Ok(Value::Object(arguments)) => arguments,
+    let parsed = if text.len() > MAX_HELD {
+        None
+    } else {
+        serde_json::from_str(text).ok()
+    };
+    match parsed {
+        Some(Value::Object(arguments)) => arguments,
         _ if text.trim().is_empty() => Map::new(),
         _ => Map::from_iter([("malformed".to_owned(), text.into())]),
     }
@@ -219,6 +226,31 @@ pub(super) fn too_many(what: &str) -> StreamError {
     StreamError::Malformed {
         event: "answer".into(),
         problem: format!("more than {MAX_PARTS} {what}"),
+    }
+}
+
+/// Most bytes of JSON that one answer may hold as values, which take many times the room
+/// of their text.
+const MAX_HELD: usize = 4 << 20;
+
+/// How much of an answer is held as values, to be sent back.
+#[derive(Debug, Default)]
+pub(super) struct Held(usize);
+
+impl Held {
+    /// Counts a payload of which something is held.
+    ///
+    /// # Errors
+    /// [`StreamError::Malformed`] when it is more than any honest answer has.
+    pub fn add(&mut self, payload: &[u8]) -> Result<(), StreamError> {
+        self.0 = self.0.saturating_add(payload.len());
+        if self.0 <= MAX_HELD {
+            return Ok(());
+        }
+        Err(StreamError::Malformed {
+            event: "answer".into(),
+            problem: format!("more than {} MiB of output to hold", MAX_HELD >> 20),
+        })
     }
 }
 

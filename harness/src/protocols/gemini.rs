@@ -8,7 +8,7 @@ use timeslip_datasets::journal::Usage;
 
 use super::calls::{Calls, Unanswered};
 use super::fields::{
-    Few, MAX_PARTS, Number, Text, body, length, parse, server_error, text, too_many,
+    Few, Held, MAX_PARTS, Number, Text, body, length, parse, server_error, text, too_many,
 };
 use super::{Answer, Decoder, Framing, Item, Protocol, Request, Step, StreamError};
 
@@ -42,6 +42,12 @@ impl Protocol for Gemini {
         ("generationConfig", json!({ "maxOutputTokens": tokens }))
     }
 
+    fn asked_wait(&self, error: &Value) -> Option<Duration> {
+        let mut details = error["details"].as_array()?.iter();
+        let delay = details.find_map(|detail| detail["retryDelay"].as_str()?.strip_suffix('s'));
+        Duration::try_from_secs_f64(delay?.parse().ok()?).ok()
+    }
+
     fn encode(&self, request: &Request<'_>, _framing: Framing) -> Vec<u8> {
         let mut fields = json!({ "contents": contents(request.items) });
         if !request.instructions.is_empty() {
@@ -72,7 +78,15 @@ fn schema(value: &Value) -> Value {
         Value::Object(fields) => fields
             .iter()
             .filter(|(name, _)| !matches!(name.as_str(), "additionalProperties" | "$schema"))
-            .map(|(name, value)| (name.clone(), schema(value)))
+            .map(|(name, value)| match (name.as_str(), value) {
+                // In here the names are the tool's own.
+                ("properties", Value::Object(properties)) => {
+                    let properties = properties.iter();
+                    let properties = properties.map(|(name, value)| (name.clone(), schema(value)));
+                    (name.clone(), properties.collect())
+                }
+                _ => (name.clone(), schema(value)),
+            })
             .collect(),
         Value::Array(values) => values.iter().map(schema).collect(),
         other => other.clone(),
@@ -212,6 +226,7 @@ struct GeminiDecoder {
     answer: Answer,
     calls: Calls,
     kept: Vec<Kept>,
+    held: Held,
     /// Some output has come.
     started: bool,
     /// A reason to finish has come; usage comes with it, or after it.
@@ -227,7 +242,7 @@ impl Decoder for GeminiDecoder {
         if let Some(reason) = chunk.prompt_feedback.and_then(|said| said.block_reason) {
             return Err(StreamError::Server {
                 status: None,
-                code: reason.chars().take(80).collect(),
+                code: reason.to_string(),
                 message: "the prompt was blocked".into(),
                 retry_after: None,
             });
@@ -246,6 +261,9 @@ impl Decoder for GeminiDecoder {
                 .into_iter()
                 .flatten()
             {
+                if part.function_call.is_some() {
+                    self.held.add(data)?;
+                }
                 self.take(part, &mut step)?;
             }
             if let Some(reason) = candidate.finish_reason.as_deref() {
@@ -358,14 +376,33 @@ impl Kept {
     }
 }
 
-/// An error of the stream, with the wait that the server's details ask for.
+/// An error of the stream.
 fn failed(error: &Value) -> StreamError {
     let mut failure = server_error(error, None);
-    let mut details = error["details"].as_array().into_iter().flatten();
-    let delay = details.find_map(|detail| detail["retryDelay"].as_str()?.strip_suffix('s'));
     if let StreamError::Server { retry_after, .. } = &mut failure {
-        let seconds = delay.and_then(|seconds| seconds.parse().ok());
-        *retry_after = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        *retry_after = Gemini.asked_wait(error).or(*retry_after);
     }
     failure
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_keywords_are_left_out_of_a_schema() {
+        let given = json!({
+            "$schema": "s",
+            "additionalProperties": false,
+            "properties": {
+                "additionalProperties": { "type": "string", "$schema": "s" },
+                "$schema": { "type": "array", "items": { "additionalProperties": true } },
+            },
+        });
+        let expected = json!({ "properties": {
+            "additionalProperties": { "type": "string" },
+            "$schema": { "type": "array", "items": {} },
+        } });
+        assert_eq!(schema(&given), expected);
+    }
 }

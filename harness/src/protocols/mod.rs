@@ -253,6 +253,10 @@ pub trait Protocol: Send + Sync + std::fmt::Debug {
     }
     /// The top-level body field that bounds the output of one answer.
     fn output_limit(&self, tokens: u32) -> (&'static str, Value);
+    /// How long an error asks to wait in a field of its own.
+    fn asked_wait(&self, _error: &Value) -> Option<Duration> {
+        None
+    }
     /// Builds the body of a request.
     fn encode(&self, request: &Request<'_>, framing: Framing) -> Vec<u8>;
     /// A decoder for one response.

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use timeslip_datasets::journal::{Reported, Usage};
 
 use super::calls::{Calls, Unanswered};
-use super::fields::{Few, Number, Text, body, length, parse, server_error, text};
+use super::fields::{Few, Held, Number, Text, body, length, parse, server_error, text};
 use super::{
     Answer, Decoder, Framing, Item, Protocol, Request, Step, StreamError, StreamFormat, bearer,
 };
@@ -134,6 +134,7 @@ struct OllamaDecoder {
     calls: Calls,
     /// The calls as they came.
     called: Vec<Value>,
+    held: Held,
     /// Some output has come.
     started: bool,
 }
@@ -160,6 +161,9 @@ impl Decoder for OllamaDecoder {
             (step.reasoning, step.text) = (length(thinking), length(content));
             self.answer.reasoning.push_str(thinking);
             self.answer.text.push_str(content);
+            if message.tool_calls.first.is_some() {
+                self.held.add(data)?;
+            }
             for call in message.tool_calls {
                 self.take(call, &mut step)?;
             }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use timeslip_datasets::journal::{EventKind, Usage};
 
-use super::fields::{Text, body, length, parse, server_error};
+use super::fields::{Held, Text, body, length, parse, server_error};
 use super::server_timings::{LlamaTimings, ServerTimings, VllmMetrics, WebSocketTiming};
 use super::{
     Answer, Decoder, Framing, Item, Protocol, Request, RunningTimes, Step, StreamError, ToolCall,
@@ -132,6 +132,7 @@ struct ResponsesDecoder {
     answer: Answer,
     /// The item now streaming has had a delta.
     streamed: bool,
+    held: Held,
     running: RunningTimes,
 }
 
@@ -148,7 +149,7 @@ impl Decoder for ResponsesDecoder {
                 Ok(Step::output(kind, length(delta)))
             }
             None => Err(StreamError::Malformed {
-                event: head.kind.chars().take(80).collect(),
+                event: head.kind.to_string(),
                 problem: "no field `delta`".into(),
             }),
         };
@@ -165,6 +166,7 @@ impl Decoder for ResponsesDecoder {
                 Ok(Step::ADMITTED)
             }
             "response.output_item.done" => {
+                self.held.add(data)?;
                 let mut event: Value = parse(&head.kind, data)?;
                 let item = event["item"].take();
                 // A server that does not stream an item sends it whole: that is output, too.
@@ -208,7 +210,7 @@ impl Decoder for ResponsesDecoder {
                 };
                 let mut error = server_error(error, status);
                 if let StreamError::Server { retry_after, .. } = &mut error {
-                    *retry_after = asked_wait(&event["headers"]);
+                    *retry_after = wait_in_headers(&event["headers"]).or(*retry_after);
                 }
                 Err(error)
             }
@@ -307,7 +309,7 @@ impl ResponsesDecoder {
 }
 
 /// Over a WebSocket an error brings the headers that an HTTP response would have had.
-fn asked_wait(headers: &Value) -> Option<Duration> {
+fn wait_in_headers(headers: &Value) -> Option<Duration> {
     let headers = headers.as_object()?;
     retry_after(|name| {
         let mut headers = headers.iter();

@@ -9,13 +9,13 @@ use serde_json::Value;
 
 use super::MAX_RESPONSE_MIB;
 use crate::connection::Arrival;
-use crate::exchange::retry_after::retry_after;
+use crate::exchange::retry_after::{in_words, retry_after};
 use crate::exchange::split::{self, Piece, Splitter};
 use crate::exchange::{Endpoint, Failure, Recorder};
-use crate::protocols::server_error;
+use crate::protocols::{Protocol, server_error};
 
-/// Bytes of an error body that are kept.
-pub(super) const MAX_ERROR_BODY: usize = 2_000;
+/// Bytes of an error body that are read: some say much before what matters.
+pub(super) const MAX_ERROR_BODY: usize = 16 << 10;
 /// Longest silence inside an error body.
 pub(super) const MAX_ERROR_WAIT: Duration = Duration::from_secs(2);
 
@@ -49,16 +49,26 @@ pub(super) fn take_headers(headers: &HeaderMap, recorder: &mut Recorder) {
 }
 
 /// A response whose status is no success, in its own words where it has some.
-pub(super) fn refusal(status: u16, headers: &HeaderMap, body: &[u8]) -> Failure {
+pub(super) fn refusal(
+    protocol: &dyn Protocol,
+    status: u16,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Failure {
     let body = &body[..body.len().min(MAX_ERROR_BODY)];
-    let said = serde_json::from_slice::<Value>(body)
-        .ok()
-        .and_then(|value| Some(value["error"]["message"].as_str()?.to_owned()));
-    let message = said.unwrap_or_else(|| one_line(body));
+    let said: Value = serde_json::from_slice(body).unwrap_or_default();
+    // Some servers wrap it in a list.
+    let wrapped = said.get(0).unwrap_or(&said);
+    let error = &wrapped["error"];
+    let message = error["message"].as_str().or(error.as_str());
+    let message = message.map_or_else(|| one_line(body), str::to_owned);
+    let in_headers = retry_after(|name| Some(headers.get(name)?.to_str().ok()?.into()));
     Failure::Status {
         status,
+        retry_after: in_headers
+            .or_else(|| protocol.asked_wait(error))
+            .or_else(|| in_words(&message)),
         message,
-        retry_after: retry_after(|name| Some(headers.get(name)?.to_str().ok()?.into())),
     }
 }
 

@@ -130,7 +130,7 @@ impl Connected {
         recorder.responding(wire.probe.arrival());
         http::take_headers(response.headers(), recorder);
         if !response.status().is_success() {
-            return Err(refusal(wire, idle, response, recorder).await);
+            return Err(refusal(wire, endpoint, response, recorder).await);
         }
         let mut body = Body::new(endpoint);
         let stream = response.body_mut();
@@ -152,19 +152,20 @@ impl Connected {
 
 async fn refusal(
     wire: &mut Wire,
-    idle: Duration,
+    endpoint: &Endpoint,
     response: Response<RecvStream>,
     recorder: &mut Recorder,
 ) -> Failure {
     let (head, mut stream) = response.into_parts();
-    let idle = idle.min(http::MAX_ERROR_WAIT);
+    let idle = endpoint.idle_timeout.min(http::MAX_ERROR_WAIT);
     let mut body = Vec::new();
     while body.len() < http::MAX_ERROR_BODY
         && let Ok(Some(Ok(data))) = wire.drive(idle, stream.data(), recorder).await
     {
         body.extend_from_slice(&data);
     }
-    http::refusal(head.status.as_u16(), &head.headers, &body)
+    let status = head.status.as_u16();
+    http::refusal(endpoint.protocol, status, &head.headers, &body)
 }
 
 fn closed(error: h2::Error) -> Failure {

@@ -125,7 +125,7 @@ impl Connected {
         recorder.responding(self.probe.arrival());
         http::take_headers(response.headers(), recorder);
         if !response.status().is_success() {
-            return Err(self.refusal(idle, response).await);
+            return Err(self.refusal(endpoint, response).await);
         }
         let mut body = Body::new(endpoint);
         while let Some(frame) = drive(&mut self.driver, idle, response.frame()).await? {
@@ -141,16 +141,16 @@ impl Connected {
         body.end(recorder)
     }
 
-    async fn refusal(&mut self, idle: Duration, mut response: Response<Incoming>) -> Failure {
+    async fn refusal(&mut self, endpoint: &Endpoint, mut response: Response<Incoming>) -> Failure {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let idle = idle.min(http::MAX_ERROR_WAIT);
+        let idle = endpoint.idle_timeout.min(http::MAX_ERROR_WAIT);
         let mut body = Vec::new();
         while body.len() < http::MAX_ERROR_BODY
             && let Ok(Some(Ok(frame))) = drive(&mut self.driver, idle, response.frame()).await
         {
             body.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
         }
-        http::refusal(status, &headers, &body)
+        http::refusal(endpoint.protocol, status, &headers, &body)
     }
 }
 

@@ -63,7 +63,7 @@ pub(super) async fn open(
     let (messages, response) = tokio::time::timeout(endpoint.idle_timeout, handshake)
         .await
         .map_err(|_| Failure::Idle(endpoint.idle_timeout))?
-        .map_err(upgrade_failure)?;
+        .map_err(|error| upgrade_failure(endpoint, error))?;
     let upgraded = clock::now();
     let chosen = response.headers().get(header::SEC_WEBSOCKET_EXTENSIONS);
     let compressed = chosen
@@ -122,11 +122,12 @@ fn upgrade_request(endpoint: &Endpoint) -> Result<tungstenite::handshake::client
     Ok(request)
 }
 
-fn upgrade_failure(error: tungstenite::Error) -> Failure {
+fn upgrade_failure(endpoint: &Endpoint, error: tungstenite::Error) -> Failure {
     match error {
         tungstenite::Error::Http(response) => {
             let body = response.body().as_deref().unwrap_or_default();
-            let mut failure = http::refusal(response.status().as_u16(), response.headers(), body);
+            let (protocol, status) = (endpoint.protocol, response.status().as_u16());
+            let mut failure = http::refusal(protocol, status, response.headers(), body);
             if let Failure::Status { message, .. } = &mut failure
                 && message.is_empty()
             {
