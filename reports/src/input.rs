@@ -420,6 +420,8 @@ pub struct StreamCalibration {
     pub ttft_ns: ErrorQuantiles,
     /// |measured − true| TTFT.
     pub ttft_error: ErrorQuantiles,
+    /// Gap between consecutive output events as measured.
+    pub inter_event_ns: ErrorQuantiles,
     /// |measured − true| gap between consecutive output events.
     pub inter_event_error: ErrorQuantiles,
     /// |measured − true| end of the stream.

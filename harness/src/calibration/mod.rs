@@ -166,6 +166,7 @@ fn summarise(
         events_per_second: differences.events_per_second(),
         ttft_ns: quantiles(&differences.measured_ttft)?,
         ttft_error: quantiles(&differences.ttft)?,
+        inter_event_ns: quantiles(&differences.measured_gaps)?,
         inter_event_error: quantiles(&differences.inter_event)?,
         end_error: quantiles(&differences.end)?,
         client_lag: ErrorQuantiles::of(differences.lag.iter().copied()),

@@ -47,6 +47,8 @@ pub struct Differences {
     pub loop_lag: Vec<u64>,
     /// TTFT as the client measured it.
     pub measured_ttft: Vec<u64>,
+    /// Gaps between consecutive output events as the client measured them.
+    pub measured_gaps: Vec<u64>,
     /// Output events.
     pub events: u64,
     first_ns: u64,
@@ -103,10 +105,12 @@ impl Differences {
         let ttft = first.at.saturating_sub(sent);
         self.measured_ttft.push(ttft);
         self.ttft.push(ttft.abs_diff(true_ttft));
-        let gaps = std::iter::zip(events.windows(2), truth.events_ns.windows(2));
-        self.inter_event.extend(gaps.map(|(seen, sent)| {
-            (seen[1].at - seen[0].at).abs_diff(sent[1].saturating_sub(sent[0]))
-        }));
+        for (seen, sent) in std::iter::zip(events.windows(2), truth.events_ns.windows(2)) {
+            let gap = seen[1].at - seen[0].at;
+            self.measured_gaps.push(gap);
+            self.inter_event
+                .push(gap.abs_diff(sent[1].saturating_sub(sent[0])));
+        }
         self.end
             .push((origin + exchange.marks.done).abs_diff(true_done));
         let lags = events.iter().filter_map(|event| event.lag_ns);

@@ -227,10 +227,20 @@ impl AsyncRead for Timed {
         }
         loop {
             ready!(this.inner.poll_read_ready(cx))?;
+            let room = buf.remaining();
+            let mut drained = None;
             let received = this.inner.try_io(Interest::READABLE, || {
-                kernel::receive(this.inner.as_fd(), buf)
+                let received = kernel::receive(this.inner.as_fd(), buf)?;
+                if (1..room).contains(&received.length) {
+                    // Less than there was room for: nothing is left. Told so, the
+                    // runtime waits for more, and a system call that would only find
+                    // that out is saved on every event.
+                    drained = Some(received);
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                Ok(received)
             });
-            match received {
+            match drained.map_or(received, Ok) {
                 Ok(received) => {
                     if received.length > 0 {
                         this.note_read(received);

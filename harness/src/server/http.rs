@@ -65,7 +65,7 @@ async fn route(
             let list = json!({ "object": "list", "data": models });
             plain(StatusCode::OK, &list)
         }
-        (&Method::GET | &Method::HEAD, "/") => {
+        (&Method::GET | &Method::HEAD, "/" | "/health") => {
             plain(StatusCode::OK, &json!({ "server": "timeslip, simulated" }))
         }
         (method, _) => {

@@ -140,6 +140,7 @@ pub fn run_with(endpoints: &[(&str, Role, Speed)], tasks: usize, attempts: u32) 
                 events_per_second: 1_000,
                 ttft_ns: quantiles(50_061_000, 50_240_000),
                 ttft_error: quantiles(61_000, 240_000),
+                inter_event_ns: quantiles(1_000_000, 1_300_000),
                 inter_event_error: quantiles(18_000, 95_000),
                 end_error: quantiles(80_000, 300_000),
                 client_lag: Some(quantiles(55_000, 210_000)),
