@@ -74,8 +74,10 @@ fn a_second_turn_with_tool_results() {
                 output: format!("result {at}"),
             });
         }
-        let (field, limit) = protocol.output_limit(100);
-        let body = body(protocol, &items, &json!({ field: limit, "more": [1] }));
+        let mut extra = Map::new();
+        protocol.bound_output(&mut extra, 100);
+        extra.insert("more".to_owned(), json!([1]));
+        let body = body(protocol, &items, &extra.into());
         let text = format!(
             "POST {}{}\n{:?}\n{body:#}",
             protocol.base_path(),
@@ -155,4 +157,50 @@ fn a_text_of_nothing_but_white_space_is_not_sent_back() {
     let content = answer.items[0]["content"].as_array().unwrap();
     let kinds: Vec<_> = content.iter().map(|block| &block["type"]).collect();
     assert_eq!(kinds, ["tool_use"]);
+}
+
+/// Paid output must be bounded, whatever else is configured, and by one field only.
+#[test]
+fn a_limit_of_the_output_goes_beside_what_is_configured() {
+    for (name, configured, expected) in [
+        (
+            "gemini",
+            json!({ "generationConfig": { "thinkingConfig": { "includeThoughts": true } } }),
+            json!({ "generationConfig": {
+                "thinkingConfig": { "includeThoughts": true }, "maxOutputTokens": 100,
+            } }),
+        ),
+        (
+            "ollama",
+            json!({ "options": { "num_ctx": 8192 } }),
+            json!({ "options": { "num_ctx": 8192, "num_predict": 100 } }),
+        ),
+        (
+            "ollama",
+            json!({ "options": { "num_predict": 7 } }),
+            json!({ "options": { "num_predict": 7 } }),
+        ),
+        ("ollama", json!({ "options": 1 }), json!({ "options": 1 })),
+        (
+            "chat-completions",
+            json!({ "max_completion_tokens": 7 }),
+            json!({ "max_completion_tokens": 7 }),
+        ),
+        ("chat-completions", json!({}), json!({ "max_tokens": 100 })),
+        (
+            "responses",
+            json!({ "max_output_tokens": 7 }),
+            json!({ "max_output_tokens": 7 }),
+        ),
+        (
+            "anthropic-messages",
+            json!({}),
+            json!({ "max_tokens": 100 }),
+        ),
+    ] {
+        let protocol = protocols::by_name(name).unwrap();
+        let mut extra = configured.as_object().unwrap().clone();
+        protocol.bound_output(&mut extra, 100);
+        assert_eq!(Value::Object(extra), expected, "{name}");
+    }
 }

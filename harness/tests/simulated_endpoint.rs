@@ -19,6 +19,10 @@ use timeslip_datasets::journal::Exchange;
 use tokio::time::Instant;
 
 fn recording() -> Trajectory {
+    recording_that(true)
+}
+
+fn recording_that(resolves: bool) -> Trajectory {
     let step = |id: u32, command: &str| {
         json!({
             "step_id": id, "source": "agent", "message": "I look at the files first.",
@@ -29,8 +33,8 @@ fn recording() -> Trajectory {
     let text = json!({
         "schema_version": "ATIF-v1.6",
         "agent": {"name": "a", "version": "1"},
-        "steps": [{"step_id": 1, "source": "user", "message": "task"}, step(2, "ls"), step(3, "make test")],
-        "extra": {"resolves": true},
+        "steps": [{"step_id": 1, "source": "user", "message": "task"}, step(2, if resolves { "ls" } else { "pwd" }), step(3, "make test")],
+        "extra": {"resolves": resolves},
     });
     Trajectory::parse(&text.to_string(), std::path::Path::new("test")).unwrap()
 }
@@ -168,5 +172,48 @@ async fn in_every_protocol() {
         let (exchanges, log) = two_turns(protocol, Kind::HttpSse).await;
         assert!(log.iter().all(|truth| truth.protocol == protocol));
         check_against_truth(&exchanges, &log);
+    }
+}
+
+/// The first command of each of the first attempts at a task, which of two recordings a
+/// model that solves half of its tasks plays to it.
+async fn first_commands(protocol: &str, kind: Kind) -> Vec<String> {
+    let task = |name: &str| KnownTask {
+        id: format!("s/{name}"),
+        instruction: format!("Fix the {name}."),
+        recordings: [true, false].map(recording_that).into(),
+    };
+    let model = Model::new(vec![task("parser"), task("printer")], "quick", 1, 0.5);
+    let profile = Profile {
+        decode_tokens_per_second: 1e5,
+        link_round_trip_ms: 0.0,
+        ..quick()
+    };
+    let running = server::start(Options::new(profile, model)).unwrap();
+    let endpoint = endpoint_of(protocol, running.address.port(), kind);
+    let items = [Item::User("Please: Fix the parser.".into())];
+    let tools = specs();
+    let mut commands = Vec::new();
+    for attempt in 1..=8 {
+        let mut session = Session::new(&endpoint, format!("key#{attempt}"), clock::now());
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let answer = session.ask(1, "Be brief.", &tools, &items, deadline, |_| {});
+        commands.push(answer.await.unwrap().calls[0].arguments.clone());
+    }
+    commands
+}
+
+#[tokio::test]
+async fn attempts_play_their_own_recordings_in_every_protocol() {
+    let expected = first_commands("responses", Kind::HttpSse).await;
+    assert!(
+        expected.iter().any(|command| *command != expected[0]),
+        "attempts that are all alike show nothing: {expected:?}"
+    );
+    for name in protocols::names() {
+        for kind in [Kind::HttpSse, Kind::Http2Sse] {
+            let commands = first_commands(name, kind).await;
+            assert_eq!(commands, expected, "{name} over {}", kind.name());
+        }
     }
 }

@@ -57,7 +57,8 @@ pub fn endpoint(
     };
     let spoken = protocols::by_name(protocol)
         .ok_or_else(|| bad(format!("the protocol '{protocol}' is not known")))?;
-    let (field, limit) = spoken.output_limit(load.tokens);
+    let mut extra = serde_json::Map::new();
+    spoken.bound_output(&mut extra, load.tokens);
     Ok(Endpoint {
         name: format!("{protocol} over {}", transport.name()),
         target: Target::parse(base_url).map_err(bad)?,
@@ -71,7 +72,7 @@ pub fn endpoint(
         key: None,
         headers: Vec::new(),
         secrets: Vec::new(),
-        extra: serde_json::Map::from_iter([(field.to_owned(), limit)]),
+        extra,
         idle_timeout: PATIENCE,
         max_retries: 0,
     })

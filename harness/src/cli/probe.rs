@@ -34,7 +34,8 @@ pub(super) struct Arguments {
     /// Prompts of each of the six sizes; each is sent twice
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     repetitions: u32,
-    /// Output tokens of every answer
+    /// Output tokens of every answer, unless the endpoint's body has a limit of its own;
+    /// models that refuse `max_tokens` need `max_completion_tokens` there
     #[arg(long, value_name = "N", default_value_t = 96, value_parser = clap::value_parser!(u32).range(8..=16_384))]
     tokens: u32,
     /// Where the profile goes; what is there is replaced

@@ -45,7 +45,7 @@ impl<'a> Session<'a> {
     pub fn new(endpoint: &'a Endpoint, cache_key: String, origin: u64) -> Self {
         Session {
             endpoint,
-            transport: Transport::new(endpoint.transport),
+            transport: Transport::new(endpoint.transport, cache_key.clone()),
             origin,
             cache_key,
             previous: None,

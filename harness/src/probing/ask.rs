@@ -42,8 +42,8 @@ pub async fn take(
     mut progress: impl FnMut(u32, u32),
 ) -> Result<Samples, Error> {
     let mut endpoint = endpoint.clone();
-    let (field, limit) = endpoint.protocol.output_limit(effort.output_tokens);
-    endpoint.extra.entry(field.to_owned()).or_insert(limit);
+    let protocol = endpoint.protocol;
+    protocol.bound_output(&mut endpoint.extra, effort.output_tokens);
     let mut samples = Vec::new();
     let total = SIZES * effort.repetitions * 2;
     // Not a fixed seed: a server that was probed before must not know the prompts.

@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 use timeslip_datasets::journal::{EventKind, Usage};
 
 use super::fields::{
-    Held, MAX_PARTS, Number, Text, arguments, body, length, parse, server_error, text, too_many,
+    Held, MAX_PARTS, Number, Text, arguments, body, bound, length, parse, server_error, text,
+    too_many,
 };
 use super::server_timings::{LlamaTimings, ServerTimings};
 use super::{Answer, Decoder, Framing, Item, Protocol, Request, Step, StreamError, ToolCall};
@@ -45,8 +46,8 @@ impl Protocol for Anthropic {
         headers
     }
 
-    fn output_limit(&self, tokens: u32) -> (&'static str, Value) {
-        ("max_tokens", json!(tokens))
+    fn bound_output(&self, extra: &mut Map<String, Value>, tokens: u32) {
+        bound(extra, &["max_tokens"], tokens);
     }
 
     fn encode(&self, request: &Request<'_>, _framing: Framing) -> Vec<u8> {

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use timeslip_datasets::journal::Reported;
 
 use super::calls::Calls;
-use super::fields::{Few, Number, Text, arguments, body, length, parse, server_error, text};
+use super::fields::{Few, Number, Text, arguments, body, bound, length, parse, server_error, text};
 use super::server_timings::{
     LlamaTimings, PerfMetrics, ServerTimings, TimeInfo, TimedUsage, VllmMetrics, fireworks_header,
 };
@@ -35,10 +35,12 @@ impl Protocol for Chat {
         bearer(key)
     }
 
-    /// The field every server of this protocol knows. OpenAI's own newer name for it,
-    /// `max_completion_tokens`, is not known everywhere.
-    fn output_limit(&self, tokens: u32) -> (&'static str, Value) {
-        ("max_tokens", json!(tokens))
+    /// By the field every server of this protocol knows. OpenAI's own newer name for it is
+    /// not known everywhere, and no server takes both.
+    fn bound_output(&self, extra: &mut Map<String, Value>, tokens: u32) {
+        if !extra.contains_key("max_completion_tokens") {
+            bound(extra, &["max_tokens"], tokens);
+        }
     }
 
     fn encode(&self, request: &Request<'_>, _framing: Framing) -> Vec<u8> {

@@ -254,6 +254,23 @@ impl Held {
     }
 }
 
+/// Sets the field at the end of a path of objects, unless it is set. What was configured
+/// where an object belongs stays as it is: the server will say what is wrong with it.
+pub(super) fn bound(extra: &mut Map<String, Value>, path: &[&str], tokens: u32) {
+    let Some((field, objects)) = path.split_last() else {
+        return;
+    };
+    let mut inner = extra;
+    for name in objects {
+        let object = inner.entry(*name).or_insert_with(|| Map::new().into());
+        let Some(object) = object.as_object_mut() else {
+            return;
+        };
+        inner = object;
+    }
+    inner.entry(*field).or_insert_with(|| tokens.into());
+}
+
 /// A request body: what the protocol says, with the configured fields over it. Objects
 /// are merged, so that one field of `stream_options` leaves the others alone.
 pub(super) fn body(mut body: Value, extra: &Map<String, Value>) -> Vec<u8> {

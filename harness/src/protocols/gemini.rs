@@ -8,7 +8,7 @@ use timeslip_datasets::journal::Usage;
 
 use super::calls::{Calls, Unanswered};
 use super::fields::{
-    Few, Held, MAX_PARTS, Number, Text, body, length, parse, server_error, text, too_many,
+    Few, Held, MAX_PARTS, Number, Text, body, bound, length, parse, server_error, text, too_many,
 };
 use super::{Answer, Decoder, Framing, Item, Protocol, Request, Step, StreamError};
 
@@ -38,8 +38,8 @@ impl Protocol for Gemini {
             .collect()
     }
 
-    fn output_limit(&self, tokens: u32) -> (&'static str, Value) {
-        ("generationConfig", json!({ "maxOutputTokens": tokens }))
+    fn bound_output(&self, extra: &mut Map<String, Value>, tokens: u32) {
+        bound(extra, &["generationConfig", "maxOutputTokens"], tokens);
     }
 
     fn asked_wait(&self, error: &Value) -> Option<Duration> {

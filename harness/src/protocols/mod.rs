@@ -243,6 +243,11 @@ pub trait Protocol: Send + Sync + std::fmt::Debug {
     /// configured body fields: some are only taken together with a header.
     fn headers(&self, key: Option<&str>, extra: &Map<String, Value>)
     -> Vec<(&'static str, String)>;
+    /// The header that tells a server, or a router before it, which conversation a request
+    /// belongs to, where the body has no field for that.
+    fn session_header(&self) -> Option<&'static str> {
+        Some("x-session-id")
+    }
     /// How its HTTP responses are framed.
     fn format(&self) -> StreamFormat {
         StreamFormat::ServerSentEvents
@@ -251,8 +256,9 @@ pub trait Protocol: Send + Sync + std::fmt::Debug {
     fn has_websocket(&self) -> bool {
         false
     }
-    /// The top-level body field that bounds the output of one answer.
-    fn output_limit(&self, tokens: u32) -> (&'static str, Value);
+    /// Bounds the output of one answer by a configured body field, unless one does so
+    /// already.
+    fn bound_output(&self, extra: &mut Map<String, Value>, tokens: u32);
     /// How long an error asks to wait in a field of its own.
     fn asked_wait(&self, _error: &Value) -> Option<Duration> {
         None

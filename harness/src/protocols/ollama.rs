@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use timeslip_datasets::journal::{Reported, Usage};
 
 use super::calls::{Calls, Unanswered};
-use super::fields::{Few, Held, Number, Text, body, length, parse, server_error, text};
+use super::fields::{Few, Held, Number, Text, body, bound, length, parse, server_error, text};
 use super::{
     Answer, Decoder, Framing, Item, Protocol, Request, Step, StreamError, StreamFormat, bearer,
 };
@@ -38,8 +38,8 @@ impl Protocol for Ollama {
         StreamFormat::JsonLines
     }
 
-    fn output_limit(&self, tokens: u32) -> (&'static str, Value) {
-        ("options", json!({ "num_predict": tokens }))
+    fn bound_output(&self, extra: &mut Map<String, Value>, tokens: u32) {
+        bound(extra, &["options", "num_predict"], tokens);
     }
 
     fn encode(&self, request: &Request<'_>, _framing: Framing) -> Vec<u8> {

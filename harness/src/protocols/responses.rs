@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use timeslip_datasets::journal::{EventKind, Usage};
 
-use super::fields::{Held, Text, body, length, parse, server_error};
+use super::fields::{Held, Text, body, bound, length, parse, server_error};
 use super::server_timings::{LlamaTimings, ServerTimings, VllmMetrics, WebSocketTiming};
 use super::{
     Answer, Decoder, Framing, Item, Protocol, Request, RunningTimes, Step, StreamError, ToolCall,
@@ -39,12 +39,17 @@ impl Protocol for Responses {
         bearer(key)
     }
 
+    /// The body's `prompt_cache_key` tells.
+    fn session_header(&self) -> Option<&'static str> {
+        None
+    }
+
     fn has_websocket(&self) -> bool {
         true
     }
 
-    fn output_limit(&self, tokens: u32) -> (&'static str, Value) {
-        ("max_output_tokens", json!(tokens))
+    fn bound_output(&self, extra: &mut Map<String, Value>, tokens: u32) {
+        bound(extra, &["max_output_tokens"], tokens);
     }
 
     fn encode(&self, request: &Request<'_>, framing: Framing) -> Vec<u8> {

@@ -19,8 +19,13 @@ pub(super) const MAX_ERROR_BODY: usize = 16 << 10;
 /// Longest silence inside an error body.
 pub(super) const MAX_ERROR_WAIT: Duration = Duration::from_secs(2);
 
-/// The request without its body; its URI begins with `origin`.
-pub(super) fn head(endpoint: &Endpoint, origin: &str) -> Result<Request<()>, Failure> {
+/// The request without its body, of the conversation with the id `session`; its URI begins
+/// with `origin`.
+pub(super) fn head(
+    endpoint: &Endpoint,
+    session: &str,
+    origin: &str,
+) -> Result<Request<()>, Failure> {
     let mut request = Request::builder()
         .method(Method::POST)
         .uri(format!(
@@ -33,6 +38,15 @@ pub(super) fn head(endpoint: &Endpoint, origin: &str) -> Result<Request<()>, Fai
         .header(header::USER_AGENT, super::USER_AGENT);
     for (name, value) in super::headers(endpoint) {
         request = request.header(name, value);
+    }
+    let is_set = |name| {
+        let headers = request.headers_ref();
+        headers.is_some_and(|headers| headers.contains_key(name))
+    };
+    if let Some(name) = endpoint.protocol.session_header()
+        && !is_set(name)
+    {
+        request = request.header(name, session);
     }
     request.body(()).map_err(|error| {
         Failure::Connect(format!("endpoint {}: bad header: {error}", endpoint.name))

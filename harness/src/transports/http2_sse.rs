@@ -109,13 +109,14 @@ impl Connected {
     pub(super) async fn converse(
         &mut self,
         endpoint: &Endpoint,
+        session: &str,
         body: Vec<u8>,
         recorder: &mut Recorder,
     ) -> Result<(), Failure> {
         let idle = endpoint.idle_timeout;
         let scheme = if endpoint.target.tls { "https" } else { "http" };
         let origin = format!("{scheme}://{}", endpoint.target.authority());
-        let head = http::head(endpoint, &origin)?;
+        let head = http::head(endpoint, session, &origin)?;
         self.unfinished = None;
         self.wire.gate.arm();
         let (sender, wire) = (&mut self.sender, &mut self.wire);

@@ -112,11 +112,12 @@ impl Connected {
     pub(super) async fn converse(
         &mut self,
         endpoint: &Endpoint,
+        session: &str,
         body: Vec<u8>,
         recorder: &mut Recorder,
     ) -> Result<(), Failure> {
         let idle = endpoint.idle_timeout;
-        let request = build(endpoint, body)?;
+        let request = build(endpoint, session, body)?;
         let response = self.sender.send_request(request);
         let mut response = drive(&mut self.driver, idle, response)
             .await?
@@ -184,8 +185,12 @@ async fn drive<F: Future>(
         .map_err(|_| Failure::Idle(idle))
 }
 
-fn build(endpoint: &Endpoint, body: Vec<u8>) -> Result<Request<Full<Bytes>>, Failure> {
-    let mut request = http::head(endpoint, "")?;
+fn build(
+    endpoint: &Endpoint,
+    session: &str,
+    body: Vec<u8>,
+) -> Result<Request<Full<Bytes>>, Failure> {
+    let mut request = http::head(endpoint, session, "")?;
     let host = header::HeaderValue::try_from(endpoint.target.authority())
         .map_err(|_| Failure::Connect(format!("endpoint {}: bad host", endpoint.name)))?;
     request.headers_mut().insert(header::HOST, host);

@@ -85,6 +85,8 @@ impl Kind {
 #[derive(Debug)]
 pub struct Transport {
     kind: Kind,
+    /// Stable id of the conversation.
+    session: String,
     open: Option<Open>,
 }
 
@@ -98,10 +100,14 @@ enum Open {
 }
 
 impl Transport {
-    /// A transport without a connection.
+    /// A transport without a connection, for the conversation with this id.
     #[must_use]
-    pub fn new(kind: Kind) -> Self {
-        Transport { kind, open: None }
+    pub fn new(kind: Kind, session: String) -> Self {
+        Transport {
+            kind,
+            session,
+            open: None,
+        }
     }
 
     /// Name of the transport in use.
@@ -231,9 +237,10 @@ impl Transport {
             probe.arm();
         }
         recorder.sending(body.len());
+        let session = self.session.as_str();
         match &mut self.open {
-            Some(Open::HttpSse(open)) => open.converse(endpoint, body, recorder).await,
-            Some(Open::Http2Sse(open)) => open.converse(endpoint, body, recorder).await,
+            Some(Open::HttpSse(open)) => open.converse(endpoint, session, body, recorder).await,
+            Some(Open::Http2Sse(open)) => open.converse(endpoint, session, body, recorder).await,
             Some(Open::Websocket(open)) => open.converse(endpoint, body, recorder).await,
             Some(Open::Lane(lane)) => lane.converse(endpoint, body, recorder).await,
             None => Err(Failure::Connect("not connected".into())),

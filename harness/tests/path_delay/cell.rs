@@ -74,12 +74,13 @@ impl Cell {
     }
 
     fn endpoint(self, address: SocketAddr) -> Endpoint {
-        let (field, limit) = self.protocol.output_limit(ANSWER);
+        let mut extra = Map::new();
+        self.protocol.bound_output(&mut extra, ANSWER);
         let url = format!("http://{address}{}", self.protocol.base_path());
         Endpoint {
             target: Target::parse(&url).unwrap(),
             protocol: self.protocol,
-            extra: Map::from_iter([(field.to_owned(), limit)]),
+            extra,
             max_retries: 0,
             ..support::endpoint(address.port(), self.transport)
         }
