@@ -204,3 +204,13 @@ fn a_limit_of_the_output_goes_beside_what_is_configured() {
         assert_eq!(Value::Object(extra), expected, "{name}");
     }
 }
+
+/// Models that do not reason refuse to be asked for their encrypted reasoning.
+#[test]
+fn what_a_model_refuses_can_be_left_out() {
+    let protocol = protocols::by_name("responses").unwrap();
+    let asked = body(protocol, &[], &json!({}))["include"].clone();
+    assert_eq!(asked, json!(["reasoning.encrypted_content"]));
+    let asked = body(protocol, &[], &json!({ "include": [] }))["include"].clone();
+    assert_eq!(asked, json!([]));
+}
