@@ -71,7 +71,10 @@ impl Protocol for Chat {
     }
 
     fn decoder(&self) -> Box<dyn Decoder> {
-        Box::<ChatDecoder>::default()
+        Box::new(ChatDecoder {
+            counted: Some(0),
+            ..ChatDecoder::default()
+        })
     }
 }
 
@@ -173,6 +176,8 @@ struct ChatDecoder {
     reasoning_field: Option<&'static str>,
     /// Some output has come.
     started: bool,
+    /// Output tokens up to the latest output, while every output came with a count.
+    counted: Option<u64>,
     /// A reason to finish has come: usage may follow, or nothing.
     finished: bool,
 }
@@ -198,7 +203,7 @@ impl Decoder for ChatDecoder {
             return Err(server_error(&error, None));
         }
         self.identify(&chunk);
-        self.measure(&chunk);
+        let counted = self.measure(&chunk);
         let Some(choice) = chunk.choices.first else {
             return Ok(Step::NOTHING);
         };
@@ -217,6 +222,12 @@ impl Decoder for ChatDecoder {
         let output = step != Step::NOTHING;
         step.admitted = !output && !self.started;
         self.started |= output;
+        if output {
+            // A count after output without one is of more than this output.
+            let before = std::mem::replace(&mut self.counted, counted);
+            let tokens = before.and_then(|before| counted?.checked_sub(before));
+            step.tokens = tokens.and_then(|tokens| u32::try_from(tokens).ok());
+        }
         Ok(step)
     }
 
@@ -248,8 +259,9 @@ impl ChatDecoder {
         keep(&mut self.answer.served_tier, &chunk.service_tier);
     }
 
-    /// Takes over counts and durations, wherever this server puts them.
-    fn measure(&mut self, chunk: &Chunk<'_>) {
+    /// Takes over counts and durations, wherever this server puts them; returns the output
+    /// tokens so far, which some servers tell with every chunk when they are asked to.
+    fn measure(&mut self, chunk: &Chunk<'_>) -> Option<u64> {
         let groq = chunk.x_groq.as_ref();
         let choice = chunk.choices.first.as_ref();
         let usage = chunk
@@ -273,6 +285,9 @@ impl ChatDecoder {
         if let Some(times) = &chunk.perf_metrics {
             self.report(&times.reported());
         }
+        let by_usage = usage.and_then(TimedUsage::output_tokens);
+        let timings = chunk.timings.as_ref();
+        by_usage.or_else(|| timings.and_then(LlamaTimings::output_tokens))
     }
 
     /// Takes over the output of a chunk; one chunk may hold every kind at once.

@@ -27,6 +27,14 @@ pub(super) trait ServerTimings: Default + for<'de> Deserialize<'de> {
 pub(super) struct LlamaTimings {
     prompt_ms: Number,
     predicted_ms: Number,
+    predicted_n: Number,
+}
+
+impl LlamaTimings {
+    /// Output tokens so far.
+    pub fn output_tokens(&self) -> Option<u64> {
+        self.predicted_n.count()
+    }
 }
 
 impl ServerTimings for LlamaTimings {
@@ -153,6 +161,11 @@ struct CompletionDetails {
 }
 
 impl TimedUsage {
+    /// Output tokens so far.
+    pub fn output_tokens(&self) -> Option<u64> {
+        self.completion_tokens.count()
+    }
+
     /// The token counts, when the two that matter are there.
     pub fn counts(&self) -> Option<Usage> {
         let input = self.prompt_tokens_details.as_ref();
