@@ -1,11 +1,11 @@
 //! Writes a session down as an ATIF trajectory.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 use timeslip_datasets::atif::{
     AgentInfo, Message, Observation, ObservationResult, Source, Step, ToolCall, Trajectory,
 };
 
-use crate::protocols::{Answer, Item};
+use crate::protocols::{Answer, Item, arguments};
 
 /// A trajectory that holds the prompt.
 pub(super) fn start(session: &str, model: &str, prompt: &str) -> Trajectory {
@@ -25,10 +25,7 @@ pub(super) fn add_turn(trajectory: &mut Trajectory, answer: &Answer, results: &[
     let calls = answer.calls.iter().map(|call| ToolCall {
         tool_call_id: call.call_id.clone(),
         function_name: call.name.clone(),
-        arguments: match serde_json::from_str(&call.arguments) {
-            Ok(Value::Object(arguments)) => arguments,
-            _ => Map::from_iter([("malformed".to_owned(), json!(call.arguments))]),
-        },
+        arguments: arguments(&call.arguments),
         other: Map::new(),
     });
     let results = results.iter().filter_map(|item| match item {

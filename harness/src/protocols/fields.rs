@@ -205,7 +205,7 @@ pub(crate) fn server_error(error: &Value, status: Option<u16>) -> StreamError {
 
 /// The arguments of a call as the object that tools take. Models write other things,
 /// too; servers that take objects only must still be told what was said.
-pub(super) fn arguments(text: &str) -> Map<String, Value> {
+pub(crate) fn arguments(text: &str) -> Map<String, Value> {
     let parsed = if text.len() > MAX_HELD {
         None
     } else {

@@ -16,7 +16,7 @@ mod running_times;
 pub(crate) mod server_timings;
 
 pub use addressee::{Addressee, addressee};
-pub(crate) use fields::server_error;
+pub(crate) use fields::{arguments, server_error};
 pub use running_times::RunningTimes;
 
 use std::time::Duration;
