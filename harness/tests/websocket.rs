@@ -7,6 +7,8 @@ mod support;
 
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use hyper::header::HeaderValue;
 use scripted::{Connection, Say, Seen, answer, error, scripted};
 use serde_json::{Value, json};
 use support::{endpoint, events, http};
@@ -19,6 +21,7 @@ use timeslip_datasets::journal::Exchange;
 use timeslip_reports::input::Stage;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
@@ -336,6 +339,82 @@ async fn a_refused_upgrade_says_how_long_to_wait() {
     assert_eq!(error, "HTTP 503: the server refuses the WebSocket upgrade");
 }
 
+/// The bodies hold bytes that look like compressed frames.
+#[tokio::test]
+async fn a_refusal_is_the_same_with_compression_on_offer() {
+    let said = r#"{"error":{"message":"Rate limit reached for gpt-5.3-codex in organization org-x on tokens per min"}}"#;
+    let html = "<html><body>Upgrade Required: what was asked for is not known here</body></html>";
+    let sized = |body: &str| format!("content-length: {}\r\nretry-after: 7\r\n", body.len());
+    let chunked = format!("{:x}\r\n{html}\r\n0\r\n\r\n", html.len());
+    for (response, status, expected) in [
+        (
+            http("429 Too Many Requests", &sized(said), said),
+            429,
+            "HTTP 429: Rate limit reached for gpt-5.3-codex in organization org-x on tokens per min",
+        ),
+        (http("401 Unauthorized", &sized(html), html), 401, html),
+        (
+            http(
+                "503 Unavailable",
+                "transfer-encoding: chunked\r\n",
+                &chunked,
+            ),
+            503,
+            html,
+        ),
+    ] {
+        let (port, _) = scripted(vec![Connection::Refuse(response)]).await;
+        let mut endpoint = endpoint(port, Kind::Websocket);
+        endpoint.max_retries = 0;
+        endpoint.deflate = true;
+        let failure = Talk::new(&endpoint).turn().await.unwrap_err();
+        assert!(failure.to_string().contains(expected), "{failure}");
+        assert_eq!(failure.retryable(), status != 401);
+        let asked = (status != 503).then_some(Duration::from_secs(7));
+        assert_eq!(failure.retry_after(), asked);
+    }
+    let (port, _) = support::canned(vec![
+        http("426 Upgrade Required", &sized(said), said),
+        events(&[
+            &answer("r1")[1].to_string(),
+            &scripted::completed("r1").to_string(),
+        ]),
+    ]);
+    let mut endpoint = endpoint(port, Kind::Websocket);
+    endpoint.deflate = true;
+    let mut talk = Talk::new(&endpoint);
+    talk.turn().await.unwrap();
+    assert_eq!(talk.exchanges[0].transport, "http-sse");
+}
+
+// The type of a refused upgrade is the library's.
+#[allow(clippy::result_large_err)]
+#[tokio::test]
+async fn an_extension_that_was_not_offered_is_not_asked_about_again() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let upgrades = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let extend = |_: &Request, mut response: Response| {
+            let extension = HeaderValue::from_static("x-other");
+            response
+                .headers_mut()
+                .insert("sec-websocket-extensions", extension);
+            Ok(response)
+        };
+        let mut socket = tokio_tungstenite::accept_hdr_async(stream, extend)
+            .await
+            .unwrap();
+        while socket.next().await.is_some() {}
+    });
+    let mut endpoint = endpoint(port, Kind::Websocket);
+    endpoint.deflate = true;
+    let failure = Talk::new(&endpoint).turn().await.unwrap_err();
+    assert!(failure.to_string().contains("x-other"), "{failure}");
+    assert!(!failure.retryable());
+    upgrades.abort();
+}
+
 #[tokio::test]
 async fn an_error_event_says_how_long_to_wait() {
     let busy = json!({ "type": "error", "status": 429, "headers": { "Retry-After": 1 },
@@ -366,14 +445,17 @@ async fn times_of_a_whole_turn_are_told_apart_by_response() {
         Connection::Socket(vec![
             timed("r1", 2.0, 50.0, 80.0),
             timed("r2", 2.0, 70.0, 130.5),
+            Say::Events(answer("untimed")),
+            timed("r3", 3.0, 90.0, 150.0),
+            timed("r4", 4.0, 95.0, 165.0),
             Say::Events(error("websocket_connection_limit_reached")),
         ]),
-        Connection::Socket(vec![timed("r3", 7.0, 75.0, 140.0)]),
+        Connection::Socket(vec![timed("r5", 7.0, 75.0, 140.0)]),
     ])
     .await;
     let endpoint = endpoint(port, Kind::Websocket);
     let mut talk = Talk::new(&endpoint);
-    for _ in 0..3 {
+    for _ in 0..6 {
         talk.turn().await.unwrap();
     }
     let reported: Vec<_> = talk
@@ -387,6 +469,10 @@ async fn times_of_a_whole_turn_are_told_apart_by_response() {
     let expected = [
         (ms(2), ms(50), ms(80)),
         (None, ms(20), Some(50_500_000)),
+        (None, None, None),
+        // Of its own or of the response before it: nobody can tell.
+        (None, None, None),
+        (ms(4), ms(5), ms(15)),
         (ms(7), ms(75), ms(140)),
     ];
     assert_eq!(reported, expected);

@@ -77,6 +77,8 @@ pub(super) struct Deflated<S> {
     inner: S,
     agreement: Agreement,
     reading: Codec,
+    /// What is wrong with the bytes after those that can still be handed out.
+    broken: Option<io::Error>,
     writing: Codec,
 }
 
@@ -86,6 +88,7 @@ impl<S> Deflated<S> {
             inner,
             agreement,
             reading: Codec::default(),
+            broken: None,
             writing: Codec::default(),
         }
     }
@@ -114,13 +117,17 @@ impl<S: AsyncRead + Unpin> AsyncRead for Deflated<S> {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         while this.reading.output.is_empty() {
+            if let Some(error) = this.broken.take() {
+                return Poll::Ready(Err(error));
+            }
             let mut bytes = [0; READ];
             let mut read = ReadBuf::new(&mut bytes);
             ready!(Pin::new(&mut this.inner).poll_read(cx, &mut read))?;
             if read.filled().is_empty() {
                 return Poll::Ready(Ok(()));
             }
-            this.reading.take(read.filled(), Compression::Inflate)?;
+            let taken = this.reading.take(read.filled(), Compression::Inflate);
+            this.broken = taken.err();
         }
         let ready = &mut this.reading.output;
         let count = ready.len().min(buf.remaining());
@@ -208,7 +215,7 @@ mod tests {
                 let mut stream = Deflated::new(stream, agreement);
                 for codec in [&mut stream.reading, &mut stream.writing] {
                     codec
-                        .take(b"HTTP/1.1 101\r\n\r\n", Compression::Leave)
+                        .take(b"HTTP/1.1 101 \r\n\r\n", Compression::Leave)
                         .unwrap();
                     codec.output.clear();
                 }

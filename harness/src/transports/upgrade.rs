@@ -14,6 +14,7 @@ use super::http;
 use crate::clock;
 use crate::connection::{Duplex, Probe, Steps};
 use crate::exchange::{Endpoint, Failure, Recorder, split};
+use crate::protocols::StreamError;
 
 /// Servers end a connection after an hour, whatever is being said on it; one that is
 /// nearly there is replaced between two exchanges rather than within one.
@@ -69,7 +70,13 @@ pub(super) async fn open(
     let compressed = chosen
         .map(|chosen| chosen.to_str().unwrap_or_default())
         .filter(|_| endpoint.deflate);
-    let compressed = agreement.settle(compressed).map_err(Failure::Connect)?;
+    // What a server misunderstands once, it misunderstands again: not worth a retry.
+    let compressed = agreement.settle(compressed).map_err(|problem| {
+        Failure::Stream(StreamError::Malformed {
+            event: "WebSocket upgrade".into(),
+            problem,
+        })
+    })?;
     recorder.connected(connection.steps, Some(upgraded));
     let opening = Opening {
         probe: connection.probe,

@@ -14,6 +14,9 @@ const COMPRESSED: u8 = 0x40;
 const MASKED: u8 = 0x80;
 /// Room made at a time for what is inflated or deflated.
 const STEP: usize = 8 << 10;
+/// How the head of an answer begins that accepts an upgrade; the digit of HTTP's
+/// version may be any.
+const ACCEPTED: &[u8; 12] = b"HTTP/1.? 101";
 
 /// What is done to the payloads of messages.
 #[derive(Clone, Copy, Debug)]
@@ -23,10 +26,56 @@ pub(super) enum Compression {
     Deflate { keep_context: bool },
 }
 
-/// One direction of a connection: an HTTP head, then frames.
+impl Compression {
+    /// Longest payload of a frame that is believed.
+    fn max_payload(self) -> usize {
+        match self {
+            Compression::Inflate => MAX_PAYLOAD,
+            // What writes here is our own, and knows what it does.
+            Compression::Leave | Compression::Deflate { .. } => usize::MAX,
+        }
+    }
+}
+
+/// What the bytes that come next belong to.
+enum Part {
+    Head(Head),
+    Frames,
+    /// The body of an answer that refuses the upgrade.
+    Refusal,
+}
+
+/// An HTTP head as far as it was seen.
+#[derive(Default)]
+struct Head {
+    start: [u8; ACCEPTED.len()],
+    length: usize,
+    end: [u8; 4],
+}
+
+impl Head {
+    /// Takes one byte; once the head is whole, what follows it.
+    fn take(&mut self, byte: u8) -> Option<Part> {
+        if let Some(place) = self.start.get_mut(self.length) {
+            *place = byte;
+        }
+        self.length = self.length.saturating_add(1);
+        self.end.rotate_left(1);
+        self.end[3] = byte;
+        let answers = self.start.starts_with(&ACCEPTED[..5]);
+        let accepts = std::iter::zip(self.start, *ACCEPTED)
+            .all(|(found, expected)| found == expected || expected == b'?');
+        (self.end == *b"\r\n\r\n").then_some(match answers && !accepts {
+            true => Part::Refusal,
+            false => Part::Frames,
+        })
+    }
+}
+
+/// One direction of a connection: an HTTP head, then frames, unless it is the head of an
+/// answer that refuses them.
 pub(super) struct Codec {
-    /// The last bytes seen of the HTTP head; whole when it has ended.
-    head_end: [u8; 4],
+    part: Part,
     incoming: BytesMut,
     pub(super) output: BytesMut,
     /// A fragmented message is compressed.
@@ -38,7 +87,7 @@ pub(super) struct Codec {
 impl Default for Codec {
     fn default() -> Self {
         Codec {
-            head_end: [0; 4],
+            part: Part::Head(Head::default()),
             incoming: BytesMut::new(),
             output: BytesMut::new(),
             inflating: false,
@@ -60,19 +109,25 @@ fn broken(problem: &str) -> io::Error {
 }
 
 impl Codec {
-    /// Takes bytes as they come; whole frames are in `output` afterwards.
+    /// Takes bytes as they come; what is whole of them is in `output` afterwards, also
+    /// when an error follows it.
     pub(super) fn take(&mut self, mut bytes: &[u8], compression: Compression) -> io::Result<()> {
-        while self.head_end != *b"\r\n\r\n" {
+        while let Part::Head(head) = &mut self.part {
             let [byte, rest @ ..] = bytes else {
                 return Ok(());
             };
-            self.head_end.rotate_left(1);
-            self.head_end[3] = *byte;
             self.output.extend_from_slice(&[*byte]);
             bytes = rest;
+            if let Some(next) = head.take(*byte) {
+                self.part = next;
+            }
+        }
+        if let Part::Refusal = self.part {
+            self.output.extend_from_slice(bytes);
+            return Ok(());
         }
         self.incoming.extend_from_slice(bytes);
-        while let Some(frame) = frame(&self.incoming)? {
+        while let Some(frame) = frame(&self.incoming, compression.max_payload())? {
             if self.incoming.len() < frame.payload + frame.length {
                 break;
             }
@@ -142,7 +197,7 @@ impl Codec {
 }
 
 /// Finds the parts of a frame, once its header is whole.
-fn frame(bytes: &[u8]) -> io::Result<Option<Frame>> {
+fn frame(bytes: &[u8], max_payload: usize) -> io::Result<Option<Frame>> {
     let [_, second, rest @ ..] = bytes else {
         return Ok(None);
     };
@@ -158,8 +213,7 @@ fn frame(bytes: &[u8]) -> io::Result<Option<Frame>> {
         length => (u64::from(length), 0),
     };
     let length = usize::try_from(length).unwrap_or(usize::MAX);
-    // Requests are not bounded by this: what writes here never sends as much.
-    if length > MAX_PAYLOAD * 4 {
+    if length > max_payload {
         return Err(broken("a frame is too large"));
     }
     let mut payload = 2 + extra;
@@ -206,7 +260,7 @@ fn deflate(deflate: &mut Compress, payload: &[u8]) -> io::Result<Vec<u8>> {
 }
 
 fn inflate(inflate: &mut Decompress, mut payload: &[u8]) -> io::Result<Vec<u8>> {
-    let mut message = Vec::with_capacity(payload.len() * 4 + STEP);
+    let mut message = Vec::with_capacity((payload.len() * 4).min(MAX_PAYLOAD) + STEP);
     loop {
         let (before, length) = (inflate.total_in(), message.len());
         message.reserve(STEP);
@@ -306,5 +360,37 @@ mod tests {
         codec().take(&endless, Compression::Inflate).unwrap_err();
         let garbage = [0xc1, 4, 0xff, 0xff, 0xff, 0xff];
         codec().take(&garbage, Compression::Inflate).unwrap_err();
+        let mut large = vec![0x81, 127];
+        large.extend_from_slice(&(MAX_PAYLOAD as u64 + 1).to_be_bytes());
+        codec().take(&large, Compression::Inflate).unwrap_err();
+    }
+
+    #[test]
+    fn what_comes_before_a_broken_frame_is_handed_out() {
+        let mut codec = codec();
+        let bytes = b"\x81\x05Hello\xc1\x04\xff\xff\xff\xff";
+        codec.take(bytes, Compression::Inflate).unwrap_err();
+        assert_eq!(codec.output, b"\x81\x05Hello".as_slice());
+    }
+
+    /// A refusal's body looks like frames to who expects frames.
+    #[test]
+    fn a_refusal_passes_as_it_is() {
+        let json =
+            r#"{"error":{"message":"WebSocket is not supported for this model; use HTTP."}}"#;
+        for start in [
+            "HTTP/1.1 426 Upgrade Required",
+            "HTTP/1.0 200 OK",
+            "HTTP/2 101",
+        ] {
+            let answer = format!("{start}\r\na: b\r\n\r\n{json}\r\n\r\n{json}");
+            for size in 1..=answer.len() {
+                let mut codec = Codec::default();
+                for chunk in answer.as_bytes().chunks(size) {
+                    codec.take(chunk, Compression::Inflate).unwrap();
+                }
+                assert_eq!(codec.output, answer.as_bytes(), "by {size}");
+            }
+        }
     }
 }
