@@ -170,9 +170,11 @@ impl<'a> Session<'a> {
         match result {
             Ok(()) => {
                 // A conversation sent anew is one the server has not counted yet.
-                let before = exchange.incremental.then_some(self.running);
-                let own = running.since(&before.unwrap_or_default());
-                exchange.reported.merge(&own);
+                let before = match exchange.incremental {
+                    true => self.running,
+                    false => RunningTimes::NOTHING_YET,
+                };
+                exchange.reported.merge(&running.since(&before));
                 self.running = running;
                 // The answer's own items follow at the end of the call's.
                 let covered = call.items.len() + answer.items.len();

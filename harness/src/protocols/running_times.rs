@@ -17,16 +17,24 @@ pub struct RunningTimes {
 }
 
 impl RunningTimes {
-    /// What the latest response has of its own, given the report `before` it.
+    /// Before the first response of a chain.
+    pub const NOTHING_YET: RunningTimes = RunningTimes {
+        longest_queue_ns: Some(0),
+        ttft_ns: Some(0),
+        total_ns: Some(0),
+    };
+
+    /// What the latest response has of its own, given the report `before` it. What was
+    /// not reported then is not known now: the sum would be taken for the response's own.
     #[must_use]
     pub fn since(&self, before: &RunningTimes) -> Reported {
         // A sum that shrank began anew.
         let added = |now: Option<u64>, before: Option<u64>| {
-            let now = now?;
-            Some(now.checked_sub(before.unwrap_or(0)).unwrap_or(now))
+            let (now, before) = (now?, before?);
+            Some(now.checked_sub(before).unwrap_or(now))
         };
         // A longest wait that stayed the same only says that this one was no longer.
-        let own = |now: u64| now == 0 || before.longest_queue_ns != Some(now);
+        let own = |now: u64| now == 0 || before.longest_queue_ns.is_some_and(|was| was != now);
         Reported {
             queue_ns: self.longest_queue_ns.filter(|now| own(*now)),
             ttft_ns: added(self.ttft_ns, before.ttft_ns),
@@ -53,9 +61,10 @@ mod tests {
         };
         let first = report(5, 100, 300);
         assert_eq!(
-            own(first, RunningTimes::default()),
+            own(first, RunningTimes::NOTHING_YET),
             (Some(5), Some(100), Some(300))
         );
+        assert_eq!(own(first, RunningTimes::default()), (None, None, None));
         let longer = report(9, 180, 700);
         assert_eq!(own(longer, first), (Some(9), Some(80), Some(400)));
         let unknown = report(9, 200, 800);
