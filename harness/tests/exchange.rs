@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::io::Write;
 use std::time::Duration;
 
 use support::{canned, endpoint, events, http};
@@ -94,6 +95,41 @@ async fn a_busy_server_is_asked_again_and_the_wait_is_recorded() {
     assert_eq!(exchanges[0].error.as_deref(), Some("HTTP 429: slow down"));
     assert!(exchanges[0].backoff_until.unwrap() - exchanges[0].marks.done >= 1_000_000_000);
     assert_eq!(exchanges[1].retry, 1);
+}
+
+/// The time is over while the rest of the previous answer is still awaited.
+#[tokio::test]
+async fn an_exchange_that_never_began_has_none_of_the_previous_ones_bytes() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (hold, held) = std::sync::mpsc::channel::<()>();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        support::read_request(&stream);
+        let body = format!("data: {DELTA}\n\ndata: {DONE}\n\n");
+        let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+        write!(stream, "{head}{:x}\r\n{body}\r\n", body.len()).unwrap();
+        let _ = held.recv();
+    });
+    let endpoint = endpoint(port, Kind::HttpSse);
+    let mut session = Session::new(&endpoint, "key#1".into(), clock::now());
+    let items = [Item::User("do it".into())];
+    let mut exchanges = Vec::new();
+    for limit in [Duration::from_secs(20), Duration::from_millis(1)] {
+        let deadline = Instant::now() + limit;
+        let record = |exchange| exchanges.push(exchange);
+        let _ = session.ask(1, "", &[], &items, deadline, record).await;
+    }
+    drop(hold);
+    server.join().unwrap();
+    assert!(exchanges[0].error.is_none() && exchanges[0].request_bytes > Some(0));
+    let cut = &exchanges[1];
+    assert_eq!(
+        cut.error.as_deref(),
+        Some(Failure::Deadline.to_string().as_str())
+    );
+    assert_eq!((cut.request_bytes, cut.response_bytes), (Some(0), Some(0)));
+    assert_eq!(cut.marks.sent, None);
 }
 
 #[tokio::test]

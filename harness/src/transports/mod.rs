@@ -176,6 +176,11 @@ impl Transport {
         endpoint: &Endpoint,
         recorder: &mut Recorder,
     ) -> Result<bool, Failure> {
+        // From here on what the connection counts belongs to this exchange, also when
+        // it ends before anything is sent.
+        if let Some(probe) = self.probe() {
+            probe.arm();
+        }
         let usable = match &mut self.open {
             Some(Open::HttpSse(open)) => open.settle().await,
             Some(Open::Http2Sse(open)) => open.is_usable(),
