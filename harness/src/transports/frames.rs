@@ -56,6 +56,8 @@ pub(super) struct Gated {
     probe: Arc<Probe>,
     gate: Arc<Gate>,
     written: Frames,
+    /// A request ended with what was written; some of it may still wait beneath, in TLS.
+    unflushed: bool,
 }
 
 impl Gated {
@@ -66,20 +68,16 @@ impl Gated {
             probe,
             gate: Arc::clone(&gate),
             written: Frames::default(),
+            unflushed: false,
         };
         (gated, gate)
     }
 
     fn note_written<'a>(&mut self, slices: impl Iterator<Item = &'a [u8]>, mut count: usize) {
-        let mut ended = false;
         for slice in slices {
             let part = &slice[..slice.len().min(count)];
             count -= part.len();
-            ended |= self.written.take(part);
-        }
-        if ended {
-            let at = self.probe.last_write().unwrap_or_default();
-            self.gate.request_sent.store(at, Relaxed);
+            self.unflushed |= self.written.take(part);
         }
     }
 }
@@ -179,7 +177,12 @@ impl AsyncWrite for Gated {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
+        ready!(Pin::new(&mut self.inner).poll_flush(cx))?;
+        if std::mem::take(&mut self.unflushed) {
+            let at = self.probe.last_write().unwrap_or_default();
+            self.gate.request_sent.store(at, Relaxed);
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -190,6 +193,69 @@ impl AsyncWrite for Gated {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connection::Timed;
+    use tokio::io::AsyncWriteExt;
+
+    /// Writes nothing before it is flushed, as TLS does when the kernel has no room.
+    struct Held {
+        inner: Timed,
+        waiting: Vec<u8>,
+    }
+
+    impl AsyncRead for Held {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buf: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.inner).poll_read(cx, buf)
+        }
+    }
+
+    impl AsyncWrite for Held {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buf: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.waiting.extend_from_slice(buf);
+            Poll::Ready(Ok(buf.len()))
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            let waiting = std::mem::take(&mut self.waiting);
+            let written = ready!(Pin::new(&mut self.inner).poll_write(cx, &waiting))?;
+            assert_eq!(written, waiting.len());
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.inner).poll_shutdown(cx)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_is_sent_when_the_kernel_has_it() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let near = tokio::net::TcpStream::connect(listener.local_addr().unwrap());
+        let timed = Timed::new(near.await.unwrap());
+        let probe = timed.probe();
+        let held = Held {
+            inner: timed,
+            waiting: Vec::new(),
+        };
+        let (mut gated, gate) = Gated::new(Box::new(held), Arc::clone(&probe));
+        gated.write_all(&[b'P'; PREFACE]).await.unwrap();
+        gated.flush().await.unwrap();
+        assert_eq!(gate.request_sent(), None, "no request yet");
+        let request = frame(DATA, END_STREAM, b"{}");
+        gated.write_all(&request).await.unwrap();
+        assert_eq!(gate.request_sent(), None, "it waits");
+        let before = crate::clock::now();
+        gated.flush().await.unwrap();
+        assert!(gate.request_sent() >= Some(before));
+        assert_eq!(gate.request_sent(), probe.last_write());
+    }
 
     fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
         let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
