@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use h2::server::SendResponse;
@@ -27,6 +29,8 @@ enum Say {
     /// Data frames, each this long after the one before it.
     Stream(Vec<(Duration, String)>),
     /// The same, but the stream is reset instead of ended.
+    /// A whole answer, and then bytes without end; tells when it was cancelled.
+    Endless(Arc<AtomicBool>),
     Reset(Vec<(Duration, String)>),
     /// A status, a header and a body.
     Refuse(u16, (&'static str, &'static str), &'static str),
@@ -88,6 +92,16 @@ async fn play(mut respond: SendResponse<Bytes>, say: Say) {
             stream
                 .send_data(Bytes::from_static(body.as_bytes()), true)
                 .unwrap();
+            return;
+        }
+        Say::Endless(cancelled) => {
+            let mut stream = respond.send_response(Response::new(()), false).unwrap();
+            let mut data = Bytes::from(format!("{DELTA}{DONE}"));
+            while stream.send_data(data, false).is_ok() {
+                sleep(Duration::from_millis(5)).await;
+                data = Bytes::from_static(b"\n");
+            }
+            cancelled.store(true, Relaxed);
             return;
         }
         Say::Stream(frames) => (frames, false),
@@ -183,6 +197,20 @@ async fn sent_is_when_the_requests_last_frame_went_out() {
     assert!(sending(0) < late, "{:?}", sending(0));
     assert!((late..late * 2).contains(&sending(1)), "{:?}", sending(1));
     assert!(talk.exchanges[1].request_bytes > Some(200_000));
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_end_is_cancelled_while_tools_run() {
+    let cancelled = Arc::<AtomicBool>::default();
+    let script = vec![Say::Endless(Arc::clone(&cancelled)), answer()];
+    let port = server(vec![script], Duration::ZERO).await;
+    let endpoint = endpoint(port, Kind::Http2Sse);
+    let mut talk = Talk::new(&endpoint);
+    talk.ask().await.unwrap();
+    talk.session.during(sleep(Duration::from_millis(500))).await;
+    assert!(cancelled.load(Relaxed));
+    talk.ask().await.unwrap();
+    assert!(talk.exchanges[1].reused_connection, "only the stream ended");
 }
 
 #[tokio::test]

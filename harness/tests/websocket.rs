@@ -479,6 +479,26 @@ async fn times_of_a_whole_turn_are_told_apart_by_response() {
 }
 
 #[tokio::test]
+async fn a_servers_pings_keep_a_silent_model_from_being_given_up() {
+    let ping = Message::Ping(b"still here".to_vec().into());
+    let said = answer("r1").into_iter();
+    let mut messages = vec![ping; 5];
+    messages.extend(said.map(|event| Message::text(event.to_string())));
+    for shared in [false, true] {
+        let pause = Duration::from_millis(200);
+        let script = vec![Say::Slowly(pause, messages.clone())];
+        let (port, _) = scripted(vec![Connection::Socket(script)]).await;
+        let mut endpoint = endpoint(port, Kind::Websocket);
+        endpoint.max_retries = 0;
+        endpoint.idle_timeout = Duration::from_millis(900);
+        endpoint.shared = shared.then(std::sync::Arc::default);
+        let mut talk = Talk::new(&endpoint);
+        talk.turn().await.unwrap();
+        assert_eq!(talk.exchanges[0].shape.keep_alives, 5, "{shared}");
+    }
+}
+
+#[tokio::test]
 async fn every_bad_ending_has_a_name() {
     let close = |code: u16, reason: &str| {
         Message::Close(Some(CloseFrame {

@@ -20,6 +20,8 @@ pub struct Recorder {
     body_bytes: u64,
     /// The read that brought the latest output.
     output_read: Option<u64>,
+    /// The read that brought the pong.
+    pong_read: Option<u64>,
 }
 
 impl Recorder {
@@ -44,6 +46,7 @@ impl Recorder {
             done: None,
             body_bytes: 0,
             output_read: None,
+            pong_read: None,
         }
     }
 
@@ -110,9 +113,17 @@ impl Recorder {
         self.exchange.incremental = incremental;
     }
 
-    /// A ping sent with this exchange came back.
-    pub fn ping(&mut self, round_trip_ns: u64) {
-        self.exchange.ping_ns.get_or_insert(round_trip_ns);
+    /// A ping that was sent with this exchange at `pinged` came back. With the first
+    /// output or after it, the pong may have waited for the model, in a server that
+    /// answers in order, and says nothing of the path.
+    pub fn pong(&mut self, arrival: Arrival, pinged: u64) {
+        let marks = &self.exchange.marks;
+        // One that comes very late answers the ping of an exchange before.
+        let ours = pinged >= self.origin.saturating_add(marks.start);
+        if ours && marks.first_token.is_none() && self.exchange.ping_ns.is_none() {
+            self.exchange.ping_ns = Some(arrival.at().saturating_sub(pinged));
+            self.pong_read = Some(arrival.read);
+        }
     }
 
     /// One header of the response, its name in lower case.
@@ -143,7 +154,12 @@ impl Recorder {
         }
         let mut tokens = step.tokens;
         for (kind, bytes) in step.outputs() {
-            self.exchange.marks.first_token.get_or_insert(at);
+            if self.exchange.marks.first_token.is_none() {
+                self.exchange.marks.first_token = Some(at);
+                self.exchange
+                    .ping_ns
+                    .take_if(|_| self.pong_read == Some(arrival.read));
+            }
             self.exchange.marks.last_token = Some(at);
             if self.output_read.replace(arrival.read) != Some(arrival.read) {
                 self.exchange.shape.output_reads += 1;
@@ -224,5 +240,35 @@ impl Recorder {
         exchange.served_speed = answer.served_speed.clone();
         exchange.incomplete = answer.incomplete.clone();
         (exchange, answer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocols;
+
+    /// The round trip an exchange has when its pong is read at `pong` and its first
+    /// output at `output`.
+    fn ping_ns(pinged: u64, pong: u64, output: u64) -> Option<u64> {
+        let decoder = protocols::by_name("responses").unwrap().decoder();
+        let mut recorder = Recorder::new(decoder, 0, 1, 0);
+        recorder.exchange.marks.start = 100;
+        let arrival = |read| Arrival { read, kernel: None };
+        let delta = br#"{"type":"response.output_text.delta","delta":"x"}"#;
+        if pong <= output {
+            recorder.pong(arrival(pong), pinged);
+        }
+        recorder.payload(arrival(output), delta).unwrap();
+        recorder.pong(arrival(pong), pinged);
+        recorder.finish("websocket").0.ping_ns
+    }
+
+    #[test]
+    fn a_pong_tells_of_the_path_unless_it_may_have_waited_for_the_model() {
+        assert_eq!(ping_ns(110, 140, 200), Some(30));
+        assert_eq!(ping_ns(110, 200, 200), None, "with the first output");
+        assert_eq!(ping_ns(110, 900, 200), None, "after it");
+        assert_eq!(ping_ns(90, 140, 200), None, "of the exchange before");
     }
 }

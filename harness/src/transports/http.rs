@@ -18,6 +18,10 @@ use crate::protocols::{Protocol, server_error};
 pub(super) const MAX_ERROR_BODY: usize = 16 << 10;
 /// Longest silence inside an error body.
 pub(super) const MAX_ERROR_WAIT: Duration = Duration::from_secs(2);
+/// Bytes after a terminal event that are read over to keep a connection.
+pub(super) const MAX_REST: usize = 64 << 10;
+/// Time the end of a response may take before doing without it is cheaper.
+pub(super) const MAX_SETTLING: Duration = Duration::from_millis(50);
 
 /// The request without its body, of the conversation with the id `session`; its URI begins
 /// with `origin`.

@@ -16,7 +16,7 @@ use hyper::Response;
 use hyper::body::Bytes;
 
 use super::frames::{Gate, Gated};
-use super::http::{self, Body};
+use super::http::{self, Body, MAX_REST, MAX_SETTLING};
 use crate::clock;
 use crate::connection::Probe;
 use crate::exchange::{Endpoint, Failure, Recorder};
@@ -80,17 +80,16 @@ impl Connected {
         &self.wire.probe
     }
 
-    /// Reads what is left of the previous response, answers pings, and waits until
-    /// the connection is of no further use.
+    /// Reads what is left of the previous response, or cancels it where that does not
+    /// end soon, answers pings, and waits until the connection is of no further use.
     pub(super) async fn tend(&mut self) {
         let unfinished = &mut self.unfinished;
         let rest = async {
             if let Some(body) = unfinished {
-                while let Some(Ok(data)) = body.data().await {
-                    // Without room for more there would be no end.
-                    let _ = body.flow_control().release_capacity(data.len());
-                }
+                // Reading for longer would take the processor from the tools.
+                let _ = tokio::time::timeout(MAX_SETTLING, read_over(body)).await;
             }
+            // Dropped before its end, the stream is cancelled.
             *unfinished = None;
             std::future::pending::<()>().await;
         };
@@ -148,6 +147,18 @@ impl Connected {
             }
         }
         body.end(recorder)
+    }
+}
+
+/// Reads a body to its end, or to the most that any honest one still has.
+async fn read_over(body: &mut RecvStream) {
+    let mut total = 0;
+    while total <= MAX_REST
+        && let Some(Ok(data)) = body.data().await
+    {
+        total += data.len();
+        // Without room for more there would be no end.
+        let _ = body.flow_control().release_capacity(data.len());
     }
 }
 
@@ -244,7 +255,7 @@ impl Wire {
         {
             self.pinged = None;
             if let (Ok(_), Some(recorder)) = (pong, recorder) {
-                recorder.ping(self.probe.arrival().at().saturating_sub(pinged));
+                recorder.pong(self.probe.arrival(), pinged);
             }
         }
     }

@@ -15,14 +15,9 @@ use hyper::client::conn::http1;
 use hyper::{Request, Response, header};
 use hyper_util::rt::TokioIo;
 
-use super::http::{self, Body};
+use super::http::{self, Body, MAX_REST, MAX_SETTLING};
 use crate::connection::{Duplex, Probe};
 use crate::exchange::{Endpoint, Failure, Recorder};
-
-/// Bytes after a terminal event that are read over to keep a connection.
-const MAX_REST: usize = 64 << 10;
-/// Time the end of a response may take before a new connection is cheaper.
-const MAX_SETTLING: Duration = Duration::from_millis(50);
 
 /// What moves the bytes of a connection; gone once the connection has ended.
 type Driver = Box<http1::Connection<TokioIo<Box<dyn Duplex>>, Full<Bytes>>>;

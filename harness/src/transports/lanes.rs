@@ -168,7 +168,9 @@ async fn exchange(
                     return Ok(());
                 }
             }
-            Some(Incoming::Pong(round_trip_ns)) => recorder.ping(round_trip_ns),
+            Some(Incoming::Pong(arrival, pinged)) => recorder.pong(arrival, pinged),
+            // It keeps every conversation of the connection alive.
+            Some(Incoming::Ping) => recorder.keep_alive(),
             Some(Incoming::Failed(failure)) => return Err(failure),
             None => return Err(Failure::Closed("connection closed".into())),
         }

@@ -98,12 +98,13 @@ impl Connected {
                     }
                 }
                 Message::Pong(data) if *data == pinged.to_be_bytes() => {
-                    recorder.ping(arrival.at().saturating_sub(pinged));
+                    recorder.pong(arrival, pinged);
                 }
+                Message::Ping(_) => recorder.keep_alive(),
                 Message::Close(frame) => {
                     return Err(upgrade::closed_by_server(frame.as_ref()));
                 }
-                Message::Pong(_) | Message::Ping(_) | Message::Frame(_) => {}
+                Message::Pong(_) | Message::Frame(_) => {}
             }
         }
     }

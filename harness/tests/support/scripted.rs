@@ -26,6 +26,8 @@ pub enum Say {
     Last(Vec<Value>),
     /// These messages as they are.
     Messages(Vec<Message>),
+    /// The same, a while before each.
+    Slowly(Duration, Vec<Message>),
     /// These events; then a ping, whose pong has to come within two seconds.
     Ping(Vec<Value>),
 }
@@ -75,20 +77,23 @@ async fn play(stream: TcpStream, number: usize, script: Vec<Say>, log: &Seen) {
         let request = serde_json::from_str(&request).unwrap();
         log.lock().unwrap().push((number, request));
         let messages: Vec<Message> = match &say {
-            Say::Messages(messages) => messages.clone(),
+            Say::Messages(messages) | Say::Slowly(_, messages) => messages.clone(),
             Say::Events(events) | Say::Last(events) | Say::Ping(events) => events
                 .iter()
                 .map(|event| Message::text(event.to_string()))
                 .collect(),
         };
         for message in messages {
+            if let Say::Slowly(pause, _) = say {
+                tokio::time::sleep(pause).await;
+            }
             // The client may leave before it has read everything.
             if socket.send(message).await.is_err() {
                 return;
             }
         }
         match say {
-            Say::Events(_) | Say::Messages(_) => {}
+            Say::Events(_) | Say::Messages(_) | Say::Slowly(..) => {}
             Say::Last(_) => {
                 socket.close(None).await.unwrap();
                 return;

@@ -33,8 +33,10 @@ fn number(name: &str) -> Option<usize> {
 pub(super) enum Incoming {
     /// An event, and when it was read.
     Event(Arrival, Bytes),
-    /// The round trip of the lane's ping, in nanoseconds.
-    Pong(u64),
+    /// The answer to the lane's ping: when it was read, and when the ping was sent.
+    Pong(Arrival, u64),
+    /// The server's own ping, which is the whole connection's.
+    Ping,
     /// Nothing more will come.
     Failed(Failure),
 }
@@ -119,7 +121,8 @@ impl Socket {
         let mut writer = self.writer.lock().await;
         let request = Message::text(text);
         writer.send(request).await.map_err(upgrade::closed)?;
-        // Nobody else writes before the lock is given back.
+        // No other lane writes before the lock is given back. The reader may, when it
+        // answers a ping just now: a matter of microseconds.
         recorder.sent(self.opening.probe.last_write());
         let mut ping = clock::now().to_be_bytes().to_vec();
         ping.extend(u8::try_from(lane));
@@ -155,7 +158,8 @@ async fn read(mut reader: SplitStream<Messages>, routes: Arc<Mutex<Routes>>, pro
             Message::Binary(data) => lock(&routes).event(arrival, data),
             Message::Pong(data) => lock(&routes).pong(arrival, &data),
             Message::Close(frame) => break upgrade::closed_by_server(frame.as_ref()),
-            Message::Ping(_) | Message::Frame(_) => {}
+            Message::Ping(_) => lock(&routes).ping(),
+            Message::Frame(_) => {}
         }
     };
     let mut routes = lock(&routes);
@@ -168,14 +172,14 @@ impl Routes {
         match (addressee(&data), self.only_listener()) {
             (Addressee::Lane(name), _) => {
                 if let Some(lane) = number(&name) {
-                    self.hand(lane, arrival, data);
+                    self.hand(lane, data.len(), Incoming::Event(arrival, data));
                 }
             }
             // With one conversation there is no doubt whom anything is for.
-            (_, Some(lane)) => self.hand(lane, arrival, data),
+            (_, Some(lane)) => self.hand(lane, data.len(), Incoming::Event(arrival, data)),
             (Addressee::Everyone, None) => {
                 for lane in 0..LANES {
-                    self.hand(lane, arrival, data.clone());
+                    self.hand(lane, data.len(), Incoming::Event(arrival, data.clone()));
                 }
             }
             (Addressee::Unknown, None) => {
@@ -196,19 +200,21 @@ impl Routes {
         listening.next().is_none().then_some(first)
     }
 
-    fn hand(&mut self, lane: usize, arrival: Arrival, data: Bytes) {
+    /// Hands something to a lane that took `bytes` on the wire.
+    fn hand(&mut self, lane: usize, bytes: usize, incoming: Incoming) {
         let Some(place) = self.lanes.get_mut(lane) else {
             return;
         };
         if let Some(route) = place {
-            route.bytes += data.len();
+            // What waits costs memory, however short it was.
+            route.bytes += bytes.max(size_of::<Incoming>());
             if route.bytes > MAX_RESPONSE_MIB << 20 {
                 let failure = Failure::TooLarge(MAX_RESPONSE_MIB);
                 let _ = route.sender.send(Incoming::Failed(failure));
                 *place = None;
             } else {
                 // A lane that stopped listening is about to say so.
-                let _ = route.sender.send(Incoming::Event(arrival, data));
+                let _ = route.sender.send(incoming);
             }
         }
     }
@@ -218,8 +224,13 @@ impl Routes {
             && let Some(Some(route)) = self.lanes.get(usize::from(*lane))
         {
             let pinged = u64::from_be_bytes(*pinged);
-            let round_trip = arrival.at().saturating_sub(pinged);
-            let _ = route.sender.send(Incoming::Pong(round_trip));
+            let _ = route.sender.send(Incoming::Pong(arrival, pinged));
+        }
+    }
+
+    fn ping(&mut self) {
+        for lane in 0..LANES {
+            self.hand(lane, 0, Incoming::Ping);
         }
     }
 
