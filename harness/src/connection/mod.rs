@@ -3,12 +3,15 @@
 //! [`Timed`] sits directly on the socket, below TLS and below HTTP, and notes the
 //! time of every read and write; [`open`] takes the marks of each connection step.
 
+mod exceptions;
 mod proxy;
 mod target;
 mod timed;
 mod tls;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -55,6 +58,34 @@ pub enum Application {
     Http2,
 }
 
+/// How long an address is tried while there is another one: long enough for a lost
+/// packet to be sent again.
+const ADDRESS_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Connects to the first address that answers, each but the last within `patience`. The
+/// error is the last one; none when there was no address.
+async fn connect(
+    addresses: &[SocketAddr],
+    patience: Duration,
+) -> Result<TcpStream, Option<String>> {
+    let mut problem = None;
+    for (index, address) in addresses.iter().enumerate() {
+        let last = index + 1 == addresses.len();
+        let opening = TcpStream::connect(address);
+        let opened = match last {
+            true => Ok(opening.await),
+            false => tokio::time::timeout(patience, opening).await,
+        };
+        let why = match opened {
+            Ok(Ok(socket)) => return Ok(socket),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {patience:?}"),
+        };
+        problem = Some(format!("cannot connect to {address}: {why}"));
+    }
+    Err(problem)
+}
+
 /// Opens a connection with `TCP_NODELAY`, trying each resolved address in turn, through
 /// the proxy that the environment names for it.
 ///
@@ -68,7 +99,7 @@ pub async fn open(target: &Target, application: Application) -> Result<Connectio
     };
     let mut steps = Steps::default();
     let literal = host.parse::<std::net::IpAddr>().ok();
-    let addresses: Vec<std::net::SocketAddr> = match literal {
+    let addresses: Vec<SocketAddr> = match literal {
         Some(address) => vec![(address, *port).into()],
         None => tokio::net::lookup_host((host.as_str(), *port))
             .await
@@ -78,16 +109,9 @@ pub async fn open(target: &Target, application: Application) -> Result<Connectio
     if literal.is_none() {
         steps.dns = Some(clock::now());
     }
-    let mut socket = Err(format!("{host} has no address"));
-    for address in addresses {
-        socket = TcpStream::connect(address)
-            .await
-            .map_err(|error| format!("cannot connect to {address}: {error}"));
-        if socket.is_ok() {
-            break;
-        }
-    }
-    let socket = socket?;
+    let socket = connect(&addresses, ADDRESS_PATIENCE)
+        .await
+        .map_err(|problem| problem.unwrap_or_else(|| format!("{host} has no address")))?;
     steps.tcp = Some(clock::now());
     socket
         .set_nodelay(true)
@@ -110,4 +134,31 @@ pub async fn open(target: &Target, application: Application) -> Result<Connectio
         probe,
         steps,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A listener without room for another connection drops what asks for one.
+    #[tokio::test]
+    async fn an_address_that_is_silent_does_not_keep_from_the_next() {
+        let full = tokio::net::TcpSocket::new_v4().unwrap();
+        full.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let full = full.listen(1).unwrap();
+        let silent = full.local_addr().unwrap();
+        let patience = Duration::from_millis(200);
+        let mut waiting = Vec::new();
+        while let Ok(Ok(one)) = tokio::time::timeout(patience, TcpStream::connect(silent)).await {
+            waiting.push(one);
+        }
+        let heard = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let heard = heard.local_addr().unwrap();
+        let socket = connect(&[silent, heard], patience).await.unwrap();
+        assert_eq!(socket.peer_addr().unwrap(), heard);
+        let refused = "127.0.0.1:1".parse().unwrap();
+        let problem = connect(&[silent, refused], patience).await.unwrap_err();
+        assert!(problem.unwrap().contains("127.0.0.1:1"));
+        assert_eq!(connect(&[], patience).await.unwrap_err(), None);
+    }
 }
