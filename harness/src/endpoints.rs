@@ -10,7 +10,7 @@ use timeslip_suites::Suite;
 
 use crate::connection::{self, Target};
 use crate::error::Error;
-use crate::exchange::{Endpoint, Key};
+use crate::exchange::{Endpoint, Secret};
 use crate::plan::{Plan, PlannedEndpoint};
 use crate::protocols;
 use crate::server::{self, KnownTask, Model, Options, Profile, Running};
@@ -177,11 +177,11 @@ fn target(planned: &PlannedEndpoint, url: &str) -> Result<Target, Error> {
 
 /// What the environment holds for an endpoint.
 struct Secrets {
-    key: Option<Key>,
+    key: Option<Secret>,
     /// Headers with their values filled in.
-    headers: Vec<(String, String)>,
+    headers: Vec<(String, Secret)>,
     /// The values that were filled in.
-    values: Vec<String>,
+    values: Vec<Secret>,
 }
 
 fn secrets(planned: &PlannedEndpoint) -> Result<Secrets, Error> {
@@ -219,15 +219,16 @@ fn secrets(planned: &PlannedEndpoint) -> Result<Secrets, Error> {
     for (header, value) in &planned.headers {
         let value = match value.strip_prefix('$') {
             Some(name) => {
-                values.push(variable(&format!("headers.{header}"), name)?);
-                values.last().cloned().unwrap_or_default()
+                let value = Secret(variable(&format!("headers.{header}"), name)?);
+                values.push(value.clone());
+                value
             }
-            None => value.clone(),
+            None => Secret(value.clone()),
         };
         headers.push((header.clone(), value));
     }
     Ok(Secrets {
-        key: key.map(Key),
+        key: key.map(Secret),
         headers,
         values,
     })

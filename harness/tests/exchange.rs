@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use support::{canned, endpoint, events, http};
 use timeslip::clock;
-use timeslip::exchange::{Endpoint, Failure, Session};
+use timeslip::exchange::{Endpoint, Failure, Secret, Session};
 use timeslip::protocols::{Answer, Item};
 use timeslip::transports::Kind;
 use timeslip_datasets::journal::Exchange;
@@ -228,8 +228,14 @@ async fn a_server_that_echoes_the_key_does_not_get_it_into_the_journal() {
         "bad authorization: Bearer sk-0123456789 for team blue-7",
     )]);
     let mut endpoint = endpoint(port, Kind::HttpSse);
-    endpoint.key = Some(timeslip::exchange::Key("sk-0123456789".into()));
-    endpoint.secrets = vec!["blue-7".into()];
+    endpoint.key = Some(Secret("sk-0123456789".into()));
+    endpoint.secrets = vec![Secret("blue-7".into())];
+    endpoint.headers = vec![("x-tenant".into(), Secret("blue-7".into()))];
+    let printed = format!("{endpoint:?}");
+    assert!(
+        !printed.contains("sk-0") && !printed.contains("blue-7"),
+        "{printed}"
+    );
     let (_, exchanges) = ask(&endpoint).await;
     assert_eq!(
         exchanges[0].error.as_deref(),
@@ -254,7 +260,7 @@ async fn no_part_of_an_echoed_key_gets_into_the_journal() {
             let (port, _) = canned(vec![response]);
             let mut endpoint = endpoint(port, Kind::HttpSse);
             endpoint.max_retries = 0;
-            endpoint.key = Some(timeslip::exchange::Key(KEY.into()));
+            endpoint.key = Some(Secret(KEY.into()));
             let (_, exchanges) = ask(&endpoint).await;
             let error = exchanges[0].error.as_deref().unwrap();
             assert!(error.contains("xxx") && error.len() < 1_100, "{error}");
@@ -268,7 +274,7 @@ async fn no_name_that_a_server_gives_can_carry_the_key() {
     let done = r#"{"type":"response.incomplete","response":{"id":"r-sk-0123456789","model":"m-sk-0123456789","service_tier":"t-sk-0123456789","incomplete_details":{"reason":"i-sk-0123456789"},"output":[]}}"#;
     let (port, _) = canned(vec![events(&[done])]);
     let mut endpoint = endpoint(port, Kind::HttpSse);
-    endpoint.key = Some(timeslip::exchange::Key("sk-0123456789".into()));
+    endpoint.key = Some(Secret("sk-0123456789".into()));
     let (_, exchanges) = ask(&endpoint).await;
     let exchange = &exchanges[0];
     let said = [

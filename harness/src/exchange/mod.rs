@@ -27,13 +27,13 @@ pub const MAX_WORDS: usize = 1_000;
 /// Bytes of a secret that tell nothing yet.
 const HARMLESS: usize = 4;
 
-/// An API key. Never printed.
+/// A key, or a header's value, which may hold one. Never printed.
 #[derive(Clone)]
-pub struct Key(pub String);
+pub struct Secret(pub String);
 
-impl std::fmt::Debug for Key {
+impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("(key)")
+        f.write_str("(secret)")
     }
 }
 
@@ -58,11 +58,11 @@ pub struct Endpoint {
     /// Connections shared with the endpoint's other conversations, where they are.
     pub shared: Option<Arc<transports::Shared>>,
     /// Bearer token.
-    pub key: Option<Key>,
+    pub key: Option<Secret>,
     /// Extra request headers.
-    pub headers: Vec<(String, String)>,
-    /// Header values that came from the environment. Never printed.
-    pub secrets: Vec<String>,
+    pub headers: Vec<(String, Secret)>,
+    /// Header values that came from the environment.
+    pub secrets: Vec<Secret>,
     /// Extra top-level body fields.
     pub extra: Map<String, Value>,
     /// Longest silence between two reads before the exchange is given up.
@@ -76,10 +76,13 @@ impl Endpoint {
     /// servers echo what they were sent, then cut to [`MAX_WORDS`].
     #[must_use]
     pub fn redact(&self, text: &str) -> String {
-        let secrets = || self.key.iter().map(|key| &key.0).chain(&self.secrets);
+        let secrets = || {
+            let secrets = self.key.iter().chain(&self.secrets);
+            secrets.map(|secret| secret.0.as_str())
+        };
         let mut text = text.to_owned();
         for secret in secrets() {
-            text = text.replace(secret.as_str(), "***");
+            text = text.replace(secret, "***");
         }
         // What was read may end in the middle of one.
         if let Some(length) = secrets()

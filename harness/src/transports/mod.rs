@@ -26,8 +26,9 @@ const USER_AGENT: &str = concat!("timeslip/", env!("CARGO_PKG_VERSION"));
 fn headers(endpoint: &Endpoint) -> impl Iterator<Item = (String, String)> + '_ {
     let key = endpoint.key.as_ref().map(|key| key.0.as_str());
     let own = endpoint.protocol.headers(key, &endpoint.extra).into_iter();
+    let extra = endpoint.headers.iter();
     own.map(|(name, value)| (name.to_owned(), value))
-        .chain(endpoint.headers.iter().cloned())
+        .chain(extra.map(|(name, value)| (name.clone(), value.0.clone())))
 }
 
 /// Opens a connection within the endpoint's patience.
