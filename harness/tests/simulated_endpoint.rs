@@ -10,7 +10,7 @@ use serde_json::json;
 use support::endpoint_of;
 use timeslip::agent::specs;
 use timeslip::clock;
-use timeslip::exchange::Session;
+use timeslip::exchange::{Endpoint, Session};
 use timeslip::protocols::{self, Item};
 use timeslip::server::{self, Emission, KnownTask, Model, Options, Profile};
 use timeslip::transports::Kind;
@@ -58,6 +58,10 @@ fn quick() -> Profile {
 
 /// Two turns of the recorded task; returns the exchanges and the server's log.
 async fn two_turns(protocol: &str, kind: Kind) -> (Vec<Exchange>, Vec<Emission>) {
+    two_turns_at(|port| endpoint_of(protocol, port, kind)).await
+}
+
+async fn two_turns_at(endpoint: impl Fn(u16) -> Endpoint) -> (Vec<Exchange>, Vec<Emission>) {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log.jsonl");
     let task = KnownTask {
@@ -71,7 +75,7 @@ async fn two_turns(protocol: &str, kind: Kind) -> (Vec<Exchange>, Vec<Emission>)
         ..Options::new(quick(), model)
     })
     .unwrap();
-    let endpoint = endpoint_of(protocol, running.address.port(), kind);
+    let endpoint = endpoint(running.address.port());
     let mut exchanges = Vec::new();
     let mut session = Session::new(&endpoint, "key#1".into(), clock::now());
     let mut items = vec![Item::User("Please: Fix the parser.".into())];
@@ -163,6 +167,22 @@ async fn over_a_websocket_with_new_input_only() {
         marks.upgraded.unwrap() - marks.tcp.unwrap() >= 20_000_000,
         "so does the upgrade"
     );
+}
+
+#[tokio::test]
+async fn compressed_messages_are_fewer_bytes_and_the_same_events() {
+    let (plain, _) = two_turns("responses", Kind::Websocket).await;
+    let (compressed, log) = two_turns_at(|port| Endpoint {
+        deflate: true,
+        ..endpoint_of("responses", port, Kind::Websocket)
+    })
+    .await;
+    check_against_truth(&compressed, &log);
+    for (plain, compressed) in std::iter::zip(&plain, &compressed) {
+        assert!(compressed.compressed && !plain.compressed);
+        assert!(compressed.response_bytes < plain.response_bytes.map(|bytes| bytes / 2));
+        assert!(compressed.request_bytes < plain.request_bytes);
+    }
 }
 
 #[tokio::test]

@@ -9,7 +9,6 @@ use futures_util::SinkExt;
 use futures_util::stream::{FuturesUnordered, SplitSink, StreamExt};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Bytes, Incoming};
-use hyper::upgrade::Upgraded;
 use hyper::{Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use serde_json::json;
@@ -25,8 +24,10 @@ use super::http::Body;
 use super::lanes::{Lane, Lanes, Parent, Request as Turn};
 use super::service::{Received, Service};
 use super::wire::Framing;
+use crate::connection::Duplex;
+use crate::transports::deflate::{Agreement, Deflated};
 
-type Socket = WebSocketStream<TokioIo<Upgraded>>;
+type Socket = WebSocketStream<Box<dyn Duplex>>;
 
 pub(super) fn is_upgrade(request: &Request<Incoming>) -> bool {
     request
@@ -64,10 +65,23 @@ pub(super) fn upgrade(
         .headers()
         .get("x-responsesapi-include-timing-metrics")
         .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"));
+    let offers = request.headers().get(header::SEC_WEBSOCKET_EXTENSIONS);
+    let compression = offers.and_then(|offers| Agreement::accept(offers.to_str().ok()?));
+    let (agreement, words) = compression.unzip();
+    if let Some(words) = words {
+        headers.insert(
+            header::SEC_WEBSOCKET_EXTENSIONS,
+            header::HeaderValue::from_static(words),
+        );
+    }
     tokio::spawn(async move {
         if let Ok(upgraded) = hyper::upgrade::on(&mut request).await {
-            let socket =
-                WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await;
+            let upgraded = TokioIo::new(upgraded);
+            let stream: Box<dyn Duplex> = match agreement {
+                Some(agreement) => Box::new(Deflated::upgraded(upgraded, agreement)),
+                None => Box::new(upgraded),
+            };
+            let socket = WebSocketStream::from_raw_socket(stream, Role::Server, None).await;
             converse(socket, &received, &service, timing).await;
         }
     });

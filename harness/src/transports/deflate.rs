@@ -18,14 +18,15 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use codec::{Codec, Compression};
 
-/// What the client offers. Window sizes are left alone: the usual ones are used.
+/// What a client offers, and a server accepts. Window sizes are left alone: the usual
+/// ones are used.
 pub(super) const OFFER: &str = "permessage-deflate";
 
 const READ: usize = 16 << 10;
 
 /// What the two sides agreed on, once they have.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Agreement(Arc<AtomicU8>);
+pub(crate) struct Agreement(Arc<AtomicU8>);
 
 impl Agreement {
     const PLAIN: u8 = 0;
@@ -61,6 +62,29 @@ impl Agreement {
         Ok(true)
     }
 
+    /// As a server: takes the first of the offers that can be kept, and the words that
+    /// say so.
+    pub(crate) fn accept(offers: &str) -> Option<(Self, &'static str)> {
+        let (agreed, words) = offers.split(',').find_map(|offer| {
+            let mut parts = offer.split(';').map(str::trim);
+            if parts.next() != Some(OFFER) {
+                return None;
+            }
+            parts.try_fold((Self::COMPRESSED, OFFER), |agreed, parameter| {
+                match parameter.split('=').next().unwrap_or_default().trim() {
+                    // What is inflated is whatever comes.
+                    "client_no_context_takeover" | "client_max_window_bits" => Some(agreed),
+                    "server_no_context_takeover" => Some((
+                        Self::WITHOUT_CONTEXT,
+                        "permessage-deflate; server_no_context_takeover",
+                    )),
+                    _ => None,
+                }
+            })
+        })?;
+        Some((Agreement(Arc::new(agreed.into())), words))
+    }
+
     fn compression(&self) -> Compression {
         match self.0.load(Relaxed) {
             Self::PLAIN => Compression::Leave,
@@ -73,7 +97,7 @@ impl Agreement {
 }
 
 /// A stream whose frames are inflated and deflated on their way.
-pub(super) struct Deflated<S> {
+pub(crate) struct Deflated<S> {
     inner: S,
     agreement: Agreement,
     reading: Codec,
@@ -90,6 +114,15 @@ impl<S> Deflated<S> {
             reading: Codec::default(),
             broken: None,
             writing: Codec::default(),
+        }
+    }
+
+    /// A stream whose handshake is over.
+    pub(crate) fn upgraded(inner: S, agreement: Agreement) -> Self {
+        Deflated {
+            reading: Codec::past_the_head(),
+            writing: Codec::past_the_head(),
+            ..Deflated::new(inner, agreement)
         }
     }
 }
@@ -201,6 +234,29 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_server_accepts_what_it_can_keep() {
+        let accept = |offers| Agreement::accept(offers).map(|(_, words)| words);
+        let plain = Some("permessage-deflate");
+        assert_eq!(accept(OFFER), plain);
+        assert_eq!(accept("permessage-deflate; client_max_window_bits"), plain);
+        assert_eq!(
+            accept("permessage-deflate; server_max_window_bits=9, permessage-deflate"),
+            plain
+        );
+        assert_eq!(
+            accept("permessage-deflate; server_no_context_takeover"),
+            Some("permessage-deflate; server_no_context_takeover")
+        );
+        for other in [
+            "",
+            "x-other",
+            "permessage-deflate; server_max_window_bits=9",
+        ] {
+            assert_eq!(accept(other), None, "{other}");
+        }
+    }
+
     /// Both ends of a connection, past their handshake, in pieces of any size.
     #[tokio::test]
     async fn messages_come_through_in_both_directions() {
@@ -212,13 +268,7 @@ mod tests {
             let ends = [(near, Role::Client), (far, Role::Server)].map(|(stream, role)| {
                 let agreement = Agreement::default();
                 agreement.settle(Some(chosen)).unwrap();
-                let mut stream = Deflated::new(stream, agreement);
-                for codec in [&mut stream.reading, &mut stream.writing] {
-                    codec
-                        .take(b"HTTP/1.1 101 \r\n\r\n", Compression::Leave)
-                        .unwrap();
-                    codec.output.clear();
-                }
+                let stream = Deflated::upgraded(stream, agreement);
                 WebSocketStream::from_raw_socket(stream, role, None)
             });
             let [near, far] = ends;

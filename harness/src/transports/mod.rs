@@ -1,6 +1,6 @@
 //! What carries a protocol: bytes out, timed payloads in.
 
-mod deflate;
+pub(crate) mod deflate;
 mod frames;
 mod http;
 mod http2_sse;

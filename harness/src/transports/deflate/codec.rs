@@ -109,6 +109,14 @@ fn broken(problem: &str) -> io::Error {
 }
 
 impl Codec {
+    /// Begins with frames: the head is past.
+    pub(super) fn past_the_head() -> Self {
+        Codec {
+            part: Part::Frames,
+            ..Codec::default()
+        }
+    }
+
     /// Takes bytes as they come; what is whole of them is in `output` afterwards, also
     /// when an error follows it.
     pub(super) fn take(&mut self, mut bytes: &[u8], compression: Compression) -> io::Result<()> {
