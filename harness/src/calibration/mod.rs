@@ -56,13 +56,15 @@ pub fn profile(streams: u32) -> Profile {
 }
 
 /// Measures an endpoint's protocol and transport against an embedded server of its own.
-/// Of `like`, only what is said and what carries it matter.
+/// Of `like`, only what is said and what carries it matter; with `deflate` messages are
+/// compressed where it has any.
 ///
 /// # Errors
 /// [`Error::System`] when the server cannot start, [`Error::Unreachable`] when an
 /// exchange with it fails, [`Error::Run`] when its log is not whole.
 pub async fn embedded(
     like: (&str, crate::transports::Kind),
+    deflate: bool,
     load: &Load,
 ) -> Result<StreamCalibration, Error> {
     let folder = tempfile::tempdir().map_err(Error::system("cannot make a temporary directory"))?;
@@ -74,7 +76,10 @@ pub async fn embedded(
     })
     .map_err(Error::system("cannot start the calibrating server"))?;
     let url = endpoints::simulated_url(running.address, like.0);
-    let endpoint = load::endpoint(like, &url, load)?;
+    let endpoint = Endpoint {
+        deflate,
+        ..load::endpoint(like, &url, load)?
+    };
     let measured = drive(&endpoint, load).await;
     // Ends the server, and with it the writer of its log.
     let ended = tokio::task::spawn_blocking(move || drop(running)).await;
@@ -130,7 +135,12 @@ pub async fn short(plan: &Plan) -> Result<Calibration, Error> {
     for endpoint in &plan.endpoints {
         let way = (endpoint.protocol.as_str(), endpoint.transport);
         if ways.take(&(way.0, way.1.name())).is_some() {
-            settings.push(embedded(way, &load).await?);
+            // Where endpoints differ in it, what costs more counts.
+            let deflate = plan
+                .endpoints
+                .iter()
+                .any(|other| other.deflate && (other.protocol.as_str(), other.transport) == way);
+            settings.push(embedded(way, deflate, &load).await?);
         }
     }
     Ok(Calibration {

@@ -65,7 +65,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
             (Some(url), Some(log)) => {
                 runtime.block_on(calibration::beside(way, url, log, &load))?
             }
-            _ => runtime.block_on(calibration::embedded(way, &load))?,
+            _ => runtime.block_on(calibration::embedded(way, false, &load))?,
         });
     }
     let calibration = Calibration {
