@@ -101,10 +101,12 @@ fn transport(text: &str) -> Result<transports::Kind, String> {
         .ok_or_else(|| format!("known are {}", known.map(transports::Kind::name).join(", ")))
 }
 
-/// A runtime for measuring.
+/// A runtime for measuring: one thread reads everything. A second one would take no
+/// load off it, for an event costs microseconds, but waking one another costs more than
+/// the event, and on a small machine it takes the core that the tools need. Whatever
+/// takes long (tools, graders, the disk) is on threads of its own.
 fn runtime() -> Result<tokio::runtime::Runtime, Error> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+    tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(Error::system("cannot start the runtime"))
