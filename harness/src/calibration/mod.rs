@@ -93,7 +93,7 @@ pub async fn embedded(
 ///
 /// # Errors
 /// [`Error::Unreachable`] when an exchange fails, [`Error::Run`] when the log does not
-/// tell of every exchange within [`LOG_PATIENCE`].
+/// tell of every exchange within a few seconds.
 pub async fn beside(
     (protocol, transport): (&str, crate::transports::Kind),
     base_url: &str,

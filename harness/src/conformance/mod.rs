@@ -3,7 +3,7 @@
 //! The policy is [`crate::protocols::Step`]: the first token is the first event that
 //! carries model output of any kind. Cases are streams on which tools are known to
 //! disagree; the embedded server plays each of them on every protocol and logs what it
-//! truly sent. [`check`] holds our own numbers against that log, [`explain`] finds the
+//! truly sent. [`run`] holds our own numbers against that log, [`explain`] finds the
 //! definition by which another tool got its number.
 
 mod cases;

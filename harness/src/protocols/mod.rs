@@ -2,7 +2,7 @@
 //!
 //! A protocol turns a [`Request`] into a body and the payloads of the response
 //! stream into normalized [`Step`]s. A new protocol is one file here and one line
-//! in [`PROTOCOLS`].
+//! in `PROTOCOLS`.
 
 mod addressee;
 mod anthropic;
