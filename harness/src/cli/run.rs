@@ -92,11 +92,7 @@ pub(super) fn run(arguments: Arguments) -> Result<u8, Error> {
     for warning in &manifest.warnings {
         say(&format!("warning: {warning}"));
     }
-    let measured = measure(ready, scratch.path(), &runtime);
-    // A tool call or a grader that an interruption left running holds up nothing: its
-    // sandbox ends with this process.
-    runtime.shutdown_background();
-    let _lock = measured?;
+    let _lock = measure(ready, scratch.path(), runtime)?;
     report::render(&directory, &manifest)
 }
 
@@ -177,7 +173,7 @@ fn resume(path: &Path, scratch: &Path, runtime: &Runtime) -> Result<Ready, Error
 }
 
 /// Runs what is left of the plan; gives the lock back.
-fn measure(ready: Ready, scratch: &Path, runtime: &Runtime) -> Result<File, Error> {
+fn measure(ready: Ready, scratch: &Path, runtime: Runtime) -> Result<File, Error> {
     let Ready {
         directory,
         manifest,
@@ -213,7 +209,10 @@ fn measure(ready: Ready, scratch: &Path, runtime: &Runtime) -> Result<File, Erro
             _ = tokio::signal::ctrl_c() => true,
         }
     });
-    // Trials that were under way are gone by now; what was finished is written.
+    // Ends what an interruption left under way: the recorder waits for it. A tool call or
+    // a grader holds up nothing, its sandbox ends with this process.
+    runtime.shutdown_background();
+    // What was finished is written.
     let recorded = listener.join().unwrap_or_else(|_| {
         Err(Error::Run {
             path: directory.journal(),
