@@ -19,6 +19,14 @@ pub fn since_origin(instant: Instant) -> u64 {
     u64::try_from(instant.saturating_duration_since(origin).as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// Nanoseconds on one of the system's own clocks.
+#[must_use]
+pub fn system(clock: rustix::time::ClockId) -> u64 {
+    let now = rustix::time::clock_gettime(clock);
+    let part = |value: i64| u64::try_from(value).unwrap_or(0);
+    part(now.tv_sec) * 1_000_000_000 + part(now.tv_nsec)
+}
+
 /// A duration a server reports in milliseconds; `None` when it is no duration at all.
 #[must_use]
 pub fn from_milliseconds(ms: f64) -> Option<u64> {

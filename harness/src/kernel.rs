@@ -68,13 +68,7 @@ pub struct Received {
     pub stamp: Option<u64>,
 }
 
-/// Nanoseconds of the wall clock, which is the one the kernel stamps with.
-#[must_use]
-pub fn wall_clock() -> u64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
-    nanoseconds(now.tv_sec, now.tv_nsec).unwrap_or(0)
-}
-
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 fn nanoseconds(seconds: i64, nanoseconds: i64) -> Option<u64> {
     u64::try_from(seconds)
         .ok()?

@@ -21,13 +21,6 @@ pub fn clock_resolution_ns() -> u64 {
     smallest
 }
 
-/// Processor time of this process so far, user and system.
-pub(super) fn process_cpu_ns() -> u64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    let part = |value: i64| u64::try_from(value).unwrap_or(0);
-    part(time.tv_sec) * 1_000_000_000 + part(time.tv_nsec)
-}
-
 /// Looks at the event loop until it is dropped: how late did it wake from a timer?
 /// Every look is pushed to `late`.
 pub(super) async fn watch_event_loop(late: &std::sync::Mutex<Vec<u64>>) {

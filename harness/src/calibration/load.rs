@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rustix::time::ClockId;
 use timeslip_datasets::journal::Exchange;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -83,7 +84,8 @@ pub fn endpoint(
 /// # Errors
 /// [`Error::Unreachable`] when an exchange fails.
 pub async fn drive(endpoint: &Endpoint, load: &Load) -> Result<Measured, Error> {
-    let (origin, cpu) = (clock::now(), clocks::process_cpu_ns());
+    let processor = || clock::system(ClockId::ProcessCPUTime);
+    let (origin, cpu) = (clock::now(), processor());
     let late = Arc::new(Mutex::new(Vec::new()));
     let mut watch = JoinSet::new();
     let looked = Arc::clone(&late);
@@ -106,7 +108,7 @@ pub async fn drive(endpoint: &Endpoint, load: &Load) -> Result<Measured, Error> 
         measured.exchanges.extend(seen);
     }
     watch.shutdown().await;
-    measured.cpu_ns = clocks::process_cpu_ns().saturating_sub(cpu);
+    measured.cpu_ns = processor().saturating_sub(cpu);
     let mut late = late.lock().unwrap_or_else(PoisonError::into_inner);
     measured.loop_lag = std::mem::take(&mut *late);
     Ok(measured)

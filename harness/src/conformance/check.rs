@@ -211,14 +211,14 @@ fn compare(case: &Case, exchange: &Exchange, truth: &Emission) -> Vec<String> {
         exchange.marks.first_token.map(since_sent),
         truth.events_ns.first().copied().map(since_received),
     );
-    for (kind, letter, name) in [
-        (EventKind::Reasoning, 'r', "first reasoning"),
-        (EventKind::Text, 't', "first text"),
-        (EventKind::ToolArguments, 'a', "first tool arguments"),
+    for (kind, name) in [
+        (EventKind::Reasoning, "first reasoning"),
+        (EventKind::Text, "first text"),
+        (EventKind::ToolArguments, "first tool arguments"),
     ] {
         let seen = events.iter().find(|event| event.kind == kind);
         let sent = std::iter::zip(truth.kinds.chars(), &truth.events_ns)
-            .find_map(|(of, at)| (of == letter).then_some(*at));
+            .find_map(|(of, at)| (of == kind.letter()).then_some(*at));
         close(
             name,
             seen.map(|event| since_sent(event.at)),
@@ -292,12 +292,7 @@ fn middle(at: &[u64]) -> Option<u64> {
 }
 
 fn letters(events: &[StreamEvent]) -> String {
-    let letter = |event: &StreamEvent| match event.kind {
-        EventKind::Reasoning => 'r',
-        EventKind::Text => 't',
-        EventKind::ToolArguments => 'a',
-    };
-    events.iter().map(letter).collect()
+    events.iter().map(|event| event.kind.letter()).collect()
 }
 
 fn shown(ns: Option<u64>) -> String {

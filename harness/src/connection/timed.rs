@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 
+use rustix::time::ClockId;
 use timeslip_datasets::journal::TcpSample;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
@@ -184,7 +185,8 @@ impl Timed {
 
     /// Places a wall-clock stamp on our clock by the age it has right now.
     fn on_our_clock(&mut self, read: u64, stamp: u64) -> Option<u64> {
-        let wall = kernel::wall_clock();
+        // The kernel stamps with the wall clock.
+        let wall = clock::system(ClockId::Realtime);
         let offset = i128::from(wall) - i128::from(read);
         let before = self.offset.replace(offset);
         let stepped =

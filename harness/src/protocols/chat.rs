@@ -9,7 +9,9 @@ use serde_json::{Map, Value, json};
 use timeslip_datasets::journal::Reported;
 
 use super::calls::Calls;
-use super::fields::{Few, Number, Text, arguments, body, bound, length, parse, server_error, text};
+use super::fields::{
+    Few, Number, Text, arguments, body, bound, function_tools, length, parse, server_error, text,
+};
 use super::server_timings::{
     LlamaTimings, PerfMetrics, ServerTimings, TimeInfo, TimedUsage, VllmMetrics, fireworks_header,
 };
@@ -56,15 +58,7 @@ impl Protocol for Chat {
         });
         // Many servers refuse an empty list.
         if !request.tools.is_empty() {
-            let tools = request.tools.iter().map(|tool| {
-                let function = json!({
-                    "name": tool.name,
-                    "description": tool.description,
-                    "parameters": tool.parameters,
-                });
-                json!({ "type": "function", "function": function })
-            });
-            fields["tools"] = tools.collect();
+            fields["tools"] = function_tools(request.tools);
             fields["tool_choice"] = json!("auto");
         }
         body(fields, request.extra)

@@ -7,9 +7,9 @@ use std::marker::PhantomData;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use super::StreamError;
+use super::{StreamError, ToolSpec};
 use crate::clock;
 use crate::exchange::retry_after;
 
@@ -164,6 +164,19 @@ impl<'de> Deserialize<'de> for Number {
 
         deserializer.deserialize_any(Lenient)
     }
+}
+
+/// Tools as functions, in the shape that Chat Completions gave them.
+pub(super) fn function_tools(tools: &[ToolSpec]) -> Value {
+    let tools = tools.iter().map(|tool| {
+        let function = json!({
+            "name": tool.name,
+            "description": tool.description,
+            "parameters": tool.parameters,
+        });
+        json!({ "type": "function", "function": function })
+    });
+    tools.collect()
 }
 
 /// Parses a payload.

@@ -5,7 +5,9 @@ use serde_json::{Map, Value, json};
 use timeslip_datasets::journal::{Reported, Usage};
 
 use super::calls::{Calls, Unanswered};
-use super::fields::{Few, Held, Number, Text, body, bound, length, parse, server_error, text};
+use super::fields::{
+    Few, Held, Number, Text, body, bound, function_tools, length, parse, server_error, text,
+};
 use super::{
     Answer, Decoder, Framing, Item, Protocol, Request, Step, StreamError, StreamFormat, bearer,
 };
@@ -66,22 +68,10 @@ impl Protocol for Ollama {
                 }
             });
         }
-        let tools: Vec<Value> = request
-            .tools
-            .iter()
-            .map(|tool| {
-                let function = json!({
-                    "name": tool.name,
-                    "description": tool.description,
-                    "parameters": tool.parameters,
-                });
-                json!({ "type": "function", "function": function })
-            })
-            .collect();
         let fields = json!({
             "model": request.model,
             "messages": messages,
-            "tools": tools,
+            "tools": function_tools(request.tools),
             "stream": true,
         });
         body(fields, request.extra)

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::{OnceLock, mpsc};
 use std::thread::JoinHandle;
 
 use serde::{Deserialize, Serialize};
@@ -62,22 +62,24 @@ impl Emission {
     }
 }
 
-/// The monotonic clock at the origin of [`clock::now`].
+/// The monotonic clock at the origin of [`clock::now`]. Found out once: every line of a
+/// process must be shifted by the same time, and its own by none.
 #[cfg(unix)]
 pub(super) fn clock_origin_ns() -> Option<u64> {
-    // Of several readings the one in the narrowest bracket.
-    (0..5)
-        .map(|_| {
-            let before = clock::now();
-            let shared = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-            let after = clock::now();
-            let shared = u64::try_from(shared.tv_sec).unwrap_or(0) * 1_000_000_000
-                + u64::try_from(shared.tv_nsec).unwrap_or(0);
-            let middle = before + (after - before) / 2;
-            (after - before, shared.saturating_sub(middle))
-        })
-        .min()
-        .map(|(_, origin)| origin)
+    static ORIGIN: OnceLock<Option<u64>> = OnceLock::new();
+    *ORIGIN.get_or_init(|| {
+        // Of several readings the one in the narrowest bracket.
+        (0..5)
+            .map(|_| {
+                let before = clock::now();
+                let shared = clock::system(rustix::time::ClockId::Monotonic);
+                let after = clock::now();
+                let middle = before + (after - before) / 2;
+                (after - before, shared.saturating_sub(middle))
+            })
+            .min()
+            .map(|(_, origin)| origin)
+    })
 }
 
 /// The monotonic clock at the origin of [`clock::now`]: this platform shares none.
