@@ -8,6 +8,7 @@ use timeslip_reports::input::{
     Outcome as ReportedOutcome, ReportedTimes, Role, RunData, StreamCounts, TrialData,
 };
 
+use crate::config::Price;
 use crate::error::Error;
 use crate::plan::{Plan, PlannedEndpoint};
 use crate::rundir::{Manifest, RunDirectory};
@@ -76,6 +77,7 @@ fn analyse(manifest: &Manifest, calibration: Option<Calibration>, trials: &[Tria
         sandbox: manifest.sandbox.clone(),
         concurrency: plan.concurrency,
         planned_trials: plan.trials.len(),
+        trial_limit_ns: plan.limits.trial_seconds.saturating_mul(1_000_000_000),
         environment: manifest.environment.clone(),
         calibration,
         client_lag,
@@ -84,7 +86,10 @@ fn analyse(manifest: &Manifest, calibration: Option<Calibration>, trials: &[Tria
         endpoints,
         trials: trials
             .iter()
-            .map(|trial| trial_data(trial, fits.get(trial.key.endpoint.as_str()).copied()))
+            .map(|trial| {
+                let fit = fits.get(trial.key.endpoint.as_str()).copied();
+                trial_data(plan, trial, fit)
+            })
             .collect(),
     }
 }
@@ -125,12 +130,21 @@ fn contradictions(trials: &[Trial]) -> Option<String> {
     })
 }
 
-fn trial_data(trial: &Trial, prefill: Option<PrefillModel>) -> TrialData {
+fn trial_data(plan: &Plan, trial: &Trial, prefill: Option<PrefillModel>) -> TrialData {
     let attribution = stages::attribute(trial, prefill);
     let finished = &trial.finished;
+    let tags = plan
+        .tags
+        .get(&trial.key.suite)
+        .and_then(|tasks| tasks.get(&trial.key.task));
+    let mut endpoints = plan.endpoints.iter();
+    let price = endpoints
+        .find(|endpoint| endpoint.name == trial.key.endpoint)
+        .and_then(|endpoint| endpoint.price.as_ref());
     TrialData {
         suite: trial.key.suite.clone(),
         task: trial.key.task.clone(),
+        tags: tags.cloned().unwrap_or_default(),
         endpoint: trial.key.endpoint.clone(),
         attempt: trial.key.attempt,
         outcome: match finished.outcome {
@@ -157,7 +171,28 @@ fn trial_data(trial: &Trial, prefill: Option<PrefillModel>) -> TrialData {
             .map(|tool| tool.end.saturating_sub(tool.start))
             .fold(0, u64::saturating_add),
         tool_calls: u32::try_from(trial.tools.len()).unwrap_or(u32::MAX),
+        cost_usd: price.and_then(|price| cost_usd(price, &trial.exchanges)),
     }
+}
+
+/// What the tokens of some exchanges cost. One that completed without saying how many
+/// tokens it used makes the sum unknown.
+fn cost_usd(price: &Price, exchanges: &[Exchange]) -> Option<f64> {
+    let mut total = 0.0;
+    for exchange in exchanges {
+        let Some(usage) = exchange.usage else {
+            if exchange.error.is_none() {
+                return None;
+            }
+            continue;
+        };
+        let cached = usage.cached_tokens.unwrap_or(0).min(usage.input_tokens);
+        let cached_price = if cached > 0 { price.cached_input? } else { 0.0 };
+        total += (usage.input_tokens - cached) as f64 * price.input
+            + cached as f64 * cached_price
+            + usage.output_tokens as f64 * price.output;
+    }
+    Some(total / 1e6)
 }
 
 fn exchange_data(exchange: &Exchange) -> ExchangeData {
@@ -209,6 +244,41 @@ fn exchange_data(exchange: &Exchange) -> ExchangeData {
         input_tokens: exchange.usage.map(|usage| usage.input_tokens),
         cached_tokens: exchange.usage.and_then(|usage| usage.cached_tokens),
         request_bytes: exchange.request_bytes,
+        cut_short: exchange.incomplete.is_some(),
         transport: exchange.transport.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use timeslip_datasets::journal::Usage;
+
+    #[test]
+    fn a_cost_is_the_sum_of_its_tokens_or_unknown() {
+        let mut price = Price {
+            input: 2.0,
+            cached_input: Some(0.5),
+            output: 10.0,
+            priced_at: "2026".into(),
+        };
+        let used = Exchange {
+            usage: Some(Usage {
+                input_tokens: 1_000_000,
+                cached_tokens: Some(400_000),
+                output_tokens: 100_000,
+                reasoning_tokens: None,
+            }),
+            ..Exchange::default()
+        };
+        let refused = Exchange {
+            error: Some("refused".into()),
+            ..Exchange::default()
+        };
+        let cost = cost_usd(&price, &[used.clone(), refused]).unwrap();
+        assert!((cost - (1.2 + 0.2 + 1.0)).abs() < 1e-12, "{cost}");
+        assert_eq!(cost_usd(&price, &[used.clone(), Exchange::default()]), None);
+        price.cached_input = None;
+        assert_eq!(cost_usd(&price, &[used]), None);
     }
 }

@@ -5,6 +5,7 @@ mod endpoints;
 mod order;
 mod suites;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,9 @@ pub struct Plan {
     pub limits: Limits,
     /// Every trial, in the order they start.
     pub trials: Vec<TrialKey>,
+    /// What kind of task each is, by suite and task.
+    #[serde(default)]
+    pub tags: BTreeMap<String, BTreeMap<String, Vec<String>>>,
 }
 
 /// Limits of a trial.
@@ -170,6 +174,14 @@ pub fn resolve(
     if trials.is_empty() {
         return Err(Error::Empty("the chosen suites hold no task".into()));
     }
+    let tags = loaded
+        .iter()
+        .map(|suite| {
+            let tasks = suite.tasks.iter();
+            let tags = tasks.map(|task| (task.id.clone(), task.tags()));
+            (suite.name.clone(), tags.collect())
+        })
+        .collect();
     let plan = Plan {
         suites,
         endpoints,
@@ -178,6 +190,7 @@ pub fn resolve(
         seed,
         limits,
         trials,
+        tags,
     };
     Ok((plan, loaded))
 }

@@ -293,6 +293,8 @@ pub struct ExchangeData {
     pub cached_tokens: Option<u64>,
     /// Request bytes written, where they can be told from those of other exchanges.
     pub request_bytes: Option<u64>,
+    /// The server cut its answer short, e.g. at its output limit.
+    pub cut_short: bool,
     /// The transport really used, e.g. `websocket` or `http-sse`.
     pub transport: String,
 }
@@ -320,6 +322,8 @@ pub struct TrialData {
     pub suite: String,
     /// Task id within the suite.
     pub task: String,
+    /// What kind of task it is: category, difficulty, repository, keywords. Untrusted text.
+    pub tags: Vec<String>,
     /// Endpoint name.
     pub endpoint: String,
     /// Attempt, from 1.
@@ -344,6 +348,9 @@ pub struct TrialData {
     pub tool_sum_ns: u64,
     /// Tool calls made.
     pub tool_calls: u32,
+    /// US dollars for every token of the trial, retries included; `None` when a price or
+    /// a usage is unknown.
+    pub cost_usd: Option<f64>,
 }
 
 impl TrialData {
@@ -481,6 +488,8 @@ pub struct RunData {
     pub concurrency: u32,
     /// Trials the plan holds.
     pub planned_trials: usize,
+    /// The longest that a trial may take: where times are censored.
+    pub trial_limit_ns: u64,
     /// Facts about the machine, as name and value.
     pub environment: Vec<(String, String)>,
     /// Absent when calibration did not run.

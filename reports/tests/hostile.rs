@@ -36,6 +36,7 @@ fn hostile_run() -> RunData {
         }
         trial.task = format!("@SUM({}){ATTACK}", index / 2);
         trial.suite = format!("+1{ATTACK}");
+        trial.tags = vec![ATTACK.to_owned()];
         trial.detail = Some(format!("-1{ATTACK}"));
         for span in &mut trial.spans {
             span.label = ATTACK.to_owned();

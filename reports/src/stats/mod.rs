@@ -4,6 +4,8 @@
 //! task (or the trial, for a plain resolve rate).
 
 mod amdahl;
+mod bootstrap;
+mod effect;
 mod paired;
 mod quantile;
 mod rate;
@@ -11,6 +13,8 @@ mod student;
 mod wilson;
 
 pub use amdahl::amdahl_limit;
+pub use bootstrap::cluster_bootstrap;
+pub use effect::Effect;
 pub use paired::{mean_difference, time_ratio};
 pub use quantile::{Distribution, quantile, sorted};
 pub use rate::token_rate;

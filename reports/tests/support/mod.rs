@@ -124,6 +124,7 @@ pub fn run_with(endpoints: &[(&str, Role, Speed)], tasks: usize, attempts: u32) 
         sandbox: "bubblewrap".to_owned(),
         concurrency: 1,
         planned_trials: trials.len(),
+        trial_limit_ns: 900_000_000_000,
         environment: vec![
             (
                 "Operating system".to_owned(),
@@ -216,6 +217,7 @@ pub fn trial(task_index: u64, task: &str, endpoint: &str, attempt: u32, speed: S
         }
         .to_owned(),
         task: task.to_owned(),
+        tags: vec![if heaviness < 1.1 { "easy" } else { "hard" }.to_owned()],
         endpoint: endpoint.to_owned(),
         attempt,
         outcome,
@@ -229,6 +231,7 @@ pub fn trial(task_index: u64, task: &str, endpoint: &str, attempt: u32, speed: S
         exchanges: builder.exchanges,
         tool_sum_ns: builder.tool_sum,
         tool_calls: turns,
+        cost_usd: None,
     }
 }
 
@@ -314,6 +317,7 @@ impl Builder {
             input_tokens: Some(1800 + u64::from(turn) * 600),
             cached_tokens: Some(u64::from(turn - 1) * 600),
             request_bytes: Some(9_000 + u64::from(turn) * 2_400),
+            cut_short: false,
             transport: if speed.tokens_per_second > 500.0 {
                 "websocket"
             } else {

@@ -124,6 +124,21 @@ impl Task {
         })
     }
 
+    /// What kind of task it is: the repository or the category, difficulty, keywords.
+    #[must_use]
+    pub fn tags(&self) -> Vec<String> {
+        let mut tags = match &self.kind {
+            TaskKind::SweBench { task, .. } => vec![task.repo.clone(), task.difficulty.clone()],
+            TaskKind::Harbor { task, .. } => {
+                let mut tags = vec![task.category.clone(), task.difficulty.clone()];
+                tags.extend(task.tags.iter().cloned());
+                tags
+            }
+        };
+        tags.retain(|tag| !tag.is_empty());
+        tags
+    }
+
     /// Where the agent's commands start inside the sandbox.
     pub fn working_directory(&self) -> &str {
         match &self.kind {
