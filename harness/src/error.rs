@@ -18,6 +18,9 @@ pub enum Error {
     /// A suite, a task or a sandbox is wrong.
     #[error(transparent)]
     Suite(#[from] timeslip_suites::Error),
+    /// The rules of a gate are wrong.
+    #[error(transparent)]
+    Rules(#[from] timeslip_reports::gate::RulesError),
     /// An endpoint cannot be reached.
     #[error("endpoint {endpoint}: {problem}; nothing was run")]
     Unreachable {
@@ -80,6 +83,7 @@ impl Error {
         match self {
             Error::Config { .. }
             | Error::Suite(_)
+            | Error::Rules(_)
             | Error::Unreachable { .. }
             | Error::Run { .. } => exit::USAGE,
             Error::Journal(_) => exit::INVALID,

@@ -4,10 +4,14 @@
 //! figures, [`verdict`] puts them into words, [`render`] writes the files.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod arm;
 pub mod charts;
+pub mod compare;
 pub mod format;
+pub mod gate;
 mod groups;
 pub mod input;
+pub mod metrics;
 pub mod pairing;
 pub mod render;
 pub mod stats;

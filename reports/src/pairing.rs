@@ -51,30 +51,43 @@ pub fn sides(run: &RunData) -> Option<(&EndpointData, &EndpointData)> {
     side(Role::Candidate).zip(side(Role::Baseline))
 }
 
-/// Pairs trials by suite, task and attempt; tasks in order of name.
-///
-/// Of trials recorded twice the first counts.
+/// Pairs the trials of two endpoints of a run.
 #[must_use]
 pub fn paired_tasks<'a>(
     trials: &'a [TrialData],
     candidate: &str,
     baseline: &str,
 ) -> Vec<PairedTask<'a>> {
-    type Sides<'a> = (Option<&'a TrialData>, Option<&'a TrialData>);
+    let of = |name: &str| {
+        let own: Vec<&TrialData> = trials
+            .iter()
+            .filter(|trial| trial.endpoint == name)
+            .collect();
+        own.into_iter()
+    };
+    pair(of(candidate), of(baseline))
+}
+
+/// Pairs trials by suite, task and attempt; tasks in order of name.
+///
+/// Of trials recorded twice the first counts.
+#[must_use]
+pub fn pair<'a>(
+    candidate: impl Iterator<Item = &'a TrialData>,
+    baseline: impl Iterator<Item = &'a TrialData>,
+) -> Vec<PairedTask<'a>> {
+    type Sides<'a> = [Option<&'a TrialData>; 2];
     let mut attempts: BTreeMap<(&str, &str, u32), Sides> = BTreeMap::new();
-    for trial in trials {
-        let slot = attempts
-            .entry((&trial.suite, &trial.task, trial.attempt))
-            .or_default();
-        if trial.endpoint == candidate {
-            slot.0.get_or_insert(trial);
-        } else if trial.endpoint == baseline {
-            slot.1.get_or_insert(trial);
-        }
+    let both = candidate
+        .map(|trial| (0, trial))
+        .chain(baseline.map(|trial| (1, trial)));
+    for (side, trial) in both {
+        let key = (trial.suite.as_str(), trial.task.as_str(), trial.attempt);
+        attempts.entry(key).or_default()[side].get_or_insert(trial);
     }
     let mut tasks: Vec<PairedTask> = Vec::new();
     for ((suite, task, _), slot) in attempts {
-        let (Some(candidate), Some(baseline)) = slot else {
+        let [Some(candidate), Some(baseline)] = slot else {
             continue;
         };
         let pair = Pair {

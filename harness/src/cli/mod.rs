@@ -2,12 +2,16 @@
 
 mod ad_hoc;
 mod calibrate;
+mod compare;
 mod conformance;
 mod doctor;
+mod gate;
+mod history;
 mod presets;
 mod probe;
 mod report;
 mod run;
+mod runs;
 mod serve;
 
 use std::io::Write;
@@ -34,6 +38,10 @@ enum Command {
     Run(Box<run::Arguments>),
     /// Render the report of a run again from its journal
     Report(report::Arguments),
+    /// Compare two runs, or two endpoints, metric by metric
+    Compare(compare::Arguments),
+    /// Judge a run by rules, with an exit code for CI
+    Gate(gate::Arguments),
     /// Measure the instrument's own error on this machine
     Calibrate(calibrate::Arguments),
     /// Check the first-token policy against known truth, or explain another tool's number
@@ -59,6 +67,8 @@ pub fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Run(arguments) => run::run(*arguments),
         Command::Report(arguments) => report::run(&arguments),
+        Command::Compare(arguments) => compare::run(&arguments),
+        Command::Gate(arguments) => gate::run(&arguments),
         Command::Calibrate(arguments) => calibrate::run(&arguments),
         Command::Conformance(arguments) => conformance::run(&arguments),
         Command::Probe(arguments) => probe::run(&arguments),

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::changes::{MetricChange, changes};
 use super::endpoint::exchange_rate;
 use crate::format::NS_PER_MS;
 use crate::input::{Outcome, RunData, StageGroup, TrialData};
@@ -37,6 +38,8 @@ pub struct Comparison {
     pub amdahl_limit: Option<f64>,
     /// Where the difference in task time comes from; `*_ns` sums exactly.
     pub stage_bridge: Vec<BridgeRow>,
+    /// Every metric that both sides have, by the names that a gate's rules use.
+    pub changes: Vec<MetricChange>,
 }
 
 /// One stage group's part in the difference between the two sides, over the
@@ -98,6 +101,7 @@ impl Comparison {
             resolve_rate_difference: mean_difference(&resolve_differences(&tasks)),
             amdahl_limit: amdahl_limit(&walls_and_decode(&tasks)),
             stage_bridge: stage_bridge(&timed),
+            changes: changes(&tasks),
         })
     }
 }
@@ -148,7 +152,8 @@ fn group_ns(trial: &TrialData, group: StageGroup) -> u64 {
         .fold(0, |total, value| total.saturating_add(value.ns))
 }
 
-fn stage_bridge(pairs: &[Pair]) -> Vec<BridgeRow> {
+/// Each stage group's part in the difference, over the same pairs.
+pub(crate) fn stage_bridge(pairs: &[Pair]) -> Vec<BridgeRow> {
     let count = pairs.len() as f64;
     StageGroup::ALL
         .into_iter()

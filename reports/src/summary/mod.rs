@@ -3,6 +3,7 @@
 //! Missing values are `null`, never 0. Durations are milliseconds in fields
 //! ending in `_ms` and whole nanoseconds in fields ending in `_ns`.
 
+mod changes;
 mod checks;
 mod comparison;
 mod endpoint;
@@ -16,6 +17,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::format::NS_PER_MS;
 use crate::input::{Calibration, ErrorQuantiles, Role, RunData, StreamCalibration};
+pub use changes::MetricChange;
+pub(crate) use comparison::stage_bridge;
 pub use comparison::{BridgeRow, Comparison};
 pub use endpoint::{
     EndpointSummary, FirstOfKindSummary, GroupSummary, RateSummary, StageSummary, StreamSummary,

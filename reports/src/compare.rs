@@ -1,0 +1,415 @@
+//! One metric of a candidate against its baseline: which figure, how far it moved, and
+//! how sure that is.
+
+use std::fmt;
+
+use serde::Deserialize;
+
+use crate::input::TrialData;
+use crate::metrics::{Metric, Observation, Unit};
+use crate::pairing::{Pair, PairedTask};
+use crate::stats::{
+    Effect, mean_effect, paired_proportions, pass_all, pass_at, quantile, quantile_effect,
+    quantile_log_ratio, share_effect, signed_rank, sorted, sums_effect, sums_log_ratio,
+};
+
+/// Which figure of a metric is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum Statistic {
+    /// The middle change of a task: the Hodges–Lehmann estimate over tasks.
+    Typical,
+    /// A percentile of all values.
+    Quantile(u8),
+    /// The mean; for a rate the ratio of sums.
+    Mean,
+    /// Share of trials.
+    Share,
+    /// Chance that one of k attempts succeeds, pass@k.
+    PassAt(u32),
+    /// Chance that all of k attempts succeed, pass^k.
+    PassAll(u32),
+}
+
+impl TryFrom<String> for Statistic {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Statistic::parse(&text).ok_or_else(|| {
+            format!(
+                "'{text}' is no statistic; there are typical, p50 to p99, mean, share, pass@K and pass^K"
+            )
+        })
+    }
+}
+
+impl fmt::Display for Statistic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Statistic::Typical => f.write_str("typical"),
+            Statistic::Quantile(percent) => write!(f, "p{percent}"),
+            Statistic::Mean => f.write_str("mean"),
+            Statistic::Share => f.write_str("share"),
+            Statistic::PassAt(attempts) => write!(f, "pass@{attempts}"),
+            Statistic::PassAll(attempts) => write!(f, "pass^{attempts}"),
+        }
+    }
+}
+
+impl Statistic {
+    /// The statistic of that name.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let attempts = |text: &str| text.parse().ok().filter(|k| (1..=10_000).contains(k));
+        Some(match text {
+            "typical" => Statistic::Typical,
+            "mean" => Statistic::Mean,
+            "share" => Statistic::Share,
+            _ => {
+                if let Some(k) = text.strip_prefix("pass@") {
+                    Statistic::PassAt(attempts(k)?)
+                } else if let Some(k) = text.strip_prefix("pass^") {
+                    Statistic::PassAll(attempts(k)?)
+                } else {
+                    let percent = text.strip_prefix('p')?.parse().ok()?;
+                    Statistic::Quantile(Some(percent).filter(|p| (1..=99).contains(p))?)
+                }
+            }
+        })
+    }
+
+    /// The one that is meant when none is named.
+    #[must_use]
+    pub fn usual(metric: &Metric) -> Self {
+        if metric.counts_failures() {
+            Statistic::Share
+        } else if metric.is_ratio_of_sums() || metric.is_stage() {
+            Statistic::Mean
+        } else {
+            Statistic::Typical
+        }
+    }
+
+    /// Whether a metric has this figure.
+    ///
+    /// # Errors
+    /// Which figures it has.
+    pub fn check(self, metric: &Metric) -> Result<(), String> {
+        let has = match self {
+            Statistic::Share => metric.counts_failures(),
+            Statistic::PassAt(_) | Statistic::PassAll(_) => metric.name() == "resolve_rate",
+            Statistic::Mean => !metric.counts_failures(),
+            Statistic::Typical => !metric.counts_failures() && !metric.is_stage(),
+            Statistic::Quantile(_) => {
+                !metric.counts_failures() && !metric.is_stage() && !metric.is_ratio_of_sums()
+            }
+        };
+        if has {
+            return Ok(());
+        }
+        let name = metric.name();
+        Err(if metric.counts_failures() {
+            format!("{name} has no {self}; it has share, and resolve_rate has pass@K and pass^K")
+        } else if metric.is_stage() {
+            // Many trials spend nothing on a stage, and a ratio to nothing is none.
+            format!("{name} has no {self}; it has mean")
+        } else if metric.is_ratio_of_sums() {
+            format!("{name} has no {self}; it has mean and typical")
+        } else {
+            format!("{name} has no {self}; it has typical, mean and p50 to p99")
+        })
+    }
+}
+
+/// How a change is expressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scale {
+    /// Natural logarithm of candidate ÷ baseline.
+    Log,
+    /// Candidate − baseline, in the metric's unit.
+    Difference,
+}
+
+/// How far a figure moved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    /// The change, on its scale; its unit is the task.
+    pub effect: Effect,
+    /// The scale.
+    pub scale: Scale,
+    /// Both sides' figures, candidate first.
+    pub levels: Option<[f64; 2]>,
+    /// Pairs of trials behind it.
+    pub pairs: usize,
+}
+
+/// Compares one figure over paired tasks. Trials that ended in an error are in no figure
+/// but the shares.
+///
+/// # Errors
+/// Why it cannot be compared, e.g. too few tasks or no values.
+pub fn change(
+    metric: &Metric,
+    statistic: Statistic,
+    scale: Scale,
+    tasks: &[PairedTask],
+) -> Result<Change, String> {
+    statistic.check(metric)?;
+    let observed: Vec<Vec<[Observation; 2]>> = tasks
+        .iter()
+        .map(|task| {
+            let pairs = task.pairs.iter();
+            pairs.filter_map(|pair| observe(metric, pair)).collect()
+        })
+        .filter(|pairs: &Vec<_>| !pairs.is_empty())
+        .collect();
+    if observed.is_empty() {
+        return Err(format!(
+            "no pair of trials has {} on both sides",
+            metric.name()
+        ));
+    }
+    let pairs = observed.iter().map(Vec::len).sum();
+    let effect = match (statistic, scale) {
+        (Statistic::Typical, Scale::Log) => {
+            let logs = per_task(&observed, |pair| {
+                let [a, b] = pair.each_ref().map(value);
+                (a > 0.0 && b > 0.0).then(|| (a / b).ln())
+            });
+            signed_rank(&logs, "task")
+        }
+        (Statistic::Typical, Scale::Difference) => {
+            signed_rank(&per_task(&observed, difference), "task")
+        }
+        (Statistic::Mean, Scale::Log) => sums_log_ratio(&sums(&observed)),
+        (Statistic::Mean, Scale::Difference) => {
+            mean_effect(&per_task(&observed, difference), "task")
+        }
+        (Statistic::Quantile(percent), _) => {
+            quantile_log_ratio(&values(&observed), f64::from(percent) / 100.0)
+        }
+        (Statistic::Share, _) => paired_proportions(&successes(&observed)),
+        (Statistic::PassAt(k), _) => pass_difference(&observed, |n, c| pass_at(n, c, k)),
+        (Statistic::PassAll(k), _) => pass_difference(&observed, |n, c| pass_all(n, c, k)),
+    }?;
+    let side = |side: usize| {
+        let trials = observed.iter().map(|pairs| {
+            let observations = pairs.iter().map(|pair| pair[side].clone());
+            observations.collect()
+        });
+        level(metric, statistic, &trials.collect::<Vec<_>>())
+    };
+    Ok(Change {
+        effect,
+        scale,
+        levels: side(0).zip(side(1)).map(|(a, b)| [a, b]),
+        pairs,
+    })
+}
+
+/// One side's figure by itself, with its error.
+///
+/// # Errors
+/// Why there is none.
+pub fn figure<'a>(
+    metric: &Metric,
+    statistic: Statistic,
+    trials: impl Iterator<Item = &'a TrialData>,
+) -> Result<Effect, String> {
+    statistic.check(metric)?;
+    let tasks = by_task(metric, trials);
+    if tasks.is_empty() {
+        return Err(format!("no trial has {}", metric.name()));
+    }
+    let of_task = |of: fn(&[Observation]) -> Vec<f64>| tasks.iter().map(|task| of(task)).collect();
+    match statistic {
+        Statistic::Typical => {
+            let means = tasks.iter().map(|task| {
+                let values: Vec<f64> = task.iter().map(value).collect();
+                mean(&values)
+            });
+            signed_rank(&means.collect::<Vec<_>>(), "task")
+        }
+        Statistic::Mean => {
+            sums_effect(&tasks.iter().map(|task| task_sums(task)).collect::<Vec<_>>())
+        }
+        Statistic::Quantile(percent) => {
+            let values: Vec<Vec<f64>> = of_task(all_values);
+            quantile_effect(&values, f64::from(percent) / 100.0)
+        }
+        Statistic::Share => {
+            let successes: Vec<Vec<bool>> = tasks
+                .iter()
+                .map(|task| task.iter().map(succeeded).collect())
+                .collect();
+            share_effect(&successes)
+        }
+        Statistic::PassAt(k) => pass_figure(&tasks, |n, c| pass_at(n, c, k)),
+        Statistic::PassAll(k) => pass_figure(&tasks, |n, c| pass_all(n, c, k)),
+    }
+}
+
+/// The plain figure of some trials, for display and for history.
+#[must_use]
+pub fn level_of<'a>(
+    metric: &Metric,
+    statistic: Statistic,
+    trials: impl Iterator<Item = &'a TrialData>,
+) -> Option<f64> {
+    level(metric, statistic, &by_task(metric, trials))
+}
+
+fn by_task<'a>(
+    metric: &Metric,
+    trials: impl Iterator<Item = &'a TrialData>,
+) -> Vec<Vec<Observation>> {
+    let mut tasks: std::collections::BTreeMap<(&str, &str), Vec<Observation>> = Default::default();
+    for trial in trials.filter(|trial| counts(metric, trial)) {
+        if let Some(observation) = metric.observe(trial) {
+            let task = tasks.entry((&trial.suite, &trial.task)).or_default();
+            task.push(observation);
+        }
+    }
+    tasks.into_values().collect()
+}
+
+fn counts(metric: &Metric, trial: &TrialData) -> bool {
+    metric.counts_failures() || trial.outcome != crate::input::Outcome::Error
+}
+
+fn observe(metric: &Metric, pair: &Pair) -> Option<[Observation; 2]> {
+    let [candidate, baseline] = pair.trials();
+    (counts(metric, candidate) && counts(metric, baseline)).then_some(())?;
+    Some([metric.observe(candidate)?, metric.observe(baseline)?])
+}
+
+/// One number for a trial.
+fn value(observation: &Observation) -> f64 {
+    match observation {
+        Observation::Values(values) => mean(values),
+        Observation::Sums(above, below) => above / below,
+        Observation::Success(success) => f64::from(u8::from(*success)),
+    }
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+fn difference(pair: &[Observation; 2]) -> Option<f64> {
+    let [a, b] = pair.each_ref().map(value);
+    Some(a - b)
+}
+
+fn succeeded(observation: &Observation) -> bool {
+    matches!(observation, Observation::Success(true))
+}
+
+fn all_values(observations: &[Observation]) -> Vec<f64> {
+    let values = observations
+        .iter()
+        .flat_map(|observation| match observation {
+            Observation::Values(values) => values.as_slice(),
+            Observation::Sums(..) | Observation::Success(_) => &[],
+        });
+    values.copied().collect()
+}
+
+fn task_sums(observations: &[Observation]) -> (f64, f64) {
+    let parts = observations.iter().map(|observation| match observation {
+        Observation::Values(values) => (values.iter().sum(), values.len() as f64),
+        Observation::Sums(above, below) => (*above, *below),
+        Observation::Success(success) => (f64::from(u8::from(*success)), 1.0),
+    });
+    parts.fold((0.0, 0.0), |sum, part: (f64, f64)| {
+        (sum.0 + part.0, sum.1 + part.1)
+    })
+}
+
+/// The mean over each task's pairs; tasks without a defined pair are left out.
+fn per_task(
+    tasks: &[Vec<[Observation; 2]>],
+    of: impl Fn(&[Observation; 2]) -> Option<f64>,
+) -> Vec<f64> {
+    let means = tasks.iter().filter_map(|pairs| {
+        let values: Vec<f64> = pairs
+            .iter()
+            .filter_map(&of)
+            .filter(|v| v.is_finite())
+            .collect();
+        (!values.is_empty()).then(|| mean(&values))
+    });
+    means.collect()
+}
+
+fn sides<T>(pairs: &[[Observation; 2]], of: impl Fn(&[Observation]) -> T) -> [T; 2] {
+    [0, 1].map(|side| {
+        let observations: Vec<Observation> = pairs.iter().map(|pair| pair[side].clone()).collect();
+        of(&observations)
+    })
+}
+
+fn values(tasks: &[Vec<[Observation; 2]>]) -> Vec<[Vec<f64>; 2]> {
+    tasks.iter().map(|pairs| sides(pairs, all_values)).collect()
+}
+
+fn sums(tasks: &[Vec<[Observation; 2]>]) -> Vec<[(f64, f64); 2]> {
+    tasks.iter().map(|pairs| sides(pairs, task_sums)).collect()
+}
+
+fn successes(tasks: &[Vec<[Observation; 2]>]) -> Vec<Vec<(bool, bool)>> {
+    let of = |pair: &[Observation; 2]| (succeeded(&pair[0]), succeeded(&pair[1]));
+    tasks
+        .iter()
+        .map(|pairs| pairs.iter().map(of).collect())
+        .collect()
+}
+
+/// Attempts and successes of one task.
+fn tally(observations: &[Observation]) -> (u64, u64) {
+    let successes = observations.iter().filter(|one| succeeded(one)).count();
+    (observations.len() as u64, successes as u64)
+}
+
+fn pass_difference(
+    tasks: &[Vec<[Observation; 2]>],
+    of: impl Fn(u64, u64) -> Result<f64, String>,
+) -> Result<Effect, String> {
+    let differences = tasks.iter().map(|pairs| {
+        let [candidate, baseline] = sides(pairs, tally);
+        Ok(of(candidate.0, candidate.1)? - of(baseline.0, baseline.1)?)
+    });
+    mean_effect(&differences.collect::<Result<Vec<_>, String>>()?, "task")
+}
+
+fn pass_figure(
+    tasks: &[Vec<Observation>],
+    of: impl Fn(u64, u64) -> Result<f64, String>,
+) -> Result<Effect, String> {
+    let values = tasks.iter().map(|task| {
+        let (attempts, successes) = tally(task);
+        of(attempts, successes)
+    });
+    mean_effect(&values.collect::<Result<Vec<_>, String>>()?, "task")
+}
+
+fn level(metric: &Metric, statistic: Statistic, tasks: &[Vec<Observation>]) -> Option<f64> {
+    let trials = || tasks.iter().flatten();
+    let found = match statistic {
+        Statistic::Typical => quantile(&sorted(trials().map(value)), 0.5)?,
+        Statistic::Quantile(percent) => {
+            let values = tasks.iter().flat_map(|task| all_values(task));
+            quantile(&sorted(values), f64::from(percent) / 100.0)?
+        }
+        Statistic::Mean => {
+            let all: Vec<Observation> = trials().cloned().collect();
+            let (above, below) = task_sums(&all);
+            above / below
+        }
+        Statistic::Share => mean(&trials().map(value).collect::<Vec<_>>()),
+        Statistic::PassAt(k) => pass_figure(tasks, |n, c| pass_at(n, c, k)).ok()?.point,
+        Statistic::PassAll(k) => pass_figure(tasks, |n, c| pass_all(n, c, k)).ok()?.point,
+    };
+    debug_assert!(metric.unit != Unit::Share || !(found > 1.0));
+    found.is_finite().then_some(found)
+}

@@ -1,0 +1,85 @@
+//! The gate: rules over a run and its baseline, with answers that CI can trust.
+//!
+//! A regression is a change whose whole interval lies beyond the limit, at a level that
+//! Holm's correction shares out over all rules. The limit is the largest of what the rule
+//! says, of what runs in which nothing changed differ by, and of the instrument's error.
+//! Data that are missing, mismatched or invalid are never a pass.
+
+mod decide;
+mod evaluate;
+mod finding;
+pub mod output;
+mod quantity;
+mod rules;
+mod subject;
+
+pub use finding::{Expressed, Finding, GateResult, LimitSource, Measured, SCHEMA_VERSION, Verdict};
+pub use quantity::{Bound, Limit, Objective};
+pub use rules::{Action, Bounds, DEFAULT, Rule, Rules, RulesError};
+pub use subject::{Subject, against, within};
+
+use crate::compare::Statistic;
+use crate::input::RunData;
+use crate::stats::holm;
+
+use decide::Outcome;
+
+/// Which noise floor is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct FloorKey<'a> {
+    /// The suite; `None` for all together.
+    pub suite: Option<&'a str>,
+    /// The endpoint.
+    pub endpoint: &'a str,
+    /// The metric's name.
+    pub metric: &'a str,
+    /// The statistic.
+    pub statistic: Statistic,
+}
+
+/// What runs in which nothing changed differ by, as a share (or, for shares, as a
+/// difference); `None` where nobody knows.
+pub type Floors<'a> = dyn Fn(FloorKey) -> Option<f64> + 'a;
+
+/// Judges a run by rules.
+#[must_use]
+pub fn judge(rules: &Rules, run: &RunData, subjects: &[Subject], floors: &Floors) -> GateResult {
+    let mut outcomes: Vec<Outcome> = Vec::new();
+    for rule in &rules.rules {
+        outcomes.extend(evaluate::rule(rules, rule, run, subjects, floors));
+    }
+    // Rules with a level of their own are not in the family that shares one.
+    let family: Vec<f64> = outcomes.iter().filter_map(Outcome::shared_p).collect();
+    let mut levels = holm(&family, rules.alpha).into_iter();
+    let findings: Vec<Finding> = outcomes
+        .into_iter()
+        .map(|outcome| match outcome {
+            Outcome::Settled(finding) => *finding,
+            Outcome::Tested(tested) => {
+                let (alpha, reached) = match tested.alpha {
+                    Some(alpha) => (alpha, tested.p <= alpha),
+                    None => levels
+                        .next()
+                        .map_or((0.0, false), |level| (level.alpha, level.rejected)),
+                };
+                tested.decide(alpha, reached, rules, family.len().max(1))
+            }
+        })
+        .collect();
+    let mut notes = Vec::new();
+    if subjects
+        .iter()
+        .any(|subject| !subject.interleaved && !subject.baselines.is_empty())
+    {
+        notes.push("The two sides are of different runs: what changed between them in machine, network and load is part of every change.".to_owned());
+    }
+    GateResult {
+        schema_version: SCHEMA_VERSION,
+        timeslip_version: env!("CARGO_PKG_VERSION").to_owned(),
+        candidate: run.run_id.clone(),
+        simulated: run.endpoints.iter().any(|endpoint| endpoint.simulated),
+        verdict: finding::worst(&findings),
+        findings,
+        notes,
+    }
+}
