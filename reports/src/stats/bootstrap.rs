@@ -4,6 +4,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::Effect;
+use super::effect::Spread;
+use super::resampled::Resampled;
 
 /// Resamples: enough for the tail of one rule among many.
 const RESAMPLES: usize = 4_999;
@@ -19,7 +21,7 @@ const RESAMPLES: usize = 4_999;
 /// Why there is no estimate: no tasks, or a statistic that is undefined on them.
 pub fn cluster_bootstrap(
     tasks: usize,
-    statistic: impl Fn(&[usize]) -> Option<f64>,
+    mut statistic: impl FnMut(&[usize]) -> Option<f64>,
 ) -> Result<Effect, String> {
     if tasks < 2 {
         return Err(format!(
@@ -44,8 +46,8 @@ pub fn cluster_bootstrap(
     if estimates.len() * 10 < RESAMPLES * 9 {
         return Err("the figure is undefined on most resamples of these tasks".to_owned());
     }
-    estimates.sort_unstable_by(f64::total_cmp);
-    Ok(Effect::resampled(point, estimates, tasks))
+    let spread = Spread::Resampled(Resampled::new(estimates, tasks));
+    Ok(Effect::new(point, tasks, spread))
 }
 
 #[cfg(test)]

@@ -2,7 +2,10 @@
 
 use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 
-use super::{CONFIDENCE, Estimate, quantile};
+use super::resampled::Resampled;
+use super::signed_rank::SignedRank;
+use super::tango::Tango;
+use super::{CONFIDENCE, Estimate};
 
 /// An effect with what is needed to ask how sure it is: a report asks for its 95 %
 /// interval, a gate for the chance of what it saw.
@@ -15,27 +18,37 @@ pub struct Effect {
     spread: Spread,
 }
 
+/// Where the intervals and the p-values of an effect come from. Each kind gives both
+/// from one test, so that they never contradict each other.
 #[derive(Clone, Debug, PartialEq)]
-enum Spread {
+pub(super) enum Spread {
     /// Standard error and degrees of freedom.
     Student { error: f64, degrees: f64 },
-    /// Estimates from resampled clusters, ascending.
-    Resamples(Vec<f64>),
+    /// Estimates from resampled clusters.
+    Resampled(Resampled),
+    /// The signed-rank test of single values.
+    SignedRank(SignedRank),
+    /// The score test of paired proportions.
+    Tango(Tango),
+    /// None, and why.
+    Unknown(String),
 }
 
 impl Effect {
-    /// An estimate whose error follows Student's t.
-    #[must_use]
-    pub fn student(point: f64, error: f64, degrees: f64, n: usize) -> Self {
-        let spread = Spread::Student { error, degrees };
+    pub(super) fn new(point: f64, n: usize, spread: Spread) -> Self {
         Effect { point, n, spread }
     }
 
-    /// An estimate with the estimates of its resamples, in ascending order.
+    /// An estimate whose error follows Student's t.
     #[must_use]
-    pub(super) fn resampled(point: f64, ascending: Vec<f64>, n: usize) -> Self {
-        let spread = Spread::Resamples(ascending);
-        Effect { point, n, spread }
+    pub fn student(point: f64, error: f64, degrees: f64, n: usize) -> Self {
+        Effect::new(point, n, Spread::Student { error, degrees })
+    }
+
+    /// An estimate without an interval, and why there is none.
+    #[must_use]
+    pub fn point_only(point: f64, n: usize, reason: impl Into<String>) -> Self {
+        Effect::new(point, n, Spread::Unknown(reason.into()))
     }
 
     /// The two-sided interval at a level of confidence, e.g. 0.95; `None` where none
@@ -43,47 +56,62 @@ impl Effect {
     #[must_use]
     pub fn interval(&self, confidence: f64) -> Option<(f64, f64)> {
         let tail = (1.0 - confidence) / 2.0;
+        if !(tail > 0.0 && tail < 0.5) {
+            return None;
+        }
         match &self.spread {
             Spread::Student { error, degrees } => {
-                let half = error * student(*degrees)?.inverse_cdf(1.0 - tail);
+                let half = positive(*error)? * student(*degrees)?.inverse_cdf(1.0 - tail);
                 Some((self.point - half, self.point + half))
             }
-            Spread::Resamples(ascending) => {
-                let tail = expanded(tail, self.n)?;
-                Some((quantile(ascending, tail)?, quantile(ascending, 1.0 - tail)?))
-            }
+            Spread::Resampled(resampled) => resampled.interval(tail),
+            Spread::SignedRank(test) => test.interval(tail),
+            Spread::Tango(test) => test.interval(tail),
+            Spread::Unknown(_) => None,
         }
     }
 
     /// How probable an estimate as high as this one is when the true effect is at most
-    /// `limit`: the smallest one-sided level at which the interval lies above it.
+    /// `limit`: the one-sided level at which the interval begins to lie above it.
+    /// 1 where there is no interval.
     #[must_use]
     pub fn p_above(&self, limit: f64) -> f64 {
-        self.p_one_sided(|(low, _)| low > limit)
+        let p = match &self.spread {
+            Spread::Student { error, degrees } => {
+                student_tail(self.point - limit, *error, *degrees)
+            }
+            Spread::Resampled(resampled) => resampled.p_above(limit),
+            Spread::SignedRank(test) => test.p_above(limit),
+            Spread::Tango(test) => test.p_above(limit),
+            Spread::Unknown(_) => None,
+        };
+        p.unwrap_or(1.0)
     }
 
     /// Likewise when the true effect is at least `limit`.
     #[must_use]
     pub fn p_below(&self, limit: f64) -> f64 {
-        self.p_one_sided(|(_, high)| high < limit)
+        let p = match &self.spread {
+            Spread::Student { error, degrees } => {
+                student_tail(limit - self.point, *error, *degrees)
+            }
+            Spread::Resampled(resampled) => resampled.p_below(limit),
+            Spread::SignedRank(test) => test.p_below(limit),
+            Spread::Tango(test) => test.p_below(limit),
+            Spread::Unknown(_) => None,
+        };
+        p.unwrap_or(1.0)
     }
 
-    fn p_one_sided(&self, beyond: impl Fn((f64, f64)) -> bool) -> f64 {
-        let holds = |p: f64| self.interval(1.0 - 2.0 * p).is_some_and(&beyond);
-        if !holds(0.5 - 1e-9) {
-            return 1.0;
+    /// The standard error, for what a repetition could find: exact for Student's t, else
+    /// what a normal distribution with the same 95 % interval has.
+    #[must_use]
+    pub fn standard_error(&self) -> Option<f64> {
+        if let Spread::Student { error, .. } = &self.spread {
+            return positive(*error);
         }
-        // Bisection over the exponent: a gate asks for small values.
-        let (mut impossible, mut possible) = (1e-12_f64.ln(), (0.5_f64 - 1e-9).ln());
-        for _ in 0..40 {
-            let middle = f64::midpoint(impossible, possible);
-            if holds(middle.exp()) {
-                possible = middle;
-            } else {
-                impossible = middle;
-            }
-        }
-        possible.exp()
+        let (low, high) = self.interval(CONFIDENCE)?;
+        Some((high - low) / (2.0 * Normal::standard().inverse_cdf(0.5 + CONFIDENCE / 2.0)))
     }
 
     /// The estimate with its 95 % interval.
@@ -97,22 +125,38 @@ impl Effect {
                 n: self.n,
                 reason: None,
             },
-            None => Estimate::point_only(self.point, self.n, "too few tasks for an interval"),
+            None => Estimate::point_only(self.point, self.n, self.no_interval()),
+        }
+    }
+
+    fn no_interval(&self) -> String {
+        match &self.spread {
+            Spread::Unknown(reason) => reason.clone(),
+            Spread::Student { error, .. } if positive(*error).is_none() => {
+                "every task gave the same value, so an interval has no meaning".to_owned()
+            }
+            Spread::SignedRank(test) => test.no_interval(),
+            _ => "too few tasks for an interval".to_owned(),
         }
     }
 }
 
-fn student(degrees: f64) -> Option<StudentsT> {
+pub(super) fn student(degrees: f64) -> Option<StudentsT> {
     StudentsT::new(0.0, 1.0, degrees).ok()
 }
 
-/// The tail at which percentiles of resamples have the width of a t interval of `n`
-/// units: plain ones are too narrow by √((n−1)/n) and by normal for t (Hesterberg,
-/// "What Teachers Should Know About the Bootstrap", 2015, expanded percentiles).
-fn expanded(tail: f64, n: usize) -> Option<f64> {
-    let n = n as f64;
-    let t = student(n - 1.0)?.inverse_cdf(tail);
-    Some(Normal::standard().cdf((n / (n - 1.0)).sqrt() * t))
+/// A zero error would claim certainty.
+fn positive(error: f64) -> Option<f64> {
+    (error > 0.0 && error.is_finite()).then_some(error)
+}
+
+fn student_tail(distance: f64, error: f64, degrees: f64) -> Option<f64> {
+    let errors = distance / positive(error)?;
+    if errors.is_nan() {
+        return None;
+    }
+    // Beyond that the square, which the distribution takes, would be infinite.
+    Some(student(degrees)?.sf(errors.clamp(-1e100, 1e100)))
 }
 
 #[cfg(test)]
@@ -123,8 +167,31 @@ mod tests {
     fn a_p_value_is_where_the_interval_ends() {
         // scipy.stats.t.sf(2, 9)
         let effect = Effect::student(2.0, 1.0, 9.0, 10);
-        assert!((effect.p_above(0.0) - 0.038_276_411_798_653).abs() < 1e-6);
-        assert!((effect.p_below(4.0) - 0.038_276_411_798_653).abs() < 1e-6);
-        assert!((effect.p_above(3.0) - 1.0).abs() < 1e-9);
+        assert!((effect.p_above(0.0) - 0.038_276_411_798_653).abs() < 1e-9);
+        assert!((effect.p_below(4.0) - 0.038_276_411_798_653).abs() < 1e-9);
+        assert!((effect.p_above(2.0) - 0.5).abs() < 1e-12);
+        let (low, high) = effect.interval(0.9).unwrap();
+        assert!((effect.p_above(low) - 0.05).abs() < 1e-9);
+        assert!((effect.p_below(high) - 0.05).abs() < 1e-9);
+    }
+
+    #[test]
+    fn no_error_is_no_certainty() {
+        let effect = Effect::student(2.0, 0.0, 9.0, 10);
+        assert_eq!((effect.interval(0.95), effect.p_above(0.0)), (None, 1.0));
+        assert!(effect.estimate().reason.unwrap().contains("same value"));
+        assert_eq!(effect.standard_error(), None);
+        let unknown = Effect::point_only(1.0, 3, "too few");
+        assert_eq!(unknown.estimate().reason.as_deref(), Some("too few"));
+        assert_eq!((unknown.p_above(0.0), unknown.p_below(0.0)), (1.0, 1.0));
+    }
+
+    #[test]
+    fn a_level_that_is_none_has_no_interval() {
+        let effect = Effect::student(2.0, 1.0, 9.0, 10);
+        for level in [f64::NAN, -1.0, 0.0, 1.0, 2.0] {
+            assert_eq!(effect.interval(level), None, "{level}");
+        }
+        assert_eq!(Effect::student(f64::NAN, 1.0, 9.0, 10).p_above(0.0), 1.0);
     }
 }

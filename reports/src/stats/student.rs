@@ -1,44 +1,47 @@
 //! Mean with a Student t interval.
 
-use statrs::distribution::{ContinuousCDF, StudentsT};
+use super::{Effect, Estimate};
 
-use super::{CONFIDENCE, Estimate};
-
-/// Mean of independent values with its 95 % t interval.
-///
-/// Absent interval, with the reason, for fewer than two values or values that
-/// do not vary: a zero-width interval would claim certainty.
+/// Mean of independent values, one per task, with Student's t; `None` without values.
+/// Values that do not vary leave no interval: a zero-width one would claim certainty.
 #[must_use]
-pub fn mean_interval(values: &[f64], unit: &str) -> Estimate {
+pub fn mean(values: &[f64]) -> Option<Effect> {
     let n = values.len();
-    if n == 0 {
-        return Estimate::absent(format!("no {unit}s to compare"));
-    }
     let count = n as f64;
     let mean = values.iter().sum::<f64>() / count;
     if n < 2 {
-        return Estimate::point_only(mean, n, format!("an interval needs at least two {unit}s"));
+        return (n == 1)
+            .then(|| Effect::point_only(mean, n, "an interval needs at least two values"));
     }
     let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (count - 1.0);
     // Rounding alone leaves a variance of about epsilon² on equal values.
-    if variance <= (mean.abs() * f64::EPSILON * 8.0).powi(2) {
-        return Estimate::point_only(
-            mean,
-            n,
-            format!("every {unit} gave the same value, so an interval has no meaning"),
-        );
-    }
-    let Ok(distribution) = StudentsT::new(0.0, 1.0, count - 1.0) else {
-        return Estimate::point_only(mean, n, "the t distribution is undefined here");
+    let error = if variance <= (mean.abs() * f64::EPSILON * 8.0).powi(2) {
+        0.0
+    } else {
+        (variance / count).sqrt()
     };
-    let half = distribution.inverse_cdf(0.5 + CONFIDENCE / 2.0) * (variance / count).sqrt();
-    Estimate {
-        point: Some(mean),
-        low: Some(mean - half),
-        high: Some(mean + half),
-        n,
-        reason: None,
+    Some(Effect::student(mean, error, count - 1.0, n))
+}
+
+/// Mean of independent values with its 95 % t interval; `unit` is what a value stands
+/// for, e.g. `"task"`.
+///
+/// Absent interval, with the reason, for fewer than two values or values that
+/// do not vary.
+#[must_use]
+pub fn mean_interval(values: &[f64], unit: &str) -> Estimate {
+    let Some(effect) = mean(values) else {
+        return Estimate::absent(format!("no {unit}s to compare"));
+    };
+    let mut estimate = effect.estimate();
+    if estimate.interval().is_none() {
+        estimate.reason = Some(if effect.n < 2 {
+            format!("an interval needs at least two {unit}s")
+        } else {
+            format!("every {unit} gave the same value, so an interval has no meaning")
+        });
     }
+    estimate
 }
 
 #[cfg(test)]

@@ -1,0 +1,182 @@
+//! Quantiles of values that cluster in tasks, and their ratios.
+
+use super::{Effect, cluster_bootstrap};
+
+/// Log of the ratio of a quantile (`p` between 0 and 1, e.g. 0.95) of the first side's
+/// values to that of the second's, each pooled over tasks, such as the TTFTs of all
+/// exchanges. The interval draws whole tasks again, both sides together: values of one
+/// task resemble each other. Tasks without a value on both sides are left out.
+///
+/// # Errors
+/// Values that are not finite or too few for an interval, or a quantile that is not
+/// positive.
+pub fn quantile_log_ratio(tasks: &[[Vec<f64>; 2]], p: f64) -> Result<Effect, String> {
+    let paired: Vec<&[Vec<f64>; 2]> = tasks
+        .iter()
+        .filter(|[first, second]| !first.is_empty() && !second.is_empty())
+        .collect();
+    let first = Clustered::of(paired.iter().map(|task| task[0].as_slice()), p)?;
+    let second = Clustered::of(paired.iter().map(|task| task[1].as_slice()), p)?;
+    let mut times = vec![0; paired.len()];
+    cluster_bootstrap(paired.len(), |drawn| {
+        count(drawn, &mut times);
+        let ratio = first.quantile(&times)? / second.quantile(&times)?;
+        Some(ratio.ln())
+    })
+}
+
+/// A quantile of one side's values, in their unit, with tasks as clusters: for a limit
+/// such as p(95) < 250 ms. Tasks without values are left out.
+///
+/// # Errors
+/// Values that are not finite or too few for an interval.
+pub fn quantile_effect(tasks: &[Vec<f64>], p: f64) -> Result<Effect, String> {
+    let filled: Vec<&Vec<f64>> = tasks.iter().filter(|values| !values.is_empty()).collect();
+    let clustered = Clustered::of(filled.iter().map(|values| values.as_slice()), p)?;
+    let mut times = vec![0; filled.len()];
+    cluster_bootstrap(filled.len(), |drawn| {
+        count(drawn, &mut times);
+        clustered.quantile(&times)
+    })
+}
+
+/// How often each task was drawn.
+fn count(drawn: &[usize], times: &mut [u32]) {
+    times.fill(0);
+    for task in drawn {
+        times[*task] += 1;
+    }
+}
+
+/// Values in order, once for all resamples: a resample only weighs them.
+struct Clustered {
+    /// Ascending, each with its task.
+    values: Vec<(f64, u32)>,
+    /// How many each task has.
+    sizes: Vec<u64>,
+    p: f64,
+}
+
+impl Clustered {
+    fn of<'a>(tasks: impl Iterator<Item = &'a [f64]>, p: f64) -> Result<Self, String> {
+        if !(p > 0.0 && p < 1.0) {
+            return Err(format!("a quantile lies between 0 and 1, not at {p}"));
+        }
+        let (mut values, mut sizes) = (Vec::new(), Vec::new());
+        for (task, of_task) in tasks.enumerate() {
+            let task = u32::try_from(task).map_err(|_| "too many tasks".to_owned())?;
+            sizes.push(of_task.len() as u64);
+            values.extend(of_task.iter().map(|value| (*value, task)));
+        }
+        if let Some((value, _)) = values.iter().find(|(value, _)| !value.is_finite()) {
+            return Err(format!("one of the values is {value}, not a number"));
+        }
+        let needed = needed(p);
+        if (values.len() as f64) < needed {
+            return Err(format!(
+                "n too small: {} values have no 95 % interval for p{} ({needed} needed)",
+                values.len(),
+                p * 100.0
+            ));
+        }
+        values.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+        Ok(Clustered { values, sizes, p })
+    }
+
+    /// The type 7 quantile when each task's values count as often as the task was drawn.
+    fn quantile(&self, times: &[u32]) -> Option<f64> {
+        let drawn: u64 = self
+            .sizes
+            .iter()
+            .zip(times)
+            .map(|(size, times)| size * u64::from(*times))
+            .sum();
+        let last = drawn.checked_sub(1)?;
+        let position = self.p * last as f64;
+        let below = position as u64;
+        let step = below.min(last.saturating_sub(1));
+        // From whichever end is nearer, to pass as few values as possible.
+        let (low, high) = if self.p < 0.5 {
+            neighbours(self.values.iter(), times, step)?
+        } else {
+            let (high, low) = neighbours(self.values.iter().rev(), times, last - step - 1)?;
+            (low, high)
+        };
+        Some(low + (high - low) * (position - step as f64))
+    }
+}
+
+/// The values at a rank, counted from 0, and at the next.
+fn neighbours<'a>(
+    values: impl Iterator<Item = &'a (f64, u32)>,
+    times: &[u32],
+    rank: u64,
+) -> Option<(f64, f64)> {
+    let (mut passed, mut at) = (0, None);
+    for (value, task) in values {
+        passed += u64::from(*times.get(*task as usize)?);
+        if at.is_none() && passed > rank {
+            at = Some(*value);
+        }
+        if passed > rank + 1 {
+            return Some((at?, *value));
+        }
+    }
+    None
+}
+
+/// Values needed for an order-statistic interval of 95 %: both ends of the sample must lie
+/// beyond the quantile with a chance of 97.5 %.
+fn needed(p: f64) -> f64 {
+    let tail = 0.025_f64.ln();
+    (tail / p.max(1.0 - p).ln()).ceil()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::{quantile, sorted};
+    use proptest::prelude::*;
+
+    #[test]
+    fn as_many_values_as_an_interval_needs() {
+        assert_eq!(
+            (needed(0.95), needed(0.99), needed(0.5)),
+            (72.0, 368.0, 6.0)
+        );
+        let few = vec![vec![1.0, 2.0, 3.0]; 20];
+        assert_eq!(
+            quantile_effect(&few, 0.95).unwrap_err(),
+            "n too small: 60 values have no 95 % interval for p95 (72 needed)"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_compared_says_why() {
+        assert!(quantile_effect(&[vec![f64::NAN; 20], vec![1.0; 9]], 0.5).is_err());
+        for p in [0.0, 1.0, f64::NAN] {
+            assert!(quantile_effect(&vec![vec![1.0]; 500], p).is_err());
+        }
+        let zeros = vec![[vec![0.0; 9], vec![1.0; 9]]; 9];
+        assert!(quantile_log_ratio(&zeros, 0.5).is_err());
+        assert!(quantile_log_ratio(&[], 0.5).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn a_weighed_quantile_is_that_of_repeated_values(
+            tasks in prop::collection::vec(
+                (prop::collection::vec(-9.0..9.0_f64, 1..6), 0_u32..4), 30..40),
+            p in 0.2..0.8_f64,
+        ) {
+            let clustered = Clustered::of(tasks.iter().map(|(values, _)| values.as_slice()), p).unwrap();
+            let times: Vec<u32> = tasks.iter().map(|(_, times)| *times).collect();
+            let repeated = sorted(tasks.iter().flat_map(|(values, times)| {
+                std::iter::repeat_n(values, *times as usize).flatten().copied()
+            }));
+            prop_assume!(repeated.len() > 1);
+            let expected = quantile(&repeated, p).unwrap();
+            prop_assert!((clustered.quantile(&times).unwrap() - expected).abs() < 1e-12);
+        }
+    }
+}
