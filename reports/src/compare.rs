@@ -1,15 +1,16 @@
 //! One metric of a candidate against its baseline: which figure, how far it moved, and
 //! how sure that is.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
 
-use crate::input::TrialData;
-use crate::metrics::{Metric, Observation, Unit};
+use crate::input::{Outcome, TrialData};
+use crate::metrics::{Metric, Observation};
 use crate::pairing::{Pair, PairedTask};
 use crate::stats::{
-    Effect, mean_effect, paired_proportions, pass_all, pass_at, quantile, quantile_effect,
+    self, Effect, paired_proportions, pass_at_k, pass_hat_k, quantile, quantile_effect,
     quantile_log_ratio, share_effect, signed_rank, sorted, sums_effect, sums_log_ratio,
 };
 
@@ -182,22 +183,20 @@ pub fn change(
             signed_rank(&per_task(&observed, difference), "task")
         }
         (Statistic::Mean, Scale::Log) => sums_log_ratio(&sums(&observed)),
-        (Statistic::Mean, Scale::Difference) => {
-            mean_effect(&per_task(&observed, difference), "task")
-        }
+        (Statistic::Mean, Scale::Difference) => mean_effect(&per_task(&observed, difference)),
         (Statistic::Quantile(percent), _) => {
             quantile_log_ratio(&values(&observed), f64::from(percent) / 100.0)
         }
         (Statistic::Share, _) => paired_proportions(&successes(&observed)),
-        (Statistic::PassAt(k), _) => pass_difference(&observed, |n, c| pass_at(n, c, k)),
-        (Statistic::PassAll(k), _) => pass_difference(&observed, |n, c| pass_all(n, c, k)),
+        (Statistic::PassAt(k), _) => pass_difference(&observed, pass_at_k, k),
+        (Statistic::PassAll(k), _) => pass_difference(&observed, pass_hat_k, k),
     }?;
     let side = |side: usize| {
         let trials = observed.iter().map(|pairs| {
             let observations = pairs.iter().map(|pair| pair[side].clone());
             observations.collect()
         });
-        level(metric, statistic, &trials.collect::<Vec<_>>())
+        level(statistic, &trials.collect::<Vec<_>>())
     };
     Ok(Change {
         effect,
@@ -244,8 +243,8 @@ pub fn figure<'a>(
                 .collect();
             share_effect(&successes)
         }
-        Statistic::PassAt(k) => pass_figure(&tasks, |n, c| pass_at(n, c, k)),
-        Statistic::PassAll(k) => pass_figure(&tasks, |n, c| pass_all(n, c, k)),
+        Statistic::PassAt(k) => pass_at_k(&tallies(&tasks), u64::from(k)),
+        Statistic::PassAll(k) => pass_hat_k(&tallies(&tasks), u64::from(k)),
     }
 }
 
@@ -256,14 +255,14 @@ pub fn level_of<'a>(
     statistic: Statistic,
     trials: impl Iterator<Item = &'a TrialData>,
 ) -> Option<f64> {
-    level(metric, statistic, &by_task(metric, trials))
+    level(statistic, &by_task(metric, trials))
 }
 
 fn by_task<'a>(
     metric: &Metric,
     trials: impl Iterator<Item = &'a TrialData>,
 ) -> Vec<Vec<Observation>> {
-    let mut tasks: std::collections::BTreeMap<(&str, &str), Vec<Observation>> = Default::default();
+    let mut tasks: BTreeMap<(&str, &str), Vec<Observation>> = BTreeMap::new();
     for trial in trials.filter(|trial| counts(metric, trial)) {
         if let Some(observation) = metric.observe(trial) {
             let task = tasks.entry((&trial.suite, &trial.task)).or_default();
@@ -274,7 +273,7 @@ fn by_task<'a>(
 }
 
 fn counts(metric: &Metric, trial: &TrialData) -> bool {
-    metric.counts_failures() || trial.outcome != crate::input::Outcome::Error
+    metric.counts_failures() || trial.outcome != Outcome::Error
 }
 
 fn observe(metric: &Metric, pair: &Pair) -> Option<[Observation; 2]> {
@@ -371,29 +370,30 @@ fn tally(observations: &[Observation]) -> (u64, u64) {
     (observations.len() as u64, successes as u64)
 }
 
+fn tallies(tasks: &[Vec<Observation>]) -> Vec<(u64, u64)> {
+    tasks.iter().map(|task| tally(task)).collect()
+}
+
+type Pass = fn(&[(u64, u64)], u64) -> Result<Effect, String>;
+
 fn pass_difference(
     tasks: &[Vec<[Observation; 2]>],
-    of: impl Fn(u64, u64) -> Result<f64, String>,
+    pass: Pass,
+    attempts: u32,
 ) -> Result<Effect, String> {
+    let of_task = |tally| pass(&[tally], u64::from(attempts)).map(|effect| effect.point);
     let differences = tasks.iter().map(|pairs| {
         let [candidate, baseline] = sides(pairs, tally);
-        Ok(of(candidate.0, candidate.1)? - of(baseline.0, baseline.1)?)
+        Ok(of_task(candidate)? - of_task(baseline)?)
     });
-    mean_effect(&differences.collect::<Result<Vec<_>, String>>()?, "task")
+    mean_effect(&differences.collect::<Result<Vec<_>, String>>()?)
 }
 
-fn pass_figure(
-    tasks: &[Vec<Observation>],
-    of: impl Fn(u64, u64) -> Result<f64, String>,
-) -> Result<Effect, String> {
-    let values = tasks.iter().map(|task| {
-        let (attempts, successes) = tally(task);
-        of(attempts, successes)
-    });
-    mean_effect(&values.collect::<Result<Vec<_>, String>>()?, "task")
+fn mean_effect(values: &[f64]) -> Result<Effect, String> {
+    stats::mean(values).ok_or_else(|| "no tasks to compare".to_owned())
 }
 
-fn level(metric: &Metric, statistic: Statistic, tasks: &[Vec<Observation>]) -> Option<f64> {
+fn level(statistic: Statistic, tasks: &[Vec<Observation>]) -> Option<f64> {
     let trials = || tasks.iter().flatten();
     let found = match statistic {
         Statistic::Typical => quantile(&sorted(trials().map(value)), 0.5)?,
@@ -407,9 +407,8 @@ fn level(metric: &Metric, statistic: Statistic, tasks: &[Vec<Observation>]) -> O
             above / below
         }
         Statistic::Share => mean(&trials().map(value).collect::<Vec<_>>()),
-        Statistic::PassAt(k) => pass_figure(tasks, |n, c| pass_at(n, c, k)).ok()?.point,
-        Statistic::PassAll(k) => pass_figure(tasks, |n, c| pass_all(n, c, k)).ok()?.point,
+        Statistic::PassAt(k) => pass_at_k(&tallies(tasks), u64::from(k)).ok()?.point,
+        Statistic::PassAll(k) => pass_hat_k(&tallies(tasks), u64::from(k)).ok()?.point,
     };
-    debug_assert!(metric.unit != Unit::Share || !(found > 1.0));
     found.is_finite().then_some(found)
 }

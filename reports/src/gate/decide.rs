@@ -55,17 +55,19 @@ pub(super) struct Weighed {
 }
 
 impl Tested {
-    /// The verdict. `alpha` is the level that the rule's p-value had to reach in Holm's
-    /// order, `reached` whether it did, `family` how many rules share the gate's level.
-    pub(super) fn decide(self, alpha: f64, reached: bool, rules: &Rules, family: usize) -> Finding {
+    /// The verdict. `p` is the rule's p-value after Holm's correction, `family` how many
+    /// rules share the gate's level.
+    pub(super) fn decide(self, p: f64, rules: &Rules, family: usize) -> Finding {
+        let alpha = self.alpha.unwrap_or(rules.alpha);
+        // Alone among all the rules: the hardest that Holm's order can make it.
         let own_level = self.alpha.unwrap_or(rules.alpha / family as f64);
         let power = Power::of(&self.weighed, own_level, rules.power);
-        let measured = self.weighed.measured(self.p, alpha, power);
+        let measured = self.weighed.measured(p, alpha, power);
         let words = Words {
             measured: &measured,
             unit: self.unit,
         };
-        let (verdict, reason) = if reached {
+        let (verdict, reason) = if p <= alpha {
             let place = self.weighed.place.as_ref();
             let place = place.map_or_else(String::new, |place| format!("; {place}"));
             let verdict = match self.action {
@@ -128,10 +130,7 @@ impl Power {
         } else {
             high - effect.point
         };
-        let (low, high) = effect.interval(CONFIDENCE)?;
-        let normal = Normal::standard();
-        let error = (high - low) / 2.0 / normal.inverse_cdf(0.5 + CONFIDENCE / 2.0);
-        let beyond = critical + normal.inverse_cdf(power) * error;
+        let beyond = critical + Normal::standard().inverse_cdf(power) * effect.standard_error()?;
         let change = weighed.expressed != Expressed::Own && weighed.limit != 0.0;
         let twice = match weighed.scale {
             Scale::Log => (1.0 + 2.0 * weighed.limit.exp_m1())

@@ -279,11 +279,8 @@ fn instrument(
 
 /// The stage group that lost the most time, in words.
 fn slowest_stage(tasks: &[PairedTask]) -> Option<String> {
-    let pairs: Vec<_> = tasks
-        .iter()
-        .flat_map(|task| task.pairs.iter().copied())
-        .collect();
-    let timed: Vec<_> = pairs.into_iter().filter(|pair| pair.timed()).collect();
+    let pairs = tasks.iter().flat_map(|task| task.pairs.iter().copied());
+    let timed: Vec<_> = pairs.filter(|pair| pair.timed()).collect();
     let rows = stage_bridge(&timed);
     let whole: f64 = rows.iter().map(|row| row.delta_ms).sum();
     let most = rows
@@ -291,10 +288,9 @@ fn slowest_stage(tasks: &[PairedTask]) -> Option<String> {
         .max_by(|a, b| a.delta_ms.total_cmp(&b.delta_ms))?;
     (most.delta_ms > 0.0).then(|| {
         format!(
-            "most of it in {}: +{} of {}{} per task",
+            "{} takes {} more per task, all stages together {}",
             most.group.label(),
             milliseconds(most.delta_ms),
-            if whole > 0.0 { "+" } else { "" },
             milliseconds(whole)
         )
     })

@@ -99,9 +99,10 @@ pub struct Measured {
     pub limit: f64,
     /// Where it comes from.
     pub limit_source: LimitSource,
-    /// Chance of data like these when the true change is at the limit.
+    /// Chance of data like these when the true change is at the limit, after Holm's
+    /// correction for the rules that share the gate's level.
     pub p: f64,
-    /// The level `p` had to reach, after Holm's correction.
+    /// The level `p` has to reach.
     pub alpha: f64,
     /// The smallest change in the worse direction that would have been found with the
     /// rules' power.

@@ -20,7 +20,7 @@ pub use subject::{Subject, against, within};
 
 use crate::compare::Statistic;
 use crate::input::RunData;
-use crate::stats::holm;
+use crate::stats::holm_adjusted;
 
 use decide::Outcome;
 
@@ -50,19 +50,15 @@ pub fn judge(rules: &Rules, run: &RunData, subjects: &[Subject], floors: &Floors
     }
     // Rules with a level of their own are not in the family that shares one.
     let family: Vec<f64> = outcomes.iter().filter_map(Outcome::shared_p).collect();
-    let mut levels = holm(&family, rules.alpha).into_iter();
+    let mut adjusted = holm_adjusted(&family).into_iter();
     let findings: Vec<Finding> = outcomes
         .into_iter()
         .map(|outcome| match outcome {
             Outcome::Settled(finding) => *finding,
             Outcome::Tested(tested) => {
-                let (alpha, reached) = match tested.alpha {
-                    Some(alpha) => (alpha, tested.p <= alpha),
-                    None => levels
-                        .next()
-                        .map_or((0.0, false), |level| (level.alpha, level.rejected)),
-                };
-                tested.decide(alpha, reached, rules, family.len().max(1))
+                let own = tested.alpha.map(|_| tested.p);
+                let p = own.or_else(|| adjusted.next()).unwrap_or(1.0);
+                tested.decide(p, rules, family.len().max(1))
             }
         })
         .collect();

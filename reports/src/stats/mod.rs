@@ -38,7 +38,7 @@ pub use rate::token_rate;
 pub use signed_rank::signed_rank;
 pub use student::{mean, mean_interval};
 pub use sums::{sums_effect, sums_log_ratio};
-pub use wilson::{resolve_rate, wilson};
+pub use wilson::{resolve_rate, share_effect, wilson};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -95,7 +95,7 @@ impl Estimate {
             .is_some_and(|(low, high)| low <= value && value <= high)
     }
 
-    fn map(mut self, transform: impl Fn(f64) -> f64) -> Self {
+    pub(crate) fn map(mut self, transform: impl Fn(f64) -> f64) -> Self {
         self.point = self.point.map(&transform);
         self.low = self.low.map(&transform);
         self.high = self.high.map(&transform);

@@ -2,22 +2,53 @@
 
 use statrs::distribution::{ContinuousCDF, Normal};
 
-use super::{CONFIDENCE, Estimate};
+use super::effect::Spread;
+use super::{CONFIDENCE, Effect, Estimate};
 
 /// Wilson score interval for `successes` out of `n`; `n` may be an effective
 /// sample size and so need not be whole.
 #[must_use]
 pub fn wilson(successes: f64, n: f64) -> Option<(f64, f64)> {
-    if n <= 0.0 || !(0.0..=n).contains(&successes) {
-        return None;
+    Wilson::of(successes, n)?.interval((1.0 - CONFIDENCE) / 2.0)
+}
+
+/// The score test of one proportion, whose inversion is Wilson's interval.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Wilson {
+    rate: f64,
+    n: f64,
+}
+
+impl Wilson {
+    fn of(successes: f64, n: f64) -> Option<Self> {
+        (n > 0.0 && (0.0..=n).contains(&successes)).then(|| Wilson {
+            rate: successes / n,
+            n,
+        })
     }
-    let z = Normal::standard().inverse_cdf(0.5 + CONFIDENCE / 2.0);
-    let p = successes / n;
-    let denominator = 1.0 + z * z / n;
-    let centre = (p + z * z / (2.0 * n)) / denominator;
-    let half = z * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt() / denominator;
-    // Rounding can leave an end 1e-17 beyond the observed rate at 0 and n.
-    Some(((centre - half).clamp(0.0, p), (centre + half).clamp(p, 1.0)))
+
+    pub(super) fn interval(&self, tail: f64) -> Option<(f64, f64)> {
+        let z = Normal::standard().inverse_cdf(1.0 - tail);
+        let Wilson { rate: p, n } = *self;
+        let denominator = 1.0 + z * z / n;
+        let centre = (p + z * z / (2.0 * n)) / denominator;
+        let half = z * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt() / denominator;
+        // Rounding can leave an end 1e-17 beyond the observed rate at 0 and n.
+        Some(((centre - half).clamp(0.0, p), (centre + half).clamp(p, 1.0)))
+    }
+
+    pub(super) fn p_above(&self, limit: f64) -> Option<f64> {
+        self.score(limit).map(|score| Normal::standard().sf(score))
+    }
+
+    pub(super) fn p_below(&self, limit: f64) -> Option<f64> {
+        self.score(limit).map(|score| Normal::standard().cdf(score))
+    }
+
+    fn score(&self, limit: f64) -> Option<f64> {
+        let variance = limit * (1.0 - limit) / self.n;
+        (variance > 0.0).then(|| (self.rate - limit) / variance.sqrt())
+    }
 }
 
 /// Share of trials resolved, with a Wilson interval; `per_task` holds the
@@ -28,22 +59,29 @@ pub fn wilson(successes: f64, n: f64) -> Option<(f64, f64)> {
 /// fewer than the number of tasks).
 #[must_use]
 pub fn resolve_rate(per_task: &[Vec<bool>]) -> Estimate {
-    let trials: usize = per_task.iter().map(Vec::len).sum();
-    if trials == 0 {
-        return Estimate::absent("no trials");
+    match share_effect(per_task) {
+        Ok(effect) => Estimate {
+            n: per_task.iter().map(Vec::len).sum(),
+            ..effect.estimate()
+        },
+        Err(reason) => Estimate::absent(reason),
     }
-    let resolved = count(per_task.iter().flatten());
-    let n = trials as f64;
-    let rate = resolved / n;
+}
+
+/// The same at any level of confidence; its unit is the task.
+///
+/// # Errors
+/// That there are no trials.
+pub fn share_effect(per_task: &[Vec<bool>]) -> Result<Effect, String> {
+    let n = per_task.iter().map(Vec::len).sum::<usize>() as f64;
+    let rate = count(per_task.iter().flatten()) / n;
     let effective = effective_size(per_task, rate, n);
-    let interval = wilson(rate * effective, effective);
-    Estimate {
-        point: Some(rate),
-        low: interval.map(|(low, _)| low),
-        high: interval.map(|(_, high)| high),
-        n: trials,
-        reason: None,
-    }
+    let test = Wilson::of(rate * effective, effective).ok_or("no trials")?;
+    let tasks = per_task
+        .iter()
+        .filter(|attempts| !attempts.is_empty())
+        .count();
+    Ok(Effect::new(rate, tasks, Spread::Wilson(test)))
 }
 
 fn count<'a>(results: impl Iterator<Item = &'a bool>) -> f64 {
@@ -95,6 +133,16 @@ mod tests {
             resolve_rate(&once).interval(),
             resolve_rate(&thrice).interval()
         );
+    }
+
+    #[test]
+    fn p_values_are_where_the_interval_ends() {
+        let share = share_effect(&(0..24).map(|i| vec![i < 14]).collect::<Vec<_>>()).unwrap();
+        let (low, high) = share.interval(0.9).unwrap();
+        assert!((share.p_above(low) - 0.05).abs() < 1e-9);
+        assert!((share.p_below(high) - 0.05).abs() < 1e-9);
+        let all = share_effect(&vec![vec![true]; 24]).unwrap();
+        assert!(all.p_above(0.6) < 1e-4 && all.p_below(0.6) > 0.99);
     }
 
     proptest! {

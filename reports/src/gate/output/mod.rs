@@ -37,6 +37,9 @@ fn detectable(finding: &Finding) -> Option<String> {
 
 /// How many tasks would find a change of twice the limit, where these do not.
 fn advice(finding: &Finding) -> Option<String> {
+    if matches!(finding.verdict, Verdict::Regression | Verdict::Invalid) {
+        return None;
+    }
     let measured = finding.measured.as_ref()?;
     let needed = measured
         .tasks_needed

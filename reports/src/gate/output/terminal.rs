@@ -38,9 +38,7 @@ fn entry(finding: &Finding) -> String {
     {
         line(&format!("would have found {seen}"));
     }
-    if matches!(finding.verdict, Verdict::Inconclusive | Verdict::Warn)
-        && let Some(advice) = advice(finding)
-    {
+    if let Some(advice) = advice(finding) {
         line(&advice);
     }
     text
