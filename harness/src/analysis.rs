@@ -181,9 +181,7 @@ fn cost_usd(price: &Price, exchanges: &[Exchange]) -> Option<f64> {
     let mut total = 0.0;
     for exchange in exchanges {
         let Some(usage) = exchange.usage else {
-            if exchange.error.is_none() {
-                return None;
-            }
+            exchange.error.as_ref()?;
             continue;
         };
         let cached = usage.cached_tokens.unwrap_or(0).min(usage.input_tokens);
