@@ -102,6 +102,55 @@ pub(crate) fn member(directory: &Path, name: &str) -> Result<PathBuf> {
     }
 }
 
+/// The task directories of `source`: itself, those inside, and those in folders inside
+/// that are no tasks themselves. A task has the file `marker`; names are unique.
+pub(crate) fn task_directories(source: &Path, marker: &str) -> Result<Vec<PathBuf>> {
+    if !source.is_dir() {
+        return Err(Error::Missing {
+            file: source.to_path_buf(),
+            remedy: format!("it should be a folder of tasks, each with its {marker}"),
+        });
+    }
+    let is_task = |directory: &Path| directory.join(marker).is_file();
+    if is_task(source) {
+        return Ok(vec![source.to_path_buf()]);
+    }
+    let mut found = Vec::new();
+    for directory in subdirectories(source)? {
+        if is_task(&directory) {
+            found.push(directory);
+        } else if !is_hidden(&directory) {
+            let inside = subdirectories(&directory)?;
+            found.extend(inside.into_iter().filter(|directory| is_task(directory)));
+        }
+    }
+    if found.is_empty() {
+        return Err(Error::invalid(source, "holds no task directory"));
+    }
+    unique_names(source, &mut found)?;
+    Ok(found)
+}
+
+fn is_hidden(path: &Path) -> bool {
+    path.file_name()
+        .is_some_and(|name| name.to_string_lossy().starts_with('.'))
+}
+
+/// Sorts task directories by name, which is what tells tasks apart.
+pub(crate) fn unique_names(source: &Path, tasks: &mut [PathBuf]) -> Result<()> {
+    tasks.sort_by(|one, other| one.file_name().cmp(&other.file_name()));
+    for pair in tasks.windows(2) {
+        if pair[0].file_name() == pair[1].file_name() {
+            let name = pair[0].file_name().unwrap_or_default();
+            return Err(Error::invalid(
+                source,
+                format!("has two tasks {name:?}; make a suite of each folder"),
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// The directories directly inside `directory`, by name.
 pub(crate) fn subdirectories(directory: &Path) -> Result<Vec<PathBuf>> {
     let read_error = |source| Error::Read {

@@ -11,6 +11,7 @@ pub mod dockerfile;
 pub mod harbor;
 pub mod journal;
 pub mod swebench;
+pub mod terminal_bench;
 
 mod error;
 mod files;
