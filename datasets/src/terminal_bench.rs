@@ -185,16 +185,13 @@ fn environment(directory: &Path) -> Result<Environment> {
     };
     let inside = |path: &Path| {
         let text = path.to_string_lossy();
-        files::member(directory, &text).and_then(|found| {
-            let leaves = path.is_absolute() || text.split('/').any(|part| part == "..");
-            if leaves {
-                return Err(Error::invalid(
-                    &file,
-                    format!("{text:?} is outside the task's directory"),
-                ));
-            }
-            Ok(found)
-        })
+        if path.is_absolute() || text.split('/').any(|part| part == "..") {
+            return Err(Error::invalid(
+                &file,
+                format!("{text:?} is outside the task's directory"),
+            ));
+        }
+        files::member(directory, &text)
     };
     let dockerfile = context.join(dockerfile);
     Ok(Environment {

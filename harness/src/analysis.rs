@@ -77,7 +77,7 @@ fn analyse(manifest: &Manifest, calibration: Option<Calibration>, trials: &[Tria
         sandbox: manifest.sandbox.clone(),
         concurrency: plan.concurrency,
         planned_trials: plan.trials.len(),
-        trial_limit_ns: plan.limits.trial_seconds.saturating_mul(1_000_000_000),
+        trial_limit_ns: plan.longest_trial_seconds().saturating_mul(1_000_000_000),
         environment: manifest.environment.clone(),
         calibration,
         client_lag,

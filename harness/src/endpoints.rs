@@ -110,15 +110,23 @@ pub fn simulate(
 ) -> Result<Running, Error> {
     let mut tasks = Vec::new();
     for task in suites.iter().flat_map(|suite| &suite.tasks) {
-        let recordings = task.recordings()?;
-        // A task without recordings is one the model does not know.
-        if !recordings.is_empty() {
-            let id = format!("{}/{}", task.suite, task.id);
-            tasks.push(KnownTask {
-                id,
-                instruction: task.instruction.clone(),
-                recordings,
-            });
+        for step in 0..task.steps() {
+            let recordings = task.recordings(step)?;
+            let Some((instruction, _)) = task.assignment(step) else {
+                break;
+            };
+            // A task without recordings is one the model does not know.
+            if !recordings.is_empty() {
+                let id = match step {
+                    0 => format!("{}/{}", task.suite, task.id),
+                    later => format!("{}/{}#{later}", task.suite, task.id),
+                };
+                tasks.push(KnownTask {
+                    id,
+                    instruction: instruction.to_owned(),
+                    recordings,
+                });
+            }
         }
     }
     let model = Model::new(tasks, name, seed, profile.resolve_rate);

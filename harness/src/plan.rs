@@ -13,6 +13,7 @@ use timeslip_datasets::journal::TrialKey;
 use timeslip_suites::{Suite, SuiteFile};
 
 pub use endpoints::{AD_HOC, PlannedEndpoint, Simulation, endpoints};
+pub use suites::suite_file;
 
 use crate::config::{Config, EndpointTable};
 use crate::error::Error;
@@ -24,7 +25,7 @@ pub struct Plan {
     pub suites: Vec<SuiteFile>,
     /// Endpoints, the candidate first.
     pub endpoints: Vec<PlannedEndpoint>,
-    /// Attempts of every task on every endpoint.
+    /// Attempts of every task on every endpoint; a suite may have its own number.
     pub attempts: u32,
     /// Trials at once.
     pub concurrency: u32,
@@ -32,11 +33,30 @@ pub struct Plan {
     pub seed: u64,
     /// Limits of a trial.
     pub limits: Limits,
+    /// Limits of the trials of suites that have their own.
+    #[serde(default)]
+    pub suite_limits: BTreeMap<String, Limits>,
     /// Every trial, in the order they start.
     pub trials: Vec<TrialKey>,
     /// What kind of task each is, by suite and task.
     #[serde(default)]
     pub tags: BTreeMap<String, BTreeMap<String, Vec<String>>>,
+}
+
+impl Plan {
+    /// The limits of a suite's trials.
+    #[must_use]
+    pub fn limits_of(&self, suite: &str) -> Limits {
+        self.suite_limits.get(suite).copied().unwrap_or(self.limits)
+    }
+
+    /// The longest that any trial may take, in seconds.
+    #[must_use]
+    pub fn longest_trial_seconds(&self) -> u64 {
+        let suites = self.suites.iter().map(|suite| self.limits_of(&suite.name));
+        let longest = suites.map(|limits| limits.trial_seconds).max();
+        longest.unwrap_or(self.limits.trial_seconds)
+    }
 }
 
 /// Limits of a trial.
@@ -75,6 +95,10 @@ pub struct Overrides {
     pub ad_hoc: Option<EndpointTable>,
     /// Attempts.
     pub attempts: Option<u32>,
+    /// Model calls of a trial.
+    pub turns: Option<u32>,
+    /// Wall-clock seconds of a trial.
+    pub trial_seconds: Option<u64>,
     /// Concurrency.
     pub concurrency: Option<u32>,
     /// Seed.
@@ -96,9 +120,13 @@ pub fn resolve(
     };
     let (run, limits) = (&config.run, &config.limits);
     let limits = Limits {
-        turns: limits.turns.ok_or_else(|| required("limits.turns"))?,
-        trial_seconds: limits
+        turns: overrides
+            .turns
+            .or(limits.turns)
+            .ok_or_else(|| required("limits.turns"))?,
+        trial_seconds: overrides
             .trial_seconds
+            .or(limits.trial_seconds)
             .ok_or_else(|| required("limits.trial_seconds"))?,
         command_seconds: limits
             .command_seconds
@@ -160,17 +188,25 @@ pub fn resolve(
         }
     }
     let endpoints = endpoints(config, overrides)?;
-    let suites = suites::suite_files(config, overrides)?;
-    let loaded = suites
+    let files = suites::suite_files(config, overrides)?;
+    let loaded = files
         .iter()
         .map(|suite| Suite::load(suite, scratch))
         .collect::<Result<Vec<_>, _>>()?;
-    let tasks = suites::select_tasks(&loaded, &overrides.tasks)?;
+    let attempts_of = |suite: &str| {
+        let set = files.iter().find(|file| file.name == suite);
+        let set = set.and_then(|file| file.attempts);
+        overrides.attempts.or(set).unwrap_or(attempts)
+    };
+    let tasks: Vec<(&str, &str, u32)> = suites::select_tasks(&loaded, &overrides.tasks)?
+        .into_iter()
+        .map(|(suite, task)| (suite, task, attempts_of(suite)))
+        .collect();
     let names: Vec<&str> = endpoints
         .iter()
         .map(|endpoint| endpoint.name.as_str())
         .collect();
-    let trials = order::interleaved(&tasks, &names, attempts, seed);
+    let trials = order::interleaved(&tasks, &names, seed);
     if trials.is_empty() {
         return Err(Error::Empty("the chosen suites hold no task".into()));
     }
@@ -182,6 +218,10 @@ pub fn resolve(
             (suite.name.clone(), tags.collect())
         })
         .collect();
+    let suite_limits = suites::limits(limits, &files, overrides);
+    let suites = std::iter::zip(files, &loaded)
+        .map(|(file, suite)| suites::settled(file, suite))
+        .collect();
     let plan = Plan {
         suites,
         endpoints,
@@ -189,6 +229,7 @@ pub fn resolve(
         concurrency,
         seed,
         limits,
+        suite_limits,
         trials,
         tags,
     };

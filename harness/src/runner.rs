@@ -12,7 +12,8 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use timeslip_datasets::atif::Trajectory;
 use timeslip_datasets::journal::{Event, Outcome, Record, TrialFinished, TrialKey, TrialStarted};
-use timeslip_suites::{Limits, Sandbox, Suite, Task, Workspace, grade};
+use timeslip_suites::steps::{self, StepGrade};
+use timeslip_suites::{Limits, Sandbox, Suite, Task, Workspace};
 use tokio::task::JoinSet;
 
 use crate::agent::{self, Assignment, Bench, Stop};
@@ -135,36 +136,19 @@ async fn trial(shared: &Shared, key: &TrialKey) {
             return;
         }
     };
-    let workspace = Arc::new(workspace);
-    let limits = shared.plan.limits;
-    let time = Duration::from_secs(limits.trial_seconds).min(task.agent_timeout);
-    let assignment = Assignment {
+    let place = Place {
+        shared,
+        key,
         endpoint,
-        prompt: &task.instruction,
-        bench: Bench {
-            workspace: Arc::clone(&workspace),
-            sandbox: shared.sandbox.clone(),
-            limits: Limits {
-                wall: Duration::from_secs(limits.command_seconds),
-                output_bytes: limits.output_kib << 10,
-                memory_mb: limits.memory_mb.min(task.memory_mb),
-            },
-        },
-        tools: &shared.tools,
-        cache_key: cache_key(shared.plan.seed, key),
-        turns: limits.turns,
-        time,
+        task,
+        workspace: Arc::new(workspace),
     };
-    let (stop, transcript) = agent::work(assignment, origin, emit).await;
-    let wall_ns = clock::now() - origin;
-    let _ = shared
-        .events
-        .send(RunEvent::Transcript(key.clone(), Box::new(transcript)));
-    let finished = match stop {
-        Stop::Failed(problem) => failed(problem, wall_ns),
-        Stop::Finished => judge(shared, task, &workspace, wall_ns, None).await,
-        Stop::Limit(limit) => judge(shared, task, &workspace, wall_ns, Some(limit)).await,
-    };
+    let (finished, transcript) = place.work(origin, emit).await;
+    if let Some(transcript) = transcript {
+        let _ = shared
+            .events
+            .send(RunEvent::Transcript(key.clone(), Box::new(transcript)));
+    }
     emit(Event::TrialFinished(finished));
     // Removing thousands of files takes time that belongs to no trial.
     let removed = tokio::task::spawn_blocking(move || drop(directory)).await;
@@ -173,8 +157,12 @@ async fn trial(shared: &Shared, key: &TrialKey) {
 
 /// Tells conversations apart for the server's prompt cache, the same way in every run
 /// of a seed. Providers refuse more than 64 characters, so names are hashed.
-fn cache_key(seed: u64, key: &TrialKey) -> String {
-    let hash = Sha256::digest(format!("{seed}/{}/{}", key.suite, key.task));
+fn cache_key(seed: u64, key: &TrialKey, step: usize) -> String {
+    let step = match step {
+        0 => String::new(),
+        later => format!("#{later}"),
+    };
+    let hash = Sha256::digest(format!("{seed}/{}/{}{step}", key.suite, key.task));
     let hash: String = hash
         .iter()
         .take(12)
@@ -204,53 +192,147 @@ async fn prepare<'a>(
         shared.sandbox.clone(),
         directory.path().to_owned(),
     );
-    let workspace =
-        tokio::task::spawn_blocking(move || Workspace::prepare(&task_, &sandbox, &path))
-            .await
-            .map_err(|error| error.to_string())?
-            .map_err(|error| error.to_string())?;
+    let preparing = tokio::task::spawn_blocking(move || {
+        let workspace = Workspace::prepare(&task_, &sandbox, &path)?;
+        steps::begin_step(&task_, 0, &workspace, &sandbox)?;
+        Ok::<_, timeslip_suites::Error>(workspace)
+    });
+    let workspace = preparing
+        .await
+        .map_err(|error| error.to_string())?
+        .map_err(|error| error.to_string())?;
     Ok((endpoint, task, directory, workspace))
 }
 
-async fn judge(
-    shared: &Shared,
-    task: &Task,
-    workspace: &Arc<Workspace>,
-    wall_ns: u64,
-    limit: Option<String>,
-) -> TrialFinished {
-    let (task, workspace, sandbox) = (task.clone(), Arc::clone(workspace), shared.sandbox.clone());
-    let grading = clock::now();
-    let graded = tokio::task::spawn_blocking(move || grade(&task, &workspace, &sandbox)).await;
-    let grading_ns = clock::now() - grading;
-    let grade = match graded {
-        Ok(Ok(grade)) => grade,
-        Ok(Err(error)) => {
-            return TrialFinished {
-                grading_ns,
-                ..failed(error.to_string(), wall_ns)
+/// What one trial works with.
+struct Place<'a> {
+    shared: &'a Shared,
+    key: &'a TrialKey,
+    endpoint: &'a Endpoint,
+    task: &'a Task,
+    workspace: Arc<Workspace>,
+}
+
+impl Place<'_> {
+    /// Works through every step. Between two of them the trial's clock stands still:
+    /// grading is not the agent's time.
+    async fn work(
+        &self,
+        mut origin: u64,
+        mut emit: impl FnMut(Event),
+    ) -> (TrialFinished, Option<Trajectory>) {
+        let limits = self.shared.plan.limits_of(&self.key.suite);
+        let whole = Duration::from_secs(limits.trial_seconds);
+        let (mut grades, mut transcript): (Vec<StepGrade>, Option<Trajectory>) = (Vec::new(), None);
+        let (mut limit, mut ended_early) = (None, None);
+        let (mut turns, mut wall_ns, mut grading_ns) = (0, 0, 0);
+        let mut step = 0;
+        while let Some((prompt, agent_timeout)) = self.task.assignment(step) {
+            if step > 0 {
+                let pausing = clock::now();
+                if let Err(problem) = self.begin(step).await {
+                    ended_early = Some(problem);
+                    break;
+                }
+                origin += clock::now() - pausing;
+            }
+            let left = whole.saturating_sub(Duration::from_nanos(wall_ns));
+            let assignment = Assignment {
+                endpoint: self.endpoint,
+                prompt,
+                bench: Bench {
+                    workspace: Arc::clone(&self.workspace),
+                    sandbox: self.shared.sandbox.clone(),
+                    limits: Limits {
+                        wall: Duration::from_secs(limits.command_seconds),
+                        output_bytes: limits.output_kib << 10,
+                        memory_mb: limits.memory_mb.min(self.task.memory_mb),
+                    },
+                },
+                tools: &self.shared.tools,
+                cache_key: cache_key(self.shared.plan.seed, self.key, step),
+                turns_before: turns,
+                turns: limits.turns,
+                time: left.min(agent_timeout),
             };
-        }
-        Err(error) => {
-            return TrialFinished {
-                grading_ns,
-                ..failed(error.to_string(), wall_ns)
+            let work = agent::work(assignment, origin, &mut emit).await;
+            turns = work.turns;
+            wall_ns = clock::now() - origin;
+            match &mut transcript {
+                Some(transcript) => agent::append(transcript, work.transcript),
+                None => transcript = Some(work.transcript),
+            }
+            match work.stop {
+                Stop::Failed(problem) => return (failed(problem, wall_ns), transcript),
+                Stop::Finished => {}
+                Stop::Limit(reached) => limit = Some(reached),
+            }
+            let grading = clock::now();
+            let graded = self.grade(step).await;
+            let took = clock::now() - grading;
+            grading_ns += took;
+            origin += took;
+            let grade = match graded {
+                Ok(grade) => grade,
+                Err(problem) => {
+                    let finished = TrialFinished {
+                        grading_ns,
+                        ..failed(problem, wall_ns)
+                    };
+                    return (finished, transcript);
+                }
             };
+            let over = Duration::from_nanos(wall_ns) >= whole || turns >= limits.turns;
+            let go_on = grade.go_on && !over;
+            grades.push(grade);
+            if !go_on {
+                break;
+            }
+            step += 1;
         }
-    };
-    let outcome = match (&limit, grade.resolved, grade.verifier_failed) {
-        (_, true, _) => Outcome::Resolved,
-        (_, false, true) => Outcome::Error,
-        (Some(_), false, false) => Outcome::LimitReached,
-        (None, false, false) => Outcome::Unresolved,
-    };
-    TrialFinished {
-        outcome,
-        detail: limit.or(grade.detail),
-        wall_ns,
-        grading_ns,
-        reward: grade.reward,
-        failed_tests: grade.failed_tests,
+        let grade = steps::combine(self.task, grades);
+        let outcome = match (&limit, grade.resolved, grade.verifier_failed) {
+            (_, true, _) => Outcome::Resolved,
+            (_, false, true) => Outcome::Error,
+            (Some(_), false, false) => Outcome::LimitReached,
+            (None, false, false) => Outcome::Unresolved,
+        };
+        let finished = TrialFinished {
+            outcome,
+            detail: limit.or(ended_early).or(grade.detail),
+            wall_ns,
+            grading_ns,
+            reward: grade.reward,
+            failed_tests: grade.failed_tests,
+        };
+        (finished, transcript)
+    }
+
+    async fn begin(&self, step: usize) -> Result<(), String> {
+        let begin = move |task: &Task, workspace: &Workspace, sandbox: &Sandbox| {
+            steps::begin_step(task, step, workspace, sandbox)
+        };
+        self.apart(begin).await
+    }
+
+    async fn grade(&self, step: usize) -> Result<StepGrade, String> {
+        let grade = move |task: &Task, workspace: &Workspace, sandbox: &Sandbox| {
+            steps::grade_step(task, step, workspace, sandbox)
+        };
+        self.apart(grade).await
+    }
+
+    /// Runs what takes long on a thread of its own.
+    async fn apart<T: Send + 'static>(
+        &self,
+        run: impl FnOnce(&Task, &Workspace, &Sandbox) -> timeslip_suites::Result<T> + Send + 'static,
+    ) -> Result<T, String> {
+        let (task, workspace) = (self.task.clone(), Arc::clone(&self.workspace));
+        let sandbox = self.shared.sandbox.clone();
+        tokio::task::spawn_blocking(move || run(&task, &workspace, &sandbox))
+            .await
+            .map_err(|error| error.to_string())?
+            .map_err(|error| error.to_string())
     }
 }
 
@@ -281,6 +363,7 @@ mod tests {
                     endpoint,
                     attempt,
                 },
+                0,
             )
         };
         let long = key(&"scikit-learn__scikit-learn-25638".repeat(4), u32::MAX);

@@ -26,6 +26,16 @@ pub enum Error {
         /// What it asks for, and what to do.
         message: String,
     },
+    /// Several tasks of a suite cannot be used.
+    #[error(
+        "{first} (and {more} more tasks cannot be used; `timeslip suites` with the suite lists them all)"
+    )]
+    Unusable {
+        /// What is wrong with the first.
+        first: Box<Error>,
+        /// How many others there are.
+        more: usize,
+    },
     /// Something on disk could not be read, written or removed.
     #[error("{}: {what}: {source}", path.display())]
     Io {

@@ -10,8 +10,12 @@
 //! verifier that was killed gives no verdict.
 
 mod harbor;
+mod pytest_summary;
 mod swe_bench;
 
+use std::collections::BTreeMap;
+
+use crate::steps::{StepGrade, combine};
 use crate::{Result, Sandbox, Task, TaskKind, Workspace};
 
 /// The verdict on one trial.
@@ -33,14 +37,48 @@ pub struct Grade {
     pub verifier_failed: bool,
 }
 
-/// Grades what the agent left in `workspace`. An error means that the machinery
-/// failed, not the agent.
+/// Grades what the agent left in `workspace` after the only step of a task. An error
+/// means that the machinery failed, not the agent.
 pub fn grade(task: &Task, workspace: &Workspace, sandbox: &Sandbox) -> Result<Grade> {
+    Ok(combine(task, vec![step(task, 0, workspace, sandbox)?]))
+}
+
+/// Grades one step.
+pub(crate) fn step(
+    task: &Task,
+    step: usize,
+    workspace: &Workspace,
+    sandbox: &Sandbox,
+) -> Result<StepGrade> {
     match &task.kind {
-        TaskKind::SweBench { task: swe, .. } => swe_bench::grade(task, swe, workspace, sandbox),
-        TaskKind::Harbor { task, .. } => harbor::grade(task, workspace, sandbox),
+        TaskKind::SweBench { task: swe, .. } => Ok(StepGrade {
+            grade: swe_bench::grade(task, swe, workspace, sandbox)?,
+            ..StepGrade::default()
+        }),
+        TaskKind::Harbor { task: harbor, .. } => {
+            harbor::grade(task, harbor, step, workspace, sandbox)
+        }
     }
 }
+
+/// Whether rewards count as solved: the one named `reward` decides, else all do.
+pub(crate) fn solves(rewards: &BTreeMap<String, f64>, from: f64) -> bool {
+    match rewards.get(REWARD) {
+        Some(reward) => *reward >= from,
+        None => !rewards.is_empty() && rewards.values().all(|reward| *reward >= from),
+    }
+}
+
+/// The rewards as one number: the one named `reward`, else their mean.
+pub(crate) fn single(rewards: &BTreeMap<String, f64>) -> Option<f64> {
+    rewards.get(REWARD).copied().or_else(|| {
+        let sum: f64 = rewards.values().sum();
+        (!rewards.is_empty()).then_some(sum / rewards.len() as f64)
+    })
+}
+
+/// What a verifier with a single number calls it.
+const REWARD: &str = "reward";
 
 impl Grade {
     fn unresolved(detail: impl Into<String>) -> Self {

@@ -10,10 +10,13 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod edit;
+pub mod gold;
 pub mod grade;
 pub mod log_parsers;
 pub mod sandbox;
+pub mod steps;
 pub mod suite;
+pub mod verify;
 pub mod workspace;
 
 mod beneath;
@@ -22,5 +25,7 @@ mod error;
 pub use error::{Error, Result};
 pub use grade::{Grade, grade};
 pub use sandbox::{Backend, Detection, Execution, Exit, Invocation, Limits, Mount, Sandbox};
-pub use suite::{Format, Suite, SuiteFile, Task, TaskKind};
+pub use suite::{
+    Format, GraderOptions, Quarantined, Sample, Suite, SuiteFile, SuiteLimits, Task, TaskKind,
+};
 pub use workspace::Workspace;

@@ -119,14 +119,10 @@ enum Isolation {
 }
 
 /// The variables every command gets; nothing of the host's environment is passed on.
-const ENVIRONMENT: [(&str, &str); 3] = [
-    (
-        "PATH",
-        "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    ),
-    ("HOME", TMP),
-    ("LANG", "C.UTF-8"),
-];
+const ENVIRONMENT: [(&str, &str); 3] = [("PATH", SYSTEM_PATH), ("HOME", TMP), ("LANG", "C.UTF-8")];
+
+/// Where programs are looked for.
+pub(crate) const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The scratch directory inside.
 pub(crate) const TMP: &str = "/tmp";

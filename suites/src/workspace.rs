@@ -7,11 +7,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::edit::{self, EditError, Edited};
-use crate::sandbox::TMP;
+use crate::sandbox::{SYSTEM_PATH, TMP};
 use crate::suite::TESTBED;
 use crate::{Error, Invocation, Limits, Mount, Result, Sandbox, Task, TaskKind};
 
 pub use recipe::Recipe;
+pub(crate) use recipe::copy;
 pub use repository::Repository;
 
 /// A fresh copy of a task's starting state, and what an agent made of it.
@@ -30,7 +31,12 @@ pub struct Workspace {
     below: String,
     tmp: PathBuf,
     environment: Vec<(String, String)>,
+    /// Programs that stand in for those that need a network.
+    shims: Option<PathBuf>,
 }
+
+/// Where the shims of a suite appear inside.
+const SHIMS: &str = "/shims";
 
 impl Workspace {
     /// Builds the starting state of `task` in the empty or absent directory `directory`.
@@ -53,7 +59,8 @@ impl Workspace {
             mount: mount.to_owned(),
             working_directory: working_directory.to_owned(),
             tmp: directory.join("tmp"),
-            environment: Vec::new(),
+            environment: task.environment(),
+            shims: task.shims.clone(),
         };
         for new in [&workspace.tree, &workspace.tmp] {
             fs::create_dir(new).map_err(Error::io("cannot be created", new))?;
@@ -96,7 +103,7 @@ impl Workspace {
     /// A command of the agent: starts in the working directory and sees nothing
     /// but it, its own `/tmp` and the read-only system.
     pub fn invocation(&self, command: &str, limits: Limits) -> Invocation {
-        Invocation {
+        let mut invocation = Invocation {
             command: command.to_owned(),
             working_directory: self.working_directory.clone(),
             mounts: vec![
@@ -105,12 +112,29 @@ impl Workspace {
             ],
             environment: self.environment.clone(),
             limits,
+        };
+        if let Some(shims) = &self.shims {
+            invocation.mounts.push(mount(shims, SHIMS, false));
+            let path = format!("{SHIMS}:{SYSTEM_PATH}");
+            invocation.environment.push(("PATH".to_owned(), path));
         }
+        invocation
     }
 
     /// Where everything of this trial is on the host.
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// The host directory behind the task's own top-level directory, and that
+    /// directory inside.
+    pub(crate) fn mounted(&self) -> (&Path, &str) {
+        (&self.tree, &self.mount)
+    }
+
+    /// The working directory relative to [`Workspace::mounted`].
+    pub(crate) fn below(&self) -> &Path {
+        Path::new(&self.below)
     }
 
     /// The host directory behind `/tmp`.

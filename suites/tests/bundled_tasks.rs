@@ -2,13 +2,11 @@
 //! passes, and its recordings end as they say.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::path::Path;
 use std::time::Duration;
 
 use timeslip_datasets::atif::{ToolCall, Trajectory};
 use timeslip_suites::{
-    Backend, Execution, Grade, Limits, Mount, Sandbox, Suite, SuiteFile, Task, TaskKind, Workspace,
-    edit, grade,
+    Backend, Grade, Limits, Sandbox, Suite, SuiteFile, Task, TaskKind, Workspace, edit, gold, grade,
 };
 
 const LIMITS: Limits = Limits {
@@ -34,52 +32,14 @@ fn attempt(task: &Task, sandbox: &Sandbox, work: impl FnOnce(&Workspace)) -> Gra
     grade(task, &workspace, sandbox).unwrap()
 }
 
-/// Runs a command that can see `extra` at `inside`, read-only.
-fn run_with(
-    sandbox: &Sandbox,
-    workspace: &Workspace,
-    command: &str,
-    extra: &Path,
-    inside: &str,
-) -> Execution {
-    let mut invocation = workspace.invocation(command, LIMITS);
-    invocation.mounts.push(Mount {
-        host: extra.to_path_buf(),
-        inside: inside.to_owned(),
-        writable: false,
-    });
-    sandbox.run(&invocation).unwrap()
-}
-
 /// Changes nothing that matters, so that SWE-bench tasks have a patch to grade.
 fn leave_a_note(workspace: &Workspace) {
     edit::apply(workspace.root(), "note-of-a-test.txt", "", "seen\n").unwrap();
 }
 
 fn solve_with_reference(task: &Task, workspace: &Workspace, sandbox: &Sandbox) {
-    let execution = match &task.kind {
-        TaskKind::SweBench { task, .. } => {
-            let gold = tempfile::tempdir().unwrap();
-            std::fs::write(gold.path().join("gold.patch"), &task.patch).unwrap();
-            run_with(
-                sandbox,
-                workspace,
-                "git apply /gold/gold.patch",
-                gold.path(),
-                "/gold",
-            )
-        }
-        TaskKind::Harbor { task, .. } => {
-            let solution = task.solution.as_deref().expect("has a solution");
-            run_with(
-                sandbox,
-                workspace,
-                "bash /solution/solve.sh",
-                solution,
-                "/solution",
-            )
-        }
-    };
+    let execution = gold::solve(task, 0, workspace, sandbox).unwrap();
+    let execution = execution.expect("has a solution");
     assert!(execution.succeeded(), "{}: {}", task.id, execution.text());
 }
 
@@ -136,7 +96,7 @@ fn complaints(task: &Task, sandbox: &Sandbox) -> Vec<String> {
         solve_with_reference(task, workspace, sandbox);
     });
     expect("reference", true, &reference);
-    let recordings = task.recordings().unwrap();
+    let recordings = task.recordings(0).unwrap();
     for recording in &recordings {
         let resolves = recording.resolves().expect("extra.resolves is set");
         let name = recording.session_id.as_deref().unwrap_or_default();

@@ -4,6 +4,7 @@ mod tools;
 mod transcript;
 
 pub use tools::{Bench, specs};
+pub(crate) use transcript::append;
 
 use std::time::Duration;
 
@@ -34,7 +35,9 @@ pub struct Assignment<'a> {
     pub tools: &'a [ToolSpec],
     /// Stable id of the conversation.
     pub cache_key: String,
-    /// Most model calls.
+    /// Model calls that the trial has made already, for a task of several steps.
+    pub turns_before: u32,
+    /// Most model calls of the trial.
     pub turns: u32,
     /// Most time.
     pub time: Duration,
@@ -51,26 +54,54 @@ pub enum Stop {
     Failed(String),
 }
 
+/// What came of an assignment.
+#[derive(Debug)]
+pub struct Work {
+    /// Why it ended.
+    pub stop: Stop,
+    /// What was said and done.
+    pub transcript: Trajectory,
+    /// Model calls that the trial has made so far.
+    pub turns: u32,
+}
+
 /// Works until the model submits or something stops it. `origin` is the trial's
 /// start on the run's clock; everything timed goes to `record` as it happens.
-/// Returns the session as a trajectory, too.
-pub async fn work(
+pub async fn work(assignment: Assignment<'_>, origin: u64, mut record: impl FnMut(Event)) -> Work {
+    let mut turn = assignment.turns_before;
+    let mut transcript = transcript::start(
+        &assignment.cache_key,
+        &assignment.endpoint.model,
+        assignment.prompt,
+    );
+    let stop = converse(assignment, origin, &mut record, &mut transcript, &mut turn).await;
+    Work {
+        stop,
+        transcript,
+        turns: turn,
+    }
+}
+
+/// The conversation; `turn` is the last one that was begun.
+async fn converse(
     assignment: Assignment<'_>,
     origin: u64,
-    mut record: impl FnMut(Event),
-) -> (Stop, Trajectory) {
+    record: &mut impl FnMut(Event),
+    transcript: &mut Trajectory,
+    turn: &mut u32,
+) -> Stop {
     let Assignment {
         endpoint,
         prompt,
         bench,
         tools,
         cache_key,
+        turns_before,
         turns,
         time,
     } = assignment;
     let deadline = Instant::now() + time;
     let out_of_time = || Stop::Limit(format!("the trial's {} s are over", time.as_secs()));
-    let mut transcript = transcript::start(&cache_key, &endpoint.model, prompt);
     let mut session = Session::new(endpoint, cache_key, origin);
     let mut items = vec![Item::User(prompt.to_owned())];
     let mut kept = 0;
@@ -79,19 +110,15 @@ pub async fn work(
             record(Event::Exchange(Box::new(exchange)));
         })
         .await;
-    for turn in 1..=turns {
-        let asked = session.ask(turn, INSTRUCTIONS, tools, &items, deadline, |exchange| {
+    for next in turns_before + 1..=turns {
+        *turn = next;
+        let asked = session.ask(next, INSTRUCTIONS, tools, &items, deadline, |exchange| {
             record(Event::Exchange(Box::new(exchange)));
         });
         let answer = match asked.await {
             Ok(answer) => answer,
-            Err(Failure::Deadline) => return (out_of_time(), transcript),
-            Err(failure) => {
-                return (
-                    Stop::Failed(endpoint.redact(&failure.to_string())),
-                    transcript,
-                );
-            }
+            Err(Failure::Deadline) => return out_of_time(),
+            Err(failure) => return Stop::Failed(endpoint.redact(&failure.to_string())),
         };
         let mut results = Vec::with_capacity(answer.calls.len());
         let mut submitted = false;
@@ -100,7 +127,7 @@ pub async fn work(
             if remaining.is_zero() {
                 break;
             }
-            let working = tools::call(&bench, turn, call, origin, remaining);
+            let working = tools::call(&bench, next, call, origin, remaining);
             let done = session.during(working).await;
             record(Event::Tool(done.tool));
             submitted |= done.submitted;
@@ -109,19 +136,16 @@ pub async fn work(
                 output: done.output,
             });
         }
-        transcript::add_turn(&mut transcript, &answer, &results);
+        transcript::add_turn(transcript, &answer, &results);
         if let (true, Some(reason)) = (answer.calls.is_empty(), &answer.incomplete) {
             let reason: String = endpoint.redact(reason).chars().take(80).collect();
-            return (
-                Stop::Limit(format!("the server cut the answer short: {reason}")),
-                transcript,
-            );
+            return Stop::Limit(format!("the server cut the answer short: {reason}"));
         }
         if submitted || answer.calls.is_empty() {
-            return (Stop::Finished, transcript);
+            return Stop::Finished;
         }
         if results.len() < answer.calls.len() {
-            return (out_of_time(), transcript);
+            return out_of_time();
         }
         kept += answer
             .items
@@ -130,16 +154,10 @@ pub async fn work(
             .sum::<usize>();
         if kept > MAX_CONVERSATION {
             let limit = MAX_CONVERSATION >> 20;
-            return (
-                Stop::Limit(format!("the model's answers exceed {limit} MiB")),
-                transcript,
-            );
+            return Stop::Limit(format!("the model's answers exceed {limit} MiB"));
         }
         items.extend(answer.items.into_iter().map(Item::Output));
         items.extend(results);
     }
-    (
-        Stop::Limit(format!("the trial's {turns} turns are over")),
-        transcript,
-    )
+    Stop::Limit(format!("the trial's {turns} turns are over"))
 }

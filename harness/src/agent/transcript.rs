@@ -56,6 +56,14 @@ pub(super) fn add_turn(trajectory: &mut Trajectory, answer: &Answer, results: &[
     });
 }
 
+/// Puts the session of a later step of a task behind those before.
+pub(crate) fn append(trajectory: &mut Trajectory, later: Trajectory) {
+    for mut step in later.steps {
+        step.step_id = trajectory.steps.len() as u64 + 1;
+        trajectory.steps.push(step);
+    }
+}
+
 fn step(step_id: u64, source: Source, text: String) -> Step {
     Step {
         step_id,

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use timeslip_datasets::journal::{self, TrialKey};
-use timeslip_suites::{Backend, Sandbox, Suite};
+use timeslip_suites::{Backend, Quarantined, Sandbox, Suite};
 use tokio::runtime::Runtime;
 
 use super::ad_hoc::AdHoc;
@@ -37,6 +37,12 @@ pub(super) struct Arguments {
     /// Attempts of every task on every endpoint
     #[arg(long, value_name = "N")]
     attempts: Option<u32>,
+    /// Model calls of one trial
+    #[arg(long, value_name = "N")]
+    turns: Option<u32>,
+    /// Wall-clock seconds of one trial
+    #[arg(long, value_name = "SECONDS")]
+    trial_seconds: Option<u64>,
     /// Trials at once
     #[arg(long, value_name = "N")]
     concurrency: Option<u32>,
@@ -51,7 +57,7 @@ pub(super) struct Arguments {
     dry_run: bool,
     /// Finish an interrupted run
     #[arg(long, value_name = "RUN", conflicts_with_all = [
-        "config", "suites", "endpoints", "tasks", "base_url", "attempts", "concurrency", "seed", "directory", "dry_run",
+        "config", "suites", "endpoints", "tasks", "base_url", "attempts", "turns", "trial_seconds", "concurrency", "seed", "directory", "dry_run",
     ])]
     resume: Option<PathBuf>,
 }
@@ -103,6 +109,8 @@ fn overrides(arguments: &Arguments) -> Overrides {
         tasks: arguments.tasks.clone(),
         ad_hoc: arguments.ad_hoc.table(),
         attempts: arguments.attempts,
+        turns: arguments.turns,
+        trial_seconds: arguments.trial_seconds,
         concurrency: arguments.concurrency,
         seed: arguments.seed,
     }
@@ -119,6 +127,14 @@ fn fresh(parent: &Path, plan: Plan, suites: Vec<Suite>, runtime: &Runtime) -> Re
             detection.why
         ));
     }
+    for suite in &suites {
+        warnings.extend(
+            suite
+                .excluded
+                .iter()
+                .map(|entry| left_out(&suite.name, entry)),
+        );
+    }
     let sandbox = Sandbox::new(detection.backend)?;
     let backend = detection.backend.name();
     let (directory, manifest) =
@@ -134,6 +150,18 @@ fn fresh(parent: &Path, plan: Plan, suites: Vec<Suite>, runtime: &Runtime) -> Re
         whole_bytes,
         lock,
     })
+}
+
+/// What a reader of the report has to know of a task in quarantine.
+fn left_out(suite: &str, entry: &Quarantined) -> String {
+    let when = match entry.when.as_str() {
+        "" => String::new(),
+        when => format!(", found {when}"),
+    };
+    format!(
+        "{suite}/{} is left out, in quarantine{when}: {}",
+        entry.task, entry.why
+    )
 }
 
 /// Opens an interrupted run and finds out what is left of it.

@@ -6,7 +6,8 @@ mod raw;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-pub use raw::{EndpointTable, LimitsTable, Price, RunTable, SuiteTable};
+pub use raw::{EndpointTable, LimitsTable, Price, RunTable};
+use timeslip_suites::SuiteFile;
 
 use crate::error::Error;
 
@@ -38,8 +39,8 @@ pub struct Config {
     pub limits: LimitsTable,
     /// Endpoints by name, each with the file that defined it.
     pub endpoints: BTreeMap<String, (PathBuf, EndpointTable)>,
-    /// Suites by name, each with the file that defined it.
-    pub suites: BTreeMap<String, (PathBuf, SuiteTable)>,
+    /// Suites by name.
+    pub suites: BTreeMap<String, SuiteFile>,
 }
 
 impl Config {
@@ -122,11 +123,10 @@ impl Config {
         self.limits.overlay(file.limits);
         let owned = |(name, table)| (name, (path.to_owned(), table));
         self.endpoints.extend(file.endpoint.into_iter().map(owned));
-        self.suites.extend(
-            file.suite
-                .into_iter()
-                .map(|(name, table)| (name, (path.to_owned(), table))),
-        );
+        for (name, suite) in file.suite {
+            let suite = suite.in_table(&name, path, text)?;
+            self.suites.insert(name, suite);
+        }
         Ok(())
     }
 }

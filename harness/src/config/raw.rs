@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use timeslip_suites::SuiteFile;
 
 use crate::transports;
 
@@ -16,7 +17,7 @@ pub(super) struct File {
     #[serde(default)]
     pub endpoint: BTreeMap<String, EndpointTable>,
     #[serde(default)]
-    pub suite: BTreeMap<String, SuiteTable>,
+    pub suite: BTreeMap<String, SuiteFile>,
 }
 
 /// Declares a table whose fields are all optional and can be laid over another.
@@ -157,18 +158,4 @@ impl EndpointTable {
             deflate: self.deflate.or(laid.deflate),
         }
     }
-}
-
-/// `[suite.NAME]`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SuiteTable {
-    /// `swe-bench` or `harbor`.
-    pub format: String,
-    /// Directory of the tasks, relative to the file.
-    pub source: String,
-    /// Task ids to keep; all when absent.
-    pub include: Option<Vec<String>>,
-    /// Task ids to leave out.
-    pub exclude: Option<Vec<String>>,
 }

@@ -1,6 +1,6 @@
 //! The plan as people read it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Limits, Plan};
 
@@ -41,21 +41,14 @@ impl Plan {
                 suite.source
             ));
         }
-        let Limits {
-            turns,
-            trial_seconds,
-            command_seconds,
-            output_kib,
-            memory_mb,
-            client_lag_ms,
-        } = self.limits;
-        line(format_args!(
-            "limits     {turns} turns, {trial_seconds} s a trial, {command_seconds} s a command, {output_kib} KiB of output, {memory_mb} MiB, events unread for {client_lag_ms} ms"
-        ));
+        line(format_args!("limits     {}", limits(self.limits)));
+        for (suite, own) in &self.suite_limits {
+            line(format_args!("           {suite}: {}", limits(*own)));
+        }
         line(format_args!(
             "trials     {} ({} attempts, {} at once, seed {}), in this order:",
             self.trials.len(),
-            self.attempts,
+            self.attempts_shown(),
             self.concurrency,
             self.seed
         ));
@@ -64,4 +57,32 @@ impl Plan {
         }
         text
     }
+
+    /// `3`, or `1 to 3` where suites differ.
+    fn attempts_shown(&self) -> String {
+        let mut most: BTreeMap<(&str, &str), u32> = BTreeMap::new();
+        for trial in &self.trials {
+            let attempts = most.entry((&trial.suite, &trial.task)).or_default();
+            *attempts = trial.attempt.max(*attempts);
+        }
+        match (most.values().min(), most.values().max()) {
+            (Some(least), Some(most)) if least != most => format!("{least} to {most}"),
+            (Some(all), _) => all.to_string(),
+            (None, _) => self.attempts.to_string(),
+        }
+    }
+}
+
+fn limits(limits: Limits) -> String {
+    let Limits {
+        turns,
+        trial_seconds,
+        command_seconds,
+        output_kib,
+        memory_mb,
+        client_lag_ms,
+    } = limits;
+    format!(
+        "{turns} turns, {trial_seconds} s a trial, {command_seconds} s a command, {output_kib} KiB of output, {memory_mb} MiB, events unread for {client_lag_ms} ms"
+    )
 }

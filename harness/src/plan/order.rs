@@ -4,20 +4,21 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use timeslip_datasets::journal::TrialKey;
 
-/// Every trial of `tasks` (suite and task) on `endpoints`: pairs adjacent, in seeded
+/// Every trial of `tasks` (suite, task, attempts) on `endpoints`: pairs adjacent, in seeded
 /// order and interleaved A B B A, so that drift of the machine or the network hits
 /// both endpoints alike.
 pub(super) fn interleaved(
-    tasks: &[(&str, &str)],
+    tasks: &[(&str, &str, u32)],
     endpoints: &[&str],
-    attempts: u32,
     seed: u64,
 ) -> Vec<TrialKey> {
-    let mut cells: Vec<(&str, &str, u32)> = (1..=attempts)
+    let most = tasks.iter().map(|(_, _, attempts)| *attempts).max();
+    let mut cells: Vec<(&str, &str, u32)> = (1..=most.unwrap_or(0))
         .flat_map(|attempt| {
-            tasks
+            let due = tasks
                 .iter()
-                .map(move |(suite, task)| (*suite, *task, attempt))
+                .filter(move |(_, _, attempts)| attempt <= *attempts);
+            due.map(move |(suite, task, _)| (*suite, *task, attempt))
         })
         .collect();
     shuffle(&mut cells, seed);
@@ -56,11 +57,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_trial_once_in_pairs_that_alternate(count in 0_usize..12, attempts in 1_u32..4, seed: u64) {
-            let names: Vec<String> = (0..count).map(|number| format!("t{number}")).collect();
-            let tasks: Vec<(&str, &str)> = names.iter().map(|name| ("s", name.as_str())).collect();
-            let trials = interleaved(&tasks, &["a", "b"], attempts, seed);
-            prop_assert_eq!(trials.len(), count * 2 * attempts as usize);
+        fn every_trial_once_in_pairs_that_alternate(attempts in prop::collection::vec(1_u32..4, 0..12), seed: u64) {
+            let names: Vec<String> = (0..attempts.len()).map(|number| format!("t{number}")).collect();
+            let tasks: Vec<(&str, &str, u32)> = std::iter::zip(&names, &attempts)
+                .map(|(name, attempts)| ("s", name.as_str(), *attempts))
+                .collect();
+            let trials = interleaved(&tasks, &["a", "b"], seed);
+            prop_assert_eq!(trials.len(), 2 * attempts.iter().sum::<u32>() as usize);
             prop_assert_eq!(trials.iter().collect::<HashSet<_>>().len(), trials.len());
             for (index, pair) in trials.chunks(2).enumerate() {
                 prop_assert_eq!((&pair[0].task, pair[0].attempt), (&pair[1].task, pair[1].attempt));
@@ -68,7 +71,7 @@ mod tests {
                 prop_assert_eq!(pair[0].endpoint.as_str(), first);
                 prop_assert_ne!(&pair[0].endpoint, &pair[1].endpoint);
             }
-            prop_assert_eq!(interleaved(&tasks, &["a", "b"], attempts, seed), trials);
+            prop_assert_eq!(interleaved(&tasks, &["a", "b"], seed), trials);
         }
     }
 }

@@ -1,12 +1,40 @@
-//! The suites of a plan, and which of their tasks are run.
+//! The suites of a plan, which of their tasks are run, and within which limits.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::Path;
 
-use timeslip_suites::{Format, Suite, SuiteFile};
+use timeslip_suites::{Suite, SuiteFile};
 
-use super::Overrides;
+use super::{Limits, Overrides};
 use crate::config::Config;
 use crate::error::Error;
+
+/// A suite by name or path: configured, shipped, or in a file.
+///
+/// # Errors
+/// [`Error::Config`] when there is none, [`Error::Suite`] when it is not understood.
+pub fn suite_file(config: &Config, name: &str) -> Result<SuiteFile, Error> {
+    if let Some(suite) = config.suites.get(name) {
+        return Ok(suite.clone());
+    }
+    if SuiteFile::SHIPPED.contains(&name) {
+        return Ok(SuiteFile::shipped(name)?);
+    }
+    if name.ends_with(".toml") {
+        return Ok(SuiteFile::read(Path::new(name))?);
+    }
+    let known = SuiteFile::SHIPPED
+        .iter()
+        .copied()
+        .chain(config.suites.keys().map(String::as_str));
+    Err(Error::Config {
+        place: format!("suite '{name}'"),
+        problem: format!(
+            "is not known; known are {}. Add [suite.{name}] to timeslip.toml, or give the path of a suite file",
+            known.collect::<Vec<_>>().join(", ")
+        ),
+    })
+}
 
 /// The suite files that configuration and command line name.
 pub(super) fn suite_files(config: &Config, overrides: &Overrides) -> Result<Vec<SuiteFile>, Error> {
@@ -18,54 +46,8 @@ pub(super) fn suite_files(config: &Config, overrides: &Overrides) -> Result<Vec<
     };
     let mut files: Vec<SuiteFile> = Vec::new();
     for name in &names {
-        let mut file = if let Some((path, table)) = config.suites.get(name) {
-            let format = match table.format.as_str() {
-                "swe-bench" => Format::SweBench,
-                "harbor" => Format::Harbor,
-                other => {
-                    return Err(Error::config(
-                        path,
-                        format!(
-                            "suite.{name}.format: '{other}' is not known; known are swe-bench, harbor"
-                        ),
-                    ));
-                }
-            };
-            SuiteFile {
-                name: name.clone(),
-                format,
-                source: table.source.clone(),
-                description: String::new(),
-                include: table.include.clone(),
-                exclude: table.exclude.clone().unwrap_or_default(),
-                directory: path.parent().map(Path::to_owned).unwrap_or_default(),
-            }
-        } else if SuiteFile::SHIPPED.contains(&name.as_str()) {
-            SuiteFile::shipped(name)?
-        } else if name.ends_with(".toml") {
-            SuiteFile::read(Path::new(name))?
-        } else {
-            let known = SuiteFile::SHIPPED
-                .iter()
-                .copied()
-                .chain(config.suites.keys().map(String::as_str));
-            return Err(Error::Config {
-                place: format!("suite '{name}'"),
-                problem: format!(
-                    "is not known; known are {}. Add [suite.{name}] to timeslip.toml, or give the path of a suite file",
-                    known.collect::<Vec<_>>().join(", ")
-                ),
-            });
-        };
         // The plan is stored and may be resumed from elsewhere.
-        if !file.source.starts_with("bundled:") {
-            let source = file.directory.join(&file.source);
-            file.source = std::path::absolute(&source)
-                .unwrap_or(source)
-                .display()
-                .to_string();
-            file.directory = PathBuf::new();
-        }
+        let file = suite_file(config, name)?.absolute();
         if files.iter().any(|other| other.name == file.name) {
             return Err(Error::Config {
                 place: format!("suite '{}'", file.name),
@@ -75,6 +57,41 @@ pub(super) fn suite_files(config: &Config, overrides: &Overrides) -> Result<Vec<
         files.push(file);
     }
     Ok(files)
+}
+
+/// What a run of a suite may take: `general`, then what the suite sets, then what the
+/// command line says. Only suites that differ from `general` are listed.
+pub(super) fn limits(
+    general: Limits,
+    suites: &[SuiteFile],
+    overrides: &Overrides,
+) -> BTreeMap<String, Limits> {
+    let own = |suite: &SuiteFile| {
+        let set = &suite.limits;
+        Limits {
+            turns: overrides.turns.or(set.turns).unwrap_or(general.turns),
+            trial_seconds: overrides
+                .trial_seconds
+                .or(set.trial_seconds)
+                .unwrap_or(general.trial_seconds),
+            command_seconds: set.command_seconds.unwrap_or(general.command_seconds),
+            output_kib: set.output_kib.unwrap_or(general.output_kib),
+            memory_mb: set.memory_mb.unwrap_or(general.memory_mb),
+            client_lag_ms: general.client_lag_ms,
+        }
+    };
+    let each = suites.iter().map(|suite| (suite.name.clone(), own(suite)));
+    each.filter(|(_, limits)| *limits != general).collect()
+}
+
+/// A suite that says by itself which tasks it leaves out: the list of its quarantine may
+/// change before the run is resumed.
+pub(super) fn settled(file: SuiteFile, suite: &Suite) -> SuiteFile {
+    let excluded = suite.excluded.iter().map(|entry| entry.task.clone());
+    let mut settled = file;
+    settled.exclude.extend(excluded);
+    settled.quarantine = None;
+    settled
 }
 
 /// The named tasks, `TASK` or `SUITE/TASK`; all when none is named.

@@ -1,94 +1,234 @@
-//! Harbor: the task's own test script leaves a reward.
+//! Harbor and Terminal-Bench 1: the task's own test script leaves a reward, or prints
+//! what pytest found.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use serde_json::Value;
-use timeslip_datasets::harbor::HarborTask;
+use timeslip_datasets::harbor::{HarborTask, Verdict, Verifier};
 
-use super::{Grade, last_lines};
+use super::{Grade, REWARD, last_lines, pytest_summary, single, solves};
 use crate::beneath::{self, Refusal};
 use crate::sandbox::TMP;
-use crate::workspace::mount;
-use crate::{Error, Exit, Limits, Result, Sandbox, Workspace};
+use crate::steps::{StepGrade, lay_out_tests, reaches};
+use crate::workspace::{copy, mount};
+use crate::{Error, Exit, Limits, Result, Sandbox, Task, Workspace};
 
 const OUTPUT_BYTES: usize = 1024 * 1024;
 const REWARD_BYTES: u64 = 64 * 1024;
 
-/// A reward from here on counts as solved.
-const SOLVED: f64 = 1.0;
+type Rewards = BTreeMap<String, f64>;
 
-pub(super) fn grade(task: &HarborTask, workspace: &Workspace, sandbox: &Sandbox) -> Result<Grade> {
+pub(super) fn grade(
+    task: &Task,
+    harbor: &HarborTask,
+    step: usize,
+    workspace: &Workspace,
+    sandbox: &Sandbox,
+) -> Result<StepGrade> {
+    let failed = |message: String| Error::Prepare {
+        task: task.id.clone(),
+        message,
+    };
+    let own = harbor
+        .steps
+        .get(step)
+        .ok_or_else(|| failed(format!("has no step {step}")))?;
     let place = tempfile::tempdir_in(workspace.directory()).map_err(Error::io(
         "cannot create a directory",
         workspace.directory(),
     ))?;
-    let (logs, tmp) = (place.path().join("logs"), place.path().join("tmp"));
-    for new in [&logs.join("verifier"), &tmp] {
+    let here = |name: &str| place.path().join(name);
+    let (logs, tmp, tests) = (here("logs"), here("tmp"), here("tests"));
+    for new in [&logs.join("verifier"), &tmp, &tests] {
         fs::create_dir_all(new).map_err(Error::io("cannot be created", new))?;
     }
+    let fresh = if own.verifier.separate {
+        match separate(task, &own.verifier, workspace, sandbox, &here("separate"))? {
+            Ok(fresh) => Some(fresh),
+            Err(why) => return Ok(judged(Grade::no_verdict(why), Rewards::new(), false)),
+        }
+    } else {
+        None
+    };
     let limits = Limits {
-        wall: task.verifier_timeout,
+        wall: own.verifier.timeout,
         output_bytes: OUTPUT_BYTES,
         memory_mb: task.memory_mb,
     };
-    let mut invocation = workspace.invocation("bash /tests/test.sh", limits);
+    let command = format!("bash /tests/{}", own.verifier.script);
+    let mut invocation = fresh
+        .as_ref()
+        .unwrap_or(workspace)
+        .invocation(&command, limits);
     // A scratch directory the agent has not prepared: it is the home directory too.
     invocation.mounts.retain(|mount| mount.inside != TMP);
+    let tests = match &own.verifier.tests[..] {
+        [single] if single.is_dir() => single,
+        several => {
+            lay_out_tests(several, &tests)
+                .map_err(|(path, refusal)| failed(format!("{path} {refusal}")))?;
+            &tests
+        }
+    };
     invocation.mounts.extend([
         mount(&tmp, TMP, true),
-        mount(&task.tests, "/tests", false),
+        mount(tests, "/tests", false),
         mount(&logs, "/logs", true),
     ]);
+    let variables = own.verifier.env.iter();
+    invocation
+        .environment
+        .extend(variables.map(|(name, value)| (name.clone(), value.clone())));
     let execution = sandbox.run(&invocation)?;
-    if execution.exit == Exit::TimedOut {
-        return Ok(Grade::no_verdict(format!(
-            "the verifier took longer than {} s",
-            task.verifier_timeout.as_secs_f64()
-        )));
-    }
     let output = execution.text();
-    Ok(match reward(&logs) {
-        Ok(reward) => Grade {
-            resolved: reward >= SOLVED,
-            reward: Some(reward),
-            detail: (reward < SOLVED).then(|| format!("reward {reward}: {}", last_lines(&output))),
-            ..Grade::default()
-        },
-        Err(why) => Grade::no_verdict(format!("{why}: {}", last_lines(&output))),
+    let verdict = if execution.exit == Exit::TimedOut {
+        let seconds = own.verifier.timeout.as_secs_f64();
+        Err(format!("the verifier took longer than {seconds} s"))
+    } else {
+        match own.verifier.verdict {
+            Verdict::RewardFile => rewards(&logs).map(|rewards| (rewards, Vec::new())),
+            Verdict::PytestSummary => pytest_summary::failures(&output)
+                .map(|failed| {
+                    let reward = if failed.is_empty() { 1.0 } else { 0.0 };
+                    (Rewards::from([(REWARD.to_owned(), reward)]), failed)
+                })
+                .map_err(str::to_owned),
+        }
+        .map_err(|why| format!("{why}: {}", last_lines(&output)))
+    };
+    Ok(match verdict {
+        Ok((rewards, failed_tests)) => {
+            let go_on = reaches(&rewards, &own.min_reward);
+            let resolved = solves(&rewards, task.grader.solved_at());
+            let grade = Grade {
+                resolved,
+                reward: single(&rewards),
+                detail: (!resolved)
+                    .then(|| format!("reward {}: {}", shown(&rewards), last_lines(&output))),
+                failed_tests,
+                ..Grade::default()
+            };
+            judged(grade, rewards, go_on)
+        }
+        Err(why) => judged(Grade::no_verdict(why), Rewards::new(), false),
     })
 }
 
-/// The reward below `logs`: `reward.json` beats `reward.txt`, and the exit code
+fn judged(grade: Grade, rewards: Rewards, go_on: bool) -> StepGrade {
+    StepGrade {
+        grade,
+        rewards,
+        go_on,
+    }
+}
+
+/// `0.5`, or each of several by its name.
+fn shown(rewards: &Rewards) -> String {
+    match rewards.get(REWARD) {
+        Some(reward) if rewards.len() == 1 => reward.to_string(),
+        _ => {
+            let each = rewards.iter();
+            let each: Vec<String> = each
+                .map(|(name, reward)| format!("{name} {reward}"))
+                .collect();
+            each.join(", ")
+        }
+    }
+}
+
+/// A fresh copy of the environment that got nothing of the agent's but the artifacts;
+/// `Err` says why what the agent left cannot be taken over.
+fn separate(
+    task: &Task,
+    verifier: &Verifier,
+    workspace: &Workspace,
+    sandbox: &Sandbox,
+    directory: &Path,
+) -> Result<Result<Workspace, String>> {
+    let fresh = Workspace::prepare(task, sandbox, directory)?;
+    let (from, inside) = workspace.mounted();
+    let (to, _) = fresh.mounted();
+    for artifact in &verifier.artifacts {
+        let Some(relative) = below(artifact, inside) else {
+            return Err(Error::Unsupported {
+                task: task.id.clone(),
+                message: format!(
+                    "hands {artifact} to its verifier, which is outside {inside}; that needs containers"
+                ),
+            });
+        };
+        match take_over(from, to, &relative) {
+            // What the agent did not make is for the verifier to miss.
+            Ok(()) | Err(Refusal::Missing) => {}
+            Err(refusal) => return Ok(Err(format!("{artifact} {refusal}"))),
+        }
+    }
+    Ok(Ok(fresh))
+}
+
+/// Copies a file or directory of an agent to the same place in another tree.
+fn take_over(from: &Path, to: &Path, relative: &Path) -> Result<(), Refusal> {
+    // No part of the way may be a link: it would be followed on this machine.
+    let mut path = from.to_path_buf();
+    for part in relative.components() {
+        path.push(part);
+        match fs::symlink_metadata(&path) {
+            Ok(kind) if kind.is_symlink() => return Err(Refusal::Link),
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(Refusal::Missing);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    copy(&path, to, relative)
+}
+
+/// `path` below the directory `top`, both as seen inside.
+fn below(path: &str, top: &str) -> Option<PathBuf> {
+    let relative = Path::new(path).strip_prefix(top).ok()?;
+    let plain = |part: Component<'_>| matches!(part, Component::Normal(_));
+    relative
+        .components()
+        .all(plain)
+        .then(|| relative.to_path_buf())
+}
+
+/// The rewards below `logs`: `reward.json` beats `reward.txt`, and the exit code
 /// of the script says nothing.
-fn reward(logs: &Path) -> Result<f64, String> {
+fn rewards(logs: &Path) -> Result<Rewards, String> {
     let read =
         |name: &str| match beneath::read(logs, &Path::new("verifier").join(name), REWARD_BYTES) {
             Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
             Err(Refusal::Missing) => Ok(None),
             Err(refusal) => Err(format!("/logs/verifier/{name} {refusal}")),
         };
-    let (name, number) = if let Some(text) = read("reward.json")? {
-        ("reward.json", json_reward(&text))
+    let (name, rewards) = if let Some(text) = read("reward.json")? {
+        ("reward.json", json_rewards(&text))
     } else if let Some(text) = read("reward.txt")? {
-        ("reward.txt", text.trim().parse().ok())
+        ("reward.txt", text.trim().parse().ok().map(one))
     } else {
         return Err("the verifier wrote neither reward.json nor reward.txt".to_owned());
     };
-    number
-        .filter(|number: &f64| number.is_finite())
+    rewards
+        .filter(|rewards| !rewards.is_empty() && rewards.values().all(|reward| reward.is_finite()))
         .ok_or_else(|| format!("/logs/verifier/{name} holds no reward"))
 }
 
-/// A bare number, `{"reward": 1.0}`, or a single entry of another name.
-fn json_reward(text: &str) -> Option<f64> {
+fn one(reward: f64) -> Rewards {
+    Rewards::from([(REWARD.to_owned(), reward)])
+}
+
+/// A bare number, or numbers by name.
+fn json_rewards(text: &str) -> Option<Rewards> {
     match serde_json::from_str(text).ok()? {
-        Value::Number(number) => number.as_f64(),
-        Value::Object(entries) => match entries.get("reward") {
-            Some(reward) => reward.as_f64(),
-            None if entries.len() == 1 => entries.values().next()?.as_f64(),
-            None => None,
-        },
+        Value::Number(number) => Some(one(number.as_f64()?)),
+        Value::Object(entries) => entries
+            .into_iter()
+            .map(|(name, reward)| Some((name, reward.as_f64()?)))
+            .collect(),
         _ => None,
     }
 }
@@ -108,7 +248,7 @@ mod tests {
     }
 
     fn read(files: &[(&str, &str)]) -> Result<f64, String> {
-        reward(logs(files).path())
+        rewards(logs(files).path()).map(|rewards| single(&rewards).unwrap())
     }
 
     #[test]
@@ -123,11 +263,39 @@ mod tests {
     }
 
     #[test]
+    fn of_several_rewards_all_have_to_be_earned_unless_one_sums_them_up() {
+        let read = |json: &str| rewards(logs(&[("reward.json", json)]).path()).unwrap();
+        let parts = read(r#"{"right": 1, "fast": 0.5}"#);
+        assert_eq!((single(&parts), solves(&parts, 1.0)), (Some(0.75), false));
+        assert_eq!(shown(&parts), "fast 0.5, right 1");
+        assert!(solves(&read(r#"{"right": 1, "fast": 1.0}"#), 1.0));
+        let summed = read(r#"{"right": 0, "reward": 1}"#);
+        assert_eq!((single(&summed), solves(&summed, 1.0)), (Some(1.0), true));
+        assert!(solves(&parts, 0.5));
+    }
+
+    #[test]
+    fn artifacts_are_taken_over_without_following_links() {
+        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::create_dir_all(from.path().join("d")).unwrap();
+        fs::write(from.path().join("d/f"), "x").unwrap();
+        symlink("/etc", from.path().join("link")).unwrap();
+        let take = |path: &str| take_over(from.path(), to.path(), Path::new(path));
+        take("d").unwrap();
+        assert_eq!(fs::read(to.path().join("d/f")).unwrap(), b"x");
+        assert!(matches!(take("none"), Err(Refusal::Missing)));
+        assert!(matches!(take("link/passwd"), Err(Refusal::Link)));
+        assert!(matches!(take("link"), Err(Refusal::Link)));
+        assert_eq!(below("/app/../etc", "/app"), None);
+        assert_eq!(below("/app/a/b", "/app"), Some(PathBuf::from("a/b")));
+    }
+
+    #[test]
     fn what_is_no_reward_is_no_verdict() {
         insta::assert_snapshot!(read(&[]).unwrap_err(), @"the verifier wrote neither reward.json nor reward.txt");
         insta::assert_snapshot!(read(&[("reward.txt", "yes")]).unwrap_err(), @"/logs/verifier/reward.txt holds no reward");
         insta::assert_snapshot!(read(&[("reward.txt", "inf")]).unwrap_err(), @"/logs/verifier/reward.txt holds no reward");
-        insta::assert_snapshot!(read(&[("reward.txt", "1"), ("reward.json", r#"{"a":1,"b":1}"#)]).unwrap_err(), @"/logs/verifier/reward.json holds no reward");
+        insta::assert_snapshot!(read(&[("reward.txt", "1"), ("reward.json", r#"{"a":1,"b":"x"}"#)]).unwrap_err(), @"/logs/verifier/reward.json holds no reward");
         let long = "1".repeat(REWARD_BYTES as usize + 1);
         insta::assert_snapshot!(read(&[("reward.txt", &long)]).unwrap_err(), @"/logs/verifier/reward.txt is larger than 65536 bytes");
     }
@@ -138,6 +306,6 @@ mod tests {
         fs::write(elsewhere.path(), "1").unwrap();
         let logs = logs(&[]);
         symlink(elsewhere.path(), logs.path().join("verifier/reward.txt")).unwrap();
-        insta::assert_snapshot!(reward(logs.path()).unwrap_err(), @"/logs/verifier/reward.txt goes through a symbolic link; use the path the link points to");
+        insta::assert_snapshot!(rewards(logs.path()).unwrap_err(), @"/logs/verifier/reward.txt goes through a symbolic link; use the path the link points to");
     }
 }

@@ -1,11 +1,10 @@
 //! The suite file.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::Task;
+use super::place::Place;
 use crate::{Error, Result};
 
 /// The task formats a suite can be made of.
@@ -14,32 +13,113 @@ use crate::{Error, Result};
 pub enum Format {
     /// A task repository of swebench 5.x.
     SweBench,
-    /// A directory of Harbor / Terminal-Bench 2 tasks.
+    /// A directory of Harbor / Terminal-Bench 2 tasks, or a registry of them.
     Harbor,
+    /// A directory of Terminal-Bench 1 tasks.
+    #[serde(rename = "terminal-bench-1")]
+    TerminalBench1,
 }
 
-/// A suite file: which tasks belong together.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A suite file: which tasks belong together, and how they are tried.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SuiteFile {
     /// The suite's name.
+    #[serde(default)]
     pub name: String,
     /// The format of its tasks.
     pub format: Format,
-    /// `bundled:<name>`, or a directory relative to the suite file.
+    /// `bundled:<name>`, or a path relative to the suite file.
     pub source: String,
     /// One sentence about it.
     #[serde(default)]
     pub description: String,
-    /// Only these tasks, if given.
+    /// Only these tasks, if given: ids, or patterns with `*` and `?`.
     #[serde(default)]
     pub include: Option<Vec<String>>,
     /// Not these tasks.
     #[serde(default)]
     pub exclude: Vec<String>,
-    /// The directory `source` is relative to.
+    /// Only tasks with at least one of these tags, if any are given.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// Only so many of what is left, drawn by a seed.
+    #[serde(default)]
+    pub sample: Option<Sample>,
+    /// What the agent is told, with `{instruction}` where the task's own words go.
+    #[serde(default)]
+    pub prompt: Option<String>,
+    /// Attempts of every task on every endpoint.
+    #[serde(default)]
+    pub attempts: Option<u32>,
+    /// Limits of a trial.
+    #[serde(default)]
+    pub limits: SuiteLimits,
+    /// How results are graded.
+    #[serde(default)]
+    pub grader: Option<GraderOptions>,
+    /// A list of tasks that cannot be relied on, relative to the suite file.
+    #[serde(default)]
+    pub quarantine: Option<PathBuf>,
+    /// A directory of programs that stand in for those that need a network, relative to
+    /// the suite file: `/shims` inside, in front of the `PATH`.
+    #[serde(default)]
+    pub shims: Option<PathBuf>,
+    /// Variables of this machine that tasks may ask for.
+    #[serde(default)]
+    pub pass_env: Vec<String>,
+    /// The directory that paths are relative to.
     #[serde(skip)]
     pub directory: PathBuf,
+    /// Where the fields are written.
+    #[serde(skip)]
+    pub(super) place: Place,
+}
+
+/// So many tasks, drawn by a seed: the same ones everywhere, and all but one of them
+/// again when one is taken out of the suite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sample {
+    /// How many.
+    pub count: usize,
+    /// Which ones.
+    #[serde(default)]
+    pub seed: u64,
+}
+
+/// Limits of a trial that a suite sets; what is absent is left to the configuration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SuiteLimits {
+    /// Model calls.
+    pub turns: Option<u32>,
+    /// Wall-clock seconds.
+    pub trial_seconds: Option<u64>,
+    /// Seconds of one command.
+    pub command_seconds: Option<u64>,
+    /// Kibibytes of output the model sees.
+    pub output_kib: Option<usize>,
+    /// Mebibytes of memory of one command.
+    pub memory_mb: Option<u64>,
+}
+
+/// How results are graded.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GraderOptions {
+    /// Seconds of a verifier, in the place of what the task says.
+    pub timeout_seconds: Option<u64>,
+    /// The reward from which on a task counts as solved, 1 unless said otherwise.
+    pub solved_at: Option<f64>,
+}
+
+impl GraderOptions {
+    /// The reward from which on a task counts as solved.
+    #[must_use]
+    pub fn solved_at(&self) -> f64 {
+        self.solved_at.unwrap_or(1.0)
+    }
 }
 
 const SWE_MINI: &str = include_str!("../../bundled/swe-mini.toml");
@@ -47,6 +127,11 @@ const TERMINAL_MINI: &str = include_str!("../../bundled/terminal-mini.toml");
 
 /// A suite file is a dozen lines; this leaves room for a list of every task.
 const LARGEST_FILE: u64 = 4 * 1024 * 1024;
+
+/// What stands for the task's own words in a prompt.
+const INSTRUCTION: &str = "{instruction}";
+
+const MOST_ATTEMPTS: u32 = 10_000;
 
 impl SuiteFile {
     /// The names of the suites that ship with timeslip.
@@ -69,22 +154,10 @@ impl SuiteFile {
 
     /// Reads a suite file.
     pub fn read(file: &Path) -> Result<Self> {
-        let directory = file.parent().unwrap_or(Path::new("")).to_path_buf();
-        let size = file
-            .metadata()
-            .map_err(Error::io("cannot be read", file))?
-            .len();
-        let name = file.display().to_string();
-        if size > LARGEST_FILE {
-            return Err(Error::SuiteFile {
-                file: name,
-                message: "is too large for a suite file".to_owned(),
-            });
-        }
-        let text = std::fs::read_to_string(file).map_err(Error::io("cannot be read", file))?;
+        let text = read_bounded(file)?;
         Ok(Self {
-            directory,
-            ..Self::parse(&text, &name)?
+            directory: file.parent().unwrap_or(Path::new("")).to_path_buf(),
+            ..Self::parse(&text, &file.display().to_string())?
         })
     }
 
@@ -93,54 +166,141 @@ impl SuiteFile {
             file: file.to_owned(),
             message: error.to_string().trim_end().to_owned(),
         })?;
+        let parsed = Self {
+            place: Place::new(file, text, &[]),
+            ..parsed
+        };
         parsed.check()?;
         Ok(parsed)
     }
 
-    /// The name ends up in paths.
+    /// The same fields as a table `[suite.NAME]` of a larger file, of which `text` is
+    /// the content.
+    pub fn in_table(self, name: &str, file: &Path, text: &str) -> Result<Self> {
+        let place = Place::new(&file.display().to_string(), text, &["suite", name]);
+        if !self.name.is_empty() && self.name != name {
+            return Err(place.error("name", &format!("is not {name:?}, as the table is called")));
+        }
+        let suite = Self {
+            name: name.to_owned(),
+            directory: file.parent().unwrap_or(Path::new("")).to_path_buf(),
+            place,
+            ..self
+        };
+        suite.check()?;
+        Ok(suite)
+    }
+
+    /// Whether the tasks are embedded in the binary.
+    #[must_use]
+    pub fn bundled(&self) -> Option<&str> {
+        self.source.strip_prefix("bundled:")
+    }
+
+    /// The same suite with paths that hold from everywhere.
+    #[must_use]
+    pub fn absolute(mut self) -> Self {
+        let from = |path: &Path| {
+            let path = self.directory.join(path);
+            std::path::absolute(&path).unwrap_or(path)
+        };
+        if self.bundled().is_none() {
+            self.source = from(Path::new(&self.source)).display().to_string();
+        }
+        self.shims = self.shims.as_deref().map(from);
+        self.quarantine = self.quarantine.as_deref().map(from);
+        self.directory = PathBuf::new();
+        self
+    }
+
+    /// What the agent is told.
+    pub(super) fn prompted(&self, instruction: &str) -> String {
+        match &self.prompt {
+            Some(prompt) => prompt.replace(INSTRUCTION, instruction.trim_end()),
+            None => instruction.to_owned(),
+        }
+    }
+
+    /// What TOML itself does not know.
     pub(super) fn check(&self) -> Result<()> {
-        if timeslip_datasets::is_plain_name(&self.name) {
-            return Ok(());
+        if !timeslip_datasets::is_plain_name(&self.name) {
+            let given = &self.name;
+            return self.wrong(
+                "name",
+                &format!("{given:?} is not plain; use letters, digits, '-', '_' and '.'"),
+            );
         }
-        Err(self.error("name is not plain; use letters, digits, '-', '_' and '.'".to_owned()))
-    }
-
-    /// Applies `include` and `exclude`. A name that selects nothing is an error: a
-    /// typing mistake must not quietly change what is measured.
-    pub(super) fn select(&self, tasks: Vec<Task>) -> Result<Vec<Task>> {
-        let known: BTreeSet<&str> = tasks.iter().map(|task| task.id.as_str()).collect();
-        let included = self.include.iter().flatten();
-        if let Some(unknown) = included
-            .chain(&self.exclude)
-            .find(|id| !known.contains(id.as_str()))
-        {
-            return Err(self.error(format!(
-                "include or exclude names {unknown:?}, which is not a task of {}; there are {}",
-                self.source,
-                known.into_iter().collect::<Vec<_>>().join(", ")
-            )));
-        }
-        let selected: Vec<Task> = tasks
-            .into_iter()
-            .filter(|task| {
-                self.include
+        let limits = &self.limits;
+        for (field, value, most) in [
+            (
+                "attempts",
+                self.attempts.map(u64::from),
+                u64::from(MOST_ATTEMPTS),
+            ),
+            ("limits.turns", limits.turns.map(u64::from), 10_000),
+            ("limits.trial_seconds", limits.trial_seconds, 604_800),
+            ("limits.command_seconds", limits.command_seconds, 604_800),
+            (
+                "limits.output_kib",
+                limits.output_kib.map(|kib| kib as u64),
+                1 << 20,
+            ),
+            ("limits.memory_mb", limits.memory_mb, 1 << 24),
+            (
+                "grader.timeout_seconds",
+                self.grader
                     .as_ref()
-                    .is_none_or(|ids| ids.contains(&task.id))
-            })
-            .filter(|task| !self.exclude.contains(&task.id))
-            .collect();
-        if selected.is_empty() {
-            return Err(self.error("include and exclude leave no task".to_owned()));
+                    .and_then(|grader| grader.timeout_seconds),
+                604_800,
+            ),
+            (
+                "sample.count",
+                self.sample.map(|sample| sample.count as u64),
+                u64::MAX,
+            ),
+        ] {
+            match value {
+                Some(0) => return self.wrong(field, "must be at least 1"),
+                Some(value) if value > most => {
+                    return self.wrong(field, &format!("{value} is more than {most}"));
+                }
+                _ => {}
+            }
         }
-        Ok(selected)
+        if let Some(solved_at) = self.grader.as_ref().and_then(|grader| grader.solved_at)
+            && !solved_at.is_finite()
+        {
+            return self.wrong("grader.solved_at", "is not a number");
+        }
+        if let Some(prompt) = &self.prompt
+            && prompt.matches(INSTRUCTION).count() != 1
+        {
+            return self.wrong(
+                "prompt",
+                &format!("has to hold {INSTRUCTION} once, where the task's own words go"),
+            );
+        }
+        Ok(())
     }
 
-    fn error(&self, message: String) -> Error {
-        Error::SuiteFile {
-            file: self.name.clone(),
-            message,
-        }
+    fn wrong(&self, field: &str, message: &str) -> Result<()> {
+        Err(self.place.error(field, message))
     }
+}
+
+/// Reads a file of a size that people write.
+pub(super) fn read_bounded(file: &Path) -> Result<String> {
+    let size = file
+        .metadata()
+        .map_err(Error::io("cannot be read", file))?
+        .len();
+    if size > LARGEST_FILE {
+        return Err(Error::SuiteFile {
+            file: file.display().to_string(),
+            message: "is too large for a suite file".to_owned(),
+        });
+    }
+    std::fs::read_to_string(file).map_err(Error::io("cannot be read", file))
 }
 
 #[cfg(test)]
@@ -157,22 +317,81 @@ mod tests {
         insta::assert_snapshot!(SuiteFile::shipped("swe-maxi").unwrap_err(), @"swe-maxi: no such suite ships with timeslip; there are swe-mini, terminal-mini, and any suite file by its path");
     }
 
+    const VALID: &str = "name = 'a'\nformat = 'harbor'\nsource = 'x'\n";
+
+    fn wrong(text: &str) -> String {
+        SuiteFile::parse(text, "s.toml").unwrap_err().to_string()
+    }
+
     #[test]
-    fn errors_name_the_field() {
-        let parse = |text: &str| SuiteFile::parse(text, "s.toml").unwrap_err().to_string();
-        let valid = "name='a'\nformat='harbor'\nsource='x'\n";
-        assert!(parse(&format!("{valid}inculde=[]")).contains("inculde"));
-        assert!(parse("name='a'\nformat='docker'\nsource='x'").contains("format"));
-        assert!(parse("name='a'").contains("format"));
-        insta::assert_snapshot!(parse("name='../a'\nformat='harbor'\nsource='x'"), @"../a: name is not plain; use letters, digits, '-', '_' and '.'");
+    fn every_field_is_read() {
+        let text = format!(
+            "{VALID}description = 'd'\ninclude = ['a-*']\nexclude = ['b']\ntags = ['easy']\n\
+             sample = {{ count = 5, seed = 7 }}\nprompt = 'Be brief. {{instruction}}'\nattempts = 3\n\
+             quarantine = 'q.toml'\nshims = 'shims'\npass_env = ['KEY']\n\
+             [limits]\nturns = 9\ntrial_seconds = 60\n[grader]\ntimeout_seconds = 5\nsolved_at = 0.5\n"
+        );
+        let file = SuiteFile::parse(&text, "s.toml").unwrap();
+        assert_eq!(file.sample, Some(Sample { count: 5, seed: 7 }));
+        assert_eq!(file.prompted("Do it.\n"), "Be brief. Do it.");
+        assert_eq!((file.attempts, file.limits.turns), (Some(3), Some(9)));
+        assert!((file.grader.as_ref().unwrap().solved_at() - 0.5).abs() < 1e-9);
+        // It is stored with a run.
+        let stored = serde_json::to_string(&file).unwrap();
+        let back: SuiteFile = serde_json::from_str(&stored).unwrap();
+        assert_eq!(back.prompt, file.prompt);
+    }
+
+    #[test]
+    fn errors_name_the_line_and_the_field() {
+        insta::assert_snapshot!(wrong(&format!("{VALID}inculde = []")), @r"
+        s.toml: TOML parse error at line 4, column 1
+          |
+        4 | inculde = []
+          | ^^^^^^^
+        unknown field `inculde`, expected one of `name`, `format`, `source`, `description`, `include`, `exclude`, `tags`, `sample`, `prompt`, `attempts`, `limits`, `grader`, `quarantine`, `shims`, `pass_env`
+        ");
+        assert!(wrong("name='a'\nformat='docker'\nsource='x'").contains("terminal-bench-1"));
+        assert!(wrong("name='a'").contains("format"));
+        insta::assert_snapshot!(wrong("name='../a'\nformat='harbor'\nsource='x'"), @r#"s.toml:1: name "../a" is not plain; use letters, digits, '-', '_' and '.'"#);
+        insta::assert_snapshot!(wrong(&format!("{VALID}\n[limits]\noutput_kib = 1\nturns = 0")), @"s.toml:7: limits.turns must be at least 1");
+        insta::assert_snapshot!(wrong(&format!("{VALID}attempts = 20000")), @"s.toml:4: attempts 20000 is more than 10000");
+        insta::assert_snapshot!(wrong(&format!("{VALID}prompt = 'Do it.'")), @"s.toml:4: prompt has to hold {instruction} once, where the task's own words go");
+        insta::assert_snapshot!(wrong(&format!("{VALID}sample = {{ seed = 1, count = 0 }}")), @"s.toml:4: sample.count must be at least 1");
+    }
+
+    #[test]
+    fn a_table_of_a_larger_file_has_the_same_fields() {
+        let text = "[run]\n[suite.mine]\nformat = 'harbor'\nsource = 'x'\nattempts = 0\n";
+        let table: toml::Table = toml::from_str(text).unwrap();
+        let suite: SuiteFile = table["suite"]["mine"].clone().try_into().unwrap();
+        let named = |suite: SuiteFile| suite.in_table("mine", Path::new("d/t.toml"), text);
+        insta::assert_snapshot!(named(suite.clone()).unwrap_err(), @"d/t.toml:5: suite.mine.attempts must be at least 1");
+        let good = named(SuiteFile {
+            attempts: None,
+            ..suite.clone()
+        });
+        let good = good.unwrap();
+        assert_eq!(
+            (good.name.as_str(), &good.directory),
+            ("mine", &PathBuf::from("d"))
+        );
+        let other = SuiteFile {
+            name: "other".to_owned(),
+            ..suite
+        };
+        insta::assert_snapshot!(named(other).unwrap_err(), @r#"d/t.toml:2: suite.mine.name is not "mine", as the table is called"#);
     }
 
     #[test]
     fn a_source_is_relative_to_its_file() {
         let scratch = tempfile::tempdir().unwrap();
         let file = scratch.path().join("s.toml");
-        std::fs::write(&file, "name='a'\nformat='harbor'\nsource='x'\n").unwrap();
-        assert_eq!(SuiteFile::read(&file).unwrap().directory, scratch.path());
+        std::fs::write(&file, VALID).unwrap();
+        let suite = SuiteFile::read(&file).unwrap();
+        assert_eq!(suite.directory, scratch.path());
+        let source = scratch.path().join("x").display().to_string();
+        assert_eq!(suite.absolute().source, source);
         assert!(SuiteFile::read(&scratch.path().join("none")).is_err());
     }
 }

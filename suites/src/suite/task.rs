@@ -8,6 +8,8 @@ use timeslip_datasets::dockerfile;
 use timeslip_datasets::harbor::HarborTask;
 use timeslip_datasets::swebench::{SweTask, repository_stream};
 
+use super::file::{GraderOptions, SuiteFile};
+use super::variables;
 use crate::log_parsers;
 use crate::workspace::{Recipe, Repository};
 use crate::{Error, Result};
@@ -25,6 +27,10 @@ pub struct Task {
     pub agent_timeout: Duration,
     /// How long grading may take.
     pub verifier_timeout: Duration,
+    /// What the suite wants of grading.
+    pub grader: GraderOptions,
+    /// A directory of programs that stand in for those that need a network.
+    pub shims: Option<PathBuf>,
     /// Memory per process inside the sandbox.
     pub memory_mb: u64,
     /// The format-specific part.
@@ -97,6 +103,8 @@ impl Task {
             instruction: swe_bench_instruction(&task),
             agent_timeout: SWE_BENCH_TIMEOUT,
             verifier_timeout: SWE_BENCH_TIMEOUT,
+            grader: GraderOptions::default(),
+            shims: None,
             memory_mb: SWE_BENCH_MEMORY_MB,
             directory: source.join("tasks").join(&task.instance_id),
             kind: TaskKind::SweBench {
@@ -106,22 +114,108 @@ impl Task {
         })
     }
 
-    pub(super) fn from_harbor(suite: &str, task: HarborTask) -> Result<Self> {
-        let file = task.dockerfile();
-        let recipe = Recipe::new(dockerfile::read(&file)?, &task.environment, &file)?;
+    /// `passed` names the variables of the host that the task may see.
+    pub(super) fn from_harbor(
+        suite: &str,
+        mut task: HarborTask,
+        passed: &[String],
+    ) -> Result<Self> {
+        let unsupported = |message: String| Error::Unsupported {
+            task: task.name.clone(),
+            message,
+        };
+        let environment = &task.environment;
+        if !environment.needs.is_empty() {
+            return Err(unsupported(format!(
+                "needs what is not there without containers: {}",
+                environment.needs.join("; ")
+            )));
+        }
+        let file = &environment.dockerfile;
+        if let Some(image) = &environment.docker_image
+            && !file.exists()
+        {
+            return Err(unsupported(format!(
+                "is made from the image {image}, which needs containers; without them a Dockerfile can be followed"
+            )));
+        }
+        let recipe = Recipe::new(
+            dockerfile::read(file)?,
+            environment.workdir.as_deref(),
+            &environment.context,
+            file,
+        )?;
+        let Some(first) = task.steps.first() else {
+            return Err(unsupported("has no step".to_owned()));
+        };
+        let (id, instruction) = (task.name.clone(), first.instruction.clone());
+        let timeouts = (first.agent_timeout, first.verifier.timeout);
+        variables::resolve(&mut task, passed)?;
         Ok(Self {
-            id: task.name.clone(),
+            id,
             suite: suite.to_owned(),
-            instruction: task.instruction.clone(),
-            agent_timeout: task.agent_timeout,
-            verifier_timeout: task.verifier_timeout,
-            memory_mb: task.memory_mb,
+            instruction,
+            agent_timeout: timeouts.0,
+            verifier_timeout: timeouts.1,
+            grader: GraderOptions::default(),
+            shims: None,
+            memory_mb: task.environment.memory_mb,
             directory: task.directory.clone(),
             kind: TaskKind::Harbor {
                 task: Box::new(task),
                 recipe,
             },
         })
+    }
+
+    /// The task as a suite wants it.
+    pub(super) fn adapt(&mut self, file: &SuiteFile) {
+        self.instruction = file.prompted(&self.instruction);
+        self.grader = file.grader.clone().unwrap_or_default();
+        self.shims = file.shims.as_ref().map(|shims| file.directory.join(shims));
+        if let Some(seconds) = self.grader.timeout_seconds {
+            self.verifier_timeout = Duration::from_secs(seconds);
+        }
+        if let TaskKind::Harbor { task, .. } = &mut self.kind {
+            for step in &mut task.steps {
+                step.instruction = file.prompted(&step.instruction);
+                if let Some(seconds) = self.grader.timeout_seconds {
+                    step.verifier.timeout = Duration::from_secs(seconds);
+                }
+            }
+        }
+    }
+
+    /// How many instructions are given one after another; at least one.
+    #[must_use]
+    pub fn steps(&self) -> usize {
+        match &self.kind {
+            TaskKind::Harbor { task, .. } => task.steps.len(),
+            TaskKind::SweBench { .. } => 1,
+        }
+    }
+
+    /// What the agent is told in a step, from 0, and how long it may take; `None`
+    /// after the last.
+    #[must_use]
+    pub fn assignment(&self, step: usize) -> Option<(&str, Duration)> {
+        match &self.kind {
+            TaskKind::Harbor { task, .. } => task
+                .steps
+                .get(step)
+                .map(|step| (step.instruction.as_str(), step.agent_timeout)),
+            TaskKind::SweBench { .. } => {
+                (step == 0).then_some((self.instruction.as_str(), self.agent_timeout))
+            }
+        }
+    }
+
+    /// Variables of every command of the task.
+    pub(crate) fn environment(&self) -> Vec<(String, String)> {
+        match &self.kind {
+            TaskKind::Harbor { task, .. } => task.environment.env.clone().into_iter().collect(),
+            TaskKind::SweBench { .. } => Vec::new(),
+        }
     }
 
     /// What kind of task it is: the repository or the category, difficulty, keywords.
@@ -147,10 +241,17 @@ impl Task {
         }
     }
 
-    /// The recordings that come with the task (`trajectories/*.json`), by file
-    /// name; used only by simulated endpoints.
-    pub fn recordings(&self) -> Result<Vec<Trajectory>> {
-        let directory = self.directory.join("trajectories");
+    /// The recordings that come with a step (`trajectories/*.json`), by file name; used
+    /// only by simulated endpoints.
+    pub fn recordings(&self, step: usize) -> Result<Vec<Trajectory>> {
+        let own = match &self.kind {
+            TaskKind::Harbor { task, .. } => task.steps.get(step).map(|step| step.name.as_str()),
+            TaskKind::SweBench { .. } => None,
+        };
+        let directory = match own {
+            None | Some("") => self.directory.join("trajectories"),
+            Some(name) => self.directory.join("steps").join(name).join("trajectories"),
+        };
         if !directory.is_dir() {
             return Ok(Vec::new());
         }

@@ -14,7 +14,7 @@ use timeslip_datasets::harbor::HarborTask;
 
 use super::Workspace;
 use crate::beneath::{self, Refusal};
-use crate::{Error, Exit, Limits, Result, Sandbox};
+use crate::{Backend, Error, Exit, Limits, Result, Sandbox};
 
 /// A checked Dockerfile.
 #[derive(Clone, Debug)]
@@ -58,7 +58,19 @@ const RESERVED: [&str; 18] = [
 const OUTPUT_BYTES: usize = 4096;
 
 impl Recipe {
-    pub(crate) fn new(instructions: Vec<Instruction>, context: &Path, file: &Path) -> Result<Self> {
+    /// `workdir` stands in for the last `WORKDIR`, where the task names one.
+    pub(crate) fn new(
+        mut instructions: Vec<Instruction>,
+        workdir: Option<&str>,
+        context: &Path,
+        file: &Path,
+    ) -> Result<Self> {
+        if let Some(workdir) = workdir {
+            instructions.push(Instruction {
+                line: instructions.last().map_or(1, |last| last.line),
+                kind: Kind::Workdir(workdir.to_owned()),
+            });
+        }
         let invalid = |line: u64, message: String| {
             Error::Dataset(timeslip_datasets::Error::InvalidLine {
                 file: file.to_path_buf(),
@@ -149,9 +161,9 @@ impl Recipe {
         for step in &self.steps {
             let (what, path) = match &step.action {
                 Action::MakeDirectory => ("WORKDIR", &step.directory),
-                Action::Run(_) => ("RUN", &step.directory),
                 Action::Copy { destination, .. } => ("COPY", destination),
-                Action::Set(_) => continue,
+                // The system is read-only: what does not fit shows when it is run.
+                Action::Run(_) | Action::Set(_) => continue,
             };
             if self.relative(path).is_none() {
                 return Err(self.error(
@@ -195,7 +207,7 @@ impl Recipe {
                     destination,
                     into,
                 } => {
-                    let from = task.environment.join(source);
+                    let from = task.environment.context.join(source);
                     let to = self.below_mount(destination);
                     let to = match source.file_name() {
                         Some(name) if from.is_file() && (*into || tree.join(to).is_dir()) => {
@@ -203,7 +215,7 @@ impl Recipe {
                         }
                         _ => to.to_path_buf(),
                     };
-                    without_links(&task.environment, source)
+                    without_links(&task.environment.context, source)
                         .and_then(|()| copy(&from, &tree, &to))
                         .map_err(|refusal| {
                             self.refused(step, &source.display().to_string(), &refusal)
@@ -224,10 +236,18 @@ impl Recipe {
         task: &HarborTask,
         sandbox: &Sandbox,
     ) -> Result<()> {
+        if sandbox.backend() == Backend::Process && self.relative(&step.directory).is_none() {
+            let message = format!(
+                "RUN starts in {}, outside {}, where it would change this machine: there is no sandbox",
+                step.directory, self.mount
+            );
+            return Err(self.error(step, message));
+        }
+        let timeout = task.environment.build_timeout;
         let limits = Limits {
-            wall: task.build_timeout,
+            wall: timeout,
             output_bytes: OUTPUT_BYTES,
-            memory_mb: task.memory_mb,
+            memory_mb: task.environment.memory_mb,
         };
         let mut invocation = workspace.invocation(command, limits);
         invocation.working_directory.clone_from(&step.directory);
@@ -238,9 +258,16 @@ impl Recipe {
                 let how = match exit {
                     Exit::Code(code) => format!("exited with code {code}"),
                     Exit::Signal(signal) => format!("was killed by signal {signal}"),
-                    Exit::TimedOut => format!("took longer than {}", show(task.build_timeout)),
+                    Exit::TimedOut => format!("took longer than {}", show(timeout)),
                 };
-                Err(self.error(step, format!("RUN {how}: {}", execution.text().trim_end())))
+                let hint = match &workspace.shims {
+                    Some(_) => "",
+                    None => {
+                        " (what installs packages needs a network, or `shims` in the suite file)"
+                    }
+                };
+                let printed = execution.text();
+                Err(self.error(step, format!("RUN {how}{hint}: {}", printed.trim_end())))
             }
         }
     }
@@ -284,7 +311,7 @@ fn without_links(context: &Path, source: &Path) -> Result<(), Refusal> {
 
 /// Copies a file to `to`, or the content of a directory into it, below `tree`.
 /// Links are refused: they would be followed on the host.
-fn copy(from: &Path, tree: &Path, to: &Path) -> Result<(), Refusal> {
+pub(crate) fn copy(from: &Path, tree: &Path, to: &Path) -> Result<(), Refusal> {
     let kind = fs::symlink_metadata(from)?;
     if kind.is_symlink() {
         return Err(Refusal::Link);

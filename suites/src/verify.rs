@@ -1,0 +1,192 @@
+//! Whether a task can be relied on: untouched it fails, with the author's solution it
+//! passes, every time.
+
+use std::path::Path;
+
+use crate::steps::{begin_step, combine, grade_step};
+use crate::{Grade, Result, Sandbox, Task, TaskKind, Workspace, gold};
+
+/// What trying a task came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Soundness {
+    /// Untouched it failed and solved it passed, every time.
+    Sound,
+    /// The same attempt ended in different ways.
+    Flaky(String),
+    /// It cannot be solved as its author did, is solved from the start, or cannot be tried.
+    Broken(String),
+}
+
+/// What is done to a task before it is graded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Work {
+    /// Nothing that matters.
+    Nothing,
+    /// What its author did.
+    Solution,
+}
+
+/// How one attempt ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Ending {
+    Failed(String),
+    Passed,
+    /// The task came to no verdict.
+    Stuck(String),
+}
+
+/// Tries a task `times` times each way. `scratch` is an existing directory; what is made
+/// there is removed again.
+#[must_use]
+pub fn verify(task: &Task, sandbox: &Sandbox, times: u32, scratch: &Path) -> Soundness {
+    let attempts = |work| -> Vec<Ending> {
+        let one = |_| attempt(task, sandbox, work, scratch);
+        (0..times.max(1)).map(one).collect()
+    };
+    judge(&attempts(Work::Nothing), &attempts(Work::Solution))
+}
+
+fn judge(untouched: &[Ending], solved: &[Ending]) -> Soundness {
+    let mut problems = Vec::new();
+    let mut flaky = false;
+    let passes = |endings: &[Ending]| {
+        let passed = endings.iter().filter(|ending| **ending == Ending::Passed);
+        passed.count()
+    };
+    let stuck = |endings: &[Ending]| {
+        let first = endings.iter().find_map(|ending| match ending {
+            Ending::Stuck(why) => Some(why.clone()),
+            _ => None,
+        });
+        let count = endings
+            .iter()
+            .filter(|e| matches!(e, Ending::Stuck(_)))
+            .count();
+        first.map(|why| (count, why))
+    };
+    let (tries, passed) = (untouched.len(), passes(untouched));
+    if passed > 0 {
+        flaky |= passed < tries;
+        problems.push(format!("passed untouched {passed} of {tries} times"));
+    }
+    if let Some((count, why)) = stuck(untouched) {
+        flaky |= count < tries;
+        problems.push(format!(
+            "untouched, no verdict {count} of {tries} times: {why}"
+        ));
+    }
+    let (tries, passed) = (solved.len(), passes(solved));
+    if passed < tries {
+        flaky |= passed > 0;
+        let why = solved.iter().find_map(|ending| match ending {
+            Ending::Failed(why) | Ending::Stuck(why) => Some(why.as_str()),
+            Ending::Passed => None,
+        });
+        let why = why.unwrap_or_default();
+        problems.push(format!(
+            "with its solution, passed {passed} of {tries} times: {why}"
+        ));
+    }
+    match (problems.is_empty(), flaky) {
+        (true, _) => Soundness::Sound,
+        (false, true) => Soundness::Flaky(problems.join("; ")),
+        (false, false) => Soundness::Broken(problems.join("; ")),
+    }
+}
+
+fn attempt(task: &Task, sandbox: &Sandbox, work: Work, scratch: &Path) -> Ending {
+    match graded(task, sandbox, work, scratch) {
+        Err(error) => Ending::Stuck(error.to_string()),
+        Ok(Err(why)) => Ending::Stuck(why),
+        Ok(Ok(grade)) if grade.resolved => Ending::Passed,
+        Ok(Ok(grade)) => {
+            let why = grade.detail.unwrap_or_default();
+            match grade.verifier_failed {
+                true => Ending::Stuck(why),
+                false => Ending::Failed(why),
+            }
+        }
+    }
+}
+
+fn graded(
+    task: &Task,
+    sandbox: &Sandbox,
+    work: Work,
+    scratch: &Path,
+) -> Result<Result<Grade, String>> {
+    let place = tempfile::tempdir_in(scratch)
+        .map_err(crate::Error::io("cannot create a directory", scratch))?;
+    let workspace = Workspace::prepare(task, sandbox, &place.path().join("trial"))?;
+    let mut grades = Vec::new();
+    for step in 0..task.steps() {
+        match begin_step(task, step, &workspace, sandbox) {
+            // The step before left nothing to go on with.
+            Err(_) if work == Work::Nothing && step > 0 => break,
+            result => result?,
+        }
+        if work == Work::Nothing {
+            leave_a_note(task, &workspace);
+        } else if gold::solve(task, step, &workspace, sandbox)?.is_none() {
+            return Ok(Err("has no solution to try".to_owned()));
+        }
+        let grade = grade_step(task, step, &workspace, sandbox)?;
+        let go_on = grade.go_on;
+        grades.push(grade);
+        if !go_on {
+            break;
+        }
+    }
+    Ok(Ok(combine(task, grades)))
+}
+
+/// A change without a meaning: a repository that was not changed at all is not even
+/// tested.
+fn leave_a_note(task: &Task, workspace: &Workspace) {
+    if matches!(task.kind, TaskKind::SweBench { .. }) {
+        // Should it fail, the task fails for having no change, as it should.
+        let _ = workspace.edit("note-of-verify.txt", "", "nothing was changed\n");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endings(text: &str) -> Vec<Ending> {
+        let ending = |letter| match letter {
+            'p' => Ending::Passed,
+            'f' => Ending::Failed("a reason".to_owned()),
+            _ => Ending::Stuck("stuck".to_owned()),
+        };
+        text.chars().map(ending).collect()
+    }
+
+    #[test]
+    fn only_the_same_right_ending_every_time_is_sound() {
+        let judged = |untouched: &str, solved: &str| judge(&endings(untouched), &endings(solved));
+        assert_eq!(judged("ff", "pp"), Soundness::Sound);
+        let broken = |why: &str| Soundness::Broken(why.to_owned());
+        let flaky = |why: &str| Soundness::Flaky(why.to_owned());
+        assert_eq!(judged("pp", "pp"), broken("passed untouched 2 of 2 times"));
+        assert_eq!(
+            judged("ff", "ff"),
+            broken("with its solution, passed 0 of 2 times: a reason")
+        );
+        assert_eq!(
+            judged("ff", "pf"),
+            flaky("with its solution, passed 1 of 2 times: a reason")
+        );
+        assert_eq!(judged("fp", "pp"), flaky("passed untouched 1 of 2 times"));
+        assert_eq!(
+            judged("ss", "pp"),
+            broken("untouched, no verdict 2 of 2 times: stuck")
+        );
+        assert_eq!(
+            judged("s", "s"),
+            broken(
+                "untouched, no verdict 1 of 1 times: stuck; with its solution, passed 0 of 1 times: stuck"
+            )
+        );
+    }
+}
