@@ -33,7 +33,14 @@ pub struct Workspace {
     environment: Vec<(String, String)>,
     /// Programs that stand in for those that need a network.
     shims: Option<PathBuf>,
+    /// The host directory behind `/logs`, which terminal tasks take for granted.
+    logs: Option<PathBuf>,
 }
+
+/// Where terminal tasks leave what is neither their work nor a verdict.
+pub(crate) const LOGS: &str = "/logs";
+/// Below it: what is handed on to the verifier.
+pub(crate) const ARTIFACTS: &str = "artifacts";
 
 /// Where the shims of a suite appear inside.
 const SHIMS: &str = "/shims";
@@ -61,9 +68,17 @@ impl Workspace {
             tmp: directory.join("tmp"),
             environment: task.environment(),
             shims: task.shims.clone(),
+            logs: match &task.kind {
+                TaskKind::SweBench { .. } => None,
+                TaskKind::Harbor { .. } => Some(directory.join(LOGS.trim_start_matches('/'))),
+            },
         };
         for new in [&workspace.tree, &workspace.tmp] {
             fs::create_dir(new).map_err(Error::io("cannot be created", new))?;
+        }
+        if let Some(logs) = &workspace.logs {
+            let artifacts = logs.join(ARTIFACTS);
+            fs::create_dir_all(&artifacts).map_err(Error::io("cannot be created", &artifacts))?;
         }
         match &task.kind {
             TaskKind::SweBench { task, repository } => {
@@ -113,6 +128,9 @@ impl Workspace {
             environment: self.environment.clone(),
             limits,
         };
+        if let Some(logs) = &self.logs {
+            invocation.mounts.push(mount(logs, LOGS, true));
+        }
         if let Some(shims) = &self.shims {
             invocation.mounts.push(mount(shims, SHIMS, false));
             let path = format!("{SHIMS}:{SYSTEM_PATH}");
@@ -135,6 +153,14 @@ impl Workspace {
     /// The working directory relative to [`Workspace::mounted`].
     pub(crate) fn below(&self) -> &Path {
         Path::new(&self.below)
+    }
+
+    /// The host directory of what the agent hands to the verifier in `/logs`, unless it
+    /// put something else in its place.
+    pub(crate) fn artifacts(&self) -> Option<PathBuf> {
+        let artifacts = self.logs.as_ref()?.join(ARTIFACTS);
+        let kind = fs::symlink_metadata(&artifacts).ok()?;
+        kind.is_dir().then_some(artifacts)
     }
 
     /// The host directory behind `/tmp`.

@@ -13,6 +13,8 @@ mod report;
 mod run;
 mod runs;
 mod serve;
+mod suites;
+mod verify;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -50,6 +52,10 @@ enum Command {
     Probe(probe::Arguments),
     /// Run a simulated endpoint alone
     Serve(serve::Arguments),
+    /// List suites with their tasks, or check suite files
+    Suites(suites::Arguments),
+    /// Check that every task fails untouched and passes with its author's solution
+    Verify(verify::Arguments),
     /// List the ready-made endpoints
     Presets,
     /// Say what this machine lacks and how to get it
@@ -73,6 +79,8 @@ pub fn main() -> ExitCode {
         Command::Conformance(arguments) => conformance::run(&arguments),
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
+        Command::Suites(arguments) => suites::run(&arguments),
+        Command::Verify(arguments) => verify::run(&arguments),
         Command::Presets => presets::run(),
         Command::Doctor => doctor::run(),
         Command::Schema => schema(),
@@ -100,6 +108,14 @@ fn print(text: &str) -> Result<u8, Error> {
         }
         _ => Ok(exit::PASS),
     }
+}
+
+/// A directory for what lasts as long as the command.
+fn scratch() -> Result<tempfile::TempDir, Error> {
+    tempfile::Builder::new()
+        .prefix("timeslip-")
+        .tempdir()
+        .map_err(Error::system("cannot make a temporary directory"))
 }
 
 /// Reads the name of a transport.

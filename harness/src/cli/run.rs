@@ -75,10 +75,7 @@ struct Ready {
 }
 
 pub(super) fn run(arguments: Arguments) -> Result<u8, Error> {
-    let scratch = tempfile::Builder::new()
-        .prefix("timeslip-")
-        .tempdir()
-        .map_err(Error::system("cannot make a temporary directory"))?;
+    let scratch = super::scratch()?;
     let runtime = super::runtime()?;
     let ready = if let Some(path) = &arguments.resume {
         resume(path, scratch.path(), &runtime)?

@@ -12,7 +12,7 @@ use super::{Grade, REWARD, last_lines, pytest_summary, single, solves};
 use crate::beneath::{self, Refusal};
 use crate::sandbox::TMP;
 use crate::steps::{StepGrade, lay_out_tests, reaches};
-use crate::workspace::{copy, mount};
+use crate::workspace::{ARTIFACTS, LOGS, copy, mount};
 use crate::{Error, Exit, Limits, Result, Sandbox, Task, Workspace};
 
 const OUTPUT_BYTES: usize = 1024 * 1024;
@@ -41,7 +41,7 @@ pub(super) fn grade(
     ))?;
     let here = |name: &str| place.path().join(name);
     let (logs, tmp, tests) = (here("logs"), here("tmp"), here("tests"));
-    for new in [&logs.join("verifier"), &tmp, &tests] {
+    for new in [&logs.join("verifier"), &logs.join(ARTIFACTS), &tmp, &tests] {
         fs::create_dir_all(new).map_err(Error::io("cannot be created", new))?;
     }
     let fresh = if own.verifier.separate {
@@ -63,7 +63,9 @@ pub(super) fn grade(
         .unwrap_or(workspace)
         .invocation(&command, limits);
     // A scratch directory the agent has not prepared: it is the home directory too.
-    invocation.mounts.retain(|mount| mount.inside != TMP);
+    invocation
+        .mounts
+        .retain(|mount| mount.inside != TMP && mount.inside != LOGS);
     let tests = match &own.verifier.tests[..] {
         [single] if single.is_dir() => single,
         several => {
@@ -75,8 +77,12 @@ pub(super) fn grade(
     invocation.mounts.extend([
         mount(&tmp, TMP, true),
         mount(tests, "/tests", false),
-        mount(&logs, "/logs", true),
+        mount(&logs, LOGS, true),
     ]);
+    if let Some(artifacts) = workspace.artifacts() {
+        let inside = format!("{LOGS}/{ARTIFACTS}");
+        invocation.mounts.push(mount(&artifacts, &inside, true));
+    }
     let variables = own.verifier.env.iter();
     invocation
         .environment
