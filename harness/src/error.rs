@@ -40,6 +40,14 @@ pub enum Error {
         /// What is wrong and what to do.
         problem: String,
     },
+    /// A public dataset cannot be had.
+    #[error("dataset {dataset}: {problem}")]
+    Download {
+        /// Its name.
+        dataset: String,
+        /// What the server did, or what is wrong with what it gave.
+        problem: String,
+    },
     /// The plan holds no trial.
     #[error("nothing to run: {0}")]
     Empty(String),
@@ -88,7 +96,7 @@ impl Error {
             | Error::Run { .. } => exit::USAGE,
             Error::Journal(_) => exit::INVALID,
             Error::Empty(_) => exit::NOTHING_RAN,
-            Error::Report(_) | Error::System { .. } => exit::UNEXPECTED,
+            Error::Report(_) | Error::System { .. } | Error::Download { .. } => exit::UNEXPECTED,
             Error::Interrupted { .. } => exit::INTERRUPTED,
         }
     }

@@ -20,6 +20,7 @@ pub mod config;
 pub mod conformance;
 pub mod connection;
 pub mod console;
+pub mod downloads;
 pub mod endpoints;
 pub mod environment;
 pub mod error;

@@ -1,7 +1,7 @@
 //! How long a sandbox takes to start and to end around a command that does nothing.
 //!
 //! `cargo bench -p timeslip-suites --bench sandbox_start` prints, for every sandbox of this
-//! machine, the median and the 99th percentile of: asked for → the command begins, the
+//! machine, the minimum, the median and the 99th percentile of: asked for → the command begins, the
 //! command ended → nothing is left, and the whole. With `--check MS` it fails when the
 //! median start of bubblewrap is above so many milliseconds.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -16,7 +16,7 @@ fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     let flag = arguments.iter().position(|argument| argument == "--check");
     let bound: Option<f64> = flag.and_then(|at| arguments.get(at + 1)?.parse().ok());
-    println!("{ROUNDS} starts each, milliseconds: median (99th percentile)");
+    println!("{ROUNDS} starts each, milliseconds: minimum / median / 99th percentile");
     for backend in [Backend::Bubblewrap, Backend::Process] {
         match Sandbox::new(backend) {
             Ok(sandbox) => {
@@ -68,24 +68,25 @@ fn measure(sandbox: &Sandbox) -> f64 {
     }
     let [start, end, whole] = [starts, ends, wholes].map(figures);
     println!(
-        "{:<12}start {:.1} ({:.1}), end {:.1} ({:.1}), whole {:.1} ({:.1})",
+        "{:<12}start {}, end {}, whole {}",
         sandbox.backend().name(),
-        start.0,
-        start.1,
-        end.0,
-        end.1,
-        whole.0,
-        whole.1
+        shown(start),
+        shown(end),
+        shown(whole)
     );
-    start.0
+    start[1]
 }
 
-/// Median and 99th percentile, in milliseconds.
-fn figures(mut durations: Vec<Duration>) -> (f64, f64) {
+fn shown([least, median, high]: [f64; 3]) -> String {
+    format!("{least:.1} / {median:.1} / {high:.1}")
+}
+
+/// Minimum, median and 99th percentile, in milliseconds.
+fn figures(mut durations: Vec<Duration>) -> [f64; 3] {
     durations.sort();
     let at = |share: f64| {
         let index = ((durations.len() - 1) as f64 * share).round() as usize;
         durations[index].as_secs_f64() * 1e3
     };
-    (at(0.5), at(0.99))
+    [0.0, 0.5, 0.99].map(at)
 }

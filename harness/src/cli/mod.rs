@@ -4,6 +4,7 @@ mod ad_hoc;
 mod calibrate;
 mod compare;
 mod conformance;
+mod datasets;
 mod doctor;
 mod gate;
 mod history;
@@ -56,6 +57,8 @@ enum Command {
     Suites(suites::Arguments),
     /// Check that every task fails untouched and passes with its author's solution
     Verify(verify::Arguments),
+    /// List, fetch and check public datasets
+    Datasets(datasets::Arguments),
     /// List the ready-made endpoints
     Presets,
     /// Say what this machine lacks and how to get it
@@ -81,6 +84,7 @@ pub fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Suites(arguments) => suites::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
+        Command::Datasets(arguments) => datasets::run(&arguments),
         Command::Presets => presets::run(),
         Command::Doctor => doctor::run(),
         Command::Schema => schema(),
