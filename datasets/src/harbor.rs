@@ -2,6 +2,7 @@
 
 mod registry;
 mod settings;
+mod sizes;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

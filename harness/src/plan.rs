@@ -191,7 +191,7 @@ pub fn resolve(
     let files = suites::suite_files(config, overrides)?;
     let loaded = files
         .iter()
-        .map(|suite| Suite::load(suite, scratch))
+        .map(|suite| suites::load(suite, &overrides.tasks, scratch))
         .collect::<Result<Vec<_>, _>>()?;
     let attempts_of = |suite: &str| {
         let set = files.iter().find(|file| file.name == suite);
@@ -220,6 +220,7 @@ pub fn resolve(
         .collect();
     let suite_limits = suites::limits(limits, &files, overrides);
     let suites = std::iter::zip(files, &loaded)
+        .filter(|(_, suite)| !suite.tasks.is_empty())
         .map(|(file, suite)| suites::settled(file, suite))
         .collect();
     let plan = Plan {

@@ -159,10 +159,12 @@ fn limits_prompt_and_quarantine_take_effect_in_a_run() {
         read_json(&session)["steps"][0]["message"],
         "Be brief.\nSolve one."
     );
-    // The run remembers what was left out, whatever becomes of the list.
+    // The run remembers what it is made of, whatever becomes of the list.
     let plan = &read_json(&latest.join("run.json"))["plan"]["suites"][0];
-    assert_eq!(plan["exclude"], json!(["odd"]));
-    assert_eq!(plan["quarantine"], Value::Null);
+    assert_eq!(
+        (&plan["include"], &plan["quarantine"]),
+        (&json!(["one"]), &Value::Null)
+    );
 }
 
 #[test]
@@ -225,6 +227,38 @@ fn steps_share_one_trial_and_grading_between_them_is_not_its_time() {
         .map(|step| &step["message"])
         .collect();
     assert_eq!(said, ["Do the first thing.", "Do the second thing."]);
+}
+
+#[test]
+fn a_task_that_cannot_be_used_is_in_the_way_of_nobody_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    task(folder, "one", HONEST);
+    task(folder, "gpu", HONEST);
+    write(
+        &folder.join("tasks/gpu/task.toml"),
+        "[environment]\ngpus = 1\n",
+    );
+    suite(folder, "");
+    let (code, _, errors) = run(folder, &["run", "--suite", "mine", "--dry-run"]);
+    assert!(
+        code == 2 && errors.contains("gpu: needs what is not there"),
+        "{errors}"
+    );
+    let (code, _, errors) = run(
+        folder,
+        &["run", "--suite", "mine", "--dry-run", "--task", "gpu"],
+    );
+    assert!(
+        code == 2 && errors.contains("gpu: needs what is not there"),
+        "{errors}"
+    );
+    let (code, plan, errors) = run(
+        folder,
+        &["run", "--suite", "mine", "--dry-run", "--task", "one"],
+    );
+    assert_eq!(code, 0, "{errors}");
+    assert!(plan.contains("mine: 1 tasks"), "{plan}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-use super::settings::parse_size;
+use super::sizes::parse_size;
 use super::*;
 use proptest::prelude::*;
 use std::fs;

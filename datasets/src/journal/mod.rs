@@ -342,7 +342,7 @@ pub struct TrialFinished {
     pub detail: Option<String>,
     /// Agent start → agent end.
     pub wall_ns: u64,
-    /// Duration of grading, after the trial's clock stopped.
+    /// Duration of grading, while the trial's clock stood still.
     pub grading_ns: u64,
     /// Reward the verifier gave, for suites that have one.
     #[serde(skip_serializing_if = "Option::is_none", default)]

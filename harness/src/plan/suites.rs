@@ -84,14 +84,41 @@ pub(super) fn limits(
     each.filter(|(_, limits)| *limits != general).collect()
 }
 
-/// A suite that says by itself which tasks it leaves out: the list of its quarantine may
-/// change before the run is resumed.
-pub(super) fn settled(file: SuiteFile, suite: &Suite) -> SuiteFile {
-    let excluded = suite.excluded.iter().map(|entry| entry.task.clone());
-    let mut settled = file;
-    settled.exclude.extend(excluded);
-    settled.quarantine = None;
-    settled
+/// A suite that names exactly the tasks that were loaded: tasks and lists may have
+/// changed before the run is resumed.
+pub(super) fn settled(mut file: SuiteFile, suite: &Suite) -> SuiteFile {
+    let ids = suite.tasks.iter().map(|task| task.id.clone());
+    file.include = Some(ids.collect());
+    file.exclude = Vec::new();
+    file.tags = Vec::new();
+    file.sample = None;
+    file.quarantine = None;
+    file
+}
+
+/// Loads a suite of which only the named tasks are wanted; all when none is named. What
+/// cannot be used is an error only where it is wanted.
+pub(super) fn load(file: &SuiteFile, wanted: &[String], scratch: &Path) -> Result<Suite, Error> {
+    if wanted.is_empty() {
+        return Ok(Suite::load(file, scratch)?);
+    }
+    let (suite, problems) = Suite::open(file, scratch)?;
+    let named = |task: &str| {
+        let key = (file.name.as_str(), task);
+        wanted.iter().any(|name| fits(key, name))
+    };
+    match problems.into_iter().find(|(task, _)| named(task)) {
+        Some((_, problem)) => Err(problem.into()),
+        None => Ok(suite),
+    }
+}
+
+/// Whether a task is the one named as `TASK` or `SUITE/TASK`.
+fn fits((suite, task): (&str, &str), wanted: &str) -> bool {
+    wanted == task
+        || wanted
+            .split_once('/')
+            .is_some_and(|pair| pair == (suite, task))
 }
 
 /// The named tasks, `TASK` or `SUITE/TASK`; all when none is named.
@@ -108,14 +135,8 @@ pub(super) fn select_tasks<'a>(
                 .map(|task| (suite.name.as_str(), task.id.as_str()))
         })
         .collect();
-    let matches = |(suite, task): (&str, &str), wanted: &str| {
-        wanted == task
-            || wanted
-                .split_once('/')
-                .is_some_and(|pair| pair == (suite, task))
-    };
     for name in wanted {
-        if !all.iter().any(|task| matches(*task, name)) {
+        if !all.iter().any(|task| fits(*task, name)) {
             return Err(Error::Config {
                 place: format!("--task {name}"),
                 problem: "no chosen suite has this task; `timeslip run --dry-run` lists them"
@@ -124,6 +145,6 @@ pub(super) fn select_tasks<'a>(
         }
     }
     let chosen =
-        |task: &(&str, &str)| wanted.is_empty() || wanted.iter().any(|name| matches(*task, name));
+        |task: &(&str, &str)| wanted.is_empty() || wanted.iter().any(|name| fits(*task, name));
     Ok(all.into_iter().filter(chosen).collect())
 }
