@@ -36,6 +36,7 @@ struct Page<'a> {
     figures: Vec<Figure>,
     charts: Vec<ChartView<'a>>,
     endpoints: EndpointTable,
+    changes: Option<Table>,
     bridge: Option<Table>,
     stages: Vec<StageTable>,
     tasks: TaskTable,
@@ -78,6 +79,7 @@ pub fn html(run: &RunData, summary: &Summary, charts: &[Chart]) -> Result<String
             })
             .collect(),
         endpoints: tables::endpoints(summary),
+        changes: tables::changes(summary),
         bridge: tables::bridge(summary),
         stages: tables::stages(summary),
         tasks: tasks::tasks(run, summary),

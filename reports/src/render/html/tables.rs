@@ -4,6 +4,7 @@ use crate::charts::Table;
 use crate::format::{
     count, measured, milliseconds, one_line, or_absent, percent, percent_range, rate,
 };
+use crate::render::changes::change;
 use crate::stats::Distribution;
 use crate::summary::{EndpointSummary, Summary};
 
@@ -188,6 +189,33 @@ fn stage_rows(endpoint: &EndpointSummary, error_ms: Option<f64>) -> Vec<StageRow
             error: or_absent(summary.error_ms, |ms| format!("±{}", milliseconds(ms))),
         })
         .collect()
+}
+
+/// Every metric of the candidate against the baseline's.
+pub(super) fn changes(summary: &Summary) -> Option<Table> {
+    let comparison = summary.comparison.as_ref()?;
+    let rows = comparison.changes.iter().map(|row| {
+        let unit = row.unit();
+        vec![
+            format!("{} {}", row.metric, row.statistic),
+            or_absent(row.baseline, |value| unit.show(value)),
+            or_absent(row.candidate, |value| unit.show(value)),
+            change(row),
+            count(row.change.n as u64),
+        ]
+    });
+    let headings = [
+        "Metric".to_owned(),
+        one_line(&comparison.baseline),
+        one_line(&comparison.candidate),
+        "Change (95 % interval)".to_owned(),
+        "Tasks".to_owned(),
+    ];
+    let rows: Vec<_> = rows.collect();
+    (!rows.is_empty()).then(|| Table {
+        headings: headings.to_vec(),
+        rows,
+    })
 }
 
 /// Where the difference between the two sides comes from.
