@@ -364,10 +364,10 @@ fn successes(tasks: &[Vec<[Observation; 2]>]) -> Vec<Vec<(bool, bool)>> {
         .collect()
 }
 
-/// Attempts and successes of one task.
+/// Successes and attempts of one task.
 fn tally(observations: &[Observation]) -> (u64, u64) {
     let successes = observations.iter().filter(|one| succeeded(one)).count();
-    (observations.len() as u64, successes as u64)
+    (successes as u64, observations.len() as u64)
 }
 
 fn tallies(tasks: &[Vec<Observation>]) -> Vec<(u64, u64)> {
@@ -411,4 +411,35 @@ fn level(statistic: Statistic, tasks: &[Vec<Observation>]) -> Option<f64> {
         Statistic::PassAll(k) => pass_hat_k(&tallies(tasks), u64::from(k)).ok()?.point,
     };
     found.is_finite().then_some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_statistics_are_read_as_they_are_shown() {
+        for statistic in [
+            Statistic::Typical,
+            Statistic::Quantile(95),
+            Statistic::Mean,
+            Statistic::Share,
+            Statistic::PassAt(3),
+            Statistic::PassAll(2),
+        ] {
+            assert_eq!(Statistic::parse(&statistic.to_string()), Some(statistic));
+        }
+        for wrong in ["", "p", "p0", "p100", "pass@0", "pass@x", "median"] {
+            assert_eq!(Statistic::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn every_metric_has_its_usual_figure() {
+        for name in Metric::names() {
+            let metric = Metric::find(&name).unwrap();
+            assert_eq!(metric.name(), name);
+            assert_eq!(Statistic::usual(&metric).check(&metric), Ok(()));
+        }
+    }
 }

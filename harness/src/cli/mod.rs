@@ -54,10 +54,21 @@ enum Command {
     Presets,
     /// Say what this machine lacks and how to get it
     Doctor,
-    /// Print the JSON Schema of summary.json
-    Schema,
+    /// Print the JSON Schema of summary.json, or of what `gate --json` writes
+    Schema {
+        /// Which one
+        #[arg(value_enum, default_value = "summary")]
+        of: Layout,
+    },
     /// Print the commented default configuration
     Config,
+}
+
+/// A JSON layout of timeslip.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Layout {
+    Summary,
+    Gate,
 }
 
 /// Parses the command line, runs the command and turns errors into exit codes.
@@ -75,7 +86,7 @@ pub fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Presets => presets::run(),
         Command::Doctor => doctor::run(),
-        Command::Schema => schema(),
+        Command::Schema { of } => schema(of),
         Command::Config => print(config::DEFAULT),
     };
     match result {
@@ -87,8 +98,11 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn schema() -> Result<u8, Error> {
-    let schema = timeslip_reports::summary::json_schema();
+fn schema(of: Layout) -> Result<u8, Error> {
+    let schema = match of {
+        Layout::Summary => timeslip_reports::summary::json_schema(),
+        Layout::Gate => timeslip_reports::gate::json_schema(),
+    };
     print(&format!("{schema:#}\n"))
 }
 

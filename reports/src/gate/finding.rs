@@ -202,6 +202,12 @@ impl GateResult {
     }
 }
 
+/// The JSON Schema of a gate's findings.
+#[must_use]
+pub fn json_schema() -> serde_json::Value {
+    schemars::schema_for!(GateResult).to_value()
+}
+
 /// The worst verdict; a gate that found nothing has decided nothing.
 #[must_use]
 pub fn worst(findings: &[Finding]) -> Verdict {

@@ -13,7 +13,9 @@ mod quantity;
 mod rules;
 mod subject;
 
-pub use finding::{Expressed, Finding, GateResult, LimitSource, Measured, SCHEMA_VERSION, Verdict};
+pub use finding::{
+    Expressed, Finding, GateResult, LimitSource, Measured, SCHEMA_VERSION, Verdict, json_schema,
+};
 pub use quantity::{Bound, Limit, Objective};
 pub use rules::{Action, Bounds, DEFAULT, Rule, Rules, RulesError};
 pub use subject::{Subject, against, within};

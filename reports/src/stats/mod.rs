@@ -28,7 +28,7 @@ pub use bootstrap::cluster_bootstrap;
 pub use effect::Effect;
 pub use holm::{holm, holm_adjusted};
 pub use mcnemar::mcnemar_exact;
-pub use paired::{mean_difference, time_ratio};
+pub use paired::time_ratio;
 pub use pass_at_k::{pass_at_k, pass_hat_k};
 pub use power::{Test, detectable_difference, detectable_effect, pairs_needed};
 pub use proportions::paired_proportions;

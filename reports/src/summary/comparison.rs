@@ -8,7 +8,9 @@ use super::endpoint::exchange_rate;
 use crate::format::NS_PER_MS;
 use crate::input::{Outcome, RunData, StageGroup, TrialData};
 use crate::pairing::{Pair, PairedTask, paired_tasks, sides};
-use crate::stats::{Distribution, Estimate, amdahl_limit, mean_difference, time_ratio};
+use crate::stats::{
+    Distribution, Estimate, amdahl_limit, mcnemar_exact, paired_proportions, time_ratio,
+};
 
 /// How the candidate compares with the baseline.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -31,8 +33,12 @@ pub struct Comparison {
     pub task_time_ratio_without_wait: Option<Estimate>,
     /// Ratio of the median output rates; what a vendor would quote.
     pub token_rate_ratio: Option<f64>,
-    /// Candidate minus baseline, share of trials resolved, paired by task.
+    /// Candidate minus baseline, share of trials resolved, paired by task: with one attempt
+    /// Tango's score interval, with several a clustered t interval.
     pub resolve_rate_difference: Estimate,
+    /// Two-sided p-value of McNemar's exact test; `null` with several attempts, which it
+    /// does not know.
+    pub mcnemar_p: Option<f64>,
     /// How many times sooner the baseline's tasks would finish with infinitely
     /// fast decode.
     pub amdahl_limit: Option<f64>,
@@ -87,6 +93,9 @@ impl Comparison {
             let trials = run.trials.iter().filter(|trial| trial.endpoint == name);
             median_rate(trials.filter(|trial| trial.outcome != Outcome::Error))
         };
+        let results = per_task(&tasks, |pair| {
+            Some((resolved(pair.candidate), resolved(pair.baseline)))
+        });
         Some(Comparison {
             candidate: candidate.name.clone(),
             baseline: baseline.name.clone(),
@@ -98,7 +107,9 @@ impl Comparison {
             token_rate_ratio: rate(&candidate.name)
                 .zip(rate(&baseline.name))
                 .map(|(candidate, baseline)| candidate / baseline),
-            resolve_rate_difference: mean_difference(&resolve_differences(&tasks)),
+            resolve_rate_difference: paired_proportions(&results)
+                .map_or_else(Estimate::absent, |effect| effect.estimate()),
+            mcnemar_p: mcnemar(&results),
             amdahl_limit: amdahl_limit(&walls_and_decode(&tasks)),
             stage_bridge: stage_bridge(&timed),
             changes: changes(&tasks),
@@ -121,11 +132,20 @@ fn walls_and_decode(tasks: &[PairedTask]) -> Vec<Vec<(f64, f64)>> {
     })
 }
 
-fn resolve_differences(tasks: &[PairedTask]) -> Vec<Vec<f64>> {
-    let resolved = |trial: &TrialData| f64::from(u8::from(trial.outcome == Outcome::Resolved));
-    per_task(tasks, |pair| {
-        Some(resolved(pair.candidate) - resolved(pair.baseline))
-    })
+fn resolved(trial: &TrialData) -> bool {
+    trial.outcome == Outcome::Resolved
+}
+
+fn mcnemar(results: &[Vec<(bool, bool)>]) -> Option<f64> {
+    let once = !results.is_empty() && results.iter().all(|pairs| pairs.len() == 1);
+    let count = |sought| {
+        results
+            .iter()
+            .flatten()
+            .filter(|pair| **pair == sought)
+            .count() as u64
+    };
+    once.then(|| mcnemar_exact(count((true, false)), count((false, true))))
 }
 
 fn per_task<T>(tasks: &[PairedTask], value: impl Fn(&Pair) -> Option<T>) -> Vec<Vec<T>> {

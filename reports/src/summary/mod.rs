@@ -21,7 +21,8 @@ pub use changes::MetricChange;
 pub(crate) use comparison::stage_bridge;
 pub use comparison::{BridgeRow, Comparison};
 pub use endpoint::{
-    EndpointSummary, FirstOfKindSummary, GroupSummary, RateSummary, StageSummary, StreamSummary,
+    EndpointSummary, FirstOfKindSummary, GroupSummary, RateSummary, RepeatedSummary, StageSummary,
+    StreamSummary,
 };
 pub use reconciliation::Reconciliation;
 pub use trial::TrialSummary;

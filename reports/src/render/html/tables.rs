@@ -5,8 +5,8 @@ use crate::format::{
     count, measured, milliseconds, one_line, or_absent, percent, percent_range, rate,
 };
 use crate::render::changes::change;
-use crate::stats::Distribution;
-use crate::summary::{EndpointSummary, Summary};
+use crate::stats::{Distribution, Estimate};
+use crate::summary::{EndpointSummary, RepeatedSummary, Summary};
 
 /// Figures side by side, one column per endpoint.
 pub(super) struct EndpointTable {
@@ -47,7 +47,7 @@ struct Errors {
 /// A figure of an endpoint.
 type Cell = fn(&EndpointSummary, Errors) -> String;
 
-const ROWS: [(&str, Cell); 26] = [
+const ROWS: [(&str, Cell); 28] = [
     ("Role", |e, _| e.role.name().to_owned()),
     ("Simulated", |e, _| {
         if e.simulated { "yes" } else { "no" }.to_owned()
@@ -65,6 +65,12 @@ const ROWS: [(&str, Cell); 26] = [
         let range = e.resolve_rate.interval();
         let interval = range.map_or_else(String::new, |r| format!(", {}", percent_range(r)));
         format!("{} ({share}{interval})", e.resolved)
+    }),
+    ("One of k attempts succeeds, pass@k", |e, _| {
+        repeated(e, |repeated| &repeated.pass_at_k)
+    }),
+    ("All of k attempts succeed, pass^k", |e, _| {
+        repeated(e, |repeated| &repeated.pass_hat_k)
     }),
     ("Errors", |e, _| count(e.errors as u64)),
     ("Task time, p50", |e, error| p50(&e.wall_ms, error.mark)),
@@ -119,6 +125,16 @@ const ROWS: [(&str, Cell); 26] = [
 fn p50(distribution: &Distribution, error_ms: Option<f64>) -> String {
     let value = or_absent(distribution.p50, |ms| measured(ms, error_ms));
     format!("{value} (n = {})", count(distribution.n as u64))
+}
+
+fn repeated(e: &EndpointSummary, of: fn(&RepeatedSummary) -> &Estimate) -> String {
+    or_absent(e.repeated.as_ref(), |repeated| {
+        let estimate = of(repeated);
+        let range = estimate.interval();
+        let interval = range.map_or_else(String::new, |r| format!(" ({})", percent_range(r)));
+        let share = or_absent(estimate.point, percent);
+        format!("{share}{interval}, k = {}", repeated.attempts)
+    })
 }
 
 fn p95(distribution: &Distribution) -> String {
