@@ -5,6 +5,7 @@ use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 use super::resampled::Resampled;
 use super::signed_rank::SignedRank;
 use super::tango::Tango;
+use super::woodruff::Woodruff;
 use super::{CONFIDENCE, Estimate};
 
 /// An effect with what is needed to ask how sure it is: a report asks for its 95 %
@@ -30,6 +31,8 @@ pub(super) enum Spread {
     SignedRank(SignedRank),
     /// The score test of paired proportions.
     Tango(Tango),
+    /// The share of values below a quantile.
+    Woodruff(Woodruff),
     /// None, and why.
     Unknown(String),
 }
@@ -67,6 +70,7 @@ impl Effect {
             Spread::Resampled(resampled) => resampled.interval(tail),
             Spread::SignedRank(test) => test.interval(tail),
             Spread::Tango(test) => test.interval(tail),
+            Spread::Woodruff(share) => share.interval(tail),
             Spread::Unknown(_) => None,
         }
     }
@@ -83,6 +87,7 @@ impl Effect {
             Spread::Resampled(resampled) => resampled.p_above(limit),
             Spread::SignedRank(test) => test.p_above(limit),
             Spread::Tango(test) => test.p_above(limit),
+            Spread::Woodruff(share) => Some(share.p_above(limit)),
             Spread::Unknown(_) => None,
         };
         p.unwrap_or(1.0)
@@ -98,6 +103,7 @@ impl Effect {
             Spread::Resampled(resampled) => resampled.p_below(limit),
             Spread::SignedRank(test) => test.p_below(limit),
             Spread::Tango(test) => test.p_below(limit),
+            Spread::Woodruff(share) => Some(share.p_below(limit)),
             Spread::Unknown(_) => None,
         };
         p.unwrap_or(1.0)
