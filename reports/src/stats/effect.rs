@@ -6,6 +6,7 @@ use super::resampled::Resampled;
 use super::signed_rank::SignedRank;
 use super::tango::Tango;
 use super::wilson::Wilson;
+use super::woodruff::Woodruff;
 use super::{CONFIDENCE, Estimate};
 
 /// An effect with what is needed to ask how sure it is: a report asks for its 95 %
@@ -33,6 +34,8 @@ pub(super) enum Spread {
     Tango(Tango),
     /// The score test of one proportion.
     Wilson(Wilson),
+    /// The share of values below a quantile.
+    Woodruff(Woodruff),
     /// None, and why.
     Unknown(String),
 }
@@ -71,6 +74,7 @@ impl Effect {
             Spread::SignedRank(test) => test.interval(tail),
             Spread::Tango(test) => test.interval(tail),
             Spread::Wilson(test) => test.interval(tail),
+            Spread::Woodruff(share) => share.interval(tail),
             Spread::Unknown(_) => None,
         }
     }
@@ -88,6 +92,7 @@ impl Effect {
             Spread::SignedRank(test) => test.p_above(limit),
             Spread::Tango(test) => test.p_above(limit),
             Spread::Wilson(test) => test.p_above(limit),
+            Spread::Woodruff(share) => Some(share.p_above(limit)),
             Spread::Unknown(_) => None,
         };
         p.unwrap_or(1.0)
@@ -104,6 +109,7 @@ impl Effect {
             Spread::SignedRank(test) => test.p_below(limit),
             Spread::Tango(test) => test.p_below(limit),
             Spread::Wilson(test) => test.p_below(limit),
+            Spread::Woodruff(share) => Some(share.p_below(limit)),
             Spread::Unknown(_) => None,
         };
         p.unwrap_or(1.0)

@@ -5,6 +5,7 @@
 
 mod amdahl;
 mod bootstrap;
+mod degrees;
 mod effect;
 mod holm;
 mod mcnemar;
@@ -22,6 +23,7 @@ mod sums;
 mod tango;
 mod walsh;
 mod wilson;
+mod woodruff;
 
 pub use amdahl::amdahl_limit;
 pub use bootstrap::cluster_bootstrap;
