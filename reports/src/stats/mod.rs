@@ -5,6 +5,7 @@
 
 mod amdahl;
 mod bootstrap;
+mod change_points;
 mod effect;
 mod paired;
 mod quantile;
@@ -14,6 +15,7 @@ mod wilson;
 
 pub use amdahl::amdahl_limit;
 pub use bootstrap::cluster_bootstrap;
+pub use change_points::{ChangePoint, ChangePointOptions, change_points};
 pub use effect::Effect;
 pub use paired::{mean_difference, time_ratio};
 pub use quantile::{Distribution, quantile, sorted};
