@@ -81,7 +81,7 @@ pub fn change_points(series: &[f64], options: &ChangePointOptions) -> Vec<Change
         return Vec::new();
     }
     // A power of two changes no digit, and keeps sums of huge values finite.
-    let scale = 2.0_f64.powi(largest.log2().floor() as i32);
+    let scale = largest.log2().floor().exp2();
     let values: Vec<f64> = kept.iter().map(|i| series[*i] / scale).collect();
     strongest(&values, &weak_points(&values, options), options)
         .into_iter()
@@ -223,7 +223,11 @@ fn strongest(values: &[f64], weak: &[usize], options: &ChangePointOptions) -> Ve
 /// the highest p value, else the one with the smallest change.
 fn weakest(points: &[ChangePoint], n: usize, options: &ChangePointOptions) -> Option<usize> {
     let short = |place: usize| {
-        let start = if place == 0 { 0 } else { points[place - 1].index };
+        let start = if place == 0 {
+            0
+        } else {
+            points[place - 1].index
+        };
         let end = points.get(place + 1).map_or(n, |next| next.index);
         let index = points[place].index;
         (index - start).min(end - index) < options.min_segment
@@ -271,5 +275,146 @@ fn compare(values: &[f64], before: Range<usize>, after: Range<usize>) -> ChangeP
         before_mean,
         after_mean,
         p,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use rand_chacha::ChaCha8Rng;
+    use rand_chacha::rand_core::{Rng, SeedableRng};
+
+    fn uniform(random: &mut ChaCha8Rng) -> f64 {
+        (random.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// Nights of noise with σ = 1 around 100, by Box and Muller.
+    fn noise(random: &mut ChaCha8Rng, nights: usize) -> Vec<f64> {
+        let normal = |_| {
+            let radius = (-2.0 * (1.0 - uniform(random)).ln()).sqrt();
+            100.0 + radius * (std::f64::consts::TAU * uniform(random)).cos()
+        };
+        (0..nights).map(normal).collect()
+    }
+
+    fn indices(series: &[f64]) -> Vec<usize> {
+        change_points(series, &ChangePointOptions::default())
+            .iter()
+            .map(|point| point.index)
+            .collect()
+    }
+
+    /// Share of series in which a step after 30 nights has been seen, at its place, by
+    /// one of the nights that follow.
+    fn seen(random: &mut ChaCha8Rng, step: f64, nights: usize) -> f64 {
+        let series = 100;
+        let found = (0..series).filter(|_| {
+            let mut values = noise(random, 30 + nights);
+            values[30..].iter_mut().for_each(|value| *value += step);
+            (31..=values.len()).any(|tonight| {
+                let found = indices(&values[..tonight]);
+                found.iter().any(|index| index.abs_diff(30) <= 3)
+            })
+        });
+        found.count() as f64 / f64::from(series)
+    }
+
+    #[test]
+    fn steps_are_found_where_they_are() {
+        let mut values = vec![10.0; 12];
+        values.extend([20.0; 9]);
+        values.extend([15.0; 7]);
+        let found = change_points(&values, &ChangePointOptions::default());
+        assert_eq!(indices(&values), [12, 21]);
+        assert_eq!((found[0].before_mean, found[0].after_mean), (10.0, 20.0));
+        assert_eq!((found[1].before_mean, found[1].after_mean), (20.0, 15.0));
+        assert!(found.iter().all(|point| point.p < 1e-12));
+    }
+
+    #[test]
+    fn noise_alone_is_rarely_a_change() {
+        let mut random = ChaCha8Rng::seed_from_u64(1);
+        let series = 400;
+        let alarms = (0..series).filter(|_| !indices(&noise(&mut random, 30)).is_empty());
+        let share = alarms.count() as f64 / f64::from(series);
+        assert!(share <= 0.03, "{share}");
+    }
+
+    #[test]
+    fn a_step_is_seen_within_nights_of_its_size() {
+        // 85 and about 50 of 100.
+        let mut random = ChaCha8Rng::seed_from_u64(2);
+        let two_sigma = seen(&mut random, 2.0, 6);
+        let one_sigma = seen(&mut random, 1.0, 15);
+        let early = seen(&mut random, 1.0, 5);
+        assert!(two_sigma >= 0.8, "2 sigma: {two_sigma}");
+        assert!(one_sigma >= 0.4, "1 sigma: {one_sigma}");
+        assert!(early < one_sigma, "{early}");
+    }
+
+    #[test]
+    fn one_outlier_is_no_change_wherever_it_is() {
+        let mut random = ChaCha8Rng::seed_from_u64(3);
+        for at in [0, 1, 15, 28, 29] {
+            let mut values = noise(&mut random, 30);
+            values[at] += 50.0;
+            assert!(indices(&values).is_empty(), "at {at}");
+        }
+    }
+
+    #[test]
+    fn small_changes_can_be_passed_over() {
+        let mut values = vec![100.0; 10];
+        values.extend([101.0; 10]);
+        let options = ChangePointOptions {
+            min_change: 0.02,
+            ..ChangePointOptions::default()
+        };
+        assert_eq!(indices(&values), [10]);
+        assert_eq!(change_points(&values, &options), []);
+    }
+
+    #[test]
+    fn gaps_and_extremes_are_borne() {
+        let mut values = vec![f64::NAN, 1e308, 1e308, f64::INFINITY, 1e308, 1e308];
+        values.extend([-1e308, -1e308, f64::NEG_INFINITY, -1e308, -1e308]);
+        assert_eq!(indices(&values), [6]);
+        for dull in [&[][..], &[1.0], &[0.0; 20], &[0.1; 20], &[f64::NAN; 20]] {
+            assert!(indices(dull).is_empty(), "{dull:?}");
+        }
+        let tiny: Vec<f64> = (0..20)
+            .map(|i| if i < 10 { 5e-324 } else { 1e-310 })
+            .collect();
+        assert_eq!(indices(&tiny), [10]);
+    }
+
+    proptest! {
+        #[test]
+        fn segments_have_their_length_and_means(
+            values in prop::collection::vec(prop_oneof![4 => -1e3..1e3_f64, 1 => Just(f64::NAN)], 0..90),
+            window in 0..60_usize,
+            min_segment in 0..7_usize,
+        ) {
+            let options = ChangePointOptions { window, min_segment, max_p: 0.05, min_change: 0.0 };
+            let points = change_points(&values, &options);
+            let finite = |range: std::ops::Range<usize>| values[range].iter().filter(|v| v.is_finite()).count();
+            let mut bounds = vec![0];
+            bounds.extend(points.iter().map(|point| point.index));
+            bounds.push(values.len());
+            for pair in bounds.windows(2).filter(|_| !points.is_empty()) {
+                prop_assert!(finite(pair[0]..pair[1]) >= min_segment.max(1));
+            }
+            for point in &points {
+                prop_assert!(point.p <= 0.05 && point.before_mean.is_finite() && point.after_mean.is_finite());
+            }
+            prop_assert_eq!(points, change_points(&values, &options));
+        }
+
+        #[test]
+        fn scale_changes_nothing(values in prop::collection::vec(1.0..2.0_f64, 0..60), power in -300..300_i32) {
+            let scaled: Vec<f64> = values.iter().map(|v| v * 2.0_f64.powi(power)).collect();
+            prop_assert_eq!(indices(&values), indices(&scaled));
+        }
     }
 }
