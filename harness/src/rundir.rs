@@ -214,6 +214,33 @@ impl RunDirectory {
         self.file_in("trajectories", &format!("{name}--{attempt}.json"))
     }
 
+    /// Whether the run is the baseline of its setting. Kept here and not in the history,
+    /// which is made again from run directories.
+    #[must_use]
+    pub fn is_pinned(&self) -> bool {
+        self.pin().exists()
+    }
+
+    /// Makes the run the baseline of its setting, or no longer.
+    ///
+    /// # Errors
+    /// [`Error::System`].
+    pub fn set_pinned(&self, pinned: bool) -> Result<(), Error> {
+        let path = self.pin();
+        let changed = if pinned {
+            atomic::write(&path, b"")
+        } else if path.exists() {
+            std::fs::remove_file(&path)
+        } else {
+            Ok(())
+        };
+        changed.map_err(Error::system(format!("cannot change {}", path.display())))
+    }
+
+    fn pin(&self) -> PathBuf {
+        self.0.join("pinned")
+    }
+
     fn file_in(&self, folder: &str, name: &str) -> Result<PathBuf, Error> {
         let folder = self.0.join(folder);
         std::fs::create_dir_all(&folder)

@@ -7,6 +7,7 @@
 pub mod charts;
 pub mod format;
 mod groups;
+pub mod history;
 pub mod input;
 pub mod pairing;
 pub mod render;
