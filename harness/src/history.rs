@@ -78,9 +78,7 @@ fn alike(endpoint: &PlannedEndpoint) -> (&str, &str, &str, bool) {
 fn digest(manifest: &Manifest, endpoints: &impl serde::Serialize) -> String {
     let plan = &manifest.plan;
     let trials = plan.trials.iter();
-    let tasks: BTreeSet<(&str, &str)> = trials
-        .map(|trial| (&*trial.suite, &*trial.task))
-        .collect();
+    let tasks: BTreeSet<(&str, &str)> = trials.map(|trial| (&*trial.suite, &*trial.task)).collect();
     let text = serde_json::json!([tasks, plan.attempts, manifest.sandbox, endpoints]).to_string();
     HEXLOWER.encode(&Sha256::digest(text)[..16])
 }

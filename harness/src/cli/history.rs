@@ -128,7 +128,11 @@ fn add(path: &Path, runs: &[PathBuf]) -> Result<u8, Error> {
             Added::Updated => "brought up to date",
             Added::Unchanged => "was there already",
         };
-        super::print(&format!("{}: {done}{}\n", one_line(&record.run.run_id), caveat(record)))?;
+        super::print(&format!(
+            "{}: {done}{}\n",
+            one_line(&record.run.run_id),
+            caveat(record)
+        ))?;
     }
     Ok(exit::PASS)
 }
@@ -154,7 +158,9 @@ fn rebuild(path: &Path, folders: &[PathBuf]) -> Result<u8, Error> {
                 .map_err(Error::system(format!("cannot read {}", folder.display())))?
                 .path();
             // `latest` is another name of a run.
-            if entry.join("run.json").is_file() && let Ok(entry) = std::fs::canonicalize(entry) {
+            if entry.join("run.json").is_file()
+                && let Ok(entry) = std::fs::canonicalize(entry)
+            {
                 found.insert(entry);
             }
         }
@@ -176,7 +182,11 @@ fn rebuild(path: &Path, folders: &[PathBuf]) -> Result<u8, Error> {
         path.display(),
         plural(records.len(), "run")
     ))?;
-    Ok(if unread == 0 { exit::PASS } else { exit::INVALID })
+    Ok(if unread == 0 {
+        exit::PASS
+    } else {
+        exit::INVALID
+    })
 }
 
 fn pin(path: &Path, run: &Path, pinned: bool) -> Result<u8, Error> {
@@ -191,8 +201,11 @@ fn pin(path: &Path, run: &Path, pinned: bool) -> Result<u8, Error> {
     let mut history = History::open_or_create(path)?;
     directory.set_pinned(pinned)?;
     record.run.pinned = pinned;
-    history.add(&record)?;
-    for other in history.unpin_others(&record.run, pinned)? {
+    if !pinned {
+        history.add(&record)?;
+        return Ok(exit::PASS);
+    }
+    for other in history.pin(&record)? {
         say(&format!("{} is no longer the baseline", other.run_id));
         // What is there now may be something else.
         if let Ok((directory, manifest)) = RunDirectory::open(Path::new(&other.path))

@@ -29,12 +29,6 @@ pub enum Error {
         /// The one that should be added.
         second: PathBuf,
     },
-    /// The run is not in the history.
-    #[error("run {run_id} is not in the history; `timeslip history add` it first")]
-    Unknown {
-        /// Its name.
-        run_id: String,
-    },
     /// The database or the system refused something.
     #[error("{path}: {source}", path = path.display())]
     Database {

@@ -104,40 +104,29 @@ impl History {
         Ok(added)
     }
 
-    /// Makes a run the baseline of its setting, or no longer; gives the runs whose pins
-    /// changed.
+    /// Adds a run as the baseline of its setting; gives the runs that were it before.
     ///
     /// # Errors
-    /// [`Error::Unknown`] for a run that was not added.
-    pub fn pin(&mut self, run_id: &str, pinned: bool) -> Result<Vec<RunRef>, Error> {
-        let failed = Error::of(&self.path);
+    /// As [`History::add`].
+    pub fn pin(&mut self, record: &Record) -> Result<Vec<RunRef>, Error> {
+        let path = self.path.clone();
+        let failed = Error::of(&path);
+        let mut record = record.clone();
+        record.run.pinned = true;
         let transaction = self.begin()?;
-        let changed = (|| {
-            let fingerprint: Option<String> = transaction
-                .query_row(
-                    "SELECT fingerprint FROM runs WHERE run_id = ?1",
-                    [run_id],
-                    |row| row.get(0),
-                )
-                .optional()?;
-            let Some(fingerprint) = fingerprint else {
-                return Ok(None);
-            };
-            let sql = format!(
-                "UPDATE runs SET pinned = NOT pinned WHERE fingerprint = ?1
-                 AND ((run_id = ?2 AND pinned <> ?3) OR (run_id <> ?2 AND pinned AND ?3))
-                 RETURNING {}",
-                RUN.replace("runs.", "")
-            );
-            let mut statement = transaction.prepare(&sql)?;
-            let changed = statement.query_map(params![fingerprint, run_id, pinned], run_ref)?;
-            changed.collect::<rusqlite::Result<Vec<RunRef>>>().map(Some)
-        })()
-        .map_err(&failed)?;
+        add(&path, &transaction, &record)?;
+        let others = params![record.run.fingerprint, record.run.run_id];
+        let condition = "fingerprint = ?1 AND run_id <> ?2 AND pinned";
+        let select = format!("SELECT {RUN} FROM runs WHERE {condition}");
+        let before = rows(&transaction, &select, others, run_ref).map_err(&failed)?;
+        transaction
+            .execute(
+                &format!("UPDATE runs SET pinned = 0 WHERE {condition}"),
+                others,
+            )
+            .map_err(&failed)?;
         transaction.commit().map_err(&failed)?;
-        changed.ok_or_else(|| Error::Unknown {
-            run_id: run_id.to_owned(),
-        })
+        Ok(before)
     }
 
     /// What a run of this setting is compared with: the pinned run, or else up to
