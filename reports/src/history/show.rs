@@ -25,7 +25,7 @@ const RUNS: usize = 14;
 const SPARKS: usize = 30;
 
 /// Width of the name of a trend, of its last value, and of its line.
-const TREND: (usize, usize, usize) = (24, 14, 36);
+const TREND: (usize, usize, usize) = (24, 12, 36);
 
 impl Overview {
     /// A table of the latest runs for every endpoint, and below it each figure's last
@@ -114,7 +114,9 @@ fn endpoint(out: &mut String, setting: &Setting, trends: &[Trend]) {
     out.push('\n');
     let mut head = pad(&clean(&first.key.endpoint, NAMES - 1), NAMES);
     for trend in columns {
-        head.push_str(&right(&figure_name(&trend.key), COLUMN));
+        let name = figure_name(&trend.key);
+        let name = name.strip_prefix("stage.").unwrap_or(&name);
+        head.push_str(&right(name, COLUMN));
     }
     line(out, &head);
     let hidden = setting.runs.len().saturating_sub(RUNS);
@@ -151,7 +153,7 @@ fn course(out: &mut String, trend: &Trend) {
     let text = format!(
         "  {}{}  {}{}",
         pad(&clean(&figure_name(&trend.key), TREND.0 - 1), TREND.0),
-        right(&value_text(&trend.key.metric, last.value), TREND.1 - 2),
+        right(&value_text(&trend.key.metric, last.value), TREND.1),
         pad(&sparkline(trend), TREND.2),
         trend
             .changes
@@ -243,7 +245,7 @@ fn figure_name(key: &Key) -> String {
     let metric = match key.metric.as_str() {
         "task_time" => "task time",
         "ttft" => "TTFT",
-        "decode_rate" => "decode",
+        "decode_rate" => "rate",
         "resolve_rate" => return "resolved".to_owned(),
         "output_tokens" => "output",
         other => other,
@@ -260,8 +262,7 @@ fn pad(text: &str, width: usize) -> String {
 }
 
 fn right(text: &str, width: usize) -> String {
-    let text = shorten(text, width - 1);
-    format!("{text:>width$}")
+    format!("{:>width$}", shorten(text, width))
 }
 
 fn line(out: &mut String, text: &str) {
