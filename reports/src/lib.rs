@@ -10,6 +10,7 @@ pub mod compare;
 pub mod format;
 pub mod gate;
 mod groups;
+pub mod history;
 pub mod input;
 pub mod metrics;
 pub mod pairing;

@@ -1,5 +1,6 @@
 //! `timeslip gate`: rules over a run and its baseline, for CI.
 
+use std::cell::RefCell;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +11,7 @@ use timeslip_reports::render::atomic;
 use super::runs;
 use crate::error::Error;
 use crate::exit;
+use crate::history::{self, Noise};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -64,19 +66,33 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let candidate = runs::load(&arguments.candidate)?;
     let baselines = match &arguments.baseline {
         Some(path) => Some(vec![runs::load(path)?.data]),
-        None if arguments.history => Some(super::history::baselines(
+        None if arguments.history => Some(history::baselines(
             &arguments.history_file,
-            &candidate,
+            &candidate.data,
+            &candidate.manifest,
         )?),
         None => None,
     };
-    let floors = super::history::floors(&arguments.history_file, &candidate)?;
+    let noise = Noise::of(
+        &arguments.history_file,
+        &candidate.data,
+        &candidate.manifest,
+    )?;
     let judge = |run: &RunData| {
         let subjects = match &baselines {
             Some(baselines) => gate::against(run, baselines),
             None => gate::within(run),
         };
-        gate::judge(&rules, run, &subjects, &|key: FloorKey| floors(key))
+        // The reports know nothing of what a database can refuse.
+        let refused = RefCell::new(None);
+        let floor = |key: FloorKey| {
+            noise.floor(key).unwrap_or_else(|error| {
+                refused.replace(Some(error));
+                None
+            })
+        };
+        let result = gate::judge(&rules, run, &subjects, &floor);
+        refused.into_inner().map_or(Ok(result), Err)
     };
     if candidate.data.trials.is_empty() {
         return Err(Error::Empty(format!(
@@ -84,9 +100,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
             arguments.candidate.display()
         )));
     }
-    let mut result = judge(&candidate.data);
+    let mut result = judge(&candidate.data)?;
     if let Some(again) = &arguments.confirm {
-        result = result.confirmed_by(&judge(&runs::load(again)?.data));
+        result = result.confirmed_by(&judge(&runs::load(again)?.data)?);
     }
     tell(arguments, &result)?;
     Ok(match result.verdict {

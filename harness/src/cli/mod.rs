@@ -48,6 +48,8 @@ enum Command {
     Conformance(conformance::Arguments),
     /// Find out what an endpoint is like and write a profile that `serve` plays back
     Probe(probe::Arguments),
+    /// Keep runs over time: what they are compared with, and how much figures move by themselves
+    History(history::Arguments),
     /// Run a simulated endpoint alone
     Serve(serve::Arguments),
     /// List the ready-made endpoints
@@ -83,6 +85,7 @@ pub fn main() -> ExitCode {
         Command::Calibrate(arguments) => calibrate::run(&arguments),
         Command::Conformance(arguments) => conformance::run(&arguments),
         Command::Probe(arguments) => probe::run(&arguments),
+        Command::History(arguments) => history::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Presets => presets::run(),
         Command::Doctor => doctor::run(),

@@ -2,13 +2,12 @@
 
 use std::path::PathBuf;
 
-use timeslip_reports::input::Outcome;
 use timeslip_reports::render;
 use timeslip_reports::summary::Summary;
 
 use crate::error::Error;
 use crate::rundir::{Manifest, RunDirectory};
-use crate::{analysis, exit};
+use crate::{analysis, exit, validity};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -34,20 +33,8 @@ pub(super) fn render(directory: &RunDirectory, manifest: &Manifest) -> Result<u8
         "\nreport: {}\n",
         directory.path().join("report.html").display()
     ))?;
-    // An endpoint that never answered was not measured.
-    let measured = |name: &str| {
-        data.trials
-            .iter()
-            .any(|trial| trial.endpoint == name && trial.outcome != Outcome::Error)
-    };
     let whole = data.trials.len() == data.planned_trials;
-    if whole
-        && data.invalid.is_empty()
-        && data
-            .endpoints
-            .iter()
-            .all(|endpoint| measured(&endpoint.name))
-    {
+    if whole && data.invalid.is_empty() && validity::every_endpoint_measured(&data) {
         Ok(exit::PASS)
     } else {
         Ok(exit::INVALID)

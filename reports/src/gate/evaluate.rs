@@ -138,6 +138,7 @@ fn changed(
         endpoint,
         metric: &finding.metric,
         statistic,
+        interleaved: subject.interleaved,
     };
     let floor = floors(key).map(|floor| (floor, LimitSource::NoiseFloor));
     // Both sides of an interleaved run saw the same day.

@@ -37,6 +37,8 @@ pub struct FloorKey<'a> {
     pub metric: &'a str,
     /// The statistic.
     pub statistic: Statistic,
+    /// Both sides are of one run: what differs from night to night differs for both.
+    pub interleaved: bool,
 }
 
 /// What runs in which nothing changed differ by, as a share (or, for shares, as a

@@ -5,6 +5,7 @@
 
 mod amdahl;
 mod bootstrap;
+mod change_points;
 mod degrees;
 mod effect;
 mod holm;
@@ -27,6 +28,7 @@ mod woodruff;
 
 pub use amdahl::amdahl_limit;
 pub use bootstrap::cluster_bootstrap;
+pub use change_points::{ChangePoint, ChangePointOptions, change_points};
 pub use effect::Effect;
 pub use holm::{holm, holm_adjusted};
 pub use mcnemar::mcnemar_exact;

@@ -1,0 +1,178 @@
+//! What the history keeps of a run, and which runs may be compared.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
+use timeslip_reports::compare::Statistic;
+use timeslip_reports::gate::FloorKey;
+use timeslip_reports::history::{
+    self, ALL_SUITES, Before, Endpoint, FloorSource, History, Key, Record, RunRef,
+};
+use timeslip_reports::input::RunData;
+use timeslip_reports::metrics::Metric;
+
+use crate::analysis;
+use crate::error::Error;
+use crate::plan::{Plan, PlannedEndpoint};
+use crate::rundir::{Manifest, Remark, RunDirectory};
+use crate::validity;
+
+/// Reads a run and computes what the history keeps of it.
+///
+/// # Errors
+/// Whatever reading the run meets.
+pub fn record(directory: &RunDirectory, manifest: &Manifest) -> Result<Record, Error> {
+    let data = analysis::load(directory, manifest)?;
+    let endpoints = manifest.plan.endpoints.iter().map(|endpoint| Endpoint {
+        name: endpoint.name.clone(),
+        setting: digest(manifest, &[alike(endpoint)]),
+    });
+    Ok(Record {
+        run: RunRef {
+            run_id: data.run_id.clone(),
+            path: directory.path().to_string_lossy().into_owned(),
+            started_at: data.started_at.clone(),
+            timeslip_version: data.timeslip_version.clone(),
+            fingerprint: fingerprint(manifest),
+            valid: data.invalid.is_empty() && validity::every_endpoint_measured(&data),
+            complete: data.trials.len() == data.planned_trials,
+            simulated: data.endpoints.iter().any(|endpoint| endpoint.simulated),
+            same_endpoint: same_endpoint(&manifest.plan),
+            rejected: directory.is(Remark::Rejected),
+            pinned: directory.is(Remark::Pinned),
+        },
+        endpoints: endpoints.collect(),
+        figures: history::figures(&data),
+    })
+}
+
+/// The runs that a run is held against: the pinned one, or the latest before it.
+///
+/// # Errors
+/// [`Error::History`] for a history that cannot be used, and whatever reading a run meets.
+pub fn baselines(file: &Path, run: &RunData, manifest: &Manifest) -> Result<Vec<RunData>, Error> {
+    // The first night begins the history.
+    if !file.exists() {
+        return Ok(Vec::new());
+    }
+    let history = History::open(file)?;
+    let found = history.baseline(
+        &fingerprint(manifest),
+        Some(before(run)),
+        history::BASELINE_WINDOW,
+    )?;
+    let load = |found: &RunRef| {
+        let (directory, manifest) = RunDirectory::open(Path::new(&found.path))?;
+        analysis::load(&directory, &manifest)
+    };
+    found.iter().map(load).collect()
+}
+
+/// What is known of the noise in the setting of a run.
+pub struct Noise {
+    history: Option<History>,
+    fingerprint: String,
+    started_at: String,
+    run_id: String,
+}
+
+impl Noise {
+    /// Without a history nothing is known.
+    ///
+    /// # Errors
+    /// [`Error::History`] for a history that is there and cannot be used.
+    pub fn of(file: &Path, run: &RunData, manifest: &Manifest) -> Result<Self, Error> {
+        Ok(Noise {
+            history: file.exists().then(|| History::open(file)).transpose()?,
+            fingerprint: fingerprint(manifest),
+            started_at: run.started_at.clone(),
+            run_id: run.run_id.clone(),
+        })
+    }
+
+    /// By how much a figure moves without a cause: as a share, of shares in points.
+    /// A statistic that no history keeps moves as the usual one of its metric does.
+    ///
+    /// # Errors
+    /// What the database refuses.
+    pub fn floor(&self, key: FloorKey) -> Result<Option<f64>, Error> {
+        let Some(history) = &self.history else {
+            return Ok(None);
+        };
+        let usual = Metric::find(key.metric).map(|metric| Statistic::usual(&metric));
+        let source = if key.interleaved {
+            FloorSource::SameEndpoint
+        } else {
+            FloorSource::Nights
+        };
+        for statistic in [Some(key.statistic), usual].into_iter().flatten() {
+            let figure = Key {
+                suite: key.suite.unwrap_or(ALL_SUITES).to_owned(),
+                endpoint: key.endpoint.to_owned(),
+                metric: key.metric.to_owned(),
+                statistic: statistic.to_string(),
+            };
+            let before = Before {
+                started_at: &self.started_at,
+                run_id: &self.run_id,
+            };
+            let evidence = history.evidence(&self.fingerprint, &figure, Some(before))?;
+            if let Some(floor) = evidence.of_source(source) {
+                return Ok(Some(floor.relative));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn before(run: &RunData) -> Before<'_> {
+    Before {
+        started_at: &run.started_at,
+        run_id: &run.run_id,
+    }
+}
+
+/// Equal for runs that may be compared: of the same tasks, attempts and sandbox, with
+/// endpoints of the same names, protocols, transports and models.
+#[must_use]
+pub fn fingerprint(manifest: &Manifest) -> String {
+    let endpoints = manifest.plan.endpoints.iter();
+    let named: Vec<_> = endpoints
+        .map(|endpoint| (&endpoint.name, alike(endpoint)))
+        .collect();
+    digest(manifest, &named)
+}
+
+/// Whether a run measures one endpoint under two names: what differs is noise.
+#[must_use]
+pub fn same_endpoint(plan: &Plan) -> bool {
+    let [first, second] = &plan.endpoints[..] else {
+        return false;
+    };
+    let renamed = PlannedEndpoint {
+        name: first.name.clone(),
+        ..second.clone()
+    };
+    *first == renamed
+}
+
+/// What makes figures of two endpoints comparable: protocol, transport, model, and
+/// whether it is simulated.
+fn alike(endpoint: &PlannedEndpoint) -> (&str, &str, &str, bool) {
+    (
+        &endpoint.protocol,
+        endpoint.transport.name(),
+        &endpoint.model,
+        endpoint.simulate.is_some(),
+    )
+}
+
+fn digest(manifest: &Manifest, endpoints: &impl serde::Serialize) -> String {
+    let plan = &manifest.plan;
+    let trials = plan.trials.iter();
+    let tasks: BTreeSet<(&str, &str)> = trials.map(|trial| (&*trial.suite, &*trial.task)).collect();
+    let text = serde_json::json!([tasks, plan.attempts, manifest.sandbox, endpoints]).to_string();
+    HEXLOWER.encode(&Sha256::digest(text)[..16])
+}
