@@ -176,3 +176,88 @@ fn digest(manifest: &Manifest, endpoints: &impl serde::Serialize) -> String {
     let text = serde_json::json!([tasks, plan.attempts, manifest.sandbox, endpoints]).to_string();
     HEXLOWER.encode(&Sha256::digest(text)[..16])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::plan::{self, Limits, Overrides};
+    use timeslip_datasets::journal::TrialKey;
+
+    fn manifest(tasks: &[&str], seed: u64) -> Manifest {
+        let overrides = Overrides {
+            endpoints: vec!["spark-sim".into(), "gpu-sim".into()],
+            ..Overrides::default()
+        };
+        let endpoints = plan::endpoints(&Config::load(None).unwrap(), &overrides).unwrap();
+        let trials = tasks.iter().map(|task| TrialKey {
+            suite: "suite".into(),
+            task: (*task).into(),
+            endpoint: endpoints[0].name.clone(),
+            attempt: 1,
+        });
+        Manifest {
+            version: 1,
+            run_id: seed.to_string(),
+            started_at: "2026-11-21T09:30:00Z".into(),
+            timeslip_version: "0.1.0".into(),
+            sandbox: "bubblewrap".into(),
+            environment: Vec::new(),
+            warnings: Vec::new(),
+            plan: Plan {
+                suites: Vec::new(),
+                trials: trials.collect(),
+                endpoints,
+                attempts: 1,
+                concurrency: 1,
+                seed,
+                limits: Limits {
+                    turns: 9,
+                    trial_seconds: 9,
+                    command_seconds: 9,
+                    output_kib: 9,
+                    memory_mb: 9,
+                    client_lag_ms: 5.0,
+                },
+                tags: Default::default(),
+            },
+        }
+    }
+
+    #[test]
+    fn a_fingerprint_is_of_what_makes_runs_comparable() {
+        let first = manifest(&["a", "b"], 1);
+        let same = manifest(&["b", "a"], 2);
+        assert_eq!(fingerprint(&first), fingerprint(&same));
+        let mut others = vec![
+            manifest(&["a"], 1),
+            first.clone(),
+            first.clone(),
+            first.clone(),
+        ];
+        others[1].plan.attempts = 2;
+        others[2].sandbox = "process".into();
+        others[3].plan.endpoints[0].model.push('x');
+        let mut swapped = first.clone();
+        swapped.plan.endpoints.reverse();
+        others.push(swapped);
+        for other in others {
+            assert_ne!(fingerprint(&first), fingerprint(&other), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn one_endpoint_under_two_names_is_known_as_such() {
+        let mut plan = manifest(&["a"], 1).plan;
+        assert!(!same_endpoint(&plan));
+        plan.endpoints[1] = PlannedEndpoint {
+            name: "again".into(),
+            ..plan.endpoints[0].clone()
+        };
+        assert!(same_endpoint(&plan));
+        plan.endpoints[1].retries += 1;
+        assert!(!same_endpoint(&plan));
+        plan.endpoints.pop();
+        assert!(!same_endpoint(&plan));
+    }
+}

@@ -55,12 +55,12 @@ impl Place {
         serde_json::from_str(&self.history(&["show", "--json"]).unwrap()).unwrap()
     }
 
-    fn run_of(&self, endpoints: &str) -> Value {
+    fn run_of(&self, endpoints: [&str; 2]) -> Value {
         let shown = self.shown();
         let settings = shown["settings"].as_array().unwrap();
         let setting = settings
             .iter()
-            .find(|setting| setting["endpoints"].to_string() == endpoints);
+            .find(|setting| setting["endpoints"] == serde_json::json!(endpoints));
         setting.unwrap()["runs"][0].clone()
     }
 
@@ -114,7 +114,7 @@ fn runs_are_added_shown_pinned_and_found_again() {
         "{shown_ns} {expected}"
     );
 
-    let kept = place.run_of(r#"["fast","slow"]"#);
+    let kept = place.run_of(["fast", "slow"]);
     for (field, expected) in [
         ("valid", true),
         ("complete", true),
@@ -124,10 +124,7 @@ fn runs_are_added_shown_pinned_and_found_again() {
     ] {
         assert_eq!(kept[field], expected, "{field}");
     }
-    assert_eq!(
-        place.run_of(r#"["fast","fast-again"]"#)["same_endpoint"],
-        true
-    );
+    assert_eq!(place.run_of(["fast", "fast-again"])["same_endpoint"], true);
     // What one endpoint under two names says of `fast` is said of it in the other setting.
     let floors = place.history(&["floor", "--json"]).unwrap();
     let floors: Value = serde_json::from_str(&floors).unwrap();
@@ -137,7 +134,7 @@ fn runs_are_added_shown_pinned_and_found_again() {
     assert_eq!(floor["floor"], Value::Null);
 
     place.history(&["pin", &run.display().to_string()]).unwrap();
-    assert_eq!(place.run_of(r#"["fast","slow"]"#)["pinned"], true);
+    assert_eq!(place.run_of(["fast", "slow"])["pinned"], true);
     let text = place.history(&["show"]).unwrap();
     assert!(text.contains(&format!("baseline {}", name(&run))), "{text}");
 
@@ -157,7 +154,7 @@ fn runs_are_added_shown_pinned_and_found_again() {
     place
         .history(&["pin", "--remove", &run.display().to_string()])
         .unwrap();
-    assert_eq!(place.run_of(r#"["fast","slow"]"#)["pinned"], false);
+    assert_eq!(place.run_of(["fast", "slow"])["pinned"], false);
 
     // Half a run is kept out of what others are compared with.
     let journal = twice.join("journal.jsonl");

@@ -432,7 +432,8 @@ fn unusable(file: &Path) -> String {
 fn files_that_are_no_history_are_refused_and_kept() {
     let records = nights(2);
     let (_sound, sound) = Place::with(&records);
-    let spoilt: [(&str, fn(&Path)); 5] = [
+    type Spoil = fn(&Path);
+    let spoilt: [(&str, Spoil); 5] = [
         ("not a sound history", |file| {
             std::fs::write(file, "notes, not a database".repeat(200)).unwrap();
         }),
