@@ -141,13 +141,15 @@ fn figures_are_those_of_the_summary() {
     };
     for (name, endpoint) in &summary.endpoints {
         let value = |metric: &str, statistic: &str| value(&key(name, metric, statistic));
-        // To the nanosecond.
-        let ms =
-            |metric: &str, statistic: &str| value(metric, statistic).map(|ns| ns.round() / 1e6);
-        let whole = |ms: Option<f64>| ms.map(|ms| (ms * 1e6).round() / 1e6);
-        assert_eq!(ms("task_time", "typical"), whole(endpoint.wall_ms.p50));
-        assert_eq!(ms("ttft", "p50"), whole(endpoint.ttft_ms.p50));
-        assert_eq!(ms("ttft", "p95"), whole(endpoint.ttft_ms.p95));
+        let ms = |metric: &str, statistic: &str| value(metric, statistic).map(|ns| ns / 1e6);
+        for (metric, statistic, expected) in [
+            ("task_time", "typical", endpoint.wall_ms.p50),
+            ("ttft", "p50", endpoint.ttft_ms.p50),
+            ("ttft", "p95", endpoint.ttft_ms.p95),
+        ] {
+            let difference = ms(metric, statistic).unwrap() - expected.unwrap();
+            assert!(difference.abs() < 1e-6, "{metric} {statistic}");
+        }
         assert_eq!(value("resolve_rate", "share"), endpoint.resolve_rate.point);
         for (group, of_group) in &endpoint.groups {
             let mean = ms(&format!("stage.{}", group.name()), "mean").unwrap();
