@@ -5,6 +5,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod charts;
+pub mod decision;
 pub mod format;
 mod groups;
 pub mod input;

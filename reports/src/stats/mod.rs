@@ -12,14 +12,14 @@ mod rate;
 mod student;
 mod wilson;
 
-pub use amdahl::amdahl_limit;
+pub use amdahl::{amdahl_limit, part_faster};
 pub use bootstrap::cluster_bootstrap;
 pub use effect::Effect;
 pub use paired::{mean_difference, time_ratio};
 pub use quantile::{Distribution, quantile, sorted};
 pub use rate::token_rate;
 pub use student::mean_interval;
-pub use wilson::{resolve_rate, wilson};
+pub use wilson::{mean_share, resolve_rate, wilson};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

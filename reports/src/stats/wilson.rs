@@ -46,6 +46,37 @@ pub fn resolve_rate(per_task: &[Vec<bool>]) -> Estimate {
     }
 }
 
+/// Mean over tasks of each task's share of success, with a Wilson interval.
+///
+/// The interval uses the number of plain trials that would leave the mean as uncertain
+/// as the tasks do (never fewer than the tasks, never more than the `trials` behind
+/// them). With as many attempts for every task it is that of [`resolve_rate`].
+#[must_use]
+pub fn mean_share(shares: &[f64], trials: f64) -> Estimate {
+    let tasks = shares.len() as f64;
+    if shares.is_empty() {
+        return Estimate::absent("no tasks");
+    }
+    let mean = (shares.iter().sum::<f64>() / tasks).clamp(0.0, 1.0);
+    let squares: f64 = shares.iter().map(|share| (share - mean).powi(2)).sum();
+    let binomial = mean * (1.0 - mean);
+    let effective = if binomial > 0.0 && tasks > 1.0 {
+        let variance = squares / (tasks * (tasks - 1.0));
+        (binomial / variance).clamp(tasks, trials.max(tasks))
+    } else {
+        // Nothing to learn the clustering from: assume attempts add nothing.
+        tasks
+    };
+    let interval = wilson(mean * effective, effective);
+    Estimate {
+        point: Some(mean),
+        low: interval.map(|(low, _)| low),
+        high: interval.map(|(_, high)| high),
+        n: shares.len(),
+        reason: None,
+    }
+}
+
 fn count<'a>(results: impl Iterator<Item = &'a bool>) -> f64 {
     results.filter(|resolved| **resolved).count() as f64
 }
@@ -98,6 +129,16 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn shares_of_even_attempts_give_the_interval_of_the_rate(
+            tasks in prop::collection::vec(prop::collection::vec(any::<bool>(), 3), 2..30),
+        ) {
+            let shares: Vec<f64> = tasks.iter().map(|task| count(task.iter()) / 3.0).collect();
+            let (mean, rate) = (mean_share(&shares, 3.0 * tasks.len() as f64), resolve_rate(&tasks));
+            let (a, b) = (mean.interval().unwrap(), rate.interval().unwrap());
+            prop_assert!((a.0 - b.0).abs() < 1e-9 && (a.1 - b.1).abs() < 1e-9, "{a:?} {b:?}");
+        }
+
         #[test]
         fn stays_within_zero_and_one(n in 1_u32..5000, share in 0.0..=1.0_f64) {
             let n = f64::from(n);

@@ -3,6 +3,7 @@
 //! Missing values are `null`, never 0. Durations are milliseconds in fields
 //! ending in `_ms` and whole nanoseconds in fields ending in `_ns`.
 
+mod bridge;
 mod checks;
 mod comparison;
 mod endpoint;
@@ -14,9 +15,11 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::decision::Decision;
 use crate::format::NS_PER_MS;
 use crate::input::{Calibration, ErrorQuantiles, Role, RunData, StreamCalibration};
-pub use comparison::{BridgeRow, Comparison};
+pub use bridge::BridgeRow;
+pub use comparison::Comparison;
 pub use endpoint::{
     EndpointSummary, FirstOfKindSummary, GroupSummary, RateSummary, StageSummary, StreamSummary,
 };
@@ -26,7 +29,7 @@ pub(crate) use trial::turns;
 
 /// Version of the layout of `summary.json`; it changes when a field is renamed
 /// or removed, or changes its meaning.
-pub const SCHEMA_VERSION: u32 = 2;
+pub const SCHEMA_VERSION: u32 = 3;
 
 /// A fact about the machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -77,6 +80,8 @@ pub struct Summary {
     pub endpoints: BTreeMap<String, EndpointSummary>,
     /// Candidate against baseline; `null` when the run has one side only.
     pub comparison: Option<Comparison>,
+    /// Speed and quality at once: timeouts, retries, routing.
+    pub decision: Decision,
     /// Every finished trial, in journal order.
     pub trials: Vec<TrialSummary>,
 }
@@ -120,6 +125,7 @@ impl Summary {
                 })
                 .collect(),
             comparison: Comparison::of(run),
+            decision: Decision::of(run),
             trials: run.trials.iter().map(TrialSummary::of).collect(),
         }
     }
