@@ -111,6 +111,14 @@ pub fn percent(share: f64) -> String {
     }
 }
 
+/// A share that may be negative as a whole percentage, e.g. `41 %`, `−12 %`.
+#[must_use]
+pub fn signed_percent(share: f64) -> String {
+    let size = percent(share.abs());
+    let sign = if share <= -0.005 { "−" } else { "" };
+    format!("{sign}{size}")
+}
+
 /// Both ends of an interval of shares, e.g. `38–76 %`.
 #[must_use]
 pub fn percent_range((low, high): (f64, f64)) -> String {
@@ -274,6 +282,8 @@ mod tests {
         assert_eq!(signed_points(-0.19), "−19");
         assert_eq!(signed_points(-0.001), "0");
         assert_eq!(percent(0.001), "<1 %");
+        assert_eq!(signed_percent(-0.12), "−12 %");
+        assert_eq!(signed_percent(0.41), "41 %");
         assert_eq!(count(1_234_567), "1,234,567");
     }
 

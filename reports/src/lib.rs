@@ -5,6 +5,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod charts;
+pub mod claims;
 pub mod decision;
 pub mod format;
 mod groups;

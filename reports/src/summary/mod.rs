@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::claims::{self, Answer, ClaimsFile};
 use crate::decision::Decision;
 use crate::format::NS_PER_MS;
 use crate::input::{Calibration, ErrorQuantiles, Role, RunData, StreamCalibration};
@@ -82,14 +83,24 @@ pub struct Summary {
     pub comparison: Option<Comparison>,
     /// Speed and quality at once: timeouts, retries, routing.
     pub decision: Decision,
+    /// What the run says to a vendor's claims.
+    pub claims: Vec<Answer>,
     /// Every finished trial, in journal order.
     pub trials: Vec<TrialSummary>,
 }
 
 impl Summary {
-    /// Computes the summary of a run, whole or cut short.
+    /// Computes the summary of a run, whole or cut short, with answers to the published
+    /// claims of the fast path.
     #[must_use]
     pub fn from_run(run: &RunData) -> Self {
+        // A test holds that the shipped claims can be read.
+        Self::with_claims(run, &ClaimsFile::fast_path().unwrap_or_default())
+    }
+
+    /// The same with answers to other claims.
+    #[must_use]
+    pub fn with_claims(run: &RunData, asked: &ClaimsFile) -> Self {
         let mut warnings = run.warnings.clone();
         warnings.extend(checks::warnings(run));
         Summary {
@@ -126,6 +137,7 @@ impl Summary {
                 .collect(),
             comparison: Comparison::of(run),
             decision: Decision::of(run),
+            claims: claims::answer(asked, run),
             trials: run.trials.iter().map(TrialSummary::of).collect(),
         }
     }
