@@ -26,6 +26,8 @@ fn a_report_is_complete_and_every_image_decodes() {
         "csv/stages.csv",
         "csv/exchanges.csv",
         "csv/endpoints.csv",
+        "csv/policies.csv",
+        "csv/claims.csv",
     ] {
         assert!(
             std::fs::metadata(directory.join(file)).unwrap().len() > 100,
@@ -37,7 +39,7 @@ fn a_report_is_complete_and_every_image_decodes() {
         .iter()
         .filter(|file| file.extension().is_some_and(|extension| extension == "png"))
         .collect();
-    assert_eq!(images.len(), 6);
+    assert_eq!(images.len(), 8);
     for image in images {
         let pixels = Pixmap::decode_png(&std::fs::read(image).unwrap()).unwrap();
         assert!(
@@ -51,7 +53,7 @@ fn a_report_is_complete_and_every_image_decodes() {
     assert_eq!(written.html, directory.join("report.html"));
 }
 
-/// Draws six images in a debug build: slow, and for people to look at.
+/// Draws the images in a debug build: slow, and for people to look at.
 #[test]
 #[ignore = "writes more samples to look at"]
 fn other_samples() {

@@ -34,6 +34,24 @@ pub enum Metric {
 }
 
 impl Metric {
+    /// The name used in claims files and in every machine-readable output.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Metric::OutputTokensPerSecond => "output_tokens_per_second",
+            Metric::TimePerOutputTokenMs => "time_per_output_token_ms",
+            Metric::TtftMs => "ttft_ms",
+            Metric::TaskTimeMs => "task_time_ms",
+            Metric::ResolveRate => "resolve_rate",
+            Metric::OutputTokenRateRatio => "output_token_rate_ratio",
+            Metric::TaskTimeRatio => "task_time_ratio",
+            Metric::TaskTimeReduction => "task_time_reduction",
+            Metric::TtftReduction => "ttft_reduction",
+            Metric::RoundTripOverheadReduction => "round_trip_overhead_reduction",
+            Metric::TokenOverheadReduction => "token_overhead_reduction",
+        }
+    }
+
     /// Whether it compares two endpoints.
     #[must_use]
     pub const fn compares(self) -> bool {

@@ -63,7 +63,8 @@ pub(super) fn expect(attempts: &[Attempt], up_to: usize) -> Option<Expected> {
         .iter()
         .map(|attempt| Some(chance(attempt) * attempt.cost_usd?));
     Some(Expected {
-        solved: solves.map(chance).sum::<f64>().min(1.0),
+        // Not `sum`: of nothing that is −0.
+        solved: solves.map(chance).fold(0.0, |a, b| a + b).min(1.0),
         ms: attempts.iter().map(|a| chance(a) * a.ms).sum(),
         cost_usd: costs.sum(),
     })
