@@ -82,16 +82,28 @@ pub fn signed_milliseconds(ms: f64) -> String {
     format!("{plus}{}", milliseconds(ms))
 }
 
-/// Both ends of an interval of durations in milliseconds, e.g. `940 ms–1.20 s`.
+/// Both ends of an interval of durations in milliseconds, e.g. `1.04–1.20 s`,
+/// `940 ms–1.20 s`.
 #[must_use]
 pub fn milliseconds_range((low, high): (f64, f64)) -> String {
-    format!("{}–{}", milliseconds(low), milliseconds(high))
+    let (low, high) = (milliseconds(low), milliseconds(high));
+    // Minutes have two units and keep them.
+    let parts = low.split_once(' ').zip(high.split_once(' '));
+    match parts {
+        Some(((digits, low_unit), (_, high_unit)))
+            if low_unit == high_unit && !low_unit.contains(' ') =>
+        {
+            format!("{digits}–{high}")
+        }
+        _ => format!("{low}–{high}"),
+    }
 }
 
-/// Both ends of an interval of US dollars, e.g. `$1.10–$1.40`.
+/// Both ends of an interval of US dollars, e.g. `$1.10–1.40`.
 #[must_use]
 pub fn usd_range((low, high): (f64, f64)) -> String {
-    format!("{}–{}", usd(low), usd(high))
+    let (low, high) = (usd(low), usd(high));
+    format!("{low}–{}", high.trim_start_matches('$'))
 }
 
 /// US dollars: `$0.0042`, `$1.24`, `$120`.
@@ -161,14 +173,6 @@ pub fn percent(share: f64) -> String {
     } else {
         format!("{:.0} %", share * 100.0)
     }
-}
-
-/// A share that may be negative as a whole percentage, e.g. `41 %`, `−12 %`.
-#[must_use]
-pub fn signed_percent(share: f64) -> String {
-    let size = percent(share.abs());
-    let sign = if share <= -0.005 { "−" } else { "" };
-    format!("{sign}{size}")
 }
 
 /// Both ends of an interval of shares, e.g. `38–76 %`.
@@ -338,6 +342,13 @@ mod tests {
         }
         assert_eq!(signed_milliseconds(1.51), "+1.51 ms");
         assert_eq!(signed_milliseconds(-13_000.0), "−13.0 s");
+        assert_eq!(milliseconds_range((940.0, 1200.0)), "940 ms–1.20 s");
+        assert_eq!(milliseconds_range((1040.0, 1200.0)), "1.04–1.20 s");
+        assert_eq!(
+            milliseconds_range((125_000.0, 185_000.0)),
+            "2 min 05 s–3 min 05 s"
+        );
+        assert_eq!(usd_range((1.1, 1.4)), "$1.10–1.40");
         assert_eq!(usd(0.0042), "$0.0042");
         assert_eq!(usd(1.236), "$1.24");
     }
@@ -362,8 +373,6 @@ mod tests {
         assert_eq!(signed_points(-0.19), "−19");
         assert_eq!(signed_points(-0.001), "0");
         assert_eq!(percent(0.001), "<1 %");
-        assert_eq!(signed_percent(-0.12), "−12 %");
-        assert_eq!(signed_percent(0.41), "41 %");
         assert_eq!(count(1_234_567), "1,234,567");
     }
 

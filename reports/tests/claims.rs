@@ -112,7 +112,7 @@ fn time_per_token_needs_the_servers_own() {
     let mut run = transports();
     let without = one(&run, &claim);
     assert_eq!(without.ruling, Ruling::Undecided);
-    assert!(without.why.contains("not measurable"), "{}", without.why);
+    assert!(without.why.contains("Not measurable"), "{}", without.why);
     for (index, trial) in run.trials.iter_mut().enumerate() {
         let share = if trial.endpoint == "plain-sim" {
             0.5
@@ -145,7 +145,7 @@ fn what_the_run_cannot_tell_stays_undecided_with_the_reason() {
         ),
         (
             "metric = \"resolve_rate\"\nat_least = 0.5\nsuite = \"other\"".to_owned(),
-            "needs the suite other",
+            "It needs the suite other",
         ),
         (
             "not_measurable = \"nobody knows\"".to_owned(),

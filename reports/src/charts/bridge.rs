@@ -15,7 +15,7 @@ use crate::svg::Slot;
 const TITLE: &str = "From baseline to candidate";
 const ROW: f64 = 30.0;
 const BAR: f64 = 18.0;
-const NAMES: f64 = 190.0;
+const NAMES: f64 = 150.0;
 /// Where the column of ceilings ends, and how wide it is.
 const CEILINGS: f64 = 140.0;
 /// Room for a value behind the longest bar.

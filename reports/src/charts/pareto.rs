@@ -39,7 +39,7 @@ pub(super) fn chart(source: Source) -> Result<Option<Chart>, ChartError> {
         return Ok(None);
     }
     let subtitle = source.subtitle(&format!(
-        "Over {} tried on both; lines are 95 % intervals; filled: none other is better in everything",
+        "Over {} tried on both; thin lines are 95 % intervals; filled: the Pareto front",
         plural(routing.tasks, "task")
     ));
     let lines: Vec<(String, String)> = policies
@@ -76,10 +76,10 @@ pub(super) fn chart(source: Source) -> Result<Option<Chart>, ChartError> {
         // An interval of a few tasks may be endless: the points decide the axis.
         let axis = Axis::linear_ms(highest.min(2.0 * longest));
         let mut plot = Plot::new(canvas, insets, axis, Axis::shares())?;
-        plot.curve(&front(policies), stroke(Slot::Axis, 1.5))?;
         for policy in policies {
             intervals(canvas, &plot, policy)?;
         }
+        plot.curve(&front(policies), stroke(Slot::Muted, 2.25))?;
         let dots = dots(&plot, policies);
         for dot in &dots {
             let words = (dot.numbers.iter())
@@ -112,10 +112,13 @@ fn place(policy: &Policy) -> Option<Point> {
 
 fn figures(policy: &Policy) -> String {
     let figures = &policy.figures;
+    let cost = figures.cost_per_task_usd.as_ref();
+    let cost = cost.and_then(|cost| cost.point);
     format!(
-        "{} solved, {} per task",
+        "{} solved, {}{} per task",
         or_absent(figures.solved.point, percent),
-        or_absent(figures.time_per_task_ms.point, milliseconds)
+        or_absent(figures.time_per_task_ms.point, milliseconds),
+        cost.map_or_else(String::new, |cost| format!(" and {}", usd(cost)))
     )
 }
 
@@ -176,11 +179,11 @@ fn intervals(canvas: &Canvas, plot: &Plot, policy: &Policy) -> Result<(), ChartE
     let figures = &policy.figures;
     if let Some((low, high)) = figures.time_per_task_ms.interval() {
         let ends = [plot.at(low, share), plot.at(high, share)];
-        canvas.line(&ends, stroke(Slot::Axis, 1.25))?;
+        canvas.line(&ends, stroke(Slot::Axis, 1.0))?;
     }
     if let Some((low, high)) = figures.solved.interval() {
         let ends = [plot.at(ms, low), plot.at(ms, high)];
-        canvas.line(&ends, stroke(Slot::Axis, 1.25))?;
+        canvas.line(&ends, stroke(Slot::Axis, 1.0))?;
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::format::{milliseconds, rate, ratio, signed_percent};
+use crate::format::{milliseconds, rate};
 
 /// The measured counterpart of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -114,12 +114,42 @@ impl Metric {
             Metric::TimePerOutputTokenMs | Metric::TtftMs | Metric::TaskTimeMs => {
                 milliseconds(value)
             }
-            Metric::OutputTokenRateRatio | Metric::TaskTimeRatio => ratio(value),
+            Metric::OutputTokenRateRatio | Metric::TaskTimeRatio => {
+                format!("{}×", trimmed(value, 2))
+            }
             Metric::ResolveRate
             | Metric::TaskTimeReduction
             | Metric::TtftReduction
             | Metric::RoundTripOverheadReduction
-            | Metric::TokenOverheadReduction => signed_percent(value),
+            | Metric::TokenOverheadReduction => format!("{} %", trimmed(value * 100.0, 1)),
         }
+    }
+}
+
+/// Some decimals, without needless zeros: a claim of 58.4 % is not one of 58 %.
+fn trimmed(value: f64, decimals: usize) -> String {
+    let digits = format!("{:.decimals$}", value.abs());
+    let digits = digits.trim_end_matches('0').trim_end_matches('.');
+    let sign = if value < 0.0 && digits != "0" {
+        "−"
+    } else {
+        ""
+    };
+    format!("{sign}{digits}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claimed_value_is_shown_as_it_is_claimed() {
+        assert_eq!(Metric::ResolveRate.show(0.584), "58.4 %");
+        assert_eq!(Metric::TtftReduction.show(-0.5), "−50 %");
+        assert_eq!(Metric::TtftReduction.show(-0.0001), "0 %");
+        assert_eq!(Metric::TaskTimeRatio.show(15.0), "15×");
+        assert_eq!(Metric::TaskTimeRatio.show(14.406), "14.41×");
+        assert_eq!(Metric::TtftMs.show(50.0), "50.0 ms");
+        assert_eq!(Metric::OutputTokensPerSecond.show(1000.0), "1,000 tokens/s");
     }
 }

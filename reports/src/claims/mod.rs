@@ -105,7 +105,7 @@ fn answer_one(claim: &Claim, run: &RunData) -> Answer {
     match &claim.test {
         Test::NotMeasurable(reason) => Answer {
             measured: Estimate::absent("not measurable"),
-            why: format!("not measurable: {reason}"),
+            why: format!("Not measurable: {reason}"),
             ..answer
         },
         Test::Measured(statement) => measured(answer, statement, run),
@@ -165,7 +165,7 @@ fn chosen<'a>(statement: &Statement, run: &'a RunData) -> Result<Vec<&'a Endpoin
             .collect();
         if endpoints.is_empty() {
             return Err(format!(
-                "it needs {}, which this run does not have",
+                "It needs {}, which this run does not have",
                 words(selector)
             ));
         }
@@ -175,7 +175,7 @@ fn chosen<'a>(statement: &Statement, run: &'a RunData) -> Result<Vec<&'a Endpoin
         && !run.trials.iter().any(|trial| trial.suite == *suite)
     {
         return Err(format!(
-            "it needs the suite {suite}, which this run does not have"
+            "It needs the suite {suite}, which this run does not have"
         ));
     }
     let own = fitting(&statement.endpoint)?;
@@ -198,7 +198,7 @@ fn chosen<'a>(statement: &Statement, run: &'a RunData) -> Result<Vec<&'a Endpoin
                 ""
             };
             format!(
-                "it needs {model}{} and {}, and this run has no such pair",
+                "It needs {model}{} and {}, and this run has no such pair",
                 words(&statement.endpoint),
                 words(against)
             )
@@ -262,12 +262,12 @@ fn trials<'a>(
 fn rule(statement: &Statement, measured: &Estimate, run: &RunData) -> (Ruling, String) {
     let undecided = |why: String| (Ruling::Undecided, why);
     if let Some(first) = run.invalid.first() {
-        return undecided(format!("the run is invalid: {first}"));
+        return undecided(format!("The run is invalid: {first}"));
     }
     let show = |value| statement.metric.show(value);
     let Some((low, high)) = measured.interval() else {
         let reason = measured.reason.as_deref();
-        return undecided(reason.unwrap_or("there is no interval").to_owned());
+        return undecided(capitalised(reason.unwrap_or("there is no interval")));
     };
     if measured.n < MIN_TASKS {
         let tasks = plural(measured.n, "task");
@@ -279,7 +279,7 @@ fn rule(statement: &Statement, measured: &Estimate, run: &RunData) -> (Ruling, S
         Bound::AtLeast(value) => (low >= value, high < value, value),
         Bound::AtMost(value) => (high <= value, low > value, value),
     };
-    let interval = format!("the 95 % interval {} to {}", show(low), show(high));
+    let interval = format!("The 95 % interval {} to {}", show(low), show(high));
     let claimed = show(value);
     if holds {
         (
@@ -294,4 +294,14 @@ fn rule(statement: &Statement, measured: &Estimate, run: &RunData) -> (Ruling, S
     } else {
         undecided(format!("{interval} holds {claimed}"))
     }
+}
+
+fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next();
+    first
+        .into_iter()
+        .flat_map(char::to_uppercase)
+        .chain(chars)
+        .collect()
 }

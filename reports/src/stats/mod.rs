@@ -19,7 +19,7 @@ pub use paired::{mean_difference, time_ratio};
 pub use quantile::{Distribution, quantile, sorted};
 pub use rate::token_rate;
 pub use student::mean_interval;
-pub use wilson::{mean_share, resolve_rate, wilson};
+pub use wilson::{effective_trials, mean_share, resolve_rate, share_of, wilson};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -46,26 +46,18 @@ pub fn resolve_rate(per_task: &[Vec<bool>]) -> Estimate {
     }
 }
 
-/// Mean over tasks of each task's share of success, with a Wilson interval.
-///
-/// The interval uses the number of plain trials that would leave the mean as uncertain
-/// as the tasks do (never fewer than the tasks, never more than the `trials` behind
-/// them). With as many attempts for every task it is that of [`resolve_rate`].
+/// Mean over tasks of each task's share of success, with a Wilson interval over
+/// [`effective_trials`]. With as many attempts for every task it is [`resolve_rate`]'s.
 #[must_use]
 pub fn mean_share(shares: &[f64], trials: f64) -> Estimate {
-    let tasks = shares.len() as f64;
-    if shares.is_empty() {
+    share_of(shares, effective_trials(shares, trials))
+}
+
+/// [`mean_share`] with a number of effective trials that is known from elsewhere.
+#[must_use]
+pub fn share_of(shares: &[f64], effective: f64) -> Estimate {
+    let Some(mean) = mean(shares) else {
         return Estimate::absent("no tasks");
-    }
-    let mean = (shares.iter().sum::<f64>() / tasks).clamp(0.0, 1.0);
-    let squares: f64 = shares.iter().map(|share| (share - mean).powi(2)).sum();
-    let binomial = mean * (1.0 - mean);
-    let effective = if binomial > 0.0 && tasks > 1.0 {
-        let variance = squares / (tasks * (tasks - 1.0));
-        (binomial / variance).clamp(tasks, trials.max(tasks))
-    } else {
-        // Nothing to learn the clustering from: assume attempts add nothing.
-        tasks
     };
     let interval = wilson(mean * effective, effective);
     Estimate {
@@ -75,6 +67,27 @@ pub fn mean_share(shares: &[f64], trials: f64) -> Estimate {
         n: shares.len(),
         reason: None,
     }
+}
+
+/// The number of plain trials that would leave the mean of each task's share as uncertain
+/// as the tasks do: never fewer than the tasks, never more than the `trials` behind them.
+#[must_use]
+pub fn effective_trials(shares: &[f64], trials: f64) -> f64 {
+    let tasks = shares.len() as f64;
+    let mean = mean(shares).unwrap_or(0.0);
+    let binomial = mean * (1.0 - mean);
+    if binomial <= 0.0 || tasks < 2.0 {
+        // Nothing to learn the clustering from: assume attempts add nothing.
+        return tasks;
+    }
+    let squares: f64 = shares.iter().map(|share| (share - mean).powi(2)).sum();
+    let variance = squares / (tasks * (tasks - 1.0));
+    (binomial / variance).clamp(tasks, trials.max(tasks))
+}
+
+fn mean(shares: &[f64]) -> Option<f64> {
+    let sum: f64 = shares.iter().sum();
+    (!shares.is_empty()).then(|| (sum / shares.len() as f64).clamp(0.0, 1.0))
 }
 
 fn count<'a>(results: impl Iterator<Item = &'a bool>) -> f64 {

@@ -30,9 +30,12 @@ fn row(answer: &Answer) -> ClaimRow {
         claimed.next()
     };
     let measured = answer.metric.zip(answer.measured.point);
+    let tasks = plural(answer.measured.n, "task");
     let on = match (&answer.endpoint, &answer.against) {
-        (Some(own), Some(other)) => format!("{} against {}", one_line(own), one_line(other)),
-        (Some(own), None) => one_line(own),
+        (Some(own), Some(other)) => {
+            format!("{} against {}, {tasks}", one_line(own), one_line(other))
+        }
+        (Some(own), None) => format!("{}, {tasks}", one_line(own)),
         (None, _) => String::new(),
     };
     ClaimRow {
@@ -44,13 +47,7 @@ fn row(answer: &Answer) -> ClaimRow {
             .metric
             .and_then(shown)
             .unwrap_or_else(|| ABSENT.to_owned()),
-        measured: measured.map_or_else(
-            || ABSENT.to_owned(),
-            |(metric, value)| {
-                let tasks = plural(answer.measured.n, "task");
-                format!("{} ({tasks})", metric.show(value))
-            },
-        ),
+        measured: measured.map_or_else(|| ABSENT.to_owned(), |(metric, value)| metric.show(value)),
         on,
         why: one_line(&answer.why),
         measured_as: answer.measured_as.as_deref().map(one_line),

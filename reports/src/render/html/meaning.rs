@@ -57,7 +57,7 @@ fn promise(comparison: &Comparison) -> Option<String> {
         ("longer", 1.0 / rates)
     };
     Some(format!(
-        "Token rate alone would have promised tasks {} sooner: the baseline’s with decode {} {words} and all else as it was. Measured: {}.",
+        "Token rate alone would have promised {}: the baseline’s tasks with decode {} {words} and all else as it was. Measured: {}.",
         estimate(promised, ratio, ratio_range),
         ratio(times),
         estimate(&comparison.task_time_ratio, ratio, ratio_range)
