@@ -6,7 +6,9 @@
 
 pub mod arm;
 pub mod charts;
+pub mod claims;
 pub mod compare;
+pub mod decision;
 pub mod format;
 pub mod gate;
 mod groups;

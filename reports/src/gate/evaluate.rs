@@ -280,9 +280,7 @@ fn instrument(
 
 /// The stage group that lost the most time, in words.
 fn slowest_stage(tasks: &[PairedTask]) -> Option<String> {
-    let pairs = tasks.iter().flat_map(|task| task.pairs.iter().copied());
-    let timed: Vec<_> = pairs.filter(|pair| pair.timed()).collect();
-    let rows = stage_bridge(&timed);
+    let rows = stage_bridge(tasks);
     let whole: f64 = rows.iter().map(|row| row.delta_ms).sum();
     let most = rows
         .iter()

@@ -26,7 +26,7 @@ mod walsh;
 mod wilson;
 mod woodruff;
 
-pub use amdahl::amdahl_limit;
+pub use amdahl::{amdahl_limit, part_faster};
 pub use bootstrap::cluster_bootstrap;
 pub use change_points::{ChangePoint, ChangePointOptions, change_points};
 pub use effect::Effect;
@@ -42,7 +42,7 @@ pub use rate::token_rate;
 pub use signed_rank::signed_rank;
 pub use student::{mean, mean_interval};
 pub use sums::{sums_effect, sums_log_ratio};
-pub use wilson::{resolve_rate, share_effect, wilson};
+pub use wilson::{effective_trials, mean_share, resolve_rate, share_effect, share_of, wilson};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

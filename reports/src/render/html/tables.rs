@@ -1,4 +1,4 @@
-//! The endpoint, stage and bridge tables.
+//! The endpoint and stage tables.
 
 use crate::charts::Table;
 use crate::format::{
@@ -231,41 +231,5 @@ pub(super) fn changes(summary: &Summary) -> Option<Table> {
     (!rows.is_empty()).then(|| Table {
         headings: headings.to_vec(),
         rows,
-    })
-}
-
-/// Where the difference between the two sides comes from.
-pub(super) fn bridge(summary: &Summary) -> Option<Table> {
-    let comparison = summary.comparison.as_ref()?;
-    let rows = &comparison.stage_bridge;
-    if rows.is_empty() {
-        return None;
-    }
-    let line = |name: &str, baseline: f64, candidate: f64| {
-        vec![
-            name.to_owned(),
-            milliseconds(baseline),
-            milliseconds(candidate),
-            milliseconds(candidate - baseline),
-        ]
-    };
-    let mut lines: Vec<Vec<String>> = rows
-        .iter()
-        .map(|row| line(row.group.label(), row.baseline_ms, row.candidate_ms))
-        .collect();
-    lines.push(line(
-        "all",
-        rows.iter().map(|row| row.baseline_ms).sum(),
-        rows.iter().map(|row| row.candidate_ms).sum(),
-    ));
-    let headings = vec![
-        "Stage group".to_owned(),
-        one_line(&comparison.baseline),
-        one_line(&comparison.candidate),
-        "Difference".to_owned(),
-    ];
-    Some(Table {
-        headings,
-        rows: lines,
     })
 }
