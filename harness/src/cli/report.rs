@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use timeslip_reports::render;
-use timeslip_reports::summary::Summary;
 
 use crate::error::Error;
 use crate::rundir::{Manifest, RunDirectory};
@@ -27,8 +26,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
 /// Whatever reading the run or writing the report meets.
 pub(super) fn render(directory: &RunDirectory, manifest: &Manifest) -> Result<u8, Error> {
     let data = analysis::load(directory, manifest)?;
-    render::write_all(&data, directory.path())?;
-    super::print(&render::terminal(&Summary::from_run(&data)))?;
+    let written = render::write_all(&data, directory.path())?;
+    super::print(&render::terminal(&written.summary))?;
     super::print(&format!(
         "\nreport: {}\n",
         directory.path().join("report.html").display()

@@ -4,11 +4,13 @@
 //! failure that took the time it took, because a user would have waited for it.
 
 mod attempts;
+mod by_tag;
 mod figures;
 mod pareto;
 mod retries;
 mod router;
 mod solved_within;
+mod tried;
 
 use std::collections::BTreeMap;
 
@@ -17,9 +19,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::input::RunData;
 use attempts::of_endpoint;
+pub use by_tag::Route;
 pub use figures::PolicyFigures;
 pub use retries::RetryPolicy;
-pub use router::{Policy, PolicyKind, Route, Routing};
+pub use router::{Policy, PolicyKind, Routing};
 pub use solved_within::{SolvedCurve, SolvedStep, Timeout};
 
 /// What the endpoints give in time, quality and cost together.
