@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use timeslip_reports::arm::side_by_side;
 use timeslip_reports::input::RunData;
 use timeslip_reports::render;
-use timeslip_reports::summary::Summary;
 
+use super::claims::Claims;
 use super::runs::{self, LoadedRun};
 use crate::error::Error;
 use crate::exit;
@@ -26,6 +26,8 @@ pub(super) struct Arguments {
     /// Write a whole report of the comparison here
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    claims: Claims,
     /// Print JSON, laid out as summary.json
     #[arg(long)]
     json: bool,
@@ -59,7 +61,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
         });
     }
     for (index, data) in pairs.iter().enumerate() {
-        let summary = Summary::from_run(data);
+        let summary = arguments.claims.summary(data)?;
         if arguments.json {
             let text = serde_json::to_string_pretty(&summary)
                 .map_err(|error| Error::system("cannot write JSON")(error.into()))?;
@@ -70,7 +72,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
             super::print(&render::changes(&summary))?;
         }
         if let Some(folder) = &arguments.output {
-            let written = render::write_all(data, folder)?;
+            let written = render::write_summary(data, summary, folder)?;
             super::print(&format!("\nreport: {}\n", written.html.display()))?;
         }
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use timeslip_reports::render;
 
+use super::claims::Claims;
 use crate::error::Error;
 use crate::rundir::{Manifest, RunDirectory};
 use crate::{analysis, exit, validity};
@@ -13,20 +14,27 @@ pub(super) struct Arguments {
     /// Run directory
     #[arg(default_value = "runs/latest", value_name = "RUN")]
     run: PathBuf,
+    #[command(flatten)]
+    claims: Claims,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let (directory, manifest) = RunDirectory::open(&arguments.run)?;
-    render(&directory, &manifest)
+    render(&directory, &manifest, &arguments.claims)
 }
 
 /// Writes and prints the report of a run.
 ///
 /// # Errors
 /// Whatever reading the run or writing the report meets.
-pub(super) fn render(directory: &RunDirectory, manifest: &Manifest) -> Result<u8, Error> {
+pub(super) fn render(
+    directory: &RunDirectory,
+    manifest: &Manifest,
+    claims: &Claims,
+) -> Result<u8, Error> {
     let data = analysis::load(directory, manifest)?;
-    let written = render::write_all(&data, directory.path())?;
+    let summary = claims.summary(&data)?;
+    let written = render::write_summary(&data, summary, directory.path())?;
     super::print(&render::terminal(&written.summary))?;
     super::print(&format!(
         "\nreport: {}\n",

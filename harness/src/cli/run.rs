@@ -9,6 +9,7 @@ use timeslip_suites::{Backend, Sandbox, Suite};
 use tokio::runtime::Runtime;
 
 use super::ad_hoc::AdHoc;
+use super::claims::Claims;
 use super::report;
 use crate::config::Config;
 use crate::console::say;
@@ -93,7 +94,7 @@ pub(super) fn run(arguments: Arguments) -> Result<u8, Error> {
         say(&format!("warning: {warning}"));
     }
     let _lock = measure(ready, scratch.path(), runtime)?;
-    report::render(&directory, &manifest)
+    report::render(&directory, &manifest, &Claims::default())
 }
 
 fn overrides(arguments: &Arguments) -> Overrides {
