@@ -243,7 +243,7 @@ mod tests {
     #[test]
     fn the_shipped_claims_are_whole() {
         let file = ClaimsFile::fast_path().unwrap();
-        assert_eq!(file.claims.len(), 8);
+        assert_eq!(file.claims.len(), 9);
         assert!(file.claims.iter().all(|claim| !claim.source.is_empty()));
     }
 

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use super::metric::Metric;
 use crate::input::{ExchangeData, Outcome, Provenance, Stage, StageGroup, TrialData};
-use crate::stats::{Effect, Estimate, cluster_bootstrap, resolve_rate, time_ratio, token_rate};
+use crate::stats::{
+    Effect, Estimate, quantile_effect, quantile_log_ratio, resolve_rate, sums_log_ratio,
+    time_ratio, token_rate,
+};
 
 /// Trials of one task: of the endpoint, and of the one it is compared with.
 type Task<'a> = [Vec<&'a TrialData>; 2];
@@ -42,30 +45,14 @@ impl<'a> Arms<'a> {
             Metric::TtftMs => self.median(ttfts_ms),
             Metric::TaskTimeMs => self.median(|trial| vec![trial.wall_ns as f64 / 1e6]),
             Metric::ResolveRate => self.resolve_rate(),
-            Metric::OutputTokenRateRatio => self.median_ratio(rates, |ratio| ratio),
-            Metric::TtftReduction => self.median_ratio(ttfts_ms, |ratio| 1.0 - ratio),
+            Metric::OutputTokenRateRatio => self.median_ratio(rates),
+            Metric::TtftReduction => reduction(self.median_ratio(ttfts_ms)),
             Metric::TaskTimeRatio => self.task_time_ratio(),
-            Metric::TaskTimeReduction => {
-                let Estimate {
-                    point,
-                    low,
-                    high,
-                    n,
-                    reason,
-                } = self.task_time_ratio();
-                let reduction = |ratio: f64| 1.0 - 1.0 / ratio;
-                Estimate {
-                    point: point.map(reduction),
-                    low: low.map(reduction),
-                    high: high.map(reduction),
-                    n,
-                    reason,
-                }
-            }
+            Metric::TaskTimeReduction => self.task_time_ratio().map(|ratio| 1.0 - 1.0 / ratio),
             Metric::RoundTripOverheadReduction => {
                 let known = |arm: usize| self.trials(arm).any(knows_round_trip);
                 if known(0) && known(1) {
-                    self.sums_reduction(round_trips)
+                    reduction(self.sums_ratio(round_trips))
                 } else {
                     Estimate::absent(
                         "not measurable: no round trip is known on one of the two sides",
@@ -75,7 +62,7 @@ impl<'a> Arms<'a> {
             Metric::TokenOverheadReduction => {
                 let reported = |arm: usize| self.trials(arm).any(|trial| overhead(trial).1 > 0.0);
                 if reported(0) && reported(1) {
-                    self.sums_reduction(overhead)
+                    reduction(self.sums_ratio(overhead))
                 } else {
                     Estimate::absent(
                         "not measurable: it needs the generation time that the server reports, and one of the two sides reports none",
@@ -131,29 +118,19 @@ impl<'a> Arms<'a> {
     }
 
     fn median(&self, values: impl Fn(&TrialData) -> Vec<f64>) -> Estimate {
-        let tasks = self.values(1, values);
-        let own = Pooled::of(tasks.iter().map(|[own, _]| own));
-        bootstrapped(tasks.len(), |counts| own.median(counts))
+        let tasks = self.values(1, values).into_iter();
+        let own: Vec<Vec<f64>> = tasks.map(|[own, _]| own).collect();
+        estimate(quantile_effect(&own, 0.5))
     }
 
-    fn median_ratio(
-        &self,
-        values: impl Fn(&TrialData) -> Vec<f64>,
-        of_ratio: impl Fn(f64) -> f64,
-    ) -> Estimate {
-        let tasks = self.values(2, values);
-        let own = Pooled::of(tasks.iter().map(|[own, _]| own));
-        let other = Pooled::of(tasks.iter().map(|[_, other]| other));
-        bootstrapped(tasks.len(), |counts| {
-            let other = other.median(counts)?;
-            (other > 0.0).then_some(of_ratio(own.median(counts)? / other))
-        })
+    /// This endpoint's median ÷ the other's.
+    fn median_ratio(&self, values: impl Fn(&TrialData) -> Vec<f64>) -> Estimate {
+        estimate(quantile_log_ratio(&self.values(2, values), 0.5)).map(f64::exp)
     }
 
-    /// 1 − ratio of sums of this arm ÷ the other's, from each trial's (numerator,
-    /// denominator). Where the other side's is not positive there is nothing to take
-    /// away from.
-    fn sums_reduction(&self, sums: impl Fn(&TrialData) -> (f64, f64)) -> Estimate {
+    /// Ratio of sums of this endpoint ÷ the other's, from each trial's (numerator,
+    /// denominator).
+    fn sums_ratio(&self, sums: impl Fn(&TrialData) -> (f64, f64)) -> Estimate {
         let of_arm = |trials: &Vec<&TrialData>| {
             let timed = trials.iter().filter(|trial| timed(trial));
             timed.map(|trial| sums(trial)).fold((0.0, 0.0), plus)
@@ -164,19 +141,22 @@ impl<'a> Arms<'a> {
             .map(|task| task.each_ref().map(of_arm))
             .filter(|task| task.iter().all(|(_, denominator)| *denominator > 0.0))
             .collect();
-        bootstrapped(tasks.len(), |counts| {
-            let sum = |arm: usize| {
-                let weighted = tasks.iter().zip(counts).map(|(task, count)| {
-                    let (numerator, denominator) = task[arm];
-                    let weight = f64::from(*count);
-                    (weight * numerator, weight * denominator)
-                });
-                let (numerator, denominator) = weighted.fold((0.0, 0.0), plus);
-                numerator / denominator
-            };
-            let (own, other) = (sum(0), sum(1));
-            (other > 0.0).then_some(1.0 - own / other)
-        })
+        estimate(sums_log_ratio(&tasks)).map(f64::exp)
+    }
+}
+
+fn estimate(effect: Result<Effect, String>) -> Estimate {
+    effect.map_or_else(Estimate::absent, |effect| effect.estimate())
+}
+
+/// The part that a ratio below 1 takes away.
+fn reduction(ratio: Estimate) -> Estimate {
+    let part = ratio.map(|ratio| 1.0 - ratio);
+    // What falls as the ratio rises has its ends the other way round.
+    Estimate {
+        low: part.high,
+        high: part.low,
+        ..part
     }
 }
 
@@ -229,96 +209,4 @@ fn overhead(trial: &TrialData) -> (f64, f64) {
             Some((beyond, tokens as f64))
         })
         .fold((0.0, 0.0), plus)
-}
-
-/// A statistic with its interval over tasks drawn again; it gets how often each was.
-fn bootstrapped(tasks: usize, statistic: impl Fn(&[u32]) -> Option<f64>) -> Estimate {
-    let effect = cluster_bootstrap(tasks, |drawn| {
-        let mut counts = vec![0; tasks];
-        for task in drawn {
-            if let Some(count) = counts.get_mut(*task) {
-                *count += 1;
-            }
-        }
-        statistic(&counts)
-    });
-    let estimate = effect
-        .as_ref()
-        .map_or_else(Estimate::absent, Effect::estimate);
-    match estimate {
-        // Resamples that never differ would claim certainty.
-        Estimate {
-            point: Some(point),
-            low: Some(low),
-            high: Some(high),
-            ..
-        } if low >= high => Estimate::point_only(
-            point,
-            tasks,
-            "every task gave the same value, so an interval has no meaning",
-        ),
-        other => other,
-    }
-}
-
-/// Values in order, once for all resamples: a resample only weighs them.
-struct Pooled {
-    ascending: Vec<(f64, usize)>,
-}
-
-impl Pooled {
-    fn of<'a>(tasks: impl Iterator<Item = &'a Vec<f64>>) -> Self {
-        let mut ascending: Vec<(f64, usize)> = tasks
-            .enumerate()
-            .flat_map(|(task, values)| values.iter().map(move |value| (*value, task)))
-            .filter(|(value, _)| value.is_finite())
-            .collect();
-        ascending.sort_by(|a, b| a.0.total_cmp(&b.0));
-        Pooled { ascending }
-    }
-
-    /// The median when the values of task i count `counts[i]` times.
-    fn median(&self, counts: &[u32]) -> Option<f64> {
-        let count = |task: usize| counts.get(task).map_or(0, |count| u64::from(*count));
-        let all: u64 = self.ascending.iter().map(|(_, task)| count(*task)).sum();
-        let (lower, upper) = (all.checked_sub(1)? / 2, all / 2);
-        let mut seen = 0;
-        let mut below = None;
-        for (value, task) in &self.ascending {
-            seen += count(*task);
-            if below.is_none() && seen > lower {
-                below = Some(*value);
-            }
-            if seen > upper {
-                return Some(f64::midpoint(below?, *value));
-            }
-        }
-        None
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::stats::{quantile, sorted};
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn a_weighted_median_is_that_of_repeated_values(
-            tasks in prop::collection::vec(
-                (prop::collection::vec(-1e6..1e6_f64, 0..6), 0..4_u32), 0..8),
-        ) {
-            let pooled = Pooled::of(tasks.iter().map(|(values, _)| values));
-            let counts: Vec<u32> = tasks.iter().map(|(_, count)| *count).collect();
-            let repeated = tasks.iter().flat_map(|(values, count)| {
-                (0..*count).flat_map(|_| values.iter().copied())
-            });
-            let expected = quantile(&sorted(repeated), 0.5);
-            match (pooled.median(&counts), expected) {
-                (Some(a), Some(b)) => prop_assert!((a - b).abs() < 1e-6),
-                (a, b) => prop_assert_eq!(a, b),
-            }
-        }
-    }
 }

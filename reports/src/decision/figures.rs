@@ -4,9 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::attempts::Expected;
-use crate::stats::{Estimate, cluster_bootstrap, mean_interval, mean_share};
+use crate::stats::{Estimate, mean_interval, mean_share, sums_effect};
 
-/// Below this many tasks resamples are too few and too alike for an interval.
+/// Below this many tasks a ratio of sums has no interval to speak of.
 const MIN_TASKS: usize = 5;
 
 /// What a policy gives.
@@ -16,8 +16,7 @@ pub struct PolicyFigures {
     pub solved: Estimate,
     /// Mean time on a task, solved or not, with a t interval over tasks.
     pub time_per_task_ms: Estimate,
-    /// Time spent for every task solved: a ratio of sums, with a cluster-bootstrap
-    /// interval.
+    /// Time spent for every task solved: a ratio of sums.
     pub time_per_solved_task_ms: Estimate,
     /// Mean US dollars on a task; `null` when the cost of any attempt is unknown.
     pub cost_per_task_usd: Option<Estimate>,
@@ -53,26 +52,21 @@ fn at_least_zero(estimate: Estimate) -> Estimate {
 }
 
 fn per_solved(spent: &[f64], solved: &[f64]) -> Estimate {
-    let ratio = |drawn: &mut dyn Iterator<Item = usize>| {
-        let (spent, solved) = drawn.fold((0.0, 0.0), |(a, b), task| {
-            (a + spent[task], b + solved[task])
-        });
-        (solved > 0.0).then(|| spent / solved)
-    };
-    let Some(point) = ratio(&mut (0..spent.len())) else {
+    let sums: Vec<(f64, f64)> = std::iter::zip(spent, solved)
+        .map(|(a, b)| (*a, *b))
+        .collect();
+    let all: f64 = solved.iter().sum();
+    if all <= 0.0 {
         return Estimate::absent("no task was solved");
-    };
-    if spent.len() < MIN_TASKS {
-        let reason = format!("an interval of this ratio needs at least {MIN_TASKS} tasks");
-        return Estimate::point_only(point, spent.len(), reason);
     }
-    match cluster_bootstrap(spent.len(), |drawn| ratio(&mut drawn.iter().copied())) {
-        Ok(effect) => effect.estimate(),
-        Err(_) => Estimate::point_only(
-            point,
-            spent.len(),
-            "too few tasks were solved for an interval",
-        ),
+    let point = spent.iter().sum::<f64>() / all;
+    if sums.len() < MIN_TASKS {
+        let reason = format!("an interval of this ratio needs at least {MIN_TASKS} tasks");
+        return Estimate::point_only(point, sums.len(), reason);
+    }
+    match sums_effect(&sums) {
+        Ok(effect) => at_least_zero(effect.estimate()),
+        Err(reason) => Estimate::point_only(point, sums.len(), reason),
     }
 }
 
