@@ -21,6 +21,8 @@ mod error;
 
 pub use error::{Error, Result};
 pub use grade::{Grade, grade};
-pub use sandbox::{Backend, Detection, Execution, Exit, Invocation, Limits, Mount, Sandbox};
+pub use sandbox::{
+    Backend, Detection, Exceeded, Execution, Exit, Invocation, Limits, Mount, Quota, Sandbox,
+};
 pub use suite::{Format, Suite, SuiteFile, Task, TaskKind};
 pub use workspace::Workspace;

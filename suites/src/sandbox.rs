@@ -4,19 +4,31 @@
 //! ends, so that what the sandbox costs and what the command costs are told apart.
 //!
 //! Bounded are the time of a command with everything it started, the output that is
-//! kept, the address space of each process and the size of each file. Not bounded
-//! are the number of processes and what all of them use together.
+//! kept and the size of each file; and by a control group, memory, processes and
+//! processor time of everything it started, taken together. Where no control group
+//! can be made, the address space of each process is bounded instead, and
+//! [`Sandbox::warnings`] says so.
 
 mod bubblewrap;
 mod capture;
+mod cgroup;
+mod execution;
+mod invocation;
+mod owner;
 mod process;
 mod supervise;
 
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::io;
+use std::sync::OnceLock;
+use std::time::Duration;
 
 use crate::{Error, Result};
 use bubblewrap::Bubblewrap;
+use cgroup::Cgroups;
+use invocation::refusal;
+
+pub use execution::{Exceeded, Execution, Exit};
+pub use invocation::{Invocation, Limits, Mount, Quota};
 
 /// How a command is kept away from the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,78 +50,12 @@ pub struct Detection {
     pub why: String,
 }
 
-/// Bounds of one command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Time until everything is killed.
-    pub wall: Duration,
-    /// Bytes of output that are kept: the first and the last half of it.
-    pub output_bytes: usize,
-    /// Address space of each process (not of all together), in megabytes.
-    pub memory_mb: u64,
-}
-
-/// A host directory or file that is visible inside.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mount {
-    /// Where it is on the host.
-    pub host: PathBuf,
-    /// Where it appears inside; absolute.
-    pub inside: String,
-    /// Whether the command may write to it.
-    pub writable: bool,
-}
-
-/// One command to run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Invocation {
-    /// Run as `bash -c command`.
-    pub command: String,
-    /// Where it starts; absolute, inside one of the mounts.
-    pub working_directory: String,
-    /// What is visible beside the read-only system.
-    pub mounts: Vec<Mount>,
-    /// Variables beside `PATH`, `HOME` and `LANG`.
-    pub environment: Vec<(String, String)>,
-    /// Its bounds.
-    pub limits: Limits,
-}
-
-/// How a command ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
-    /// It exited; a command that died of signal n counts as 128 + n, as in a shell.
-    Code(i32),
-    /// The sandbox itself was killed by a signal.
-    Signal(i32),
-    /// It was killed because [`Limits::wall`] was over.
-    TimedOut,
-}
-
-/// What happened, and when.
-#[derive(Clone, Debug)]
-pub struct Execution {
-    /// The sandbox was asked to start.
-    pub spawned: Instant,
-    /// The command itself was about to start; `None` if the sandbox never got there.
-    pub command_started: Option<Instant>,
-    /// The command itself had ended; `None` if it was killed.
-    pub command_ended: Option<Instant>,
-    /// Nothing of it was left.
-    pub ended: Instant,
-    /// How it ended.
-    pub exit: Exit,
-    /// Standard output and standard error in order; the middle is left out when
-    /// they exceed [`Limits::output_bytes`].
-    pub output: Vec<u8>,
-    /// All bytes it printed, kept or not.
-    pub output_total_bytes: u64,
-}
-
 /// Runs commands with one [`Backend`].
 #[derive(Clone, Debug)]
 pub struct Sandbox {
     isolation: Isolation,
+    /// Where control groups are made, or why none can be.
+    cgroups: &'static Result<Cgroups, String>,
 }
 
 #[derive(Clone, Debug)]
@@ -130,10 +76,6 @@ const ENVIRONMENT: [(&str, &str); 3] = [
 
 /// The scratch directory inside.
 pub(crate) const TMP: &str = "/tmp";
-
-/// The longest command that fits one argument of a process, with some room
-/// (the kernel's bound is 128 KiB), also after path rewriting.
-const LONGEST_COMMAND: usize = 96 * 1024;
 
 impl Backend {
     /// The strongest backend that works here.
@@ -167,7 +109,16 @@ impl Sandbox {
                 Backend::Bubblewrap => Isolation::Bubblewrap(Bubblewrap::find()?),
                 Backend::Process => Isolation::Process,
             },
+            cgroups: {
+                static FOUND: OnceLock<Result<Cgroups, String>> = OnceLock::new();
+                FOUND.get_or_init(Cgroups::find)
+            },
         })
+    }
+
+    /// What a reader of the results has to know.
+    pub fn warnings(&self) -> Vec<String> {
+        self.cgroups.as_ref().err().cloned().into_iter().collect()
     }
 
     /// The backend in use.
@@ -184,16 +135,9 @@ impl Sandbox {
         if let Some(reason) = refusal(&invocation.command) {
             return Ok(Execution::refused(reason));
         }
-        let execution = match &self.isolation {
-            Isolation::Bubblewrap(bubblewrap) => {
-                supervise::run(bubblewrap.command(invocation), &invocation.limits)
-            }
-            Isolation::Process => {
-                let staged = process::Staged::new(invocation)?;
-                supervise::run(staged.command(invocation), &invocation.limits)
-            }
-        }
-        .map_err(|error| self.failure(format!("a command could not be started: {error}")))?;
+        let execution = self
+            .supervise(invocation)
+            .map_err(|error| self.failure(format!("a command could not be started: {error}")))?;
         if execution.command_started.is_none() && execution.exit != Exit::TimedOut {
             let printed = String::from_utf8_lossy(&execution.output);
             return Err(self.failure(format!(
@@ -203,6 +147,25 @@ impl Sandbox {
             )));
         }
         Ok(execution)
+    }
+
+    fn supervise(&self, invocation: &Invocation) -> io::Result<Execution> {
+        let Invocation { limits, quota, .. } = invocation;
+        let group = match self.cgroups {
+            Ok(cgroups) => Some(cgroups.group(limits.memory_mb, quota)?),
+            Err(_) => None,
+        };
+        match &self.isolation {
+            Isolation::Bubblewrap(bubblewrap) => {
+                let command = bubblewrap.command(invocation, group.as_ref());
+                supervise::run(command, limits, group.as_ref())
+            }
+            Isolation::Process => {
+                let staged = process::Staged::new(invocation).map_err(io::Error::other)?;
+                let command = staged.command(invocation, group.as_ref());
+                supervise::run(command, limits, group.as_ref())
+            }
+        }
     }
 
     /// Runs the smallest command there is.
@@ -217,6 +180,7 @@ impl Sandbox {
                 output_bytes: 4096,
                 memory_mb: 1024,
             },
+            quota: Quota::default(),
         })?;
         match execution.exit {
             Exit::Code(0) => Ok(()),
@@ -229,42 +193,5 @@ impl Sandbox {
             backend: self.backend().name(),
             message,
         }
-    }
-}
-
-/// Why a command cannot even be handed to a shell.
-fn refusal(command: &str) -> Option<&'static str> {
-    if command.len() > LONGEST_COMMAND {
-        Some("the command is longer than 96 KiB; write long content with edit_file\n")
-    } else if command.contains('\0') {
-        Some("the command holds a NUL byte\n")
-    } else {
-        None
-    }
-}
-
-impl Execution {
-    /// What a shell answers to a command it cannot execute.
-    fn refused(reason: &str) -> Self {
-        let now = Instant::now();
-        Self {
-            spawned: now,
-            command_started: None,
-            command_ended: None,
-            ended: now,
-            exit: Exit::Code(126),
-            output: reason.as_bytes().to_vec(),
-            output_total_bytes: reason.len() as u64,
-        }
-    }
-
-    /// Whether the command exited with code 0.
-    pub fn succeeded(&self) -> bool {
-        self.exit == Exit::Code(0)
-    }
-
-    /// The kept output as text; what is not UTF-8 is replaced.
-    pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.output).into_owned()
     }
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::edit::{self, EditError, Edited};
 use crate::sandbox::TMP;
 use crate::suite::TESTBED;
-use crate::{Error, Invocation, Limits, Mount, Result, Sandbox, Task, TaskKind};
+use crate::{Error, Invocation, Limits, Mount, Quota, Result, Sandbox, Task, TaskKind};
 
 pub use recipe::Recipe;
 pub use repository::Repository;
@@ -30,6 +30,7 @@ pub struct Workspace {
     below: String,
     tmp: PathBuf,
     environment: Vec<(String, String)>,
+    quota: Quota,
 }
 
 impl Workspace {
@@ -54,6 +55,7 @@ impl Workspace {
             working_directory: working_directory.to_owned(),
             tmp: directory.join("tmp"),
             environment: Vec::new(),
+            quota: quota(task),
         };
         for new in [&workspace.tree, &workspace.tmp] {
             fs::create_dir(new).map_err(Error::io("cannot be created", new))?;
@@ -105,6 +107,7 @@ impl Workspace {
             ],
             environment: self.environment.clone(),
             limits,
+            quota: self.quota,
         }
     }
 
@@ -116,6 +119,17 @@ impl Workspace {
     /// The host directory behind `/tmp`.
     pub(crate) fn tmp(&self) -> &Path {
         &self.tmp
+    }
+}
+
+/// What a task says of the machine it is made for.
+fn quota(task: &Task) -> Quota {
+    Quota {
+        cpus: match &task.kind {
+            TaskKind::SweBench { .. } => None,
+            TaskKind::Harbor { task, .. } => Some(task.cpus.max(1)),
+        },
+        ..Quota::default()
     }
 }
 

@@ -120,6 +120,7 @@ fn fresh(parent: &Path, plan: Plan, suites: Vec<Suite>, runtime: &Runtime) -> Re
         ));
     }
     let sandbox = Sandbox::new(detection.backend)?;
+    warnings.extend(sandbox.warnings());
     let backend = detection.backend.name();
     let (directory, manifest) =
         RunDirectory::create(parent, backend, environment::facts(), warnings, plan)?;

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::cgroup::{self, Group};
 use super::{Backend, ENVIRONMENT, Invocation, TMP, supervise};
 use crate::{Error, Result};
 
@@ -67,8 +68,8 @@ impl Bubblewrap {
         })
     }
 
-    pub(super) fn command(&self, invocation: &Invocation) -> Command {
-        let mut command = Command::new(&self.program);
+    pub(super) fn command(&self, invocation: &Invocation, group: Option<&Group>) -> Command {
+        let mut command = cgroup::command(&self.program, group);
         command
             .env_clear()
             .envs(ENVIRONMENT)
@@ -95,6 +96,7 @@ impl Bubblewrap {
                 &invocation.command,
                 &invocation.working_directory,
                 &invocation.limits,
+                group,
             ));
         command
     }

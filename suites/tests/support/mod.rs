@@ -1,0 +1,57 @@
+//! Sandboxes to test, and small commands to run in them.
+#![allow(dead_code, reason = "not every test needs everything")]
+
+use std::path::Path;
+use std::time::Duration;
+
+use timeslip_suites::{Backend, Execution, Invocation, Limits, Mount, Quota, Sandbox};
+
+pub const LIMITS: Limits = Limits {
+    wall: Duration::from_secs(20),
+    output_bytes: 16 * 1024,
+    memory_mb: 1024,
+};
+
+/// The sandboxes this machine can test; says loudly what it cannot.
+pub fn sandboxes() -> Vec<Sandbox> {
+    let detection = Backend::detect();
+    let mut sandboxes = vec![Sandbox::new(Backend::Process).unwrap()];
+    match detection.backend {
+        Backend::Bubblewrap => sandboxes.push(Sandbox::new(Backend::Bubblewrap).unwrap()),
+        Backend::Process => eprintln!("SKIPPED: bubblewrap is not tested: {}", detection.why),
+    }
+    sandboxes
+}
+
+/// The bubblewrap sandbox, if there is one.
+pub fn bubblewrap() -> Option<Sandbox> {
+    sandboxes()
+        .into_iter()
+        .find(|sandbox| sandbox.backend() == Backend::Bubblewrap)
+}
+
+pub fn invocation(workspace: &Path, command: &str, limits: Limits) -> Invocation {
+    Invocation {
+        command: command.to_owned(),
+        working_directory: "/app".to_owned(),
+        mounts: vec![Mount {
+            host: workspace.to_path_buf(),
+            inside: "/app".to_owned(),
+            writable: true,
+        }],
+        environment: vec![("TASK".to_owned(), "/app/data".to_owned())],
+        limits,
+        quota: Quota::default(),
+    }
+}
+
+pub fn run_limited(sandbox: &Sandbox, command: &str, limits: Limits) -> Execution {
+    let workspace = tempfile::tempdir().unwrap();
+    sandbox
+        .run(&invocation(workspace.path(), command, limits))
+        .unwrap()
+}
+
+pub fn run(sandbox: &Sandbox, command: &str) -> Execution {
+    run_limited(sandbox, command, LIMITS)
+}
