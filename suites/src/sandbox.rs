@@ -13,22 +13,34 @@ mod bubblewrap;
 mod capture;
 mod cgroup;
 mod execution;
+mod image;
 mod invocation;
+mod layer;
 mod owner;
 mod process;
+mod root;
 mod supervise;
+mod sweep;
 
 use std::io;
-use std::sync::OnceLock;
+use std::sync::Arc;
 use std::time::Duration;
 
+use tempfile::TempDir;
+
+use crate::workspace::Templates;
 use crate::{Error, Result};
 use bubblewrap::Bubblewrap;
 use cgroup::Cgroups;
 use invocation::refusal;
+use owner::Owner;
 
 pub use execution::{Exceeded, Execution, Exit};
+pub use image::Image;
 pub use invocation::{Invocation, Limits, Mount, Quota};
+pub(crate) use layer::{Layer, copy};
+pub use root::Root;
+pub use sweep::clean_up;
 
 /// How a command is kept away from the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +68,8 @@ pub struct Sandbox {
     isolation: Isolation,
     /// Where control groups are made, or why none can be.
     cgroups: &'static Result<Cgroups, String>,
+    /// What tasks begin as, shared by all clones.
+    templates: Arc<Templates>,
 }
 
 #[derive(Clone, Debug)]
@@ -102,23 +116,39 @@ impl Backend {
 }
 
 impl Sandbox {
-    /// A sandbox of the given kind; an error if its program is missing.
+    /// A sandbox of the given kind; an error if its program is missing. The first one
+    /// of a process removes what crashed ones have left behind.
     pub fn new(backend: Backend) -> Result<Self> {
+        sweep::at_start();
         Ok(Self {
             isolation: match backend {
                 Backend::Bubblewrap => Isolation::Bubblewrap(Bubblewrap::find()?),
                 Backend::Process => Isolation::Process,
             },
-            cgroups: {
-                static FOUND: OnceLock<Result<Cgroups, String>> = OnceLock::new();
-                FOUND.get_or_init(Cgroups::find)
-            },
+            cgroups: Cgroups::find(),
+            templates: Arc::default(),
         })
+    }
+
+    /// A directory for workspaces. Should this process crash, the next one removes it.
+    pub fn scratch() -> Result<TempDir> {
+        Owner::current().scratch()
+    }
+
+    /// Whether what tasks begin as is shared by overlay mounts; otherwise every trial
+    /// gets a copy, which takes longer the larger it is.
+    pub fn layers_are_overlays() -> Result<bool> {
+        Layer::are_overlays()
     }
 
     /// What a reader of the results has to know.
     pub fn warnings(&self) -> Vec<String> {
         self.cgroups.as_ref().err().cloned().into_iter().collect()
+    }
+
+    /// What tasks begin as.
+    pub(crate) fn templates(&self) -> &Templates {
+        &self.templates
     }
 
     /// The backend in use.
@@ -134,6 +164,11 @@ impl Sandbox {
     pub fn run(&self, invocation: &Invocation) -> Result<Execution> {
         if let Some(reason) = refusal(&invocation.command) {
             return Ok(Execution::refused(reason));
+        }
+        if let Some(root) = &invocation.root {
+            for mount in &invocation.mounts {
+                root.mount_point(&mount.inside)?;
+            }
         }
         let execution = self
             .supervise(invocation)
@@ -181,6 +216,7 @@ impl Sandbox {
                 memory_mb: 1024,
             },
             quota: Quota::default(),
+            root: None,
         })?;
         match execution.exit {
             Exit::Code(0) => Ok(()),

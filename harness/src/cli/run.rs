@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use timeslip_datasets::journal::{self, TrialKey};
-use timeslip_suites::{Backend, Sandbox, Suite};
+use timeslip_suites::{Backend, Sandbox, Suite, sandbox};
 use tokio::runtime::Runtime;
 
 use super::ad_hoc::AdHoc;
@@ -69,10 +69,7 @@ struct Ready {
 }
 
 pub(super) fn run(arguments: Arguments) -> Result<u8, Error> {
-    let scratch = tempfile::Builder::new()
-        .prefix("timeslip-")
-        .tempdir()
-        .map_err(Error::system("cannot make a temporary directory"))?;
+    let scratch = Sandbox::scratch()?;
     let runtime = super::runtime()?;
     let ready = if let Some(path) = &arguments.resume {
         resume(path, scratch.path(), &runtime)?
@@ -221,6 +218,7 @@ fn measure(ready: Ready, scratch: &Path, runtime: Runtime) -> Result<File, Error
         })
     });
     if interrupted {
+        sandbox::clean_up();
         return Err(Error::Interrupted {
             run: directory.path().to_owned(),
         });

@@ -171,4 +171,8 @@ pub struct SuiteTable {
     pub include: Option<Vec<String>>,
     /// Task ids to leave out.
     pub exclude: Option<Vec<String>>,
+    /// Root file system of the tasks, relative to the file; `{task}` is the task's id.
+    pub rootfs: Option<String>,
+    /// The same as an image of a container engine.
+    pub image: Option<String>,
 }

@@ -56,6 +56,9 @@ const ISOLATION: [&str; 7] = [
     "--die-with-parent",
 ];
 
+/// In a root file system of its own the user is root, as in a container.
+const BECOME_ROOT: [&str; 5] = ["--unshare-user", "--uid", "0", "--gid", "0"];
+
 impl Bubblewrap {
     pub(super) fn find() -> Result<Self> {
         let program = find_program("bwrap").ok_or_else(|| Error::Sandbox {
@@ -79,9 +82,19 @@ impl Bubblewrap {
                     .iter()
                     .map(|(name, value)| (name, value)),
             )
-            .args(ISOLATION)
-            .args(&self.system)
-            .args(["--proc", "/proc", "--dev", "/dev", "--tmpfs", TMP]);
+            .args(ISOLATION);
+        match &invocation.root {
+            Some(root) => {
+                if !rustix::process::geteuid().is_root() {
+                    command.args(BECOME_ROOT);
+                }
+                command.arg("--bind").arg(root.path()).arg("/");
+            }
+            None => {
+                command.args(&self.system);
+            }
+        }
+        command.args(["--proc", "/proc", "--dev", "/dev", "--tmpfs", TMP]);
         for mount in &invocation.mounts {
             let bind = if mount.writable {
                 "--bind"
@@ -90,8 +103,11 @@ impl Bubblewrap {
             };
             command.arg(bind).arg(&mount.host).arg(&mount.inside);
         }
+        if invocation.root.is_none() {
+            command.args(["--remount-ro", "/"]);
+        }
         command
-            .args(["--remount-ro", "/", "--chdir", "/", "--", "bash"])
+            .args(["--chdir", "/", "--", "bash"])
             .args(supervise::launcher_arguments(
                 &invocation.command,
                 &invocation.working_directory,

@@ -8,6 +8,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -68,13 +69,13 @@ exec "$@"
 
 impl Cgroups {
     /// Finds where groups can be made and tries one out; otherwise says why not.
-    /// Groups that a crash left there are removed.
-    pub(super) fn find() -> Result<Self, String> {
-        let cgroups = Self {
-            parents: find::parents()?,
-        };
-        cgroups.sweep();
-        Ok(cgroups)
+    pub(super) fn find() -> &'static Result<Self, String> {
+        static FOUND: OnceLock<Result<Cgroups, String>> = OnceLock::new();
+        FOUND.get_or_init(|| {
+            Ok(Self {
+                parents: find::parents()?,
+            })
+        })
     }
 
     /// Makes a group for a command.
@@ -97,15 +98,15 @@ impl Cgroups {
         Ok(group)
     }
 
-    /// Removes the groups of processes that are no more.
-    fn sweep(&self) {
+    /// Removes the groups of some owners, with everything in them.
+    pub(super) fn sweep(&self, whose: fn(&Owner) -> bool) {
         for parent in &self.parents {
             let Ok(entries) = parent.directory.read_dir() else {
                 continue;
             };
             for entry in entries.flatten() {
                 let name = entry.file_name();
-                if Owner::of(&name.to_string_lossy()).is_some_and(|owner| owner.is_gone()) {
+                if Owner::of(&name.to_string_lossy()).is_some_and(|owner| whose(&owner)) {
                     drop(Group {
                         members: vec![Parent {
                             directory: entry.path(),

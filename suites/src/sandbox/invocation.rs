@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::Root;
+
 /// Bounds of one command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -61,6 +63,8 @@ pub struct Invocation {
     pub limits: Limits,
     /// Its share of the machine.
     pub quota: Quota,
+    /// What it sees in the place of the machine's own read-only system.
+    pub root: Option<Root>,
 }
 
 /// The longest command that fits one argument of a process, with some room

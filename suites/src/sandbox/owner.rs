@@ -9,6 +9,9 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::process::{Pid, test_kill_process};
+use tempfile::TempDir;
+
+use crate::{Error, Result};
 
 /// What every name begins with.
 const PREFIX: &str = "timeslip";
@@ -43,6 +46,15 @@ impl Owner {
         format!("{self}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
     }
 
+    /// A temporary directory of this process, on the disk's usual place for them.
+    pub(super) fn scratch(&self) -> Result<TempDir> {
+        let parent = std::env::temp_dir();
+        tempfile::Builder::new()
+            .prefix(&format!("{self}-"))
+            .tempdir()
+            .map_err(Error::io("cannot create a directory", &parent))
+    }
+
     /// The process a name was given out by; `None` if it is no such name.
     pub(super) fn of(name: &str) -> Option<Self> {
         let mut parts = name.strip_prefix(PREFIX)?.strip_prefix('-')?.split('-');
@@ -52,6 +64,11 @@ impl Owner {
             pid: part()?.parse().ok().filter(|pid| *pid > 0)?,
             started: part()?.parse().ok()?,
         })
+    }
+
+    /// Whether it is this process.
+    pub(super) fn is_me(&self) -> bool {
+        self == Self::current()
     }
 
     /// Whether the process is known to be no more. Of another machine nothing is known.

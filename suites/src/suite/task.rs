@@ -9,7 +9,7 @@ use timeslip_datasets::harbor::HarborTask;
 use timeslip_datasets::swebench::{SweTask, repository_stream};
 
 use crate::log_parsers;
-use crate::workspace::{Recipe, Repository};
+use crate::workspace::{Environment, Recipe, Repository};
 use crate::{Error, Result};
 
 /// One task of a suite.
@@ -29,6 +29,8 @@ pub struct Task {
     pub memory_mb: u64,
     /// The format-specific part.
     pub kind: TaskKind,
+    /// The root file system its suite names for it.
+    pub environment: Option<Environment>,
     /// Where the task's own files are; never visible to the agent.
     directory: PathBuf,
 }
@@ -98,6 +100,7 @@ impl Task {
             agent_timeout: SWE_BENCH_TIMEOUT,
             verifier_timeout: SWE_BENCH_TIMEOUT,
             memory_mb: SWE_BENCH_MEMORY_MB,
+            environment: None,
             directory: source.join("tasks").join(&task.instance_id),
             kind: TaskKind::SweBench {
                 repository: Repository::new(stream, caches),
@@ -116,6 +119,7 @@ impl Task {
             agent_timeout: task.agent_timeout,
             verifier_timeout: task.verifier_timeout,
             memory_mb: task.memory_mb,
+            environment: None,
             directory: task.directory.clone(),
             kind: TaskKind::Harbor {
                 task: Box::new(task),

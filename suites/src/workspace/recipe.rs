@@ -176,18 +176,18 @@ impl Recipe {
         &self.working_directory
     }
 
-    /// Carries the instructions out in an empty workspace.
+    /// Carries the instructions out in a workspace with an empty `tree`.
     pub(crate) fn follow(
         &self,
         workspace: &mut Workspace,
+        tree: &Path,
         task: &HarborTask,
         sandbox: &Sandbox,
     ) -> Result<()> {
-        let tree = workspace.tree.clone();
         for step in &self.steps {
             match &step.action {
                 Action::MakeDirectory => {
-                    beneath::create_directory(&tree, self.below_mount(&step.directory))
+                    beneath::create_directory(tree, self.below_mount(&step.directory))
                         .map_err(|refusal| self.refused(step, &step.directory, &refusal))?;
                 }
                 Action::Copy {
@@ -204,7 +204,7 @@ impl Recipe {
                         _ => to.to_path_buf(),
                     };
                     without_links(&task.environment, source)
-                        .and_then(|()| copy(&from, &tree, &to))
+                        .and_then(|()| copy(&from, tree, &to))
                         .map_err(|refusal| {
                             self.refused(step, &source.display().to_string(), &refusal)
                         })?;
