@@ -12,6 +12,7 @@
 mod bubblewrap;
 mod capture;
 mod cgroup;
+mod docker;
 mod execution;
 mod image;
 mod invocation;
@@ -32,6 +33,7 @@ use crate::workspace::Templates;
 use crate::{Error, Result};
 use bubblewrap::Bubblewrap;
 use cgroup::Cgroups;
+use docker::{Engine, Spares};
 use invocation::refusal;
 use owner::Owner;
 
@@ -48,6 +50,8 @@ pub enum Backend {
     /// `bwrap`: no network, own process ids, a read-only system, nothing of the
     /// user's home.
     Bubblewrap,
+    /// A container of Docker or Podman, without network.
+    Docker,
     /// A plain child process: bounded in time, memory and output, but with the
     /// user's own rights. Callers warn loudly.
     Process,
@@ -66,6 +70,8 @@ pub struct Detection {
 #[derive(Clone, Debug)]
 pub struct Sandbox {
     isolation: Isolation,
+    /// What containers are labelled with.
+    run: String,
     /// Where control groups are made, or why none can be.
     cgroups: &'static Result<Cgroups, String>,
     /// What tasks begin as, shared by all clones.
@@ -75,6 +81,10 @@ pub struct Sandbox {
 #[derive(Clone, Debug)]
 enum Isolation {
     Bubblewrap(Bubblewrap),
+    Docker {
+        engine: &'static Engine,
+        spares: Spares,
+    },
     Process,
 }
 
@@ -92,24 +102,60 @@ const ENVIRONMENT: [(&str, &str); 3] = [
 pub(crate) const TMP: &str = "/tmp";
 
 impl Backend {
+    /// All of them, the one to prefer first.
+    pub const ALL: [Self; 3] = [Self::Bubblewrap, Self::Docker, Self::Process];
+
     /// The strongest backend that works here.
     pub fn detect() -> Detection {
-        match Sandbox::new(Self::Bubblewrap).and_then(|sandbox| sandbox.probe()) {
-            Ok(()) => Detection {
-                backend: Self::Bubblewrap,
-                why: "bubblewrap is installed and can isolate a command".to_owned(),
+        let bubblewrap = match Self::Bubblewrap.check() {
+            Ok(why) => {
+                return Detection {
+                    backend: Self::Bubblewrap,
+                    why,
+                };
+            }
+            Err(error) => error,
+        };
+        match Self::Docker.check() {
+            Ok(why) => Detection {
+                backend: Self::Docker,
+                why: format!("{why}; {bubblewrap}"),
             },
-            Err(error) => Detection {
+            Err(docker) => Detection {
                 backend: Self::Process,
-                why: format!("{error}; commands run unprotected, with your own rights"),
+                why: format!(
+                    "{bubblewrap}; {docker}; commands run unprotected, with your own rights"
+                ),
             },
         }
     }
 
-    /// `"bubblewrap"` or `"process"`.
+    /// Tries the backend; one sentence on what was found.
+    pub fn check(self) -> Result<String> {
+        let sandbox = Sandbox::new(self)?;
+        Ok(match &sandbox.isolation {
+            Isolation::Docker { engine, .. } => engine.name.clone(),
+            Isolation::Bubblewrap(_) => {
+                sandbox.probe()?;
+                "bubblewrap is installed and can isolate a command".to_owned()
+            }
+            Isolation::Process => {
+                sandbox.probe()?;
+                "commands run unprotected, with your own rights".to_owned()
+            }
+        })
+    }
+
+    /// The backend of a name.
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|backend| backend.name() == name)
+    }
+
+    /// `"bubblewrap"`, `"docker"` or `"process"`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Bubblewrap => "bubblewrap",
+            Self::Docker => "docker",
             Self::Process => "process",
         }
     }
@@ -123,8 +169,16 @@ impl Sandbox {
         Ok(Self {
             isolation: match backend {
                 Backend::Bubblewrap => Isolation::Bubblewrap(Bubblewrap::find()?),
+                Backend::Docker => Isolation::Docker {
+                    engine: Engine::find().map_err(|message| Error::Sandbox {
+                        backend: backend.name(),
+                        message,
+                    })?,
+                    spares: Spares::default(),
+                },
                 Backend::Process => Isolation::Process,
             },
+            run: String::new(),
             cgroups: Cgroups::find(),
             templates: Arc::default(),
         })
@@ -135,6 +189,15 @@ impl Sandbox {
         Owner::current().scratch()
     }
 
+    /// The same, for a run: its containers are labelled with the name.
+    #[must_use]
+    pub fn for_run(self, run: &str) -> Self {
+        Self {
+            run: run.to_owned(),
+            ..self
+        }
+    }
+
     /// Whether what tasks begin as is shared by overlay mounts; otherwise every trial
     /// gets a copy, which takes longer the larger it is.
     pub fn layers_are_overlays() -> Result<bool> {
@@ -143,7 +206,10 @@ impl Sandbox {
 
     /// What a reader of the results has to know.
     pub fn warnings(&self) -> Vec<String> {
-        self.cgroups.as_ref().err().cloned().into_iter().collect()
+        // An engine makes its own groups.
+        let groups = self.cgroups.as_ref().err();
+        let groups = groups.filter(|_| self.backend() != Backend::Docker);
+        groups.cloned().into_iter().collect()
     }
 
     /// What tasks begin as.
@@ -155,6 +221,7 @@ impl Sandbox {
     pub fn backend(&self) -> Backend {
         match self.isolation {
             Isolation::Bubblewrap(_) => Backend::Bubblewrap,
+            Isolation::Docker { .. } => Backend::Docker,
             Isolation::Process => Backend::Process,
         }
     }
@@ -170,8 +237,15 @@ impl Sandbox {
                 root.mount_point(&mount.inside)?;
             }
         }
-        let execution = self
-            .supervise(invocation)
+        let in_container = invocation
+            .root
+            .as_ref()
+            .and_then(|root| root.run(invocation));
+        let execution = in_container
+            .map_or_else(
+                || self.supervise(invocation),
+                |ran| ran.map_err(io::Error::other),
+            )
             .map_err(|error| self.failure(format!("a command could not be started: {error}")))?;
         if execution.command_started.is_none() && execution.exit != Exit::TimedOut {
             let printed = String::from_utf8_lossy(&execution.output);
@@ -195,6 +269,9 @@ impl Sandbox {
                 let command = bubblewrap.command(invocation, group.as_ref());
                 supervise::run(command, limits, group.as_ref())
             }
+            Isolation::Docker { .. } => Err(io::Error::other(
+                "a container is made from an image, and none is named; give the suite an `image` or a `rootfs`",
+            )),
             Isolation::Process => {
                 let staged = process::Staged::new(invocation).map_err(io::Error::other)?;
                 let command = staged.command(invocation, group.as_ref());

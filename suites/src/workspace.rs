@@ -12,10 +12,10 @@ use std::sync::Arc;
 use crate::edit::{self, EditError, Edited};
 use crate::sandbox::{Layer, Root, TMP};
 use crate::suite::TESTBED;
-use crate::{Error, Invocation, Limits, Mount, Quota, Result, Sandbox, Task, TaskKind};
+use crate::{Backend, Error, Invocation, Limits, Mount, Quota, Result, Sandbox, Task, TaskKind};
 
 pub use environment::Environment;
-pub use recipe::Recipe;
+use recipe::Recipe;
 pub use repository::Repository;
 use template::Template;
 pub(crate) use template::Templates;
@@ -51,29 +51,61 @@ impl Workspace {
     /// Builds the starting state of `task` in the empty or absent directory `directory`.
     pub fn prepare(task: &Task, sandbox: &Sandbox, directory: &Path) -> Result<Self> {
         fs::create_dir_all(directory).map_err(Error::io("cannot be created", directory))?;
-        let tmp = directory.join("tmp");
-        fs::create_dir(&tmp).map_err(Error::io("cannot be created", &tmp))?;
         let environment = Environment::of(task, sandbox.backend());
         let root = environment
             .as_ref()
             .map(|environment| sandbox.root(&environment.image, &directory.join("root")))
             .transpose()?;
-        let (inside, working_directory) = match &task.kind {
-            TaskKind::SweBench { .. } => (TESTBED, TESTBED),
-            TaskKind::Harbor { recipe, .. } => (recipe.mount(), recipe.working_directory()),
+        let tmp = match root.as_ref().and_then(Root::tmp) {
+            Some(tmp) => tmp.to_path_buf(),
+            None => {
+                let tmp = directory.join("tmp");
+                fs::create_dir(&tmp).map_err(Error::io("cannot be created", &tmp))?;
+                tmp
+            }
+        };
+        let whole = environment
+            .as_ref()
+            .is_some_and(|environment| environment.whole);
+        let image_directory = root.as_ref().and_then(Root::working_directory);
+        let (recipe, working_directory) = match (&task.kind, image_directory) {
+            (TaskKind::SweBench { .. }, _) => (None, TESTBED.to_owned()),
+            (TaskKind::Harbor { .. }, Some(directory)) if whole => (None, directory.to_owned()),
+            (TaskKind::Harbor { task, .. }, _) => {
+                let recipe = Recipe::of(task)?;
+                let directory = recipe.working_directory().to_owned();
+                (Some(recipe), directory)
+            }
         };
         let mut workspace = Self {
             directory: directory.to_path_buf(),
             tree: None,
-            working_directory: working_directory.to_owned(),
+            working_directory,
             tmp,
             environment: Vec::new(),
             quota: quota(task),
             root,
         };
-        if !environment.is_some_and(|environment| environment.whole) {
-            let template = sandbox.templates().of(task, |tree, tmp| {
-                workspace.fill(task, sandbox, inside, tree, tmp)
+        if !whole {
+            let inside = recipe.as_ref().map_or(TESTBED, Recipe::mount);
+            let template = sandbox.templates().of(task, |tree, tmp| match &task.kind {
+                TaskKind::SweBench { task, repository } => {
+                    repository.check_out(&task.instance_id, &task.base_commit, tree)?;
+                    Ok(Vec::new())
+                }
+                TaskKind::Harbor { task, .. } => {
+                    // What is built outside the tree is nobody's.
+                    let place = tree.with_file_name("root");
+                    let root = environment
+                        .as_ref()
+                        .map(|environment| sandbox.root(&environment.image, &place))
+                        .transpose()?;
+                    let mut draft = workspace.draft(inside, tree, tmp, root);
+                    if let Some(recipe) = &recipe {
+                        recipe.follow(&mut draft, tree, task, sandbox)?;
+                    }
+                    Ok(draft.environment)
+                }
             })?;
             let layer = template.lay_out(&directory.join("tree"), &workspace.tmp)?;
             workspace.environment.clone_from(&template.environment);
@@ -83,40 +115,51 @@ impl Workspace {
                 _layer: Some((layer, template)),
             });
         }
+        // Its bounds are changed where a command's are others.
+        let first = workspace.invocation(
+            "",
+            Limits {
+                wall: task.agent_timeout,
+                output_bytes: 0,
+                memory_mb: task.memory_mb,
+            },
+        );
+        sandbox.ready(&first, whole)?;
         Ok(workspace)
     }
 
-    /// Makes the starting state of `task` in two empty directories.
-    fn fill(
-        &self,
-        task: &Task,
-        sandbox: &Sandbox,
-        inside: &str,
-        tree: &Path,
-        tmp: &Path,
-    ) -> Result<Vec<(String, String)>> {
+    /// A workspace in which a starting state like this one's is made.
+    fn draft(&self, inside: &str, tree: &Path, tmp: &Path, root: Option<Root>) -> Self {
+        Self {
+            directory: self.directory.clone(),
+            tree: Some(Tree {
+                path: tree.to_path_buf(),
+                inside: inside.to_owned(),
+                _layer: None,
+            }),
+            working_directory: self.working_directory.clone(),
+            tmp: tmp.to_path_buf(),
+            environment: Vec::new(),
+            quota: self.quota,
+            root,
+        }
+    }
+
+    /// Checks what can be known of `task` before its first trial. Images are made
+    /// available on the way.
+    pub fn check(task: &Task, sandbox: &Sandbox) -> Result<()> {
+        let environment = Environment::of(task, sandbox.backend());
+        if let Some(environment) = &environment {
+            sandbox.check_image(&environment.image)?;
+        }
         match &task.kind {
-            TaskKind::SweBench { task, repository } => {
-                repository.check_out(&task.instance_id, &task.base_commit, tree)?;
-                Ok(Vec::new())
+            TaskKind::Harbor { task, .. }
+                if sandbox.backend() != Backend::Docker
+                    || !environment.is_some_and(|environment| environment.whole) =>
+            {
+                Recipe::of(task).map(drop)
             }
-            TaskKind::Harbor { task, recipe } => {
-                let mut draft = Self {
-                    directory: self.directory.clone(),
-                    tree: Some(Tree {
-                        path: tree.to_path_buf(),
-                        inside: inside.to_owned(),
-                        _layer: None,
-                    }),
-                    working_directory: self.working_directory.clone(),
-                    tmp: tmp.to_path_buf(),
-                    environment: Vec::new(),
-                    quota: self.quota,
-                    root: self.root.clone(),
-                };
-                recipe.follow(&mut draft, tree, task, sandbox)?;
-                Ok(draft.environment)
-            }
+            _ => Ok(()),
         }
     }
 
@@ -128,11 +171,7 @@ impl Workspace {
             .strip_prefix(&self.working_directory)
             .and_then(|rest| rest.strip_prefix('/'))
             .unwrap_or(path);
-        let (host, inside) = match (&self.tree, &self.root) {
-            (Some(tree), _) => (tree.path.as_path(), tree.inside.as_str()),
-            (None, Some(root)) => (root.path(), "/"),
-            (None, None) => (self.directory.as_path(), "/"),
-        };
+        let inside = self.tree.as_ref().map_or("/", |tree| tree.inside.as_str());
         let below = self
             .working_directory
             .strip_prefix(inside)
@@ -140,7 +179,12 @@ impl Workspace {
             .trim_start_matches('/');
         // Joining an absolute path gives that path, which is then refused.
         let path = Path::new(below).join(relative);
-        edit::apply(host, &path.to_string_lossy(), old, new)
+        let path = path.to_string_lossy();
+        match (&self.tree, &self.root) {
+            (None, Some(root)) => root.edit(&path, old, new),
+            (Some(tree), _) => edit::apply(&tree.path, &path, old, new),
+            (None, None) => edit::apply(&self.directory, &path, old, new),
+        }
     }
 
     /// The working directory inside the sandbox.

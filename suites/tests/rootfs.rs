@@ -65,7 +65,7 @@ fn a_link_in_the_place_of_a_mount_point_is_an_error() {
         .root(&Image::Directory(image), &scratch.path().join("root"))
         .unwrap();
     let workspace = tempfile::tempdir().unwrap();
-    std::os::unix::fs::symlink("../etc", root.path().join("app")).unwrap();
+    std::os::unix::fs::symlink("../etc", root.path().unwrap().join("app")).unwrap();
     let mut invocation = invocation(workspace.path(), "touch /app/x", LIMITS);
     invocation.root = Some(root);
     let error = sandbox.run(&invocation).unwrap_err().to_string();

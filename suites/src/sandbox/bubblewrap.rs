@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::cgroup::{self, Group};
-use super::{Backend, ENVIRONMENT, Invocation, TMP, supervise};
+use super::{Backend, ENVIRONMENT, Invocation, Root, TMP, supervise};
 use crate::{Error, Result};
 
 /// An installed `bwrap`, and what of this machine its sandboxes show.
@@ -83,12 +83,12 @@ impl Bubblewrap {
                     .map(|(name, value)| (name, value)),
             )
             .args(ISOLATION);
-        match &invocation.root {
+        match invocation.root.as_ref().and_then(Root::path) {
             Some(root) => {
                 if !rustix::process::geteuid().is_root() {
                     command.args(BECOME_ROOT);
                 }
-                command.arg("--bind").arg(root.path()).arg("/");
+                command.arg("--bind").arg(root).arg("/");
             }
             None => {
                 command.args(&self.system);

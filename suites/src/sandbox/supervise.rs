@@ -43,7 +43,7 @@ exit "$code"
 "#;
 
 /// No single file may grow beyond this, so that one command cannot fill the disk.
-const LARGEST_FILE_MB: u64 = 1024;
+pub(in crate::sandbox) const LARGEST_FILE_MB: u64 = 1024;
 
 /// How long output may still arrive after everything was killed; only a process
 /// that escaped the kill can use it up.

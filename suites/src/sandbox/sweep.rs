@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Once;
 
 use super::cgroup::Cgroups;
+use super::docker::Engine;
 use super::layer;
 use super::owner::Owner;
 
@@ -28,6 +29,9 @@ fn sweep(whose: fn(&Owner) -> bool) {
         cgroups.sweep(whose);
     }
     layer::sweep(whose);
+    if let Some(engine) = Engine::known() {
+        engine.sweep(whose);
+    }
     directories(&env::temp_dir(), whose);
 }
 

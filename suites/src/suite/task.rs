@@ -4,12 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use timeslip_datasets::atif::Trajectory;
-use timeslip_datasets::dockerfile;
 use timeslip_datasets::harbor::HarborTask;
 use timeslip_datasets::swebench::{SweTask, repository_stream};
 
 use crate::log_parsers;
-use crate::workspace::{Environment, Recipe, Repository};
+use crate::workspace::{Environment, Repository};
 use crate::{Error, Result};
 
 /// One task of a suite.
@@ -49,8 +48,6 @@ pub enum TaskKind {
     Harbor {
         /// The task as its dataset has it.
         task: Box<HarborTask>,
-        /// How its environment is made.
-        recipe: Recipe,
     },
 }
 
@@ -109,10 +106,8 @@ impl Task {
         })
     }
 
-    pub(super) fn from_harbor(suite: &str, task: HarborTask) -> Result<Self> {
-        let file = task.dockerfile();
-        let recipe = Recipe::new(dockerfile::read(&file)?, &task.environment, &file)?;
-        Ok(Self {
+    pub(super) fn from_harbor(suite: &str, task: HarborTask) -> Self {
+        Self {
             id: task.name.clone(),
             suite: suite.to_owned(),
             instruction: task.instruction.clone(),
@@ -123,9 +118,8 @@ impl Task {
             directory: task.directory.clone(),
             kind: TaskKind::Harbor {
                 task: Box::new(task),
-                recipe,
             },
-        })
+        }
     }
 
     /// What kind of task it is: the repository or the category, difficulty, keywords.
@@ -141,14 +135,6 @@ impl Task {
         };
         tags.retain(|tag| !tag.is_empty());
         tags
-    }
-
-    /// Where the agent's commands start inside the sandbox.
-    pub fn working_directory(&self) -> &str {
-        match &self.kind {
-            TaskKind::SweBench { .. } => TESTBED,
-            TaskKind::Harbor { recipe, .. } => recipe.working_directory(),
-        }
     }
 
     /// The recordings that come with the task (`trajectories/*.json`), by file

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{Backend, Image, Result, Task};
+use crate::{Backend, Image, Result, Task, TaskKind};
 
 /// Stands for the task's id in the `rootfs` or `image` of a suite.
 const TASK: &str = "{task}";
@@ -52,6 +52,24 @@ impl Environment {
                 .environment
                 .clone()
                 .filter(|environment| environment.whole || environment.image.is_on_disk()),
+            Backend::Docker => task
+                .environment
+                .clone()
+                .or_else(|| own_image(task).map(|image| Self { image, whole: true })),
         }
+    }
+}
+
+/// The image a task itself names, or is built from.
+fn own_image(task: &Task) -> Option<Image> {
+    match &task.kind {
+        TaskKind::SweBench { task, .. } => task.image.clone().map(Image::Reference),
+        TaskKind::Harbor { task, .. } => Some(match &task.docker_image {
+            Some(image) => Image::Reference(image.clone()),
+            None => Image::Build {
+                context: task.environment.clone(),
+                dockerfile: "Dockerfile".to_owned(),
+            },
+        }),
     }
 }
