@@ -49,6 +49,8 @@ struct Made {
     quota: Quota,
     running: bool,
     counts: Counts,
+    /// What it is made of, if that is its own; removed after it.
+    _files: Option<Commit>,
 }
 
 impl Drop for Made {
@@ -58,6 +60,7 @@ impl Drop for Made {
 }
 
 /// An image that is removed when dropped.
+#[derive(Debug)]
 struct Commit(&'static Engine, String);
 
 impl Drop for Commit {
@@ -119,9 +122,8 @@ impl Container {
                 made.run(invocation)
             });
         }
-        let files = self.commit()?;
-        let image = files.as_ref().map_or(&self.image.id, |commit| &commit.1);
-        let mut made = self.make(image, &invocation.mounts, memory_mb, quota)?;
+        let files = self.id().map(|id| self.commit(&id)).transpose()?;
+        let mut made = self.make(files, &invocation.mounts, memory_mb, quota)?;
         made.start()?;
         made.run(invocation)
     }
@@ -149,9 +151,15 @@ impl Container {
         let mut slot = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         let made = match &mut *slot {
             Some(made) => made,
-            None => slot.insert(self.make(&self.image.id, mounts, memory_mb, quota)?),
+            None => slot.insert(self.make(None, mounts, memory_mb, quota)?),
         };
-        made.bound(memory_mb, quota)?;
+        if (memory_mb, quota) != (made.memory_mb, made.quota)
+            && made.bound(memory_mb, quota).is_err()
+        {
+            // Not every engine can change a container; then it is made again.
+            let files = self.commit(&made.id)?;
+            *made = self.make(Some(files), mounts, memory_mb, quota)?;
+        }
         made.start()?;
         act(made)
     }
@@ -164,7 +172,7 @@ impl Container {
 
     fn make(
         &self,
-        image: &str,
+        files: Option<Commit>,
         mounts: &[Mount],
         memory_mb: u64,
         quota: Quota,
@@ -179,7 +187,12 @@ impl Container {
             ..Default::default()
         });
         let body = ContainerCreateBody {
-            image: Some(image.to_owned()),
+            image: Some(
+                files
+                    .as_ref()
+                    .map_or(&self.image.id, |files| &files.1)
+                    .clone(),
+            ),
             entrypoint: Some(INIT.map(str::to_owned).to_vec()),
             cmd: Some(Vec::new()),
             hostname: Some("sandbox".to_owned()),
@@ -215,16 +228,14 @@ impl Container {
             quota,
             running: false,
             counts: Counts::default(),
+            _files: files,
         })
     }
 
-    /// Makes an image of its files, if it has any of its own.
-    fn commit(&self) -> Result<Option<Commit>, String> {
-        let Some(id) = self.id() else {
-            return Ok(None);
-        };
+    /// Makes an image of the files of a container.
+    fn commit(&self, id: &str) -> Result<Commit, String> {
         let options = CommitContainerOptions {
-            container: Some(id),
+            container: Some(id.to_owned()),
             // Nothing is running that could change them.
             pause: false,
             ..Default::default()
@@ -232,7 +243,7 @@ impl Container {
         let docker = &self.engine.docker;
         let committed = docker.commit_container(options, ContainerConfig::default());
         let image = self.engine.wait(committed)?;
-        Ok(Some(Commit(self.engine, image.id)))
+        Ok(Commit(self.engine, image.id))
     }
 }
 
@@ -285,9 +296,6 @@ impl Made {
 
     /// Gives it another share of the machine.
     fn bound(&mut self, memory_mb: u64, quota: Quota) -> Result<(), String> {
-        if (memory_mb, quota) == (self.memory_mb, self.quota) {
-            return Ok(());
-        }
         let body = ContainerUpdateBody {
             memory: Some(bytes(memory_mb)),
             memory_swap: Some(bytes(memory_mb)),

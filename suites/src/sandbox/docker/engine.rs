@@ -91,17 +91,33 @@ impl Engine {
         ))
     }
 
-    /// Waits for the engine. The caller may be part of another runtime, which does not
-    /// allow that on its own threads.
+    /// Waits for the engine.
     pub(super) fn wait<T: Send>(
         &self,
         future: impl Future<Output = Result<T, bollard::errors::Error>> + Send,
     ) -> Result<T, String> {
-        let waited = thread::scope(|scope| scope.spawn(|| self.runtime.block_on(future)).join());
-        match waited {
-            Ok(result) => result.map_err(|error| said(&error)),
-            Err(_) => Err("the connection to the container engine crashed".to_owned()),
+        self.block_on(future)?.map_err(|error| said(&error))
+    }
+
+    /// Waits for the engine; `None` if it says that there is no such thing.
+    pub(super) fn wait_if_found<T: Send>(
+        &self,
+        future: impl Future<Output = Result<T, bollard::errors::Error>> + Send,
+    ) -> Result<Option<T>, String> {
+        match self.block_on(future)? {
+            Ok(value) => Ok(Some(value)),
+            Err(bollard::errors::Error::DockerResponseServerError {
+                status_code: 404, ..
+            }) => Ok(None),
+            Err(error) => Err(said(&error)),
         }
+    }
+
+    /// Waits on a thread of its own: the caller may be part of another runtime, which
+    /// does not allow to wait on its threads.
+    fn block_on<T: Send>(&self, future: impl Future<Output = T> + Send) -> Result<T, String> {
+        thread::scope(|scope| scope.spawn(|| self.runtime.block_on(future)).join())
+            .map_err(|_| "the connection to the container engine crashed".to_owned())
     }
 
     /// Removes the containers of some owners, and the images made of them.
@@ -154,8 +170,9 @@ impl Engine {
     }
 
     pub(super) fn remove_image(&self, id: &str) {
+        // Not what it was made of, and no container that is made of it.
         let options = RemoveImageOptions {
-            force: true,
+            noprune: true,
             ..Default::default()
         };
         let _ = self.wait(self.docker.remove_image(id, Some(options), None));

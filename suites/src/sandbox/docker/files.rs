@@ -4,7 +4,9 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use bollard::body_full;
-use bollard::query_parameters::{DownloadFromContainerOptions, UploadToContainerOptions};
+use bollard::query_parameters::{
+    ContainerArchiveInfoOptions, DownloadFromContainerOptions, UploadToContainerOptions,
+};
 use bytes::Bytes;
 use futures_util::{StreamExt, pin_mut};
 use tar::{Archive, Builder, EntryType, Header};
@@ -14,6 +16,11 @@ use crate::beneath::Refusal;
 
 /// What an archive of one file has around it.
 const AROUND: u64 = 64 * 1024;
+
+/// What is no regular file, and a symbolic link, in the bits that engines report:
+/// those of Go, which are not those of the system.
+const NOT_REGULAR: u32 = 0x8f28_0000;
+const LINK: u32 = 1 << 27;
 
 /// The mode of a file that is new.
 const NEW: u32 = 0o644;
@@ -28,10 +35,22 @@ impl Container {
     ) -> Result<(Header, Vec<u8>), Refusal> {
         let id = self.id().ok_or(Refusal::Missing)?;
         let engine = self.engine();
-        let options = DownloadFromContainerOptions {
-            path: path.to_string_lossy().into_owned(),
-        };
+        let name = path.to_string_lossy().into_owned();
+        let failed = |error: String| Refusal::Io(io::Error::other(error));
+        let asked = ContainerArchiveInfoOptions { path: name.clone() };
+        let found = engine
+            .wait_if_found(engine.docker.get_container_archive_info(&id, Some(asked)))
+            .map_err(failed)?
+            .ok_or(Refusal::Missing)?;
+        // One engine follows links where the other gives the link itself.
+        if found.file_mode & LINK != 0 {
+            return Err(Refusal::Link);
+        }
+        if found.file_mode & NOT_REGULAR != 0 {
+            return Err(Refusal::NotAFile);
+        }
         let archive = engine.wait(async {
+            let options = DownloadFromContainerOptions { path: name };
             let pieces = engine.docker.download_from_container(&id, Some(options));
             pin_mut!(pieces);
             let mut archive = Vec::new();
@@ -43,21 +62,12 @@ impl Container {
             }
             Ok(archive)
         });
-        let archive = archive.map_err(|error| {
-            // There is no other way to tell than what the engines say.
-            let missing = ["no such", "Could not find", "could not find"];
-            match missing.iter().any(|words| error.contains(words)) {
-                true => Refusal::Missing,
-                false => Refusal::Io(io::Error::other(error)),
-            }
-        })?;
+        let archive = archive.map_err(failed)?;
         let mut archive = Archive::new(archive.as_slice());
         let mut entries = archive.entries()?;
         let entry = entries.next().ok_or(Refusal::Missing)??;
-        match entry.header().entry_type() {
-            EntryType::Regular => {}
-            EntryType::Symlink => return Err(Refusal::Link),
-            _ => return Err(Refusal::NotAFile),
+        if entry.header().entry_type() != EntryType::Regular {
+            return Err(Refusal::NotAFile);
         }
         if entry.size() > limit {
             return Err(Refusal::TooLarge(limit));

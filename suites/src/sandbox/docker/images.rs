@@ -44,7 +44,7 @@ impl Engine {
                 name.clone()
             }
             Image::Directory(path) | Image::Archive(path) => {
-                let name = format!("timeslip-rootfs:{}", key(path)?);
+                let name = format!("timeslip-rootfs-{}", key(path)?);
                 if self.inspect(&name).is_err() {
                     self.import(image, path, &name)?;
                 }
@@ -54,7 +54,7 @@ impl Engine {
                 context,
                 dockerfile,
             } => {
-                let name = format!("timeslip-build:{}", key(context)?);
+                let name = format!("timeslip-build-{}", key(context)?);
                 self.build(context, dockerfile, &name)?;
                 name
             }
@@ -94,11 +94,10 @@ impl Engine {
     }
 
     fn import(&self, image: &Image, path: &Path, name: &str) -> Result<(), String> {
-        let (repository, tag) = name.split_once(':').unwrap_or((name, "latest"));
         let options = CreateImageOptions {
             from_src: Some("-".to_owned()),
-            repo: Some(repository.to_owned()),
-            tag: Some(tag.to_owned()),
+            // Podman takes no heed of a tag.
+            repo: Some(name.to_owned()),
             ..Default::default()
         };
         let archive: Box<dyn Read + Send> = match image {
@@ -148,12 +147,15 @@ impl Engine {
     }
 }
 
-/// A tag for what is at `path` now.
+/// A part of an image's name for what is at `path` now.
 fn key(path: &Path) -> Result<String, String> {
     let problem = |error: std::io::Error| format!("{}: {error}", path.display());
     let real = fs::canonicalize(path).map_err(problem)?;
     let is = fs::metadata(&real).map_err(problem)?;
-    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+    let plain = |c: char| match c.to_ascii_lowercase() {
+        c if c.is_ascii_alphanumeric() => c,
+        _ => '-',
+    };
     let stem = real.file_stem().unwrap_or_default().to_string_lossy();
     let stem: String = stem.chars().map(plain).take(40).collect();
     Ok(format!(
