@@ -145,18 +145,26 @@ impl Workspace {
         }
     }
 
-    /// Checks what can be known of `task` before its first trial. Images are made
-    /// available on the way.
+    /// Checks what can be known of `task` before its first trial. An image that all
+    /// tasks of a suite begin with is made available on the way; one of a task's own
+    /// can be large, and is when the task is prepared.
     pub fn check(task: &Task, sandbox: &Sandbox) -> Result<()> {
         let environment = Environment::of(task, sandbox.backend());
-        if let Some(environment) = &environment {
-            sandbox.check_image(&environment.image)?;
+        let whole = environment
+            .as_ref()
+            .is_some_and(|environment| environment.whole);
+        match environment {
+            Some(environment) if !whole => sandbox.check_image(&environment.image)?,
+            None if sandbox.backend() == Backend::Docker => {
+                return Err(Error::Unsupported {
+                    task: task.id.clone(),
+                    message: "names no image; give its suite an `image` or a `rootfs`, or use another --sandbox".to_owned(),
+                });
+            }
+            _ => {}
         }
         match &task.kind {
-            TaskKind::Harbor { task, .. }
-                if sandbox.backend() != Backend::Docker
-                    || !environment.is_some_and(|environment| environment.whole) =>
-            {
+            TaskKind::Harbor { task, .. } if !whole || sandbox.backend() != Backend::Docker => {
                 Recipe::of(task).map(drop)
             }
             _ => Ok(()),

@@ -294,3 +294,65 @@ fn an_image_that_is_nowhere_is_an_error_that_says_what_to_do() {
         "{error}"
     );
 }
+
+/// What the engine lists at `path`, as it is.
+fn listed(path: &str) -> String {
+    use std::io::{Read, Write};
+    let host = std::env::var("DOCKER_HOST").unwrap();
+    let socket = host
+        .strip_prefix("unix://")
+        .expect("DOCKER_HOST names a socket");
+    let mut stream = std::os::unix::net::UnixStream::connect(socket).unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: engine\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains(" 200 OK"), "{answer}");
+    answer
+}
+
+/// A process that works in a container until it is killed.
+fn victim() -> std::process::Child {
+    std::process::Command::new(std::env::current_exe().unwrap())
+        .args([
+            "works_until_it_is_killed",
+            "--exact",
+            "--ignored",
+            "--nocapture",
+        ])
+        .spawn()
+        .unwrap()
+}
+
+#[test]
+#[ignore = "a part of the test below"]
+fn works_until_it_is_killed() {
+    let Some(place) = Place::new() else { return };
+    place.run("sleep 15");
+}
+
+#[test]
+fn the_next_start_removes_what_a_crash_left() {
+    if engine().is_none() {
+        return;
+    }
+    let containers = "/containers/json?all=1";
+    let begun = |pid: u32| {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !listed("/containers/json").contains(&format!("-{pid}-")) {
+            assert!(Instant::now() < deadline, "the victim did not begin");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    let mut killed = victim();
+    begun(killed.id());
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    assert!(listed(containers).contains(&format!("-{}-", killed.id())));
+
+    let mut alive = victim();
+    begun(alive.id());
+    assert!(!listed(containers).contains(&format!("-{}-", killed.id())));
+    assert!(alive.wait().unwrap().success());
+    assert!(!listed(containers).contains(&format!("-{}-", alive.id())));
+}

@@ -4,10 +4,12 @@ mod ad_hoc;
 mod calibrate;
 mod conformance;
 mod doctor;
+mod isolation;
 mod presets;
 mod probe;
 mod report;
 mod run;
+mod sandbox_times;
 mod serve;
 
 use std::io::Write;
@@ -45,7 +47,7 @@ enum Command {
     /// List the ready-made endpoints
     Presets,
     /// Say what this machine lacks and how to get it
-    Doctor,
+    Doctor(doctor::Arguments),
     /// Print the JSON Schema of summary.json
     Schema,
     /// Print the commented default configuration
@@ -64,7 +66,7 @@ pub fn main() -> ExitCode {
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Presets => presets::run(),
-        Command::Doctor => doctor::run(),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Schema => schema(),
         Command::Config => print(config::DEFAULT),
     };

@@ -50,7 +50,7 @@ impl Sandbox {
     }
 
     /// Makes an image available: unpacked, found, pulled, built or imported.
-    pub(crate) fn check_image(&self, image: &Image) -> Result<()> {
+    pub fn check_image(&self, image: &Image) -> Result<()> {
         match &self.isolation {
             Isolation::Docker { engine, .. } => engine
                 .image(image)
@@ -64,7 +64,7 @@ impl Sandbox {
     /// Makes what commands like this one run in ready for them, so that the first of
     /// them does not wait for it. With `spare`, another one is then made ready in the
     /// background.
-    pub(crate) fn ready(&self, invocation: &Invocation, spare: bool) -> Result<()> {
+    pub fn ready(&self, invocation: &Invocation, spare: bool) -> Result<()> {
         let Isolation::Docker { engine, spares } = &self.isolation else {
             return Ok(());
         };
