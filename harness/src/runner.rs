@@ -167,7 +167,12 @@ async fn trial(shared: &Shared, key: &TrialKey) {
     };
     emit(Event::TrialFinished(finished));
     // Removing thousands of files takes time that belongs to no trial.
-    let removed = tokio::task::spawn_blocking(move || drop(directory)).await;
+    let removed = tokio::task::spawn_blocking(move || {
+        // Its mounts are in the directory.
+        drop(workspace);
+        drop(directory);
+    })
+    .await;
     debug_assert!(removed.is_ok());
 }
 

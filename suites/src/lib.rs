@@ -21,6 +21,9 @@ mod error;
 
 pub use error::{Error, Result};
 pub use grade::{Grade, grade};
-pub use sandbox::{Backend, Detection, Execution, Exit, Invocation, Limits, Mount, Sandbox};
+pub use sandbox::{
+    Backend, Detection, Exceeded, Execution, Exit, Image, Invocation, Limits, Mount, Quota, Root,
+    Sandbox,
+};
 pub use suite::{Format, Suite, SuiteFile, Task, TaskKind};
-pub use workspace::Workspace;
+pub use workspace::{Environment, Workspace};

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use timeslip_datasets::{bundled, harbor, swebench};
 
+use crate::workspace::Environment;
 use crate::{Error, Result};
 
 pub use file::{Format, SuiteFile};
@@ -47,12 +48,17 @@ impl Suite {
             Format::Harbor => harbor::read_dataset(&source)?
                 .into_iter()
                 .map(|task| Task::from_harbor(&file.name, task))
-                .collect::<Result<_>>()?,
+                .collect(),
         };
+        let mut tasks = file.select(all)?;
+        let (rootfs, image) = (file.rootfs.as_deref(), file.image.as_deref());
+        for task in &mut tasks {
+            task.environment = Environment::named(rootfs, image, &file.directory, &task.id)?;
+        }
         Ok(Self {
             name: file.name.clone(),
             description: file.description.clone(),
-            tasks: file.select(all)?,
+            tasks,
         })
     }
 

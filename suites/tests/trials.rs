@@ -18,11 +18,14 @@ const LIMITS: Limits = Limits {
 };
 
 fn sandbox() -> Sandbox {
-    let detection = Backend::detect();
-    if detection.backend == Backend::Process {
-        eprintln!("SKIPPED: not tried in bubblewrap: {}", detection.why);
-    }
-    Sandbox::new(detection.backend).unwrap()
+    let backend = match Backend::Bubblewrap.check() {
+        Ok(_) => Backend::Bubblewrap,
+        Err(why) => {
+            eprintln!("SKIPPED: not tried in bubblewrap: {why}");
+            Backend::Process
+        }
+    };
+    Sandbox::new(backend).unwrap()
 }
 
 fn write(file: &Path, content: &str) {
@@ -42,10 +45,11 @@ fn load(directory: &Path, format: &str) -> Result<Task, Error> {
 
 /// One directory for a suite and one trial of its task.
 struct Trial {
-    scratch: tempfile::TempDir,
     task: Task,
     sandbox: Sandbox,
+    // In this order: its mounts are in there.
     workspace: Workspace,
+    scratch: tempfile::TempDir,
 }
 
 impl Trial {
@@ -139,12 +143,11 @@ fn swe_bench() -> tempfile::TempDir {
 #[test]
 fn a_dockerfile_is_followed() {
     let trial = Trial::new(harbor(DOCKERFILE, "true\n"), "harbor");
-    assert_eq!(trial.task.working_directory(), "/app/sub");
     assert_eq!(
         trial.run("cd ..; ls; cat made.txt greeting; echo $GREETING"),
         "greeting\nin.txt\nmade.txt\nrun.sh\nsub\nin\nhello there\nhello there\n"
     );
-    assert!(trial.workspace.root().ends_with("tree/sub"));
+    assert_eq!(trial.workspace.working_directory(), "/app/sub");
 }
 
 #[test]

@@ -8,11 +8,13 @@ mod conformance;
 mod doctor;
 mod gate;
 mod history;
+mod isolation;
 mod presets;
 mod probe;
 mod report;
 mod run;
 mod runs;
+mod sandbox_times;
 mod serve;
 
 use std::io::Write;
@@ -56,7 +58,7 @@ enum Command {
     /// List the ready-made endpoints
     Presets,
     /// Say what this machine lacks and how to get it
-    Doctor,
+    Doctor(doctor::Arguments),
     /// Print the JSON Schema of summary.json, or of what `gate --json` writes
     Schema {
         /// Which one
@@ -89,7 +91,7 @@ pub fn main() -> ExitCode {
         Command::History(arguments) => history::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Presets => presets::run(),
-        Command::Doctor => doctor::run(),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Schema { of } => schema(of),
         Command::Config => print(config::DEFAULT),
     };

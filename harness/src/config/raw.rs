@@ -56,6 +56,8 @@ table! {
         seed: u64,
         /// Where run directories are made.
         directory: std::path::PathBuf,
+        /// What keeps tools away from the machine: `auto` or a backend's name.
+        sandbox: String,
     }
 }
 
@@ -171,4 +173,8 @@ pub struct SuiteTable {
     pub include: Option<Vec<String>>,
     /// Task ids to leave out.
     pub exclude: Option<Vec<String>>,
+    /// Root file system of the tasks, relative to the file; `{task}` is the task's id.
+    pub rootfs: Option<String>,
+    /// The same as an image of a container engine.
+    pub image: Option<String>,
 }

@@ -38,6 +38,8 @@ pub(super) fn suite_files(config: &Config, overrides: &Overrides) -> Result<Vec<
                 description: String::new(),
                 include: table.include.clone(),
                 exclude: table.exclude.clone().unwrap_or_default(),
+                rootfs: table.rootfs.clone(),
+                image: table.image.clone(),
                 directory: path.parent().map(Path::to_owned).unwrap_or_default(),
             }
         } else if SuiteFile::SHIPPED.contains(&name.as_str()) {
@@ -58,14 +60,16 @@ pub(super) fn suite_files(config: &Config, overrides: &Overrides) -> Result<Vec<
             });
         };
         // The plan is stored and may be resumed from elsewhere.
+        let absolute = |path: &str| {
+            let path = file.directory.join(path);
+            let absolute = std::path::absolute(&path).unwrap_or(path);
+            absolute.display().to_string()
+        };
+        file.rootfs = file.rootfs.as_deref().map(absolute);
         if !file.source.starts_with("bundled:") {
-            let source = file.directory.join(&file.source);
-            file.source = std::path::absolute(&source)
-                .unwrap_or(source)
-                .display()
-                .to_string();
-            file.directory = PathBuf::new();
+            file.source = absolute(&file.source);
         }
+        file.directory = PathBuf::new();
         if files.iter().any(|other| other.name == file.name) {
             return Err(Error::Config {
                 place: format!("suite '{}'", file.name),

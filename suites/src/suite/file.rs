@@ -37,7 +37,14 @@ pub struct SuiteFile {
     /// Not these tasks.
     #[serde(default)]
     pub exclude: Vec<String>,
-    /// The directory `source` is relative to.
+    /// A root file system for its tasks: a directory or an archive, relative to the
+    /// suite file. With `{task}` in it, each task's own, with the task's files in it.
+    #[serde(default)]
+    pub rootfs: Option<String>,
+    /// The same as an image of a container engine.
+    #[serde(default)]
+    pub image: Option<String>,
+    /// The directory `source` and `rootfs` are relative to.
     #[serde(skip)]
     pub directory: PathBuf,
 }

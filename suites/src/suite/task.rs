@@ -4,12 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use timeslip_datasets::atif::Trajectory;
-use timeslip_datasets::dockerfile;
 use timeslip_datasets::harbor::HarborTask;
 use timeslip_datasets::swebench::{SweTask, repository_stream};
 
 use crate::log_parsers;
-use crate::workspace::{Recipe, Repository};
+use crate::workspace::{Environment, Repository};
 use crate::{Error, Result};
 
 /// One task of a suite.
@@ -29,6 +28,8 @@ pub struct Task {
     pub memory_mb: u64,
     /// The format-specific part.
     pub kind: TaskKind,
+    /// The root file system its suite names for it.
+    pub environment: Option<Environment>,
     /// Where the task's own files are; never visible to the agent.
     directory: PathBuf,
 }
@@ -47,8 +48,6 @@ pub enum TaskKind {
     Harbor {
         /// The task as its dataset has it.
         task: Box<HarborTask>,
-        /// How its environment is made.
-        recipe: Recipe,
     },
 }
 
@@ -98,6 +97,7 @@ impl Task {
             agent_timeout: SWE_BENCH_TIMEOUT,
             verifier_timeout: SWE_BENCH_TIMEOUT,
             memory_mb: SWE_BENCH_MEMORY_MB,
+            environment: None,
             directory: source.join("tasks").join(&task.instance_id),
             kind: TaskKind::SweBench {
                 repository: Repository::new(stream, caches),
@@ -106,22 +106,20 @@ impl Task {
         })
     }
 
-    pub(super) fn from_harbor(suite: &str, task: HarborTask) -> Result<Self> {
-        let file = task.dockerfile();
-        let recipe = Recipe::new(dockerfile::read(&file)?, &task.environment, &file)?;
-        Ok(Self {
+    pub(super) fn from_harbor(suite: &str, task: HarborTask) -> Self {
+        Self {
             id: task.name.clone(),
             suite: suite.to_owned(),
             instruction: task.instruction.clone(),
             agent_timeout: task.agent_timeout,
             verifier_timeout: task.verifier_timeout,
             memory_mb: task.memory_mb,
+            environment: None,
             directory: task.directory.clone(),
             kind: TaskKind::Harbor {
                 task: Box::new(task),
-                recipe,
             },
-        })
+        }
     }
 
     /// What kind of task it is: the repository or the category, difficulty, keywords.
@@ -137,14 +135,6 @@ impl Task {
         };
         tags.retain(|tag| !tag.is_empty());
         tags
-    }
-
-    /// Where the agent's commands start inside the sandbox.
-    pub fn working_directory(&self) -> &str {
-        match &self.kind {
-            TaskKind::SweBench { .. } => TESTBED,
-            TaskKind::Harbor { recipe, .. } => recipe.working_directory(),
-        }
     }
 
     /// The recordings that come with the task (`trajectories/*.json`), by file

@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
-use timeslip_datasets::dockerfile::{Instruction, Kind};
+use timeslip_datasets::dockerfile::{self, Instruction, Kind};
 use timeslip_datasets::harbor::HarborTask;
 
 use super::Workspace;
@@ -18,7 +18,7 @@ use crate::{Error, Exit, Limits, Result, Sandbox};
 
 /// A checked Dockerfile.
 #[derive(Clone, Debug)]
-pub struct Recipe {
+pub(super) struct Recipe {
     file: PathBuf,
     mount: String,
     working_directory: String,
@@ -58,7 +58,13 @@ const RESERVED: [&str; 18] = [
 const OUTPUT_BYTES: usize = 4096;
 
 impl Recipe {
-    pub(crate) fn new(instructions: Vec<Instruction>, context: &Path, file: &Path) -> Result<Self> {
+    /// Reads and checks the Dockerfile of a task.
+    pub(super) fn of(task: &HarborTask) -> Result<Self> {
+        let file = task.dockerfile();
+        Self::new(dockerfile::read(&file)?, &task.environment, &file)
+    }
+
+    fn new(instructions: Vec<Instruction>, context: &Path, file: &Path) -> Result<Self> {
         let invalid = |line: u64, message: String| {
             Error::Dataset(timeslip_datasets::Error::InvalidLine {
                 file: file.to_path_buf(),
@@ -167,27 +173,27 @@ impl Recipe {
     }
 
     /// The directory inside that is the task's own.
-    pub(crate) fn mount(&self) -> &str {
+    pub(super) fn mount(&self) -> &str {
         &self.mount
     }
 
     /// The last `WORKDIR`.
-    pub(crate) fn working_directory(&self) -> &str {
+    pub(super) fn working_directory(&self) -> &str {
         &self.working_directory
     }
 
-    /// Carries the instructions out in an empty workspace.
-    pub(crate) fn follow(
+    /// Carries the instructions out in a workspace with an empty `tree`.
+    pub(super) fn follow(
         &self,
         workspace: &mut Workspace,
+        tree: &Path,
         task: &HarborTask,
         sandbox: &Sandbox,
     ) -> Result<()> {
-        let tree = workspace.tree.clone();
         for step in &self.steps {
             match &step.action {
                 Action::MakeDirectory => {
-                    beneath::create_directory(&tree, self.below_mount(&step.directory))
+                    beneath::create_directory(tree, self.below_mount(&step.directory))
                         .map_err(|refusal| self.refused(step, &step.directory, &refusal))?;
                 }
                 Action::Copy {
@@ -204,7 +210,7 @@ impl Recipe {
                         _ => to.to_path_buf(),
                     };
                     without_links(&task.environment, source)
-                        .and_then(|()| copy(&from, &tree, &to))
+                        .and_then(|()| copy(&from, tree, &to))
                         .map_err(|refusal| {
                             self.refused(step, &source.display().to_string(), &refusal)
                         })?;

@@ -27,6 +27,11 @@ impl Repository {
         Self { stream, cache }
     }
 
+    /// The stream it is made from.
+    pub(super) fn source(&self) -> &Path {
+        &self.stream
+    }
+
     /// Makes `tree`, an empty directory, a repository on branch `main` at `commit`.
     /// It holds the ancestors of `commit` only: the fix is in the future and
     /// cannot be found in it.
