@@ -14,6 +14,7 @@ pub mod swebench;
 
 mod error;
 mod files;
+mod table;
 
 pub use error::{Error, Result};
 
