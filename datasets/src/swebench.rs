@@ -1,6 +1,8 @@
 //! SWE-bench tasks: the task repository of swebench 5.x and classic row files.
 
 mod eval_script;
+mod predictions;
+mod report;
 mod repository;
 mod rows;
 mod specs;
@@ -12,6 +14,8 @@ use serde::{Deserialize, Serialize};
 use crate::{Error, Result, is_plain_name};
 
 pub use eval_script::TESTBED;
+pub use predictions::{Prediction, append_prediction, read_predictions};
+pub use report::{Entry, InstanceReport, Outcome, RunReport, Split, TestsStatus};
 pub use repository::{read_repository, read_task, repository_stream};
 pub use rows::read_rows;
 

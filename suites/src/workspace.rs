@@ -2,6 +2,7 @@
 
 mod recipe;
 mod repository;
+mod rootfs;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -30,6 +31,8 @@ pub struct Workspace {
     below: String,
     tmp: PathBuf,
     environment: Vec<(String, String)>,
+    /// What shows another system than the machine's own.
+    system: Vec<Mount>,
 }
 
 impl Workspace {
@@ -54,6 +57,10 @@ impl Workspace {
             working_directory: working_directory.to_owned(),
             tmp: directory.join("tmp"),
             environment: Vec::new(),
+            system: match &task.rootfs {
+                Some(root) => rootfs::mounts(root, sandbox)?,
+                None => Vec::new(),
+            },
         };
         for new in [&workspace.tree, &workspace.tmp] {
             fs::create_dir(new).map_err(Error::io("cannot be created", new))?;
@@ -61,6 +68,7 @@ impl Workspace {
         match &task.kind {
             TaskKind::SweBench { task, repository } => {
                 repository.check_out(&task.instance_id, &task.base_commit, &workspace.tree)?;
+                workspace.environment = repository.environment();
             }
             TaskKind::Harbor { task, recipe } => {
                 recipe.follow(&mut workspace, task, sandbox)?;
@@ -99,10 +107,14 @@ impl Workspace {
         Invocation {
             command: command.to_owned(),
             working_directory: self.working_directory.clone(),
-            mounts: vec![
-                mount(&self.tree, &self.mount, true),
-                mount(&self.tmp, TMP, true),
-            ],
+            mounts: [
+                self.system.clone(),
+                vec![
+                    mount(&self.tree, &self.mount, true),
+                    mount(&self.tmp, TMP, true),
+                ],
+            ]
+            .concat(),
             environment: self.environment.clone(),
             limits,
         }

@@ -19,18 +19,9 @@ pub(super) fn suite_files(config: &Config, overrides: &Overrides) -> Result<Vec<
     let mut files: Vec<SuiteFile> = Vec::new();
     for name in &names {
         let mut file = if let Some((path, table)) = config.suites.get(name) {
-            let format = match table.format.as_str() {
-                "swe-bench" => Format::SweBench,
-                "harbor" => Format::Harbor,
-                other => {
-                    return Err(Error::config(
-                        path,
-                        format!(
-                            "suite.{name}.format: '{other}' is not known; known are swe-bench, harbor"
-                        ),
-                    ));
-                }
-            };
+            let format = Format::named(&table.format).map_err(|problem| {
+                Error::config(path, format!("suite.{name}.format: {problem}"))
+            })?;
             SuiteFile {
                 name: name.clone(),
                 format,
@@ -38,6 +29,8 @@ pub(super) fn suite_files(config: &Config, overrides: &Overrides) -> Result<Vec<
                 description: String::new(),
                 include: table.include.clone(),
                 exclude: table.exclude.clone().unwrap_or_default(),
+                repositories: table.repositories.clone(),
+                rootfs: table.rootfs.clone(),
                 directory: path.parent().map(Path::to_owned).unwrap_or_default(),
             }
         } else if SuiteFile::SHIPPED.contains(&name.as_str()) {
@@ -58,14 +51,17 @@ pub(super) fn suite_files(config: &Config, overrides: &Overrides) -> Result<Vec<
             });
         };
         // The plan is stored and may be resumed from elsewhere.
+        let absolute = |path: &str| {
+            let path = file.directory.join(path);
+            let absolute = std::path::absolute(&path).unwrap_or(path);
+            absolute.display().to_string()
+        };
+        file.repositories = file.repositories.as_deref().map(absolute);
+        file.rootfs = file.rootfs.as_deref().map(absolute);
         if !file.source.starts_with("bundled:") {
-            let source = file.directory.join(&file.source);
-            file.source = std::path::absolute(&source)
-                .unwrap_or(source)
-                .display()
-                .to_string();
-            file.directory = PathBuf::new();
+            file.source = absolute(&file.source);
         }
+        file.directory = PathBuf::new();
         if files.iter().any(|other| other.name == file.name) {
             return Err(Error::Config {
                 place: format!("suite '{}'", file.name),

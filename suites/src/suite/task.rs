@@ -1,14 +1,13 @@
 //! One task, ready to be tried.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use timeslip_datasets::atif::Trajectory;
 use timeslip_datasets::dockerfile;
 use timeslip_datasets::harbor::HarborTask;
-use timeslip_datasets::swebench::{SweTask, repository_stream};
+use timeslip_datasets::swebench::SweTask;
 
-use crate::log_parsers;
 use crate::workspace::{Recipe, Repository};
 use crate::{Error, Result};
 
@@ -29,6 +28,8 @@ pub struct Task {
     pub memory_mb: u64,
     /// The format-specific part.
     pub kind: TaskKind,
+    /// A root file system in the place of the machine's own.
+    pub rootfs: Option<PathBuf>,
     /// Where the task's own files are; never visible to the agent.
     directory: PathBuf,
 }
@@ -56,54 +57,29 @@ pub enum TaskKind {
 const SWE_BENCH_TIMEOUT: Duration = Duration::from_secs(1800);
 const SWE_BENCH_MEMORY_MB: u64 = 4096;
 
-/// Where SWE-bench images have the repository.
-pub(crate) const TESTBED: &str = "/testbed";
+pub(crate) use timeslip_datasets::swebench::TESTBED;
 
 impl Task {
     pub(super) fn from_swe_bench(
         suite: &str,
         task: SweTask,
-        source: &Path,
-        caches: &Path,
-    ) -> Result<Self> {
-        let unsupported = |message: String| Error::Unsupported {
-            task: task.instance_id.clone(),
-            message,
-        };
-        if task.eval_script.is_none() {
-            return Err(unsupported(
-                "has no eval.sh, so nothing grades it".to_owned(),
-            ));
-        }
-        let parser = task.log_parser.as_deref().unwrap_or_default();
-        if log_parsers::find(parser).is_none() {
-            let known: Vec<_> = log_parsers::names().collect();
-            return Err(unsupported(format!(
-                "log_parser {parser:?} is not known; there are {}",
-                known.join(", ")
-            )));
-        }
-        let stream = repository_stream(source, &task);
-        if !stream.is_file() {
-            return Err(unsupported(format!(
-                "{} is missing; it holds the history of {} as a git fast-import stream",
-                stream.display(),
-                task.repo
-            )));
-        }
-        Ok(Self {
+        repository: Repository,
+        directory: PathBuf,
+    ) -> Self {
+        Self {
             id: task.instance_id.clone(),
             suite: suite.to_owned(),
             instruction: swe_bench_instruction(&task),
             agent_timeout: SWE_BENCH_TIMEOUT,
             verifier_timeout: SWE_BENCH_TIMEOUT,
             memory_mb: SWE_BENCH_MEMORY_MB,
-            directory: source.join("tasks").join(&task.instance_id),
+            rootfs: None,
+            directory,
             kind: TaskKind::SweBench {
-                repository: Repository::new(stream, caches),
+                repository,
                 task: Box::new(task),
             },
-        })
+        }
     }
 
     pub(super) fn from_harbor(suite: &str, task: HarborTask) -> Result<Self> {
@@ -116,12 +92,40 @@ impl Task {
             agent_timeout: task.agent_timeout,
             verifier_timeout: task.verifier_timeout,
             memory_mb: task.memory_mb,
+            rootfs: None,
             directory: task.directory.clone(),
             kind: TaskKind::Harbor {
                 task: Box::new(task),
                 recipe,
             },
         })
+    }
+
+    /// The reference solution, where it is a patch.
+    #[must_use]
+    pub fn gold_patch(&self) -> Option<&str> {
+        match &self.kind {
+            TaskKind::SweBench { task, .. } => Some(&task.patch),
+            TaskKind::Harbor { .. } => None,
+        }
+    }
+
+    /// Everything a verdict on a patch depends on beside the patch, as text.
+    #[must_use]
+    pub fn grading(&self) -> String {
+        match &self.kind {
+            TaskKind::SweBench { task, .. } => format!("{task:?}"),
+            TaskKind::Harbor { task, .. } => format!("{task:?}"),
+        }
+    }
+
+    /// The same task for grading alone: its checkouts have no history.
+    #[must_use]
+    pub fn without_history(mut self) -> Self {
+        if let TaskKind::SweBench { repository, .. } = &mut self.kind {
+            repository.shallow();
+        }
+        self
     }
 
     /// What kind of task it is: the repository or the category, difficulty, keywords.
