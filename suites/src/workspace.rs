@@ -68,7 +68,7 @@ impl Workspace {
         match &task.kind {
             TaskKind::SweBench { task, repository } => {
                 repository.check_out(&task.instance_id, &task.base_commit, &workspace.tree)?;
-                workspace.environment = repository.environment();
+                workspace.environment = repository.environment(&task.version);
             }
             TaskKind::Harbor { task, recipe } => {
                 recipe.follow(&mut workspace, task, sandbox)?;

@@ -4,6 +4,7 @@ mod ad_hoc;
 mod calibrate;
 mod conformance;
 mod doctor;
+mod grade;
 mod presets;
 mod probe;
 mod report;
@@ -34,6 +35,8 @@ enum Command {
     Run(Box<run::Arguments>),
     /// Render the report of a run again from its journal
     Report(report::Arguments),
+    /// Score predictions, reference solutions or untouched tasks of a suite
+    Grade(grade::Arguments),
     /// Measure the instrument's own error on this machine
     Calibrate(calibrate::Arguments),
     /// Check the first-token policy against known truth, or explain another tool's number
@@ -59,6 +62,7 @@ pub fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Run(arguments) => run::run(*arguments),
         Command::Report(arguments) => report::run(&arguments),
+        Command::Grade(arguments) => grade::run(&arguments),
         Command::Calibrate(arguments) => calibrate::run(&arguments),
         Command::Conformance(arguments) => conformance::run(&arguments),
         Command::Probe(arguments) => probe::run(&arguments),

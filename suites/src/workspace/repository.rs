@@ -51,8 +51,9 @@ impl Repository {
 
     /// What commands in a checkout find set, so that the install commands of scripts
     /// work without a network: what the code needs is there already, and it is put
-    /// into the home directory.
-    pub(crate) fn environment(&self) -> Vec<(String, String)> {
+    /// into the home directory. A checkout has no tags, so code that asks git for its
+    /// `version` is told.
+    pub(crate) fn environment(&self, version: &str) -> Vec<(String, String)> {
         let variables: &[(&str, &str)] = match &self.source {
             Source::Stream { .. } => &[],
             Source::Mirror(_) => &[
@@ -67,6 +68,7 @@ impl Repository {
                 ("PIP_NO_DEPS", "1"),
                 ("PIP_NO_INDEX", "1"),
                 ("PIP_USER", "1"),
+                ("SETUPTOOLS_SCM_PRETEND_VERSION", version),
             ],
         };
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
