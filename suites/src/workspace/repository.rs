@@ -68,6 +68,8 @@ impl Repository {
                 ("PIP_NO_DEPS", "1"),
                 ("PIP_NO_INDEX", "1"),
                 ("PIP_USER", "1"),
+                // Where that is, also for tests that change the home directory.
+                ("PYTHONUSERBASE", "/tmp/.local"),
                 ("SETUPTOOLS_SCM_PRETEND_VERSION", version),
             ],
         };
