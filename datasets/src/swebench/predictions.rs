@@ -1,5 +1,6 @@
 //! Predictions: what a model answered to tasks.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
@@ -49,23 +50,15 @@ impl Prediction {
 }
 
 /// Reads predictions: JSON Lines, or JSON with a list of them or an object of them
-/// by task. Two for one task are an error.
+/// by task. Of several for one task the last counts, as upstream.
 pub fn read_predictions(file: &Path) -> Result<Vec<Prediction>> {
-    let mut seen = std::collections::BTreeSet::new();
-    table::read::<Prediction>(file, "it should hold predictions")?
+    let rows = table::read::<Prediction>(file, "it should hold predictions")?;
+    let by_task: BTreeMap<String, Prediction> = rows
         .into_iter()
-        .map(|row| {
-            let (prediction, place) = row.split();
-            if seen.insert(prediction.instance_id.clone()) {
-                return Ok(prediction);
-            }
-            let message = format!(
-                "is the second prediction for {}; one file holds one for each task",
-                prediction.instance_id
-            );
-            Err(place.error(file, message))
-        })
-        .collect()
+        .map(|row| row.split().0)
+        .map(|prediction| (prediction.instance_id.clone(), prediction))
+        .collect();
+    Ok(by_task.into_values().collect())
 }
 
 /// Adds a prediction to a JSON Lines file.
@@ -101,13 +94,14 @@ mod tests {
             append_prediction(&file, prediction).unwrap();
         }
         assert_eq!(read_predictions(&file).unwrap(), predictions);
-        append_prediction(&file, &predictions[0]).unwrap();
-        let error = read_predictions(&file).unwrap_err().to_string();
-        assert!(
-            error.ends_with(
-                "p.jsonl:3: is the second prediction for a; one file holds one for each task"
-            ),
-            "{error}"
+        let last = Prediction {
+            model_patch: None,
+            ..predictions[0].clone()
+        };
+        append_prediction(&file, &last).unwrap();
+        assert_eq!(
+            read_predictions(&file).unwrap(),
+            [last, predictions[1].clone()]
         );
     }
 
