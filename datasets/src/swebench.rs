@@ -111,35 +111,7 @@ impl SweTask {
     /// Checks what later ends up in paths and command lines; `file` names the
     /// source in errors.
     fn check(&self, file: &Path) -> Result<()> {
-        let invalid = |message: String| Err(Error::invalid(file, message));
-        if !is_plain_name(&self.instance_id) {
-            return invalid(format!(
-                "instance_id {:?} is not a plain name; use letters, digits, '-', '_' and '.'",
-                self.instance_id
-            ));
-        }
-        if !self
-            .repo
-            .split_once('/')
-            .is_some_and(|(owner, name)| is_plain_name(owner) && is_plain_name(name))
-        {
-            return invalid(format!(
-                "repo {:?} is not of the form owner/name",
-                self.repo
-            ));
-        }
-        if !matches!(self.base_commit.len(), 40 | 64)
-            || !self
-                .base_commit
-                .bytes()
-                .all(|byte| byte.is_ascii_hexdigit())
-        {
-            return invalid(format!(
-                "base_commit {:?} is not a full commit hash",
-                self.base_commit
-            ));
-        }
-        Ok(())
+        check_repository(file, &self.instance_id, &self.repo, &self.base_commit)
     }
 
     /// Checks that something can grade the task; `file` holds the test lists.
@@ -152,6 +124,37 @@ impl SweTask {
         }
         Ok(())
     }
+}
+
+/// Checks what ends up in paths and command lines.
+pub(crate) fn check_repository(
+    file: &Path,
+    instance_id: &str,
+    repo: &str,
+    base_commit: &str,
+) -> Result<()> {
+    let invalid = |message: String| Err(Error::invalid(file, message));
+    if !is_plain_name(instance_id) {
+        return invalid(format!(
+            "instance_id {:?} is not a plain name; use letters, digits, '-', '_' and '.'",
+            instance_id
+        ));
+    }
+    if !repo
+        .split_once('/')
+        .is_some_and(|(owner, name)| is_plain_name(owner) && is_plain_name(name))
+    {
+        return invalid(format!("repo {:?} is not of the form owner/name", repo));
+    }
+    if !matches!(base_commit.len(), 40 | 64)
+        || !base_commit.bytes().all(|byte| byte.is_ascii_hexdigit())
+    {
+        return invalid(format!(
+            "base_commit {:?} is not a full commit hash",
+            base_commit
+        ));
+    }
+    Ok(())
 }
 
 /// The rows of SWE-bench Verified, where they lie beside the project; tests that

@@ -9,9 +9,11 @@
 //! build products are gone; a forged end marker only adds to what is read; a
 //! verifier that was killed gives no verdict.
 
+mod change;
 mod harbor;
 mod infrastructure;
 mod swe_bench;
+mod swe_bench_pro;
 
 use std::path::Path;
 
@@ -79,6 +81,17 @@ pub fn grade_patch(
         TaskKind::SweBench { task: swe, .. } => {
             swe_bench::grade_patch(task, swe, patch.map(str::as_bytes), place, sandbox)
         }
+        TaskKind::SweBenchPro {
+            task: pro,
+            repository,
+        } => swe_bench_pro::grade_patch(
+            task,
+            pro,
+            repository,
+            patch.map(str::as_bytes),
+            place,
+            sandbox,
+        ),
         TaskKind::Harbor { .. } => Err(Error::Unsupported {
             task: task.id.clone(),
             message: "is not solved by a patch, so no prediction can be graded".to_owned(),
@@ -91,6 +104,13 @@ pub fn grade_patch(
 pub fn grade(task: &Task, workspace: &Workspace, sandbox: &Sandbox) -> Result<Grade> {
     match &task.kind {
         TaskKind::SweBench { task: swe, .. } => swe_bench::grade(task, swe, workspace, sandbox),
+        TaskKind::SweBenchPro {
+            task: pro,
+            repository,
+        } => change::graded(task, &pro.base_commit, workspace, sandbox, |patch| {
+            let place = workspace.directory();
+            swe_bench_pro::grade_patch(task, pro, repository, Some(patch), place, sandbox)
+        }),
         TaskKind::Harbor { task, .. } => harbor::grade(task, workspace, sandbox),
     }
 }
@@ -100,6 +120,13 @@ impl Grade {
         Self {
             detail: Some(detail.into()),
             ..Self::default()
+        }
+    }
+
+    fn nothing_changed() -> Self {
+        Self {
+            change: Change::Empty,
+            ..Self::unresolved("nothing was changed")
         }
     }
 

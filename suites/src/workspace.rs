@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use crate::edit::{self, EditError, Edited};
 use crate::sandbox::TMP;
+use timeslip_datasets::swebench_pro::APP;
+
 use crate::suite::TESTBED;
 use crate::{Error, Invocation, Limits, Mount, Result, Sandbox, Task, TaskKind};
 
@@ -41,6 +43,7 @@ impl Workspace {
         fs::create_dir_all(directory).map_err(Error::io("cannot be created", directory))?;
         let (mount, working_directory) = match &task.kind {
             TaskKind::SweBench { .. } => (TESTBED, TESTBED),
+            TaskKind::SweBenchPro { .. } => (APP, APP),
             TaskKind::Harbor { recipe, .. } => (recipe.mount(), recipe.working_directory()),
         };
         let tree = directory.join("tree");
@@ -69,6 +72,9 @@ impl Workspace {
             TaskKind::SweBench { task, repository } => {
                 repository.check_out(&task.instance_id, &task.base_commit, &workspace.tree)?;
                 workspace.environment = repository.environment(&task.version);
+            }
+            TaskKind::SweBenchPro { task, repository } => {
+                repository.check_out(&task.instance_id, &task.base_commit, &workspace.tree)?;
             }
             TaskKind::Harbor { task, recipe } => {
                 recipe.follow(&mut workspace, task, sandbox)?;

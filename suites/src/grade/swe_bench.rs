@@ -6,13 +6,11 @@ use std::path::Path;
 
 use timeslip_datasets::swebench::{EvalType, InstanceReport, Split, SweTask, TestsStatus};
 
-use super::{Change, Grade, infrastructure, last_lines};
+use super::{Change, Grade, change, infrastructure, last_lines};
 use crate::log_parsers::{self, Status, Statuses};
 use crate::workspace::mount;
 use crate::{Error, Exit, Limits, Result, Sandbox, Task, Workspace};
 
-/// The largest change that is graded.
-const PATCH_BYTES: usize = 4 * 1024 * 1024;
 const OUTPUT_BYTES: usize = 16 * 1024 * 1024;
 
 const START: &str = ">>>>> Start Test Output";
@@ -21,13 +19,6 @@ const EXIT_CODE: &str = ">>>>> Test Exit Code:";
 
 /// The exit code of a shell whose script was killed by a signal is above this.
 const KILLED: i32 = 128;
-
-/// Everything since the base commit, new files too. The agent may have planted
-/// configuration that runs programs, which is why this happens inside, and
-/// settings that change the format, which are overridden.
-const DIFF: &str = "git -c core.fsmonitor=false -c core.quotePath=true add -A 2>/dev/null; \
-    git -c core.fsmonitor=false --no-pager diff --cached --binary --no-color --no-ext-diff \
-    --no-textconv --src-prefix=a/ --dst-prefix=b/ ";
 
 /// Upstream's chain: ever more forgiving ways to apply a patch, each from a clean
 /// tree, and at the end the question whether it was there all along.
@@ -47,29 +38,8 @@ pub(super) fn grade(
     workspace: &Workspace,
     sandbox: &Sandbox,
 ) -> Result<Grade> {
-    let limits = Limits {
-        wall: task.verifier_timeout,
-        output_bytes: PATCH_BYTES,
-        memory_mb: task.memory_mb,
-    };
-    let diff = format!("{DIFF}{} 2>/dev/null", swe.base_commit);
-    let execution = sandbox.run(&workspace.invocation(&diff, limits))?;
-    if execution.output_total_bytes > PATCH_BYTES as u64 {
-        return Ok(Grade::unresolved(format!(
-            "the change is larger than {PATCH_BYTES} bytes"
-        )));
-    }
-    if !execution.succeeded() {
-        return Ok(Grade::unresolved(format!(
-            "the repository was left in a state in which git finds no change ({:?})",
-            execution.exit
-        )));
-    }
-    let patch = Some(execution.output.as_slice());
-    let grade = grade_patch(task, swe, patch, workspace.directory(), sandbox)?;
-    Ok(Grade {
-        patch: Some(execution.text()),
-        ..grade
+    change::graded(task, &swe.base_commit, workspace, sandbox, |patch| {
+        grade_patch(task, swe, Some(patch), workspace.directory(), sandbox)
     })
 }
 
@@ -82,10 +52,7 @@ pub(super) fn grade_patch(
     sandbox: &Sandbox,
 ) -> Result<Grade> {
     if patch.is_some_and(<[u8]>::is_empty) {
-        return Ok(Grade {
-            change: Change::Empty,
-            ..Grade::unresolved("nothing was changed")
-        });
+        return Ok(Grade::nothing_changed());
     }
     let place = tempfile::tempdir_in(directory)
         .map_err(Error::io("cannot create a directory", directory))?;

@@ -2,6 +2,7 @@
 
 mod harbor;
 mod swe_bench;
+mod swe_bench_pro;
 
 use std::fmt;
 use std::path::Path;
@@ -16,7 +17,11 @@ use crate::Result;
 /// load's own, for caches.
 type Load = fn(file: &SuiteFile, source: &Path, place: &Path) -> Result<Vec<Task>>;
 
-const FORMATS: &[(&str, Load)] = &[("swe-bench", swe_bench::load), ("harbor", harbor::load)];
+const FORMATS: &[(&str, Load)] = &[
+    ("swe-bench", swe_bench::load),
+    ("swe-bench-pro", swe_bench_pro::load),
+    ("harbor", harbor::load),
+];
 
 /// A task format, by its name.
 #[derive(Clone, Copy)]

@@ -7,6 +7,7 @@ use timeslip_datasets::atif::Trajectory;
 use timeslip_datasets::dockerfile;
 use timeslip_datasets::harbor::HarborTask;
 use timeslip_datasets::swebench::SweTask;
+use timeslip_datasets::swebench_pro::{APP, ProTask};
 
 use crate::workspace::{Recipe, Repository};
 use crate::{Error, Result};
@@ -44,6 +45,13 @@ pub enum TaskKind {
         /// Where its code comes from.
         repository: Repository,
     },
+    /// A change of a repository, larger than one of SWE-bench.
+    SweBenchPro {
+        /// The task as its dataset has it.
+        task: Box<ProTask>,
+        /// Where its code comes from.
+        repository: Repository,
+    },
     /// Terminal work.
     Harbor {
         /// The task as its dataset has it.
@@ -55,6 +63,8 @@ pub enum TaskKind {
 
 // SWE-bench tasks do not say; upstream gives an evaluation half an hour.
 const SWE_BENCH_TIMEOUT: Duration = Duration::from_secs(1800);
+/// Upstream's bound of an evaluation.
+const SWE_BENCH_PRO_TIMEOUT: Duration = Duration::from_secs(3600);
 const SWE_BENCH_MEMORY_MB: u64 = 4096;
 
 pub(crate) use timeslip_datasets::swebench::TESTBED;
@@ -76,6 +86,28 @@ impl Task {
             rootfs: None,
             directory,
             kind: TaskKind::SweBench {
+                repository,
+                task: Box::new(task),
+            },
+        }
+    }
+
+    pub(super) fn from_swe_bench_pro(
+        suite: &str,
+        task: ProTask,
+        repository: Repository,
+        directory: PathBuf,
+    ) -> Self {
+        Self {
+            id: task.instance_id.clone(),
+            suite: suite.to_owned(),
+            instruction: swe_bench_pro_instruction(&task),
+            agent_timeout: SWE_BENCH_PRO_TIMEOUT,
+            verifier_timeout: SWE_BENCH_PRO_TIMEOUT,
+            memory_mb: SWE_BENCH_MEMORY_MB,
+            rootfs: None,
+            directory,
+            kind: TaskKind::SweBenchPro {
                 repository,
                 task: Box::new(task),
             },
@@ -106,6 +138,7 @@ impl Task {
     pub fn gold_patch(&self) -> Option<&str> {
         match &self.kind {
             TaskKind::SweBench { task, .. } => Some(&task.patch),
+            TaskKind::SweBenchPro { task, .. } => Some(&task.patch),
             TaskKind::Harbor { .. } => None,
         }
     }
@@ -115,6 +148,7 @@ impl Task {
     pub fn grading(&self) -> String {
         match &self.kind {
             TaskKind::SweBench { task, .. } => format!("{task:?}"),
+            TaskKind::SweBenchPro { task, .. } => format!("{task:?}"),
             TaskKind::Harbor { task, .. } => format!("{task:?}"),
         }
     }
@@ -122,8 +156,11 @@ impl Task {
     /// The same task for grading alone: its checkouts have no history.
     #[must_use]
     pub fn without_history(mut self) -> Self {
-        if let TaskKind::SweBench { repository, .. } = &mut self.kind {
-            repository.shallow();
+        match &mut self.kind {
+            TaskKind::SweBench { repository, .. } | TaskKind::SweBenchPro { repository, .. } => {
+                repository.shallow();
+            }
+            TaskKind::Harbor { .. } => {}
         }
         self
     }
@@ -133,6 +170,7 @@ impl Task {
     pub fn tags(&self) -> Vec<String> {
         let mut tags = match &self.kind {
             TaskKind::SweBench { task, .. } => vec![task.repo.clone(), task.difficulty.clone()],
+            TaskKind::SweBenchPro { task, .. } => vec![task.repo.clone(), task.language.clone()],
             TaskKind::Harbor { task, .. } => {
                 let mut tags = vec![task.category.clone(), task.difficulty.clone()];
                 tags.extend(task.tags.iter().cloned());
@@ -147,6 +185,7 @@ impl Task {
     pub fn working_directory(&self) -> &str {
         match &self.kind {
             TaskKind::SweBench { .. } => TESTBED,
+            TaskKind::SweBenchPro { .. } => APP,
             TaskKind::Harbor { recipe, .. } => recipe.working_directory(),
         }
     }
@@ -185,4 +224,23 @@ fn swe_bench_instruction(task: &SweTask) -> String {
         task.repo,
         task.problem_statement.trim()
     )
+}
+
+fn swe_bench_pro_instruction(task: &ProTask) -> String {
+    let mut text = format!(
+        "The repository {} is checked out in the working directory. \
+         Change its source so that the issue below is resolved; \
+         hidden tests will decide.\n\n{}\n",
+        task.repo,
+        task.problem_statement.trim()
+    );
+    for (heading, part) in [
+        ("Requirements", &task.requirements),
+        ("New interfaces", &task.interface),
+    ] {
+        if !part.trim().is_empty() {
+            text.push_str(&format!("\n{heading}:\n{}\n", part.trim()));
+        }
+    }
+    text
 }

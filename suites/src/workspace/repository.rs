@@ -49,6 +49,40 @@ impl Repository {
         }
     }
 
+    /// Adds single commits to the repository in `tree`: the hidden tests are in them,
+    /// so no agent must see that tree.
+    pub(crate) fn add(&self, task: &str, commits: &[String], tree: &Path) -> Result<()> {
+        let git = Git { task };
+        let from = self.origin(&git)?;
+        for commit in commits {
+            let fetch = [
+                "fetch",
+                "-q",
+                "--no-tags",
+                "--depth=1",
+                UPLOAD_PACK,
+                &from,
+                commit,
+            ];
+            git.run(tree, &fetch, None)?;
+        }
+        Ok(())
+    }
+
+    /// What git fetches from.
+    fn origin(&self, git: &Git<'_>) -> Result<String> {
+        let from = match &self.source {
+            Source::Stream { stream, cache } => {
+                import(stream, cache, git)?;
+                cache
+            }
+            Source::Mirror(clone) => clone,
+        };
+        // A relative path would be taken from the tree.
+        let from = std::path::absolute(from).map_err(Error::io("cannot be found", from))?;
+        Ok(from.to_string_lossy().into_owned())
+    }
+
     /// What commands in a checkout find set, so that the install commands of scripts
     /// work without a network: what the code needs is there already, and it is put
     /// into the home directory. A checkout has no tags, so code that asks git for its
@@ -87,16 +121,7 @@ impl Repository {
     /// cannot be found in it.
     pub(crate) fn check_out(&self, task: &str, commit: &str, tree: &Path) -> Result<()> {
         let git = Git { task };
-        let from = match &self.source {
-            Source::Stream { stream, cache } => {
-                import(stream, cache, &git)?;
-                cache
-            }
-            Source::Mirror(clone) => clone,
-        };
-        // A relative path would be taken from the tree.
-        let from = std::path::absolute(from).map_err(Error::io("cannot be found", from))?;
-        let from = from.to_string_lossy();
+        let from = self.origin(&git)?;
         git.run(
             tree,
             &["init", "-q", "--template=", "-b", "main", "."],
