@@ -11,9 +11,12 @@ pub mod dockerfile;
 pub mod harbor;
 pub mod journal;
 pub mod swebench;
+pub mod swebench_pro;
 
 mod error;
 mod files;
+mod python_list;
+mod table;
 
 pub use error::{Error, Result};
 

@@ -5,15 +5,14 @@ use std::path::Path;
 
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
-use timeslip_reports::compare::Statistic;
 use timeslip_reports::gate::FloorKey;
 use timeslip_reports::history::{
     self, ALL_SUITES, Before, Endpoint, FloorSource, History, Key, Record, RunRef,
 };
 use timeslip_reports::input::RunData;
-use timeslip_reports::metrics::Metric;
 
 use crate::analysis;
+use crate::console::say;
 use crate::error::Error;
 use crate::plan::{Plan, PlannedEndpoint};
 use crate::rundir::{Manifest, Remark, RunDirectory};
@@ -63,11 +62,19 @@ pub fn baselines(file: &Path, run: &RunData, manifest: &Manifest) -> Result<Vec<
         Some(before(run)),
         history::BASELINE_WINDOW,
     )?;
+    let (there, gone): (Vec<&RunRef>, Vec<&RunRef>) =
+        found.iter().partition(|run| Path::new(&run.path).exists());
+    for run in gone {
+        say(&format!(
+            "{} is in the history, but its directory is gone; it is left out",
+            run.run_id
+        ));
+    }
     let load = |found: &RunRef| {
         let (directory, manifest) = RunDirectory::open(Path::new(&found.path))?;
         analysis::load(&directory, &manifest)
     };
-    found.iter().map(load).collect()
+    there.into_iter().map(load).collect()
 }
 
 /// What is known of the noise in the setting of a run.
@@ -92,8 +99,8 @@ impl Noise {
         })
     }
 
-    /// By how much a figure moves without a cause: as a share, of shares in points.
-    /// A statistic that no history keeps moves as the usual one of its metric does.
+    /// By how much a figure moves without a cause: as a share, of shares in points. Of a
+    /// statistic that no history keeps nothing is known.
     ///
     /// # Errors
     /// What the database refuses.
@@ -101,29 +108,23 @@ impl Noise {
         let Some(history) = &self.history else {
             return Ok(None);
         };
-        let usual = Metric::find(key.metric).map(|metric| Statistic::usual(&metric));
         let source = if key.interleaved {
             FloorSource::SameEndpoint
         } else {
             FloorSource::Nights
         };
-        for statistic in [Some(key.statistic), usual].into_iter().flatten() {
-            let figure = Key {
-                suite: key.suite.unwrap_or(ALL_SUITES).to_owned(),
-                endpoint: key.endpoint.to_owned(),
-                metric: key.metric.to_owned(),
-                statistic: statistic.to_string(),
-            };
-            let before = Before {
-                started_at: &self.started_at,
-                run_id: &self.run_id,
-            };
-            let evidence = history.evidence(&self.fingerprint, &figure, Some(before))?;
-            if let Some(floor) = evidence.of_source(source) {
-                return Ok(Some(floor.relative));
-            }
-        }
-        Ok(None)
+        let figure = Key {
+            suite: key.suite.unwrap_or(ALL_SUITES).to_owned(),
+            endpoint: key.endpoint.to_owned(),
+            metric: key.metric.to_owned(),
+            statistic: key.statistic.to_string(),
+        };
+        let before = Before {
+            started_at: &self.started_at,
+            run_id: &self.run_id,
+        };
+        let evidence = history.evidence(&self.fingerprint, &figure, Some(before))?;
+        Ok(evidence.of_source(source).map(|floor| floor.relative))
     }
 }
 

@@ -25,6 +25,7 @@ pub mod environment;
 pub mod error;
 pub mod exchange;
 pub mod exit;
+pub mod grading;
 pub mod history;
 pub mod plan;
 pub mod probing;

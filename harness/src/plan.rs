@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use timeslip_datasets::journal::TrialKey;
 use timeslip_suites::{Suite, SuiteFile};
 
+pub use suites::suite_file;
+
 pub use endpoints::{AD_HOC, PlannedEndpoint, Simulation, endpoints};
 
 use crate::config::{Config, EndpointTable};

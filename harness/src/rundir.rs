@@ -256,6 +256,21 @@ impl RunDirectory {
         changed.map_err(Error::system(format!("cannot change {}", path.display())))
     }
 
+    /// The changes that an endpoint made in its attempts of that number, one for each
+    /// task, as SWE-bench reads them: `predictions/<endpoint>.jsonl`, of later attempts
+    /// `predictions/<endpoint>--<attempt>.jsonl`.
+    ///
+    /// # Errors
+    /// [`Error::System`] when the folder cannot be made.
+    pub fn predictions(&self, trial: &TrialKey) -> Result<PathBuf, Error> {
+        let endpoint = file_name(&trial.endpoint);
+        let name = match trial.attempt {
+            1 => format!("{endpoint}.jsonl"),
+            attempt => format!("{endpoint}--{attempt}.jsonl"),
+        };
+        self.file_in("predictions", &name)
+    }
+
     fn file_in(&self, folder: &str, name: &str) -> Result<PathBuf, Error> {
         let folder = self.0.join(folder);
         std::fs::create_dir_all(&folder)

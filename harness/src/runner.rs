@@ -30,6 +30,8 @@ pub enum RunEvent {
     Record(Record),
     /// What a finished trial said and did; comes before its last record.
     Transcript(TrialKey, Box<Trajectory>),
+    /// The change that a trial made, as a patch; comes before its last record.
+    Patch(TrialKey, String),
 }
 
 /// Everything a trial needs, shared by all of them.
@@ -162,8 +164,8 @@ async fn trial(shared: &Shared, key: &TrialKey) {
         .send(RunEvent::Transcript(key.clone(), Box::new(transcript)));
     let finished = match stop {
         Stop::Failed(problem) => failed(problem, wall_ns),
-        Stop::Finished => judge(shared, task, &workspace, wall_ns, None).await,
-        Stop::Limit(limit) => judge(shared, task, &workspace, wall_ns, Some(limit)).await,
+        Stop::Finished => judge(shared, key, task, &workspace, wall_ns, None).await,
+        Stop::Limit(limit) => judge(shared, key, task, &workspace, wall_ns, Some(limit)).await,
     };
     emit(Event::TrialFinished(finished));
     // Removing thousands of files takes time that belongs to no trial.
@@ -219,6 +221,7 @@ async fn prepare<'a>(
 
 async fn judge(
     shared: &Shared,
+    key: &TrialKey,
     task: &Task,
     workspace: &Arc<Workspace>,
     wall_ns: u64,
@@ -243,6 +246,9 @@ async fn judge(
             };
         }
     };
+    if let Some(patch) = grade.patch {
+        let _ = shared.events.send(RunEvent::Patch(key.clone(), patch));
+    }
     let outcome = match (&limit, grade.resolved, grade.verifier_failed) {
         (_, true, _) => Outcome::Resolved,
         (_, false, true) => Outcome::Error,

@@ -269,6 +269,8 @@ pub fn shorten(text: &str, limit: usize) -> String {
 #[must_use]
 pub fn steers_terminal(c: char) -> bool {
     c.is_control()
+        || c == '\u{fffe}'
+        || c == '\u{ffff}'
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 

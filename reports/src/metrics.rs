@@ -211,6 +211,26 @@ impl Metric {
         matches!(self.source, Source::Sums(_))
     }
 
+    /// Whether the parts of a trial that should tell of it do: a server that leaves out
+    /// what is slow must not look fast.
+    #[must_use]
+    pub fn told(&self, trial: &TrialData) -> Told {
+        let silent: fn(&ExchangeData) -> bool = match self.source {
+            Source::Exchanges(_) => |exchange| exchange.ttft_ns.is_none(),
+            Source::Gaps | Source::Sums(_) => {
+                |exchange| exchange.streamed_tokens.is_none() || exchange.decode_ns.is_none()
+            }
+            _ => {
+                let missing = usize::from(self.observe(trial).is_none());
+                return Told { all: 1, missing };
+            }
+        };
+        Told {
+            all: trial.exchanges.len(),
+            missing: trial.exchanges.iter().filter(|e| silent(e)).count(),
+        }
+    }
+
     /// What a trial says about it; `None` when nothing, e.g. no server told its usage.
     #[must_use]
     pub fn observe(&self, trial: &TrialData) -> Option<Observation> {
@@ -232,6 +252,15 @@ impl Metric {
             Source::Group(group) => stage_time(trial, |other| other.group() == group),
         }
     }
+}
+
+/// Of how many parts of a trial the metric should tell, and of how many it does not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// Trials, or their exchanges.
+    pub all: usize,
+    /// Those that say nothing.
+    pub missing: usize,
 }
 
 /// Tokens that decode timed, and its time: the first token ends TTFT.

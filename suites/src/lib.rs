@@ -20,7 +20,7 @@ mod beneath;
 mod error;
 
 pub use error::{Error, Result};
-pub use grade::{Grade, grade};
+pub use grade::{Change, Grade, Infrastructure, grade, grade_patch};
 pub use sandbox::{
     Backend, Detection, Exceeded, Execution, Exit, Image, Invocation, Limits, Mount, Quota, Root,
     Sandbox,

@@ -1,16 +1,18 @@
 //! Suite files, and the tasks they select.
 
 mod file;
+mod formats;
 mod task;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use timeslip_datasets::{bundled, harbor, swebench};
+use timeslip_datasets::bundled;
 
 use crate::workspace::Environment;
 use crate::{Error, Result};
 
-pub use file::{Format, SuiteFile};
+pub use file::SuiteFile;
+pub use formats::Format;
 pub(crate) use task::TESTBED;
 pub use task::{Task, TaskKind};
 
@@ -43,13 +45,7 @@ impl Suite {
             Some(name) => bundled::unpack(name, &place)?,
             None => file.directory.join(&file.source),
         };
-        let all = match file.format {
-            Format::SweBench => load_swe_bench(file, &source, &place)?,
-            Format::Harbor => harbor::read_dataset(&source)?
-                .into_iter()
-                .map(|task| Task::from_harbor(&file.name, task))
-                .collect(),
-        };
+        let all = file.format.load(file, &source, &place)?;
         let mut tasks = file.select(all)?;
         let (rootfs, image) = (file.rootfs.as_deref(), file.image.as_deref());
         for task in &mut tasks {
@@ -66,13 +62,4 @@ impl Suite {
     pub fn task(&self, id: &str) -> Option<&Task> {
         self.tasks.iter().find(|task| task.id == id)
     }
-}
-
-fn load_swe_bench(file: &SuiteFile, source: &Path, place: &Path) -> Result<Vec<Task>> {
-    let caches: PathBuf = place.join("repositories");
-    std::fs::create_dir_all(&caches).map_err(Error::io("cannot create", &caches))?;
-    swebench::read_repository(source)?
-        .into_iter()
-        .map(|task| Task::from_swe_bench(&file.name, task, source, &caches))
-        .collect()
 }

@@ -9,6 +9,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use timeslip_datasets::swebench_pro::APP;
+
 use crate::edit::{self, EditError, Edited};
 use crate::sandbox::{Layer, Root, TMP};
 use crate::suite::TESTBED;
@@ -70,6 +72,7 @@ impl Workspace {
         let image_directory = root.as_ref().and_then(Root::working_directory);
         let (recipe, working_directory) = match (&task.kind, image_directory) {
             (TaskKind::SweBench { .. }, _) => (None, TESTBED.to_owned()),
+            (TaskKind::SweBenchPro { .. }, _) => (None, APP.to_owned()),
             (TaskKind::Harbor { .. }, Some(directory)) if whole => (None, directory.to_owned()),
             (TaskKind::Harbor { task, .. }, _) => {
                 let recipe = Recipe::of(task)?;
@@ -87,9 +90,17 @@ impl Workspace {
             root,
         };
         if !whole {
-            let inside = recipe.as_ref().map_or(TESTBED, Recipe::mount);
+            let inside = match &task.kind {
+                TaskKind::SweBench { .. } => TESTBED,
+                TaskKind::SweBenchPro { .. } => APP,
+                TaskKind::Harbor { .. } => recipe.as_ref().map_or(TESTBED, Recipe::mount),
+            };
             let template = sandbox.templates().of(task, |tree, tmp| match &task.kind {
                 TaskKind::SweBench { task, repository } => {
+                    repository.check_out(&task.instance_id, &task.base_commit, tree)?;
+                    Ok(repository.environment(&task.version))
+                }
+                TaskKind::SweBenchPro { task, repository } => {
                     repository.check_out(&task.instance_id, &task.base_commit, tree)?;
                     Ok(Vec::new())
                 }
@@ -219,6 +230,12 @@ impl Workspace {
         }
     }
 
+    /// The host directory that the task's own directory is, unless that is part of the
+    /// root file system.
+    pub(crate) fn tree(&self) -> Option<&Path> {
+        self.tree.as_ref().map(|tree| tree.path.as_path())
+    }
+
     /// Where everything of this trial is on the host.
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
@@ -234,7 +251,7 @@ impl Workspace {
 fn quota(task: &Task) -> Quota {
     Quota {
         cpus: match &task.kind {
-            TaskKind::SweBench { .. } => None,
+            TaskKind::SweBench { .. } | TaskKind::SweBenchPro { .. } => None,
             TaskKind::Harbor { task, .. } => Some(task.cpus.max(1)),
         },
         ..Quota::default()

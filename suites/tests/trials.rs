@@ -356,7 +356,7 @@ fn a_task_without_its_history_or_a_known_parser_is_an_error() {
         let file = source.join("tasks/made__f-1/task.yaml");
         let yaml = fs::read_to_string(&file).unwrap();
         fs::write(file, yaml.replace("parse_log_pytest", "parse_log_cargo")).unwrap();
-    }), @r#"made__f-1: log_parser "parse_log_cargo" is not known; there are parse_log_pytest, parse_log_django"#);
+    }), @r#"made__f-1: log_parser "parse_log_cargo" is not known; there are parse_log_pytest, parse_log_pytest_options, parse_log_pytest_v2, parse_log_django, parse_log_seaborn, parse_log_sympy, parse_log_matplotlib, parse_log_astroid, parse_log_flask, parse_log_marshmallow, parse_log_pvlib, parse_log_pyvista, parse_log_sqlfluff, parse_log_xarray, parse_log_pydicom, parse_log_requests, parse_log_pylint, parse_log_astropy, parse_log_scikit, parse_log_sphinx"#);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use timeslip_reports::gate::{self, FloorKey, GateResult, Rules, Verdict, output}
 use timeslip_reports::input::RunData;
 use timeslip_reports::render::atomic;
 
-use super::runs;
+use super::runs::{self, LoadedRun};
 use crate::error::Error;
 use crate::exit;
 use crate::history::{self, Noise};
@@ -49,6 +49,9 @@ pub(super) struct Arguments {
     /// Print the built-in rules and do nothing
     #[arg(long, exclusive = true)]
     print_rules: bool,
+    /// Read the rules and do nothing
+    #[arg(long)]
+    check_rules: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
@@ -63,9 +66,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
         }
         None => Rules::parse(gate::DEFAULT, Path::new("default gate.toml"))?,
     };
-    let candidate = runs::load(&arguments.candidate)?;
+    if arguments.check_rules {
+        return super::print(&format!("{} rules\n", rules.rules.len()));
+    }
+    let candidate = loaded(&arguments.candidate)?;
     let baselines = match &arguments.baseline {
-        Some(path) => Some(vec![runs::load(path)?.data]),
+        Some(path) => Some(vec![loaded(path)?.data]),
         None if arguments.history => Some(history::baselines(
             &arguments.history_file,
             &candidate.data,
@@ -94,15 +100,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
         let result = gate::judge(&rules, run, &subjects, &floor);
         refused.into_inner().map_or(Ok(result), Err)
     };
-    if candidate.data.trials.is_empty() {
-        return Err(Error::Empty(format!(
-            "{} holds no finished trial",
-            arguments.candidate.display()
-        )));
-    }
     let mut result = judge(&candidate.data)?;
     if let Some(again) = &arguments.confirm {
-        result = result.confirmed_by(&judge(&runs::load(again)?.data)?);
+        result = result.confirmed_by(&judge(&loaded(again)?.data)?);
     }
     tell(arguments, &result)?;
     Ok(match result.verdict {
@@ -112,8 +112,25 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
     })
 }
 
+/// A run with something to judge in it.
+fn loaded(path: &Path) -> Result<LoadedRun, Error> {
+    let run = runs::load(path)?;
+    if run.data.trials.is_empty() {
+        let path = path.display();
+        return Err(Error::Empty(format!("{path} holds no finished trial")));
+    }
+    Ok(run)
+}
+
 fn tell(arguments: &Arguments, result: &GateResult) -> Result<(), Error> {
-    super::print(&output::terminal(result))?;
+    let text = output::terminal(result);
+    // On GitHub a line may hold commands; a name must not be one.
+    let text = if arguments.github {
+        text.replace("##[", "# #[")
+    } else {
+        text
+    };
+    super::print(&text)?;
     if let Some(file) = &arguments.json {
         write_json(file, result)?;
     }

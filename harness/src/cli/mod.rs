@@ -7,6 +7,7 @@ mod compare;
 mod conformance;
 mod doctor;
 mod gate;
+mod grade;
 mod history;
 mod isolation;
 mod presets;
@@ -45,6 +46,8 @@ enum Command {
     Compare(compare::Arguments),
     /// Judge a run by rules, with an exit code for CI
     Gate(gate::Arguments),
+    /// Score predictions, reference solutions or untouched tasks of a suite
+    Grade(grade::Arguments),
     /// Measure the instrument's own error on this machine
     Calibrate(calibrate::Arguments),
     /// Check the first-token policy against known truth, or explain another tool's number
@@ -85,6 +88,7 @@ pub fn main() -> ExitCode {
         Command::Report(arguments) => report::run(&arguments),
         Command::Compare(arguments) => compare::run(&arguments),
         Command::Gate(arguments) => gate::run(&arguments),
+        Command::Grade(arguments) => grade::run(&arguments),
         Command::Calibrate(arguments) => calibrate::run(&arguments),
         Command::Conformance(arguments) => conformance::run(&arguments),
         Command::Probe(arguments) => probe::run(&arguments),

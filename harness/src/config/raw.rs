@@ -165,14 +165,16 @@ impl EndpointTable {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SuiteTable {
-    /// `swe-bench` or `harbor`.
+    /// `swe-bench`, `swe-bench-pro` or `harbor`.
     pub format: String,
-    /// Directory of the tasks, relative to the file.
+    /// Directory or file of the tasks, relative to the file.
     pub source: String,
     /// Task ids to keep; all when absent.
     pub include: Option<Vec<String>>,
     /// Task ids to leave out.
     pub exclude: Option<Vec<String>>,
+    /// Directory with clones of the tasks' repositories, relative to the file.
+    pub repositories: Option<String>,
     /// Root file system of the tasks, relative to the file; `{task}` is the task's id.
     pub rootfs: Option<String>,
     /// The same as an image of a container engine.

@@ -35,6 +35,10 @@ impl Resampled {
 
     pub(super) fn interval(&self, tail: f64) -> Option<(f64, f64)> {
         let share = self.share(tail)?;
+        // Farther out than the outermost resample nothing is known.
+        if share * (self.ascending.len() as f64 + 1.0) < 1.0 {
+            return None;
+        }
         let low = quantile(&self.ascending, share)?;
         let high = quantile(&self.ascending, 1.0 - share)?;
         (low < high).then_some((low, high))

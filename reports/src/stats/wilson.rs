@@ -47,7 +47,15 @@ impl Wilson {
 
     fn score(&self, limit: f64) -> Option<f64> {
         let variance = limit * (1.0 - limit) / self.n;
-        (variance > 0.0).then(|| (self.rate - limit) / variance.sqrt())
+        if variance > 0.0 {
+            return Some((self.rate - limit) / variance.sqrt());
+        }
+        // Where all or none succeed, a single exception settles it.
+        match self.rate - limit {
+            difference if difference > 0.0 => Some(f64::INFINITY),
+            difference if difference < 0.0 => Some(f64::NEG_INFINITY),
+            _ => None,
+        }
     }
 }
 

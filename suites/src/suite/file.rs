@@ -5,18 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::Task;
+use super::{Format, Task};
 use crate::{Error, Result};
-
-/// The task formats a suite can be made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Format {
-    /// A task repository of swebench 5.x.
-    SweBench,
-    /// A directory of Harbor / Terminal-Bench 2 tasks.
-    Harbor,
-}
 
 /// A suite file: which tasks belong together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,7 +16,7 @@ pub struct SuiteFile {
     pub name: String,
     /// The format of its tasks.
     pub format: Format,
-    /// `bundled:<name>`, or a directory relative to the suite file.
+    /// `bundled:<name>`, or a directory or file relative to the suite file.
     pub source: String,
     /// One sentence about it.
     #[serde(default)]
@@ -37,6 +27,11 @@ pub struct SuiteFile {
     /// Not these tasks.
     #[serde(default)]
     pub exclude: Vec<String>,
+    /// A directory with clones of the repositories that the tasks are about, bare or
+    /// not, called `<owner>__<name>` or `<owner>/<name>`, with or without `.git`;
+    /// relative to the suite file.
+    #[serde(default)]
+    pub repositories: Option<String>,
     /// A root file system for its tasks: a directory or an archive, relative to the
     /// suite file. With `{task}` in it, each task's own, with the task's files in it.
     #[serde(default)]
@@ -44,7 +39,7 @@ pub struct SuiteFile {
     /// The same as an image of a container engine.
     #[serde(default)]
     pub image: Option<String>,
-    /// The directory `source` and `rootfs` are relative to.
+    /// The directory `source`, `repositories` and `rootfs` are relative to.
     #[serde(skip)]
     pub directory: PathBuf,
 }
@@ -112,10 +107,35 @@ impl SuiteFile {
         Err(self.error("name is not plain; use letters, digits, '-', '_' and '.'".to_owned()))
     }
 
-    /// Applies `include` and `exclude`. A name that selects nothing is an error: a
-    /// typing mistake must not quietly change what is measured.
-    pub(super) fn select(&self, tasks: Vec<Task>) -> Result<Vec<Task>> {
-        let known: BTreeSet<&str> = tasks.iter().map(|task| task.id.as_str()).collect();
+    /// Whether `include` and `exclude` leave the task of that id.
+    pub(super) fn wants(&self, id: &str) -> bool {
+        let is = |name: &String| name == id;
+        let included = self.include.as_ref();
+        included.is_none_or(|ids| ids.iter().any(is)) && !self.exclude.iter().any(is)
+    }
+
+    /// Where the repository `owner/name` was cloned to, if the suite has clones.
+    pub(super) fn repository(&self, repo: &str) -> Result<Option<PathBuf>> {
+        let Some(folder) = &self.repositories else {
+            return Ok(None);
+        };
+        let folder = self.directory.join(folder);
+        let flat = repo.replace('/', "__");
+        let names = [&flat, repo].map(|name| [name.to_owned(), format!("{name}.git")]);
+        let mut places = names.iter().flatten().map(|name| folder.join(name));
+        places.find(|place| place.is_dir()).map(Some).ok_or_else(|| {
+            self.error(format!(
+                "repositories: {} holds no clone of {repo}; make one with `git clone --mirror URL {}`",
+                folder.display(),
+                folder.join(format!("{flat}.git")).display()
+            ))
+        })
+    }
+
+    /// A name in `include` or `exclude` that selects nothing is an error: a typing
+    /// mistake must not quietly change what is measured.
+    pub(super) fn check_names<'a>(&self, known: impl Iterator<Item = &'a str>) -> Result<()> {
+        let known: BTreeSet<&str> = known.collect();
         let included = self.include.iter().flatten();
         if let Some(unknown) = included
             .chain(&self.exclude)
@@ -127,14 +147,14 @@ impl SuiteFile {
                 known.into_iter().collect::<Vec<_>>().join(", ")
             )));
         }
+        Ok(())
+    }
+
+    /// Applies `include` and `exclude`.
+    pub(super) fn select(&self, tasks: Vec<Task>) -> Result<Vec<Task>> {
         let selected: Vec<Task> = tasks
             .into_iter()
-            .filter(|task| {
-                self.include
-                    .as_ref()
-                    .is_none_or(|ids| ids.contains(&task.id))
-            })
-            .filter(|task| !self.exclude.contains(&task.id))
+            .filter(|task| self.wants(&task.id))
             .collect();
         if selected.is_empty() {
             return Err(self.error("include and exclude leave no task".to_owned()));

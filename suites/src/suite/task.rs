@@ -1,13 +1,13 @@
 //! One task, ready to be tried.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use timeslip_datasets::atif::Trajectory;
 use timeslip_datasets::harbor::HarborTask;
-use timeslip_datasets::swebench::{SweTask, repository_stream};
+use timeslip_datasets::swebench::SweTask;
+use timeslip_datasets::swebench_pro::ProTask;
 
-use crate::log_parsers;
 use crate::workspace::{Environment, Repository};
 use crate::{Error, Result};
 
@@ -44,6 +44,13 @@ pub enum TaskKind {
         /// Where its code comes from.
         repository: Repository,
     },
+    /// A change of a repository, larger than one of SWE-bench.
+    SweBenchPro {
+        /// The task as its dataset has it.
+        task: Box<ProTask>,
+        /// Where its code comes from.
+        repository: Repository,
+    },
     /// Terminal work.
     Harbor {
         /// The task as its dataset has it.
@@ -53,44 +60,20 @@ pub enum TaskKind {
 
 // SWE-bench tasks do not say; upstream gives an evaluation half an hour.
 const SWE_BENCH_TIMEOUT: Duration = Duration::from_secs(1800);
+/// Upstream's bound of an evaluation.
+const SWE_BENCH_PRO_TIMEOUT: Duration = Duration::from_secs(3600);
 const SWE_BENCH_MEMORY_MB: u64 = 4096;
 
-/// Where SWE-bench images have the repository.
-pub(crate) const TESTBED: &str = "/testbed";
+pub(crate) use timeslip_datasets::swebench::TESTBED;
 
 impl Task {
     pub(super) fn from_swe_bench(
         suite: &str,
         task: SweTask,
-        source: &Path,
-        caches: &Path,
-    ) -> Result<Self> {
-        let unsupported = |message: String| Error::Unsupported {
-            task: task.instance_id.clone(),
-            message,
-        };
-        if task.eval_script.is_none() {
-            return Err(unsupported(
-                "has no eval.sh, so nothing grades it".to_owned(),
-            ));
-        }
-        let parser = task.log_parser.as_deref().unwrap_or_default();
-        if log_parsers::find(parser).is_none() {
-            let known: Vec<_> = log_parsers::names().collect();
-            return Err(unsupported(format!(
-                "log_parser {parser:?} is not known; there are {}",
-                known.join(", ")
-            )));
-        }
-        let stream = repository_stream(source, &task);
-        if !stream.is_file() {
-            return Err(unsupported(format!(
-                "{} is missing; it holds the history of {} as a git fast-import stream",
-                stream.display(),
-                task.repo
-            )));
-        }
-        Ok(Self {
+        repository: Repository,
+        directory: PathBuf,
+    ) -> Self {
+        Self {
             id: task.instance_id.clone(),
             suite: suite.to_owned(),
             instruction: swe_bench_instruction(&task),
@@ -98,12 +81,34 @@ impl Task {
             verifier_timeout: SWE_BENCH_TIMEOUT,
             memory_mb: SWE_BENCH_MEMORY_MB,
             environment: None,
-            directory: source.join("tasks").join(&task.instance_id),
+            directory,
             kind: TaskKind::SweBench {
-                repository: Repository::new(stream, caches),
+                repository,
                 task: Box::new(task),
             },
-        })
+        }
+    }
+
+    pub(super) fn from_swe_bench_pro(
+        suite: &str,
+        task: ProTask,
+        repository: Repository,
+        directory: PathBuf,
+    ) -> Self {
+        Self {
+            id: task.instance_id.clone(),
+            suite: suite.to_owned(),
+            instruction: swe_bench_pro_instruction(&task),
+            agent_timeout: SWE_BENCH_PRO_TIMEOUT,
+            verifier_timeout: SWE_BENCH_PRO_TIMEOUT,
+            memory_mb: SWE_BENCH_MEMORY_MB,
+            environment: None,
+            directory,
+            kind: TaskKind::SweBenchPro {
+                repository,
+                task: Box::new(task),
+            },
+        }
     }
 
     pub(super) fn from_harbor(suite: &str, task: HarborTask) -> Self {
@@ -122,11 +127,44 @@ impl Task {
         }
     }
 
+    /// The reference solution, where it is a patch.
+    #[must_use]
+    pub fn gold_patch(&self) -> Option<&str> {
+        match &self.kind {
+            TaskKind::SweBench { task, .. } => Some(&task.patch),
+            TaskKind::SweBenchPro { task, .. } => Some(&task.patch),
+            TaskKind::Harbor { .. } => None,
+        }
+    }
+
+    /// Everything a verdict on a patch depends on beside the patch, as text.
+    #[must_use]
+    pub fn grading(&self) -> String {
+        match &self.kind {
+            TaskKind::SweBench { task, .. } => format!("{task:?}"),
+            TaskKind::SweBenchPro { task, .. } => format!("{task:?}"),
+            TaskKind::Harbor { task, .. } => format!("{task:?}"),
+        }
+    }
+
+    /// The same task for grading alone: its checkouts have no history.
+    #[must_use]
+    pub fn without_history(mut self) -> Self {
+        match &mut self.kind {
+            TaskKind::SweBench { repository, .. } | TaskKind::SweBenchPro { repository, .. } => {
+                repository.shallow();
+            }
+            TaskKind::Harbor { .. } => {}
+        }
+        self
+    }
+
     /// What kind of task it is: the repository or the category, difficulty, keywords.
     #[must_use]
     pub fn tags(&self) -> Vec<String> {
         let mut tags = match &self.kind {
             TaskKind::SweBench { task, .. } => vec![task.repo.clone(), task.difficulty.clone()],
+            TaskKind::SweBenchPro { task, .. } => vec![task.repo.clone(), task.language.clone()],
             TaskKind::Harbor { task, .. } => {
                 let mut tags = vec![task.category.clone(), task.difficulty.clone()];
                 tags.extend(task.tags.iter().cloned());
@@ -171,4 +209,23 @@ fn swe_bench_instruction(task: &SweTask) -> String {
         task.repo,
         task.problem_statement.trim()
     )
+}
+
+fn swe_bench_pro_instruction(task: &ProTask) -> String {
+    let mut text = format!(
+        "The repository {} is checked out in the working directory. \
+         Change its source so that the issue below is resolved; \
+         hidden tests will decide.\n\n{}\n",
+        task.repo,
+        task.problem_statement.trim()
+    );
+    for (heading, part) in [
+        ("Requirements", &task.requirements),
+        ("New interfaces", &task.interface),
+    ] {
+        if !part.trim().is_empty() {
+            text.push_str(&format!("\n{heading}:\n{}\n", part.trim()));
+        }
+    }
+    text
 }

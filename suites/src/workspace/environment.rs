@@ -64,6 +64,7 @@ impl Environment {
 fn own_image(task: &Task) -> Option<Image> {
     match &task.kind {
         TaskKind::SweBench { task, .. } => task.image.clone().map(Image::Reference),
+        TaskKind::SweBenchPro { task, .. } => Some(Image::Reference(task.image_name())),
         TaskKind::Harbor { task, .. } => Some(match &task.docker_image {
             Some(image) => Image::Reference(image.clone()),
             None => Image::Build {

@@ -24,7 +24,7 @@ pub(super) struct Template {
 }
 
 /// Tells tasks apart: suite, task, and where it comes from.
-type Key = (String, String, PathBuf);
+type Key = (String, String, (PathBuf, bool));
 
 /// The state of a task, once somebody has made it; locked while it is being made.
 type Slot = Arc<Mutex<Option<Arc<Template>>>>;
@@ -86,8 +86,10 @@ impl Templates {
 
 fn key(task: &Task) -> Key {
     let source = match &task.kind {
-        TaskKind::SweBench { repository, .. } => repository.source().to_path_buf(),
-        TaskKind::Harbor { task, .. } => task.directory.clone(),
+        TaskKind::SweBench { repository, .. } | TaskKind::SweBenchPro { repository, .. } => {
+            repository.identity()
+        }
+        TaskKind::Harbor { task, .. } => (task.directory.clone(), true),
     };
     (task.suite.clone(), task.id.clone(), source)
 }
