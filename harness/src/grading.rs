@@ -120,7 +120,7 @@ impl Subject {
 /// changed since.
 ///
 /// # Errors
-/// [`Error::System`] and [`Error::Dataset`] when a verdict cannot be kept. A task that
+/// [`Error::System`] and [`Error::Suite`] when a verdict cannot be kept. A task that
 /// cannot be graded has a verdict that says so.
 pub fn grade_all(
     entries: &[Entry<'_>],

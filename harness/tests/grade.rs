@@ -24,7 +24,8 @@ fn grade(arguments: &[&str]) -> (i32, String, String) {
 }
 
 fn read(file: &Path) -> Value {
-    serde_json::from_slice(&std::fs::read(file).expect(&file.display().to_string())).unwrap()
+    let bytes = std::fs::read(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    serde_json::from_slice(&bytes).unwrap()
 }
 
 #[test]

@@ -72,6 +72,7 @@ fn solve_with_reference(task: &Task, workspace: &Workspace, sandbox: &Sandbox) {
                 "/gold",
             )
         }
+        TaskKind::SweBenchPro { .. } => panic!("no bundled suite has this format"),
         TaskKind::Harbor { task, .. } => {
             let solution = task.solution.as_deref().expect("has a solution");
             run_with(
