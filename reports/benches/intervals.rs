@@ -3,25 +3,29 @@
 //!     cargo bench -p timeslip-reports --bench intervals
 //!
 //! Prints how often the intervals of 95 % hold the truth, how often 40 rules alarm when
-//! nothing changed, and how often when something did; exits with 1 when any of it is not
-//! as wanted beyond three standard errors of the simulation.
+//! nothing changed, how often a change is found, and what a figure costs; exits with 1
+//! when a share is not as wanted beyond three standard errors of the simulation.
 #![allow(clippy::expect_used)]
 
 mod simulation;
 
 use std::process::ExitCode;
+use std::time::Instant;
 
 use simulation::Share;
 use simulation::coverage::{
     Coverage, Repetitions, latencies, of_latencies, of_passes, of_successes, successes,
 };
 use simulation::nights::{ALPHA, Drift, Night, false_alarms, power_of_rates, power_of_times};
+use simulation::random::Random;
 use statrs::distribution::{ContinuousCDF, Normal};
+use timeslip_reports::stats::{quantile_log_ratio, signed_rank};
 
 fn main() -> ExitCode {
     let mut failed = coverage();
     failed += nights();
     failed += power();
+    times();
     if failed == 0 {
         println!("\nall as wanted");
         ExitCode::SUCCESS
@@ -33,13 +37,14 @@ fn main() -> ExitCode {
 
 fn coverage() -> usize {
     println!(
-        "interval                 data                              tasks  coverage ± 3 s.e.   width"
+        "{:<22} {:<33} {:>5}  coverage ± 3 s.e.   width",
+        "interval", "data", "tasks"
     );
     let mut failed = 0;
     for tasks in [20, 50, 100, 200, 500] {
         let repetitions = Repetitions {
-            formula: 2000,
-            resampling: if tasks > 100 { 300 } else { 600 },
+            formula: if tasks > 200 { 1000 } else { 2000 },
+            resampling: if tasks > 100 { 250 } else { 500 },
         };
         for (name, shape) in latencies() {
             failed += print(&of_latencies(name, shape, tasks, repetitions));
@@ -54,33 +59,7 @@ fn coverage() -> usize {
 
 fn print(lines: &[Coverage]) -> usize {
     for line in lines {
-        let (percent, margin) = (
-            line.covered.value() * 100.0,
-            line.covered.margin(0.95) * 100.0,
-        );
-        print!(
-            "{:<24} {:<33} {:>5}  ",
-            line.interval, line.data, line.tasks
-        );
-        if line.is_refused() {
-            println!("refused: n too small");
-            continue;
-        }
-        print!("{percent:>6.1} % ± {margin:.1}   {:>9.4}", line.width);
-        if line.covered.of < line.simulations {
-            print!("  (given in {} of {})", line.covered.of, line.simulations);
-        }
-        if line.discrete {
-            print!("  (discrete: may cover more)");
-        }
-        println!(
-            "{}",
-            if line.is_as_wanted() {
-                ""
-            } else {
-                "  NOT AS WANTED"
-            }
-        );
+        println!("{line}");
     }
     lines.iter().filter(|line| !line.is_as_wanted()).count()
 }
@@ -117,8 +96,9 @@ fn nights() -> usize {
             tasks: 100,
             limit,
             drift,
+            tails: 5,
         };
-        let count = if wanted.is_some() { 1500 } else { 200 };
+        let count = if limit > 0.0 { 300 } else { 1000 };
         let alarms = false_alarms(night, count, 31);
         let fine = wanted.is_none_or(|wanted| alarms.is_at_most(wanted));
         failed += report(
@@ -160,6 +140,31 @@ fn power() -> usize {
         failed += report(&format!("{pairs} pairs"), found, Some(wanted), fine);
     }
     failed
+}
+
+/// What one figure of 500 tasks with 20 values on each side takes.
+fn times() {
+    println!("\ntime of one figure, 500 tasks with 20 values on each side");
+    let mut random = Random::new(9, 0);
+    let mut values = || (0..20).map(|_| random.normal().exp()).collect::<Vec<f64>>();
+    let tasks: Vec<[Vec<f64>; 2]> = (0..500).map(|_| [values(), values()]).collect();
+    let ratios: Vec<f64> = tasks.iter().map(|[a, b]| (a[0] / b[0]).ln()).collect();
+    let time = |name: &str, figure: &dyn Fn() -> bool| {
+        let started = Instant::now();
+        assert!(figure(), "{name} has an interval");
+        println!(
+            "{name:<40} {:>8.2} ms",
+            started.elapsed().as_secs_f64() * 1e3
+        );
+    };
+    for p in [0.5, 0.95, 0.99] {
+        time(&format!("quantile_log_ratio p{}", p * 100.0), &|| {
+            quantile_log_ratio(&tasks, p).is_ok_and(|effect| effect.interval(0.95).is_some())
+        });
+    }
+    time("signed_rank", &|| {
+        signed_rank(&ratios, "task").is_ok_and(|effect| effect.interval(0.95).is_some())
+    });
 }
 
 fn report(words: &str, share: Share, wanted: Option<String>, fine: bool) -> usize {

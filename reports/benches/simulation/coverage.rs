@@ -1,5 +1,7 @@
 //! How often an interval of 95 % holds the truth.
 
+use std::fmt;
+
 use timeslip_reports::stats::{
     Effect, Estimate, mean, paired_proportions, pass_at_k, pass_hat_k, quantile, quantile_effect,
     quantile_log_ratio, resolve_rate, signed_rank, sums_effect, sums_log_ratio,
@@ -42,6 +44,38 @@ impl Coverage {
     /// No interval in any simulation, by a rule on the size of the data alone.
     pub fn is_refused(&self) -> bool {
         self.covered.of == 0
+    }
+}
+
+impl fmt::Display for Coverage {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            out,
+            "{:<22} {:<33} {:>5}  ",
+            self.interval, self.data, self.tasks
+        )?;
+        if self.is_refused() {
+            return write!(out, "refused: n too small");
+        }
+        let (percent, margin) = (
+            self.covered.value() * 100.0,
+            self.covered.margin(0.95) * 100.0,
+        );
+        write!(out, "{percent:>6.1} % ± {margin:.1}   {:>9.4}", self.width)?;
+        if self.covered.of < self.simulations {
+            write!(
+                out,
+                "  (given in {} of {})",
+                self.covered.of, self.simulations
+            )?;
+        }
+        if self.discrete {
+            write!(out, "  (discrete: may cover more)")?;
+        }
+        if !self.is_as_wanted() {
+            write!(out, "  NOT AS WANTED")?;
+        }
+        Ok(())
     }
 }
 

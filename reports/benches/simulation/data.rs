@@ -73,7 +73,7 @@ impl Latencies {
     /// Many single values of the first side, ascending: what a run is a sample of.
     pub fn population(&self) -> Vec<f64> {
         let mut random = Random::new(1, 0);
-        let mut values: Vec<f64> = (0..1_000_000)
+        let mut values: Vec<f64> = (0..400_000)
             .map(|_| {
                 let task = self.tasks * random.normal() + INTERACTION / 2.0 * random.normal();
                 (self.shift + task + ATTEMPT * random.normal() + self.scatter(&mut random)).exp()
