@@ -170,26 +170,3 @@ fn what_a_row_lacks_is_said() {
     insta::assert_snapshot!(error("repositories = \"clones\""), @"made__g-1: has no eval_script, and how made/g is tested is known of no version; known are astropy/astropy, django/django, matplotlib/matplotlib, mwaskom/seaborn, pallets/flask, psf/requests, pydata/xarray, pylint-dev/pylint, pytest-dev/pytest, scikit-learn/scikit-learn, sphinx-doc/sphinx, sympy/sympy");
     insta::assert_snapshot!(error("include = [\"f\"]"), @r#"made: include or exclude names "f", which is not a task of rows.jsonl; there are made__f-1, made__g-1"#);
 }
-
-#[test]
-fn another_system_is_shown_in_the_place_of_the_machines() {
-    let made = made(EVAL);
-    let root = made.scratch.path().join("root");
-    fs::create_dir_all(root.join("usr")).unwrap();
-    let lines = "repositories = \"clones\"\ninclude = [\"made__f-1\"]\nrootfs = \"root\"\n";
-    let task = made.load(lines).unwrap().tasks.remove(0);
-    let sandbox = sandbox();
-    let directory = made.scratch.path().join("trial");
-    if sandbox.backend() == Backend::Process {
-        assert!(Workspace::prepare(&task, &sandbox, &directory).is_err());
-        return;
-    }
-    // There is no shell in it, so nothing starts.
-    let workspace = Workspace::prepare(&task, &sandbox, &directory).unwrap();
-    let limits = Limits {
-        wall: Duration::from_secs(60),
-        output_bytes: 4096,
-        memory_mb: 1024,
-    };
-    assert!(sandbox.run(&workspace.invocation("true", limits)).is_err());
-}

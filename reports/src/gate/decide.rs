@@ -5,7 +5,7 @@ use statrs::distribution::{ContinuousCDF, Normal};
 use crate::compare::Scale;
 use crate::format::plural;
 use crate::metrics::Unit;
-use crate::stats::{CONFIDENCE, Effect, Test, pairs_needed};
+use crate::stats::{CONFIDENCE, Effect, OneSidedTest, pairs_needed};
 
 use super::finding::{Expressed, Finding, LimitSource, Measured, Verdict};
 use super::rules::{Action, Rules};
@@ -142,7 +142,7 @@ impl Power {
             Scale::Difference => 2.0 * weighed.limit,
         };
         let deviation = effect.standard_error()? * (effect.n as f64).sqrt();
-        let test = Test {
+        let test = OneSidedTest {
             alpha: level,
             power,
         };

@@ -34,7 +34,7 @@ pub use holm::{holm, holm_adjusted};
 pub use mcnemar::mcnemar_exact;
 pub use paired::time_ratio;
 pub use pass_at_k::{pass_at_k, pass_hat_k};
-pub use power::{Test, detectable_difference, detectable_effect, pairs_needed};
+pub use power::{OneSidedTest, detectable_difference, detectable_effect, pairs_needed};
 pub use proportions::paired_proportions;
 pub use quantile::{Distribution, quantile, sorted};
 pub use quantile_ratio::{quantile_effect, quantile_log_ratio};
