@@ -15,6 +15,16 @@ const TEXT_LIMIT_MB: u64 = 64;
 
 /// Reads a UTF-8 file verbatim; `purpose` completes "is missing; …".
 pub(crate) fn read_text(file: &Path, purpose: &str) -> Result<String> {
+    read_text_with(file, purpose, TEXT_LIMIT_MB, |open| open)
+}
+
+/// As [`read_text`], through a decoder; bounded is what comes out of it.
+pub(crate) fn read_text_with<R: Read>(
+    file: &Path,
+    purpose: &str,
+    limit_mb: u64,
+    decoder: impl FnOnce(File) -> R,
+) -> Result<String> {
     let read_error = |source| Error::Read {
         file: file.to_path_buf(),
         source,
@@ -33,12 +43,16 @@ pub(crate) fn read_text(file: &Path, purpose: &str) -> Result<String> {
     }
     let mut bytes = Vec::new();
     File::open(file)
-        .and_then(|open| open.take(TEXT_LIMIT_MB * MB + 1).read_to_end(&mut bytes))
+        .and_then(|open| {
+            decoder(open)
+                .take(limit_mb * MB + 1)
+                .read_to_end(&mut bytes)
+        })
         .map_err(read_error)?;
-    if bytes.len() as u64 > TEXT_LIMIT_MB * MB {
+    if bytes.len() as u64 > limit_mb * MB {
         return Err(Error::TooLarge {
             file: file.to_path_buf(),
-            limit_mb: TEXT_LIMIT_MB,
+            limit_mb,
         });
     }
     String::from_utf8(bytes).map_err(|error| {

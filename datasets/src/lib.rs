@@ -11,10 +11,13 @@ pub mod dockerfile;
 pub mod harbor;
 pub mod journal;
 pub mod swebench;
+pub mod swebench_pro;
 pub mod terminal_bench;
 
 mod error;
 mod files;
+mod python_list;
+mod table;
 
 pub use error::{Error, Result};
 

@@ -1,7 +1,11 @@
 //! SWE-bench tasks: the task repository of swebench 5.x and classic row files.
 
+mod eval_script;
+mod predictions;
+mod report;
 mod repository;
 mod rows;
+mod specs;
 
 use std::path::Path;
 
@@ -9,6 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result, is_plain_name};
 
+pub use eval_script::TESTBED;
+pub use predictions::{Prediction, append_prediction, read_predictions};
+pub use report::{Entry, InstanceReport, Outcome, RunReport, Split, TestsStatus};
 pub use repository::{read_repository, read_task, repository_stream};
 pub use rows::read_rows;
 
@@ -63,39 +70,48 @@ pub enum EvalType {
     FailOnly,
 }
 
+/// Where the tests of a task are run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Environment {
+    /// In the published image: the repository is installed in the conda environment
+    /// `testbed`.
+    Image,
+    /// In a checkout of the repository; what it needs is found without activating
+    /// anything.
+    Checkout,
+}
+
 impl SweTask {
+    /// The task with a script and a parser, which classic rows lack: those of its
+    /// repository and version, as upstream has them.
+    ///
+    /// # Errors
+    /// Completes "the task …": nothing is known of its repository.
+    pub fn completed(self, environment: Environment) -> Result<Self, String> {
+        if self.eval_script.is_some() && self.log_parser.is_some() {
+            return Ok(self);
+        }
+        let (script, parser) = eval_script::build(&self, environment)?;
+        Ok(Self {
+            eval_script: Some(self.eval_script.unwrap_or(script)),
+            log_parser: Some(self.log_parser.unwrap_or_else(|| parser.to_owned())),
+            ..self
+        })
+    }
+
+    /// The image its environment is published in.
+    #[must_use]
+    pub fn image_name(&self) -> String {
+        self.image.clone().unwrap_or_else(|| {
+            let id = self.instance_id.to_lowercase().replace("__", "_1776_");
+            format!("swebench/sweb.eval.x86_64.{id}:latest")
+        })
+    }
+
     /// Checks what later ends up in paths and command lines; `file` names the
     /// source in errors.
     fn check(&self, file: &Path) -> Result<()> {
-        let invalid = |message: String| Err(Error::invalid(file, message));
-        if !is_plain_name(&self.instance_id) {
-            return invalid(format!(
-                "instance_id {:?} is not a plain name; use letters, digits, '-', '_' and '.'",
-                self.instance_id
-            ));
-        }
-        if !self
-            .repo
-            .split_once('/')
-            .is_some_and(|(owner, name)| is_plain_name(owner) && is_plain_name(name))
-        {
-            return invalid(format!(
-                "repo {:?} is not of the form owner/name",
-                self.repo
-            ));
-        }
-        if !matches!(self.base_commit.len(), 40 | 64)
-            || !self
-                .base_commit
-                .bytes()
-                .all(|byte| byte.is_ascii_hexdigit())
-        {
-            return invalid(format!(
-                "base_commit {:?} is not a full commit hash",
-                self.base_commit
-            ));
-        }
-        Ok(())
+        check_repository(file, &self.instance_id, &self.repo, &self.base_commit)
     }
 
     /// Checks that something can grade the task; `file` holds the test lists.
@@ -107,5 +123,100 @@ impl SweTask {
             ));
         }
         Ok(())
+    }
+}
+
+/// Checks what ends up in paths and command lines.
+pub(crate) fn check_repository(
+    file: &Path,
+    instance_id: &str,
+    repo: &str,
+    base_commit: &str,
+) -> Result<()> {
+    let invalid = |message: String| Err(Error::invalid(file, message));
+    if !is_plain_name(instance_id) {
+        return invalid(format!(
+            "instance_id {:?} is not a plain name; use letters, digits, '-', '_' and '.'",
+            instance_id
+        ));
+    }
+    if !repo
+        .split_once('/')
+        .is_some_and(|(owner, name)| is_plain_name(owner) && is_plain_name(name))
+    {
+        return invalid(format!("repo {:?} is not of the form owner/name", repo));
+    }
+    if !matches!(base_commit.len(), 40 | 64)
+        || !base_commit.bytes().all(|byte| byte.is_ascii_hexdigit())
+    {
+        return invalid(format!(
+            "base_commit {:?} is not a full commit hash",
+            base_commit
+        ));
+    }
+    Ok(())
+}
+
+/// The rows of SWE-bench Verified, where they lie beside the project; tests that
+/// need them say so and pass without.
+#[cfg(test)]
+fn verified() -> Option<Vec<SweTask>> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../shared/data/swe-bench-verified/rows.jsonl.gz");
+    if !file.is_file() {
+        eprintln!("SKIPPED: SWE-bench Verified is not at {}", file.display());
+        return None;
+    }
+    Some(read_rows(&file).unwrap())
+}
+
+/// A task without anything to it.
+#[cfg(test)]
+fn example() -> SweTask {
+    SweTask {
+        repo: "a/b".to_owned(),
+        instance_id: "a__b-1".to_owned(),
+        base_commit: "0123456789012345678901234567890123456789".to_owned(),
+        patch: String::new(),
+        test_patch: String::new(),
+        problem_statement: String::new(),
+        hints_text: String::new(),
+        created_at: String::new(),
+        version: "1.0".to_owned(),
+        fail_to_pass: vec!["t".to_owned()],
+        pass_to_pass: Vec::new(),
+        environment_setup_commit: String::new(),
+        difficulty: String::new(),
+        image: None,
+        eval_script: None,
+        log_parser: None,
+        eval_type: EvalType::PassAndFail,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_are_named_after_the_task() {
+        let task = SweTask {
+            instance_id: "Astropy__astropy-1".to_owned(),
+            ..example()
+        };
+        let name = "swebench/sweb.eval.x86_64.astropy_1776_astropy-1:latest";
+        assert_eq!(task.image_name(), name);
+    }
+
+    #[test]
+    fn what_a_row_brings_is_kept() {
+        let own = SweTask {
+            repo: "sympy/sympy".to_owned(),
+            eval_script: Some("mine".to_owned()),
+            ..example()
+        };
+        let task = own.completed(Environment::Image).unwrap();
+        assert_eq!(task.eval_script.as_deref(), Some("mine"));
+        assert_eq!(task.log_parser.as_deref(), Some("parse_log_sympy"));
     }
 }

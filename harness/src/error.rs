@@ -51,6 +51,9 @@ pub enum Error {
     /// The plan holds no trial.
     #[error("nothing to run: {0}")]
     Empty(String),
+    /// The history cannot be used.
+    #[error(transparent)]
+    History(#[from] timeslip_reports::history::Error),
     /// The report could not be written.
     #[error(transparent)]
     Report(#[from] timeslip_reports::render::Error),
@@ -96,7 +99,11 @@ impl Error {
             | Error::Run { .. } => exit::USAGE,
             Error::Journal(_) => exit::INVALID,
             Error::Empty(_) => exit::NOTHING_RAN,
-            Error::Report(_) | Error::System { .. } | Error::Download { .. } => exit::UNEXPECTED,
+            Error::History(error) if error.is_input() => exit::USAGE,
+            Error::History(_)
+            | Error::Report(_)
+            | Error::System { .. }
+            | Error::Download { .. } => exit::UNEXPECTED,
             Error::Interrupted { .. } => exit::INTERRUPTED,
         }
     }

@@ -26,6 +26,8 @@ pub mod environment;
 pub mod error;
 pub mod exchange;
 pub mod exit;
+pub mod grading;
+pub mod history;
 pub mod plan;
 pub mod probing;
 pub mod protocols;

@@ -41,6 +41,25 @@ pub struct Manifest {
     pub plan: Plan,
 }
 
+/// What is said of a run after it was measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remark {
+    /// It is the baseline of its setting.
+    Pinned,
+    /// A gate found a regression in it.
+    Rejected,
+}
+
+impl Remark {
+    /// The empty file that says it.
+    fn file(self) -> &'static str {
+        match self {
+            Remark::Pinned => "pinned",
+            Remark::Rejected => "rejected",
+        }
+    }
+}
+
 /// A run directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunDirectory(PathBuf);
@@ -212,6 +231,44 @@ impl RunDirectory {
             .map(|part| file_name(part))
             .join("--");
         self.file_in("trajectories", &format!("{name}--{attempt}.json"))
+    }
+
+    /// Whether something was said of the run. Kept here and not in the history, which is
+    /// made again from run directories.
+    #[must_use]
+    pub fn is(&self, remark: Remark) -> bool {
+        self.0.join(remark.file()).exists()
+    }
+
+    /// Says something of the run, or takes it back.
+    ///
+    /// # Errors
+    /// [`Error::System`].
+    pub fn remark(&self, remark: Remark, holds: bool) -> Result<(), Error> {
+        let path = self.0.join(remark.file());
+        let changed = if holds {
+            atomic::write(&path, b"")
+        } else if path.exists() {
+            std::fs::remove_file(&path)
+        } else {
+            Ok(())
+        };
+        changed.map_err(Error::system(format!("cannot change {}", path.display())))
+    }
+
+    /// The changes that an endpoint made in its attempts of that number, one for each
+    /// task, as SWE-bench reads them: `predictions/<endpoint>.jsonl`, of later attempts
+    /// `predictions/<endpoint>--<attempt>.jsonl`.
+    ///
+    /// # Errors
+    /// [`Error::System`] when the folder cannot be made.
+    pub fn predictions(&self, trial: &TrialKey) -> Result<PathBuf, Error> {
+        let endpoint = file_name(&trial.endpoint);
+        let name = match trial.attempt {
+            1 => format!("{endpoint}.jsonl"),
+            attempt => format!("{endpoint}--{attempt}.jsonl"),
+        };
+        self.file_in("predictions", &name)
     }
 
     fn file_in(&self, folder: &str, name: &str) -> Result<PathBuf, Error> {

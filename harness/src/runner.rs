@@ -31,6 +31,8 @@ pub enum RunEvent {
     Record(Record),
     /// What a finished trial said and did; comes before its last record.
     Transcript(TrialKey, Box<Trajectory>),
+    /// The change that a trial made, as a patch; comes before its last record.
+    Patch(TrialKey, String),
 }
 
 /// Everything a trial needs, shared by all of them.
@@ -143,7 +145,8 @@ async fn trial(shared: &Shared, key: &TrialKey) {
         task,
         workspace: Arc::new(workspace),
     };
-    let (finished, transcript) = place.work(origin, emit).await;
+    let (finished, transcript) = place.work(origin, &emit).await;
+    let workspace = place.workspace;
     if let Some(transcript) = transcript {
         let _ = shared
             .events
@@ -151,7 +154,12 @@ async fn trial(shared: &Shared, key: &TrialKey) {
     }
     emit(Event::TrialFinished(finished));
     // Removing thousands of files takes time that belongs to no trial.
-    let removed = tokio::task::spawn_blocking(move || drop(directory)).await;
+    let removed = tokio::task::spawn_blocking(move || {
+        // Its mounts are in the directory.
+        drop(workspace);
+        drop(directory);
+    })
+    .await;
     debug_assert!(removed.is_ok());
 }
 
@@ -291,6 +299,12 @@ impl Place<'_> {
             step += 1;
         }
         let grade = steps::combine(self.task, grades);
+        if let Some(patch) = grade.patch {
+            let _ = self
+                .shared
+                .events
+                .send(RunEvent::Patch(self.key.clone(), patch));
+        }
         let outcome = match (&limit, grade.resolved, grade.verifier_failed) {
             (_, true, _) => Outcome::Resolved,
             (_, false, true) => Outcome::Error,

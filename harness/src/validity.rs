@@ -4,7 +4,7 @@
 //! reads late was starved, and everything it did after reading came late as well.
 
 use timeslip_datasets::journal::Trial;
-use timeslip_reports::input::ErrorQuantiles;
+use timeslip_reports::input::{ErrorQuantiles, Outcome, RunData};
 
 /// How long output events lay in the kernel before they were read; `None` where the
 /// kernel does not say.
@@ -24,6 +24,16 @@ pub fn objection(endpoint: &str, lag: Option<ErrorQuantiles>, limit_ms: f64) -> 
         format!(
             "the client was the bottleneck: 1 % of the output events of {endpoint} lay unread for more than {seen_ms:.1} ms (limit {limit_ms} ms); run fewer trials at once or on a machine with more free cores"
         )
+    })
+}
+
+/// Whether every endpoint answered at least once: one that never did was not measured.
+#[must_use]
+pub fn every_endpoint_measured(run: &RunData) -> bool {
+    run.endpoints.iter().all(|endpoint| {
+        run.trials
+            .iter()
+            .any(|trial| trial.endpoint == endpoint.name && trial.outcome != Outcome::Error)
     })
 }
 

@@ -63,7 +63,13 @@ fn work(server: SocketAddr, instruction: &str, workspace: &Workspace, sandbox: &
 }
 
 fn check(suite: &str) {
-    let sandbox = Sandbox::new(Backend::detect().backend).unwrap();
+    let bubblewrap = Backend::Bubblewrap.check().is_ok();
+    let backend = if bubblewrap {
+        Backend::Bubblewrap
+    } else {
+        Backend::Process
+    };
+    let sandbox = Sandbox::new(backend).unwrap();
     let scratch = tempfile::tempdir().unwrap();
     let suite = Suite::load(&SuiteFile::shipped(suite).unwrap(), scratch.path()).unwrap();
     for solves in [true, false] {

@@ -41,11 +41,14 @@ impl<'a> Arm<'a> {
 #[must_use]
 pub fn side_by_side(candidate: Arm, baseline: Arm) -> RunData {
     let same_run = std::ptr::eq(candidate.run, baseline.run);
-    let names = if candidate.endpoint == baseline.endpoint {
-        [candidate, baseline].map(|arm| format!("{}@{}", arm.endpoint, arm.run.run_id))
-    } else {
-        [candidate, baseline].map(|arm| arm.endpoint.to_owned())
-    };
+    let mut names = [candidate, baseline].map(|arm| arm.endpoint.to_owned());
+    if names[0] == names[1] {
+        names = [candidate, baseline].map(|arm| format!("{}@{}", arm.endpoint, arm.run.run_id));
+    }
+    // Runs of two machines may have begun in the same second.
+    if names[0] == names[1] {
+        names[1].push_str(" (baseline)");
+    }
     let arms = [(candidate, Role::Candidate), (baseline, Role::Baseline)];
     let mut merged = candidate.run.clone();
     merged.endpoints.clear();

@@ -144,66 +144,152 @@ pub struct Change {
     pub pairs: usize,
 }
 
+/// Why there is no change to speak of.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoChange {
+    /// It cannot be told.
+    #[error("{0}")]
+    Unknown(String),
+    /// It is the same in every pair.
+    #[error("the same in every pair")]
+    Same,
+}
+
+impl From<String> for NoChange {
+    fn from(why: String) -> Self {
+        NoChange::Unknown(why)
+    }
+}
+
+/// More trials or exchanges than this share that say nothing of a metric leave those that
+/// are easily told.
+const MOST_MISSING: f64 = 0.1;
+
+/// Fewer tasks have no high percentile to speak of, however many values they give.
+const MIN_TASKS_FOR_TAIL: usize = 20;
+
+/// What the two sides of a task say: pair by pair, and each side's trials once, even
+/// where a trial is in several pairs.
+struct Observed {
+    pairs: Vec<[Observation; 2]>,
+    sides: [Vec<Observation>; 2],
+}
+
+impl Observed {
+    fn of(metric: &Metric, task: &PairedTask) -> Option<Self> {
+        let pairs: Vec<(&Pair, [Observation; 2])> = task
+            .pairs
+            .iter()
+            .filter_map(|pair| Some((pair, observe(metric, pair)?)))
+            .collect();
+        let side = |side: usize| {
+            let mut seen: Vec<*const TrialData> = Vec::new();
+            let mut once = Vec::new();
+            for (pair, observations) in &pairs {
+                let trial: *const TrialData = pair.trials()[side];
+                if !seen.contains(&trial) {
+                    seen.push(trial);
+                    once.push(observations[side].clone());
+                }
+            }
+            once
+        };
+        let sides = [side(0), side(1)];
+        let pairs: Vec<_> = pairs
+            .into_iter()
+            .map(|(_, observations)| observations)
+            .collect();
+        (!pairs.is_empty()).then_some(Observed { pairs, sides })
+    }
+
+    fn both<T>(&self, of: impl Fn(&[Observation]) -> T) -> [T; 2] {
+        self.sides.each_ref().map(|side| of(side))
+    }
+}
+
 /// Compares one figure over paired tasks. Trials that ended in an error are in no figure
 /// but the shares.
 ///
 /// # Errors
-/// Why it cannot be compared, e.g. too few tasks or no values.
+/// [`NoChange`]: why it cannot be compared, e.g. too few tasks or no values, or that
+/// nothing differs.
 pub fn change(
     metric: &Metric,
     statistic: Statistic,
     scale: Scale,
     tasks: &[PairedTask],
-) -> Result<Change, String> {
+) -> Result<Change, NoChange> {
     statistic.check(metric)?;
-    let observed: Vec<Vec<[Observation; 2]>> = tasks
+    for side in [0, 1] {
+        let pairs = tasks.iter().flat_map(|task| &task.pairs);
+        let counted = pairs.filter(|pair| pair.trials().iter().all(|trial| counts(metric, trial)));
+        told(metric, counted.map(|pair| pair.trials()[side]))?;
+    }
+    let observed: Vec<Observed> = tasks
         .iter()
-        .map(|task| {
-            let pairs = task.pairs.iter();
-            pairs.filter_map(|pair| observe(metric, pair)).collect()
-        })
-        .filter(|pairs: &Vec<_>| !pairs.is_empty())
+        .filter_map(|task| Observed::of(metric, task))
         .collect();
     if observed.is_empty() {
-        return Err(format!(
-            "no pair of trials has {} on both sides",
-            metric.name()
-        ));
+        return Err(format!("no pair of trials has {} on both sides", metric.name()).into());
     }
-    let pairs = observed.iter().map(Vec::len).sum();
+    enough_tasks(statistic, observed.len())?;
+    let differences = per_task(&observed, difference)?;
+    let shares = metric.counts_failures();
+    if !shares && differences.iter().all(|difference| *difference == 0.0) {
+        return Err(NoChange::Same);
+    }
     let effect = match (statistic, scale) {
-        (Statistic::Typical, Scale::Log) => {
-            let logs = per_task(&observed, |pair| {
-                let [a, b] = pair.each_ref().map(value);
-                (a > 0.0 && b > 0.0).then(|| (a / b).ln())
-            });
-            signed_rank(&logs, "task")
-        }
-        (Statistic::Typical, Scale::Difference) => {
-            signed_rank(&per_task(&observed, difference), "task")
-        }
-        (Statistic::Mean, Scale::Log) => sums_log_ratio(&sums(&observed)),
-        (Statistic::Mean, Scale::Difference) => mean_effect(&per_task(&observed, difference)),
+        (Statistic::Typical, Scale::Log) => signed_rank(&per_task(&observed, log_ratio)?, "task"),
+        (Statistic::Typical, Scale::Difference) => signed_rank(&differences, "task"),
+        (Statistic::Mean, Scale::Log) => sums_log_ratio(&of_sides(&observed, task_sums)),
+        (Statistic::Mean, Scale::Difference) => mean_effect(&differences),
         (Statistic::Quantile(percent), _) => {
-            quantile_log_ratio(&values(&observed), f64::from(percent) / 100.0)
+            quantile_log_ratio(&of_sides(&observed, all_values), f64::from(percent) / 100.0)
         }
         (Statistic::Share, _) => paired_proportions(&successes(&observed)),
         (Statistic::PassAt(k), _) => pass_difference(&observed, pass_at_k, k),
         (Statistic::PassAll(k), _) => pass_difference(&observed, pass_hat_k, k),
     }?;
     let side = |side: usize| {
-        let trials = observed.iter().map(|pairs| {
-            let observations = pairs.iter().map(|pair| pair[side].clone());
-            observations.collect()
-        });
-        level(statistic, &trials.collect::<Vec<_>>())
+        let trials: Vec<Vec<Observation>> = observed
+            .iter()
+            .map(|task| task.sides[side].clone())
+            .collect();
+        level(statistic, &trials)
     };
     Ok(Change {
         effect,
         scale,
         levels: side(0).zip(side(1)).map(|(a, b)| [a, b]),
-        pairs,
+        pairs: observed.iter().map(|task| task.pairs.len()).sum(),
     })
+}
+
+/// Refuses what only a part of the trials tell of.
+fn told<'a>(metric: &Metric, trials: impl Iterator<Item = &'a TrialData>) -> Result<(), String> {
+    let (mut all, mut missing) = (0, 0);
+    for trial in trials {
+        let told = metric.told(trial);
+        all += told.all;
+        missing += told.missing;
+    }
+    if missing as f64 <= MOST_MISSING * all as f64 {
+        return Ok(());
+    }
+    let name = metric.name();
+    Err(format!(
+        "{name} is unknown in {missing} of {all} places where it should be known"
+    ))
+}
+
+fn enough_tasks(statistic: Statistic, tasks: usize) -> Result<(), String> {
+    let tail = matches!(statistic, Statistic::Quantile(percent) if percent >= 90);
+    if tail && tasks < MIN_TASKS_FOR_TAIL {
+        return Err(format!(
+            "{statistic} needs at least {MIN_TASKS_FOR_TAIL} tasks, not {tasks}"
+        ));
+    }
+    Ok(())
 }
 
 /// One side's figure by itself, with its error.
@@ -216,10 +302,13 @@ pub fn figure<'a>(
     trials: impl Iterator<Item = &'a TrialData>,
 ) -> Result<Effect, String> {
     statistic.check(metric)?;
-    let tasks = by_task(metric, trials);
+    let trials: Vec<&TrialData> = trials.filter(|trial| counts(metric, trial)).collect();
+    told(metric, trials.iter().copied())?;
+    let tasks = by_task(metric, trials.into_iter());
     if tasks.is_empty() {
         return Err(format!("no trial has {}", metric.name()));
     }
+    enough_tasks(statistic, tasks.len())?;
     let of_task = |of: fn(&[Observation]) -> Vec<f64>| tasks.iter().map(|task| of(task)).collect();
     match statistic {
         Statistic::Typical => {
@@ -295,9 +384,18 @@ fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-fn difference(pair: &[Observation; 2]) -> Option<f64> {
+fn difference(pair: &[Observation; 2]) -> Result<f64, String> {
     let [a, b] = pair.each_ref().map(value);
-    Some(a - b)
+    Ok(a - b)
+}
+
+/// A ratio to nothing is none, and leaving it out would leave out what changed most.
+fn log_ratio(pair: &[Observation; 2]) -> Result<f64, String> {
+    match pair.each_ref().map(value) {
+        [a, b] if a > 0.0 && b > 0.0 => Ok((a / b).ln()),
+        [0.0, 0.0] => Ok(0.0),
+        _ => Err("it is zero on one side only in some pairs, and a ratio to zero is none; use statistic = \"mean\"".to_owned()),
+    }
 }
 
 fn succeeded(observation: &Observation) -> bool {
@@ -325,49 +423,32 @@ fn task_sums(observations: &[Observation]) -> (f64, f64) {
     })
 }
 
-/// The mean over each task's pairs; tasks without a defined pair are left out.
+/// The mean over each task's pairs.
 fn per_task(
-    tasks: &[Vec<[Observation; 2]>],
-    of: impl Fn(&[Observation; 2]) -> Option<f64>,
-) -> Vec<f64> {
-    let means = tasks.iter().filter_map(|pairs| {
-        let values: Vec<f64> = pairs
-            .iter()
-            .filter_map(&of)
-            .filter(|v| v.is_finite())
-            .collect();
-        (!values.is_empty()).then(|| mean(&values))
+    tasks: &[Observed],
+    of: impl Fn(&[Observation; 2]) -> Result<f64, String>,
+) -> Result<Vec<f64>, String> {
+    let means = tasks.iter().map(|task| {
+        let values = task.pairs.iter().map(&of).collect::<Result<Vec<_>, _>>()?;
+        Ok(mean(&values))
     });
     means.collect()
 }
 
-fn sides<T>(pairs: &[[Observation; 2]], of: impl Fn(&[Observation]) -> T) -> [T; 2] {
-    [0, 1].map(|side| {
-        let observations: Vec<Observation> = pairs.iter().map(|pair| pair[side].clone()).collect();
-        of(&observations)
-    })
+fn of_sides<T>(tasks: &[Observed], of: impl Fn(&[Observation]) -> T) -> Vec<[T; 2]> {
+    tasks.iter().map(|task| task.both(&of)).collect()
 }
 
-fn values(tasks: &[Vec<[Observation; 2]>]) -> Vec<[Vec<f64>; 2]> {
-    tasks.iter().map(|pairs| sides(pairs, all_values)).collect()
-}
-
-fn sums(tasks: &[Vec<[Observation; 2]>]) -> Vec<[(f64, f64); 2]> {
-    tasks.iter().map(|pairs| sides(pairs, task_sums)).collect()
-}
-
-fn successes(tasks: &[Vec<[Observation; 2]>]) -> Vec<Vec<(bool, bool)>> {
+fn successes(tasks: &[Observed]) -> Vec<Vec<(bool, bool)>> {
     let of = |pair: &[Observation; 2]| (succeeded(&pair[0]), succeeded(&pair[1]));
-    tasks
-        .iter()
-        .map(|pairs| pairs.iter().map(of).collect())
-        .collect()
+    let pairs = tasks.iter().map(|task| task.pairs.iter().map(of).collect());
+    pairs.collect()
 }
 
-/// Attempts and successes of one task.
+/// Successes and attempts of one task.
 fn tally(observations: &[Observation]) -> (u64, u64) {
     let successes = observations.iter().filter(|one| succeeded(one)).count();
-    (observations.len() as u64, successes as u64)
+    (successes as u64, observations.len() as u64)
 }
 
 fn tallies(tasks: &[Vec<Observation>]) -> Vec<(u64, u64)> {
@@ -376,14 +457,10 @@ fn tallies(tasks: &[Vec<Observation>]) -> Vec<(u64, u64)> {
 
 type Pass = fn(&[(u64, u64)], u64) -> Result<Effect, String>;
 
-fn pass_difference(
-    tasks: &[Vec<[Observation; 2]>],
-    pass: Pass,
-    attempts: u32,
-) -> Result<Effect, String> {
+fn pass_difference(tasks: &[Observed], pass: Pass, attempts: u32) -> Result<Effect, String> {
     let of_task = |tally| pass(&[tally], u64::from(attempts)).map(|effect| effect.point);
-    let differences = tasks.iter().map(|pairs| {
-        let [candidate, baseline] = sides(pairs, tally);
+    let differences = tasks.iter().map(|task| {
+        let [candidate, baseline] = task.both(tally);
         Ok(of_task(candidate)? - of_task(baseline)?)
     });
     mean_effect(&differences.collect::<Result<Vec<_>, String>>()?)
@@ -411,4 +488,35 @@ fn level(statistic: Statistic, tasks: &[Vec<Observation>]) -> Option<f64> {
         Statistic::PassAll(k) => pass_hat_k(&tallies(tasks), u64::from(k)).ok()?.point,
     };
     found.is_finite().then_some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_statistics_are_read_as_they_are_shown() {
+        for statistic in [
+            Statistic::Typical,
+            Statistic::Quantile(95),
+            Statistic::Mean,
+            Statistic::Share,
+            Statistic::PassAt(3),
+            Statistic::PassAll(2),
+        ] {
+            assert_eq!(Statistic::parse(&statistic.to_string()), Some(statistic));
+        }
+        for wrong in ["", "p", "p0", "p100", "pass@0", "pass@x", "median"] {
+            assert_eq!(Statistic::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn every_metric_has_its_usual_figure() {
+        for name in Metric::names() {
+            let metric = Metric::find(&name).unwrap();
+            assert_eq!(metric.name(), name);
+            assert_eq!(Statistic::usual(&metric).check(&metric), Ok(()));
+        }
+    }
 }

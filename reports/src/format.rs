@@ -1,7 +1,12 @@
 //! Numbers as people read them: three significant digits, a unit, no false precision.
 
+use crate::stats::Estimate;
+
 /// Shown where a value is absent.
 pub const ABSENT: &str = "–";
+
+/// Shown for a cost that a missing price or usage leaves open.
+pub const UNKNOWN: &str = "unknown";
 
 /// Nanoseconds per millisecond.
 pub const NS_PER_MS: f64 = 1e6;
@@ -54,6 +59,65 @@ pub fn tick(ms: f64) -> String {
         "{} {unit}",
         digits.trim_end_matches('0').trim_end_matches('.')
     )
+}
+
+/// A round duration in words, given in milliseconds: `500 ms`, `30 s`, `15 min`, `2 h`.
+#[must_use]
+pub fn round_duration(ms: f64) -> String {
+    let seconds = ms / 1e3;
+    let whole = |unit: f64| seconds >= unit && seconds % unit == 0.0;
+    if whole(3600.0) {
+        format!("{} h", seconds / 3600.0)
+    } else if whole(60.0) {
+        format!("{} min", seconds / 60.0)
+    } else {
+        tick(ms)
+    }
+}
+
+/// A difference given in milliseconds, with its sign: `+1.51 ms`, `−13.0 s`.
+#[must_use]
+pub fn signed_milliseconds(ms: f64) -> String {
+    let plus = if ms > 0.0 { "+" } else { "" };
+    format!("{plus}{}", milliseconds(ms))
+}
+
+/// Both ends of an interval of durations in milliseconds, e.g. `1.04–1.20 s`,
+/// `940 ms–1.20 s`.
+#[must_use]
+pub fn milliseconds_range((low, high): (f64, f64)) -> String {
+    let (low, high) = (milliseconds(low), milliseconds(high));
+    // Minutes have two units and keep them.
+    let parts = low.split_once(' ').zip(high.split_once(' '));
+    match parts {
+        Some(((digits, low_unit), (_, high_unit)))
+            if low_unit == high_unit && !low_unit.contains(' ') =>
+        {
+            format!("{digits}–{high}")
+        }
+        _ => format!("{low}–{high}"),
+    }
+}
+
+/// Both ends of an interval of US dollars, e.g. `$1.10–1.40`.
+#[must_use]
+pub fn usd_range((low, high): (f64, f64)) -> String {
+    let (low, high) = (usd(low), usd(high));
+    format!("{low}–{}", high.trim_start_matches('$'))
+}
+
+/// US dollars: `$0.0042`, `$1.24`, `$120`.
+#[must_use]
+pub fn usd(dollars: f64) -> String {
+    let size = dollars.abs();
+    let digits = if size >= 99.95 || size == 0.0 {
+        format!("{size:.0}")
+    } else if size >= 0.0995 {
+        format!("{size:.2}")
+    } else {
+        format!("{size:.4}")
+    };
+    format!("{}${digits}", minus(dollars))
 }
 
 /// A measured duration beside the error of the instrument that took it: one that is
@@ -157,6 +221,18 @@ pub fn or_absent<T>(value: Option<T>, format: impl FnOnce(T) -> String) -> Strin
     value.map_or_else(|| ABSENT.to_owned(), format)
 }
 
+/// An estimate with its interval, e.g. `50 % (31–69 %)`; the point alone where there is no
+/// interval.
+pub fn estimate(
+    estimate: &Estimate,
+    point: impl FnOnce(f64) -> String,
+    range: impl FnOnce((f64, f64)) -> String,
+) -> String {
+    let interval = estimate.interval();
+    let interval = interval.map_or_else(String::new, |ends| format!(" ({})", range(ends)));
+    format!("{}{interval}", or_absent(estimate.point, point))
+}
+
 /// `one thing`, `two things`: the count with its noun.
 #[must_use]
 pub fn plural(n: usize, noun: &str) -> String {
@@ -193,6 +269,8 @@ pub fn shorten(text: &str, limit: usize) -> String {
 #[must_use]
 pub fn steers_terminal(c: char) -> bool {
     c.is_control()
+        || c == '\u{fffe}'
+        || c == '\u{ffff}'
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
@@ -252,6 +330,29 @@ mod tests {
         ] {
             assert_eq!(milliseconds(ms), expected);
         }
+    }
+
+    #[test]
+    fn whole_minutes_and_hours_are_named() {
+        for (ms, expected) in [
+            (500.0, "500 ms"),
+            (90_000.0, "90 s"),
+            (900_000.0, "15 min"),
+            (7_200_000.0, "2 h"),
+        ] {
+            assert_eq!(round_duration(ms), expected);
+        }
+        assert_eq!(signed_milliseconds(1.51), "+1.51 ms");
+        assert_eq!(signed_milliseconds(-13_000.0), "−13.0 s");
+        assert_eq!(milliseconds_range((940.0, 1200.0)), "940 ms–1.20 s");
+        assert_eq!(milliseconds_range((1040.0, 1200.0)), "1.04–1.20 s");
+        assert_eq!(
+            milliseconds_range((125_000.0, 185_000.0)),
+            "2 min 05 s–3 min 05 s"
+        );
+        assert_eq!(usd_range((1.1, 1.4)), "$1.10–1.40");
+        assert_eq!(usd(0.0042), "$0.0042");
+        assert_eq!(usd(1.236), "$1.24");
     }
 
     #[test]

@@ -6,10 +6,13 @@
 
 pub mod arm;
 pub mod charts;
+pub mod claims;
 pub mod compare;
+pub mod decision;
 pub mod format;
 pub mod gate;
 mod groups;
+pub mod history;
 pub mod input;
 pub mod metrics;
 pub mod pairing;

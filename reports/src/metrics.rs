@@ -1,7 +1,7 @@
 //! What can be compared and gated, by name. A new metric is one row of [`METRICS`].
 
 use crate::format::{milliseconds, percent, rate};
-use crate::input::{ExchangeData, Outcome, Stage, StageGroup, TrialData};
+use crate::input::{ExchangeData, Outcome, Provenance, Stage, StageGroup, TrialData};
 
 /// What a metric is measured in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -211,11 +211,24 @@ impl Metric {
         matches!(self.source, Source::Sums(_))
     }
 
-    /// Whether it is a duration taken between marks of one exchange, and how many such
-    /// marks' errors a typical value holds is one.
+    /// Whether the parts of a trial that should tell of it do: a server that leaves out
+    /// what is slow must not look fast.
     #[must_use]
-    pub fn is_of_exchanges(&self) -> bool {
-        matches!(self.source, Source::Exchanges(_) | Source::Gaps)
+    pub fn told(&self, trial: &TrialData) -> Told {
+        let silent: fn(&ExchangeData) -> bool = match self.source {
+            Source::Exchanges(_) => |exchange| exchange.ttft_ns.is_none(),
+            Source::Gaps | Source::Sums(_) => {
+                |exchange| exchange.streamed_tokens.is_none() || exchange.decode_ns.is_none()
+            }
+            _ => {
+                let missing = usize::from(self.observe(trial).is_none());
+                return Told { all: 1, missing };
+            }
+        };
+        Told {
+            all: trial.exchanges.len(),
+            missing: trial.exchanges.iter().filter(|e| silent(e)).count(),
+        }
     }
 
     /// What a trial says about it; `None` when nothing, e.g. no server told its usage.
@@ -235,10 +248,19 @@ impl Metric {
                 (below > 0.0).then_some(Observation::Sums(above, below))
             }
             Source::Success(of) => Some(Observation::Success(of(trial))),
-            Source::Stage(stage) => Some(stage_time(trial, |other| other == stage)),
-            Source::Group(group) => Some(stage_time(trial, |other| other.group() == group)),
+            Source::Stage(stage) => stage_time(trial, |other| other == stage),
+            Source::Group(group) => stage_time(trial, |other| other.group() == group),
         }
     }
+}
+
+/// Of how many parts of a trial the metric should tell, and of how many it does not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// Trials, or their exchanges.
+    pub all: usize,
+    /// Those that say nothing.
+    pub missing: usize,
 }
 
 /// Tokens that decode timed, and its time: the first token ends TTFT.
@@ -251,8 +273,13 @@ fn decoded(exchange: &ExchangeData) -> Option<(f64, f64)> {
     Some((timed as f64, ns as f64))
 }
 
-fn stage_time(trial: &TrialData, holds: impl Fn(Stage) -> bool) -> Observation {
-    let parts = trial.stages.iter().filter(|value| holds(value.stage));
-    let ns = parts.fold(0_u64, |sum, value| sum.saturating_add(value.ns));
-    Observation::Sums(ns as f64, 1.0)
+/// `None` where nobody could tell: the time is inside the residue then. A stage that did
+/// not occur took no time.
+fn stage_time(trial: &TrialData, holds: impl Fn(Stage) -> bool) -> Option<Observation> {
+    let parts = || trial.stages.iter().filter(|value| holds(value.stage));
+    if parts().any(|part| part.provenance == Provenance::Unavailable) {
+        return None;
+    }
+    let ns = parts().fold(0_u64, |sum, value| sum.saturating_add(value.ns));
+    Some(Observation::Sums(ns as f64, 1.0))
 }

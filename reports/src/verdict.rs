@@ -278,11 +278,6 @@ fn quality(summary: &Summary, comparison: &Comparison) -> Option<String> {
         ));
     };
     let name = one_line(&comparison.candidate);
-    if estimate.interval().is_none() && point == 0.0 {
-        return Some(format!(
-            "No difference in quality was seen: {name} resolves {rates}."
-        ));
-    }
     let interval = interval_words(estimate, |(low, high)| {
         format!(
             "95 % interval {} to {}",
@@ -290,7 +285,13 @@ fn quality(summary: &Summary, comparison: &Comparison) -> Option<String> {
             signed_points(high)
         )
     });
-    let difference = format!("difference {} points, {interval}", signed_points(point));
+    let chance = comparison
+        .mcnemar_p
+        .map_or_else(String::new, |p| format!("; McNemar's exact p = {p:.2}"));
+    let difference = format!(
+        "difference {} points, {interval}{chance}",
+        signed_points(point)
+    );
     Some(if estimate.may_be(0.0) {
         format!("No clear difference in quality: {name} resolves {rates} ({difference}).")
     } else {

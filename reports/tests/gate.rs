@@ -332,6 +332,8 @@ fn an_objective_is_about_the_candidate_alone() {
     );
     assert_eq!(judge("share>99%", "resolve_rate"), Verdict::Regression);
     assert_eq!(judge("share>20%", "resolve_rate"), Verdict::Pass);
+    assert_eq!(judge("pass@1>20%", "resolve_rate"), Verdict::Pass);
+    assert_eq!(judge("pass^1>95%", "resolve_rate"), Verdict::Regression);
     assert_eq!(
         judge("pass@2>20%", "resolve_rate"),
         Verdict::Inconclusive,

@@ -5,6 +5,7 @@ mod support;
 
 use resvg::usvg::{Options, Tree};
 use timeslip_reports::charts;
+use timeslip_reports::claims::ClaimsFile;
 use timeslip_reports::input::{Outcome, RunData};
 use timeslip_reports::render::{csv_tables, html, terminal};
 use timeslip_reports::summary::Summary;
@@ -13,8 +14,27 @@ use timeslip_reports::svg::Paint;
 const ATTACK: &str =
     "</script></title></style><img src=x onerror=alert(1)>\"'{{7*7}}\u{1b}[31m\u{0}";
 
+fn summary(run: &RunData) -> Summary {
+    let text = serde_json::to_string(&format!("=1{ATTACK}")).unwrap();
+    let (metric, missing) = ("metric = \"ttft_ms\"\nat_least = 1", "suite = ");
+    let claim = |id: usize, rest: &str| {
+        let head = format!("[[claim]]\nid = {text}\ntext = {text}\nsource = {text}\n{rest}\n");
+        head.replacen("=1", &format!("={id}"), 1)
+    };
+    let file = claim(1, metric)
+        + &claim(2, &format!("{metric}\n{missing}{text}"))
+        + &claim(3, &format!("not_measurable = {text}"))
+        + &claim(
+            4,
+            &format!("{metric}\nendpoint = {{ model = {text}, transport = {text} }}"),
+        );
+    let file = ClaimsFile::parse(&file).unwrap();
+    assert_eq!(file.claims.len(), 4);
+    Summary::with_claims(run, &file)
+}
+
 fn page(run: &RunData) -> String {
-    let summary = Summary::from_run(run);
+    let summary = summary(run);
     html(run, &summary, &charts::all(run, &summary).unwrap()).unwrap()
 }
 
@@ -36,7 +56,7 @@ fn hostile_run() -> RunData {
         }
         trial.task = format!("@SUM({}){ATTACK}", index / 2);
         trial.suite = format!("+1{ATTACK}");
-        trial.tags = vec![ATTACK.to_owned()];
+        trial.tags = vec![format!("={}{ATTACK}", index / 2 % 2)];
         trial.detail = Some(format!("-1{ATTACK}"));
         for span in &mut trial.spans {
             span.label = ATTACK.to_owned();
@@ -71,7 +91,7 @@ fn nothing_opens_markup_in_the_page() {
 #[test]
 fn nothing_opens_markup_in_a_chart_and_it_stays_xml() {
     let run = hostile_run();
-    for chart in charts::all(&run, &Summary::from_run(&run)).unwrap() {
+    for chart in charts::all(&run, &summary(&run)).unwrap() {
         let svg = chart.document.to_svg(Paint::Variables);
         assert!(
             !svg.contains("<img") && !svg.contains("</script"),
@@ -86,7 +106,7 @@ fn nothing_opens_markup_in_a_chart_and_it_stays_xml() {
 #[test]
 fn no_cell_is_a_formula() {
     let run = hostile_run();
-    for (name, table) in csv_tables(&run, &Summary::from_run(&run)).unwrap() {
+    for (name, table) in csv_tables(&run, &summary(&run)).unwrap() {
         let mut reader = csv::Reader::from_reader(table.as_slice());
         let records: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
         assert!(!records.is_empty(), "{name}");
@@ -102,7 +122,7 @@ fn no_cell_is_a_formula() {
 
 #[test]
 fn no_control_character_reaches_the_terminal() {
-    let text = terminal(&Summary::from_run(&hostile_run()));
+    let text = terminal(&summary(&hostile_run()));
     assert!(text.chars().all(|c| c == '\n' || !c.is_control()));
 }
 
@@ -112,6 +132,7 @@ fn numbers_at_their_limits_do_no_harm() {
     for (index, trial) in run.trials.iter_mut().enumerate() {
         let extreme = if index % 3 == 0 { u64::MAX } else { 0 };
         trial.wall_ns = extreme;
+        trial.cost_usd = Some([f64::NAN, f64::INFINITY, f64::MAX, -1.0][index % 4]);
         for stage in &mut trial.stages {
             stage.ns = extreme;
             stage.error_ns = Some(u64::MAX);

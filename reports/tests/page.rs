@@ -34,7 +34,22 @@ fn situations() -> Vec<(&'static str, RunData)> {
     nobody.trials.clear();
     nobody.endpoints.clear();
     nobody.calibration = None;
+    let sides = [
+        ("spark-sim", Role::Candidate, support::FAST),
+        ("gpu-sim", Role::Baseline, support::SLOW),
+    ];
+    let ended = |outcome: Outcome| {
+        let mut run = support::run();
+        for trial in &mut run.trials {
+            trial.outcome = outcome;
+        }
+        run
+    };
     vec![
+        ("one task", support::run_with(&sides, 1, 1)),
+        ("several attempts", support::run_with(&sides, 6, 3)),
+        ("all solved", ended(Outcome::Resolved)),
+        ("none solved", ended(Outcome::Unresolved)),
         ("two sides", support::run()),
         ("one side", support::run_with(&candidate, 5, 1)),
         ("errors only", errors),
@@ -62,7 +77,7 @@ fn one_heading_and_nothing_fetched() {
             !page.contains(" style="),
             "{name}: the policy forbids style attributes"
         );
-        for broken in ["NaN", ">inf", "inf ", "inf×"] {
+        for broken in ["NaN", ">inf", "inf ", "inf×", ">-0", " -0 %"] {
             assert!(!page.contains(broken), "{name}: {broken}");
         }
     }

@@ -26,6 +26,8 @@ fn a_report_is_complete_and_every_image_decodes() {
         "csv/stages.csv",
         "csv/exchanges.csv",
         "csv/endpoints.csv",
+        "csv/policies.csv",
+        "csv/claims.csv",
     ] {
         assert!(
             std::fs::metadata(directory.join(file)).unwrap().len() > 100,
@@ -37,7 +39,7 @@ fn a_report_is_complete_and_every_image_decodes() {
         .iter()
         .filter(|file| file.extension().is_some_and(|extension| extension == "png"))
         .collect();
-    assert_eq!(images.len(), 6);
+    assert_eq!(images.len(), 8);
     for image in images {
         let pixels = Pixmap::decode_png(&std::fs::read(image).unwrap()).unwrap();
         assert!(
@@ -51,12 +53,29 @@ fn a_report_is_complete_and_every_image_decodes() {
     assert_eq!(written.html, directory.join("report.html"));
 }
 
-/// Draws six images in a debug build: slow, and for people to look at.
+/// Draws the images in a debug build: slow, and for people to look at.
 #[test]
 #[ignore = "writes more samples to look at"]
 fn other_samples() {
     let alone = support::run_with(&[("spark-sim", Role::Candidate, support::FAST)], 6, 2);
     assert!(written("alone", &alone).1.summary.comparison.is_none());
+    let sides = [
+        ("spark-sim", Role::Candidate, support::FAST),
+        ("gpu-sim", Role::Baseline, support::SLOW),
+    ];
+    let mut retried = support::run_with(&sides, 24, 3);
+    retried.trial_limit_ns = 30_000_000_000;
+    for trial in &mut retried.trials {
+        let price = if trial.endpoint == "spark-sim" {
+            3e-5
+        } else {
+            1e-5
+        };
+        let tokens = trial.exchanges.iter().filter_map(|e| e.output_tokens);
+        trial.cost_usd = Some(tokens.sum::<u64>() as f64 * price);
+    }
+    let decision = written("retried", &retried).1.summary.decision;
+    assert_eq!(decision.retries["gpu-sim"].len(), 3);
     let mut empty = support::run();
     empty.trials.clear();
     assert!(!written("empty", &empty).0.join("charts").exists());

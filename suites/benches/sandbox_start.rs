@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use timeslip_suites::{Backend, Invocation, Limits, Mount, Sandbox};
+use timeslip_suites::{Backend, Invocation, Limits, Mount, Quota, Sandbox};
 
 const ROUNDS: usize = 200;
 
@@ -51,6 +51,8 @@ fn measure(sandbox: &Sandbox) -> f64 {
             output_bytes: 1024,
             memory_mb: 1024,
         },
+        quota: Quota::default(),
+        root: None,
     };
     let (mut starts, mut ends, mut wholes) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..ROUNDS + 10 {

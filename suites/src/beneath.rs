@@ -56,6 +56,11 @@ fn names(path: &Path) -> Result<Vec<&std::ffi::OsStr>, Refusal> {
         .collect()
 }
 
+/// Refuses a path that is not relative or has `..` in it.
+pub(crate) fn stays_inside(path: &Path) -> Result<(), Refusal> {
+    names(path).map(drop)
+}
+
 /// Opens the directory at the relative `path`, creating what is missing if asked to.
 fn directory(root: &Path, path: &Path, create: bool) -> Result<OwnedFd, Refusal> {
     let root_flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;

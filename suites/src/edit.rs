@@ -67,28 +67,50 @@ pub enum EditError {
 /// creates or overwrites the file. `path` is relative to `root` and cannot leave
 /// it, also not through symbolic links.
 pub fn apply(root: &Path, path: &str, old: &str, new: &str) -> Result<Edited, EditError> {
+    apply_with(
+        path,
+        old,
+        new,
+        |path, limit| Ok(((), beneath::read(root, path, limit)?)),
+        |path, _, content| Ok(beneath::create(root, path)?.write_all(content)?),
+    )
+}
+
+/// [`apply`] with other ways to read and write: the first gives what the second may
+/// want to keep of a file that was there. Neither is called with a path that leaves
+/// the root.
+pub(crate) fn apply_with<T>(
+    path: &str,
+    old: &str,
+    new: &str,
+    read: impl FnOnce(&Path, u64) -> Result<(T, Vec<u8>), Refusal>,
+    write: impl FnOnce(&Path, Option<T>, &[u8]) -> Result<(), Refusal>,
+) -> Result<Edited, EditError> {
     let refused = |refusal: Refusal| EditError::Path {
         path: path.to_owned(),
         reason: refusal.to_string(),
     };
-    let existing = match beneath::read(root, Path::new(path), LARGEST_FILE) {
-        Ok(bytes) => Some(bytes),
+    beneath::stays_inside(Path::new(path)).map_err(refused)?;
+    let existing = match read(Path::new(path), LARGEST_FILE) {
+        Ok(file) => Some(file),
         Err(Refusal::Missing | Refusal::TooLarge(_)) if old.is_empty() => None,
         Err(refusal) => return Err(refused(refusal)),
     };
-    let (edited, content) = match existing {
-        Some(bytes) if !old.is_empty() => (Edited::Replaced, replace(path, bytes, old, new)?),
-        Some(_) => (Edited::Overwritten, new.to_owned()),
-        None => (Edited::Created, new.to_owned()),
+    let (edited, kept, content) = match existing {
+        Some((kept, bytes)) if !old.is_empty() => (
+            Edited::Replaced,
+            Some(kept),
+            replace(path, bytes, old, new)?,
+        ),
+        Some((kept, _)) => (Edited::Overwritten, Some(kept), new.to_owned()),
+        None => (Edited::Created, None, new.to_owned()),
     };
     if content.len() as u64 > LARGEST_FILE {
         return Err(EditError::TooLarge {
             path: path.to_owned(),
         });
     }
-    beneath::create(root, Path::new(path))
-        .and_then(|mut file| Ok(file.write_all(content.as_bytes())?))
-        .map_err(refused)?;
+    write(Path::new(path), kept, content.as_bytes()).map_err(refused)?;
     Ok(edited)
 }
 

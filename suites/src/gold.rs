@@ -31,9 +31,12 @@ pub fn solve(
         memory_mb: task.memory_mb,
     };
     let invocation = match &task.kind {
-        TaskKind::SweBench { task: swe, .. } => {
+        TaskKind::SweBench { .. } | TaskKind::SweBenchPro { .. } => {
+            let Some(gold) = task.gold_patch() else {
+                return Ok(None);
+            };
             let patch = place.path().join("gold.patch");
-            fs::write(&patch, &swe.patch).map_err(Error::io("cannot be written", &patch))?;
+            fs::write(&patch, gold).map_err(Error::io("cannot be written", &patch))?;
             let wall = limits(Duration::from_secs(PATCH_SECONDS));
             let mut invocation = workspace.invocation("git apply /gold/gold.patch", wall);
             invocation.mounts.push(mount(place.path(), "/gold", false));

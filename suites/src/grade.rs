@@ -9,14 +9,22 @@
 //! build products are gone; a forged end marker only adds to what is read; a
 //! verifier that was killed gives no verdict.
 
+mod change;
 mod harbor;
+mod infrastructure;
 mod pytest_summary;
 mod swe_bench;
+mod swe_bench_pro;
 
 use std::collections::BTreeMap;
+use std::path::Path;
+
+use timeslip_datasets::swebench::InstanceReport;
 
 use crate::steps::{StepGrade, combine};
-use crate::{Result, Sandbox, Task, TaskKind, Workspace};
+use crate::{Error, Result, Sandbox, Task, TaskKind, Workspace};
+
+pub use infrastructure::Infrastructure;
 
 /// The verdict on one trial.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -31,10 +39,67 @@ pub struct Grade {
     pub detail: Option<String>,
     /// The agent's change, where the format has one (SWE-bench).
     pub patch: Option<String>,
+    /// What could be done with the change (SWE-bench).
+    pub change: Change,
+    /// What upstream's `report.json` says, where the tests ran to their end
+    /// (SWE-bench).
+    pub report: Option<Box<InstanceReport>>,
+    /// What an unresolved task's log shows of a broken environment (SWE-bench).
+    pub infrastructure: Option<Infrastructure>,
+    /// What the tests printed, or why there are none (SWE-bench).
+    pub log: String,
     /// The verifier came to no verdict (it timed out, was killed, or gave no
     /// result). Counts as unresolved, because an agent can bring it about; said
     /// apart, so that a broken verifier is not taken for a weak agent.
     pub verifier_failed: bool,
+}
+
+/// What could be done with a change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Change {
+    /// The format has none, or none could be read.
+    #[default]
+    None,
+    /// It changes nothing.
+    Empty,
+    /// It does not apply to the repository.
+    DoesNotApply,
+    /// It was applied.
+    Applied,
+}
+
+/// Grades `patch`, whoever made it, on a checkout of its own below the directory
+/// `place`; without a patch, the untouched repository.
+///
+/// # Errors
+/// As [`grade`], and [`Error::Unsupported`] for a format whose tasks are not solved
+/// by patches.
+pub fn grade_patch(
+    task: &Task,
+    patch: Option<&str>,
+    sandbox: &Sandbox,
+    place: &Path,
+) -> Result<Grade> {
+    match &task.kind {
+        TaskKind::SweBench { task: swe, .. } => {
+            swe_bench::grade_patch(task, swe, patch.map(str::as_bytes), place, sandbox)
+        }
+        TaskKind::SweBenchPro {
+            task: pro,
+            repository,
+        } => swe_bench_pro::grade_patch(
+            task,
+            pro,
+            repository,
+            patch.map(str::as_bytes),
+            place,
+            sandbox,
+        ),
+        TaskKind::Harbor { .. } => Err(Error::Unsupported {
+            task: task.id.clone(),
+            message: "is not solved by a patch, so no prediction can be graded".to_owned(),
+        }),
+    }
 }
 
 /// Grades what the agent left in `workspace` after the only step of a task. An error
@@ -51,10 +116,17 @@ pub(crate) fn step(
     sandbox: &Sandbox,
 ) -> Result<StepGrade> {
     match &task.kind {
-        TaskKind::SweBench { task: swe, .. } => Ok(StepGrade {
-            grade: swe_bench::grade(task, swe, workspace, sandbox)?,
-            ..StepGrade::default()
-        }),
+        TaskKind::SweBench { task: swe, .. } => {
+            swe_bench::grade(task, swe, workspace, sandbox).map(StepGrade::only)
+        }
+        TaskKind::SweBenchPro {
+            task: pro,
+            repository,
+        } => change::graded(task, &pro.base_commit, workspace, sandbox, |patch| {
+            let place = workspace.directory();
+            swe_bench_pro::grade_patch(task, pro, repository, Some(patch), place, sandbox)
+        })
+        .map(StepGrade::only),
         TaskKind::Harbor { task: harbor, .. } => {
             harbor::grade(task, harbor, step, workspace, sandbox)
         }
@@ -86,6 +158,17 @@ impl Grade {
             detail: Some(detail.into()),
             ..Self::default()
         }
+    }
+
+    fn nothing_changed() -> Self {
+        Self {
+            change: Change::Empty,
+            ..Self::unresolved("nothing was changed")
+        }
+    }
+
+    fn with_log(self, log: String) -> Self {
+        Self { log, ..self }
     }
 
     fn no_verdict(detail: impl Into<String>) -> Self {

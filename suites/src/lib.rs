@@ -23,9 +23,12 @@ mod beneath;
 mod error;
 
 pub use error::{Error, Result};
-pub use grade::{Grade, grade};
-pub use sandbox::{Backend, Detection, Execution, Exit, Invocation, Limits, Mount, Sandbox};
+pub use grade::{Change, Grade, Infrastructure, grade, grade_patch};
+pub use sandbox::{
+    Backend, Detection, Exceeded, Execution, Exit, Image, Invocation, Limits, Mount, Quota, Root,
+    Sandbox,
+};
 pub use suite::{
     Format, GraderOptions, Quarantined, Sample, Suite, SuiteFile, SuiteLimits, Task, TaskKind,
 };
-pub use workspace::Workspace;
+pub use workspace::{Environment, Workspace};

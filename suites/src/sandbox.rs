@@ -4,19 +4,45 @@
 //! ends, so that what the sandbox costs and what the command costs are told apart.
 //!
 //! Bounded are the time of a command with everything it started, the output that is
-//! kept, the address space of each process and the size of each file. Not bounded
-//! are the number of processes and what all of them use together.
+//! kept and the size of each file; and by a control group, memory, processes and
+//! processor time of everything it started, taken together. Where no control group
+//! can be made, the address space of each process is bounded instead, and
+//! [`Sandbox::warnings`] says so.
 
 mod bubblewrap;
 mod capture;
+mod cgroup;
+mod docker;
+mod execution;
+mod image;
+mod invocation;
+mod layer;
+mod owner;
 mod process;
+mod root;
 mod supervise;
+mod sweep;
 
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
 
+use tempfile::TempDir;
+
+use crate::workspace::Templates;
 use crate::{Error, Result};
 use bubblewrap::Bubblewrap;
+use cgroup::Cgroups;
+use docker::{Engine, Spares};
+use invocation::refusal;
+use owner::Owner;
+
+pub use execution::{Exceeded, Execution, Exit};
+pub use image::Image;
+pub use invocation::{Invocation, Limits, Mount, Quota};
+pub(crate) use layer::{Layer, copy};
+pub use root::Root;
+pub use sweep::clean_up;
 
 /// How a command is kept away from the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +50,8 @@ pub enum Backend {
     /// `bwrap`: no network, own process ids, a read-only system, nothing of the
     /// user's home.
     Bubblewrap,
+    /// A container of Docker or Podman, without network.
+    Docker,
     /// A plain child process: bounded in time, memory and output, but with the
     /// user's own rights. Callers warn loudly.
     Process,
@@ -38,83 +66,25 @@ pub struct Detection {
     pub why: String,
 }
 
-/// Bounds of one command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Time until everything is killed.
-    pub wall: Duration,
-    /// Bytes of output that are kept: the first and the last half of it.
-    pub output_bytes: usize,
-    /// Address space of each process (not of all together), in megabytes.
-    pub memory_mb: u64,
-}
-
-/// A host directory or file that is visible inside.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mount {
-    /// Where it is on the host.
-    pub host: PathBuf,
-    /// Where it appears inside; absolute.
-    pub inside: String,
-    /// Whether the command may write to it.
-    pub writable: bool,
-}
-
-/// One command to run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Invocation {
-    /// Run as `bash -c command`.
-    pub command: String,
-    /// Where it starts; absolute, inside one of the mounts.
-    pub working_directory: String,
-    /// What is visible beside the read-only system.
-    pub mounts: Vec<Mount>,
-    /// Variables beside `PATH`, `HOME` and `LANG`.
-    pub environment: Vec<(String, String)>,
-    /// Its bounds.
-    pub limits: Limits,
-}
-
-/// How a command ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
-    /// It exited; a command that died of signal n counts as 128 + n, as in a shell.
-    Code(i32),
-    /// The sandbox itself was killed by a signal.
-    Signal(i32),
-    /// It was killed because [`Limits::wall`] was over.
-    TimedOut,
-}
-
-/// What happened, and when.
-#[derive(Clone, Debug)]
-pub struct Execution {
-    /// The sandbox was asked to start.
-    pub spawned: Instant,
-    /// The command itself was about to start; `None` if the sandbox never got there.
-    pub command_started: Option<Instant>,
-    /// The command itself had ended; `None` if it was killed.
-    pub command_ended: Option<Instant>,
-    /// Nothing of it was left.
-    pub ended: Instant,
-    /// How it ended.
-    pub exit: Exit,
-    /// Standard output and standard error in order; the middle is left out when
-    /// they exceed [`Limits::output_bytes`].
-    pub output: Vec<u8>,
-    /// All bytes it printed, kept or not.
-    pub output_total_bytes: u64,
-}
-
 /// Runs commands with one [`Backend`].
 #[derive(Clone, Debug)]
 pub struct Sandbox {
     isolation: Isolation,
+    /// What containers are labelled with.
+    run: String,
+    /// Where control groups are made, or why none can be.
+    cgroups: &'static Result<Cgroups, String>,
+    /// What tasks begin as, shared by all clones.
+    templates: Arc<Templates>,
 }
 
 #[derive(Clone, Debug)]
 enum Isolation {
     Bubblewrap(Bubblewrap),
+    Docker {
+        engine: &'static Engine,
+        spares: Spares,
+    },
     Process,
 }
 
@@ -127,49 +97,127 @@ pub(crate) const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/
 /// The scratch directory inside.
 pub(crate) const TMP: &str = "/tmp";
 
-/// The longest command that fits one argument of a process, with some room
-/// (the kernel's bound is 128 KiB), also after path rewriting.
-const LONGEST_COMMAND: usize = 96 * 1024;
-
 impl Backend {
+    /// All of them, the one to prefer first.
+    pub const ALL: [Self; 3] = [Self::Bubblewrap, Self::Docker, Self::Process];
+
     /// The strongest backend that works here.
     pub fn detect() -> Detection {
-        match Sandbox::new(Self::Bubblewrap).and_then(|sandbox| sandbox.probe()) {
-            Ok(()) => Detection {
-                backend: Self::Bubblewrap,
-                why: "bubblewrap is installed and can isolate a command".to_owned(),
+        let bubblewrap = match Self::Bubblewrap.check() {
+            Ok(why) => {
+                return Detection {
+                    backend: Self::Bubblewrap,
+                    why,
+                };
+            }
+            Err(error) => error,
+        };
+        match Self::Docker.check() {
+            Ok(why) => Detection {
+                backend: Self::Docker,
+                why: format!("{why}; {bubblewrap}"),
             },
-            Err(error) => Detection {
+            Err(docker) => Detection {
                 backend: Self::Process,
-                why: format!("{error}; commands run unprotected, with your own rights"),
+                why: format!(
+                    "{bubblewrap}; {docker}; commands run unprotected, with your own rights"
+                ),
             },
         }
     }
 
-    /// `"bubblewrap"` or `"process"`.
+    /// Tries the backend; one sentence on what was found.
+    pub fn check(self) -> Result<String> {
+        let sandbox = Sandbox::new(self)?;
+        Ok(match &sandbox.isolation {
+            Isolation::Docker { engine, .. } => engine.name.clone(),
+            Isolation::Bubblewrap(_) => {
+                sandbox.probe()?;
+                "bubblewrap is installed and can isolate a command".to_owned()
+            }
+            Isolation::Process => {
+                sandbox.probe()?;
+                "commands run unprotected, with your own rights".to_owned()
+            }
+        })
+    }
+
+    /// The backend of a name.
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|backend| backend.name() == name)
+    }
+
+    /// `"bubblewrap"`, `"docker"` or `"process"`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Bubblewrap => "bubblewrap",
+            Self::Docker => "docker",
             Self::Process => "process",
         }
     }
 }
 
 impl Sandbox {
-    /// A sandbox of the given kind; an error if its program is missing.
+    /// A sandbox of the given kind; an error if its program is missing. The first one
+    /// of a process removes what crashed ones have left behind.
     pub fn new(backend: Backend) -> Result<Self> {
+        sweep::at_start();
         Ok(Self {
             isolation: match backend {
                 Backend::Bubblewrap => Isolation::Bubblewrap(Bubblewrap::find()?),
+                Backend::Docker => Isolation::Docker {
+                    engine: Engine::find().map_err(|message| Error::Sandbox {
+                        backend: backend.name(),
+                        message,
+                    })?,
+                    spares: Spares::default(),
+                },
                 Backend::Process => Isolation::Process,
             },
+            run: String::new(),
+            cgroups: Cgroups::find(),
+            templates: Arc::default(),
         })
+    }
+
+    /// A directory for workspaces. Should this process crash, the next one removes it.
+    pub fn scratch() -> Result<TempDir> {
+        Owner::current().scratch()
+    }
+
+    /// The same, for a run: its containers are labelled with the name.
+    #[must_use]
+    pub fn for_run(self, run: &str) -> Self {
+        Self {
+            run: run.to_owned(),
+            ..self
+        }
+    }
+
+    /// Whether what tasks begin as is shared by overlay mounts; otherwise every trial
+    /// gets a copy, which takes longer the larger it is.
+    pub fn layers_are_overlays() -> Result<bool> {
+        Layer::are_overlays()
+    }
+
+    /// What a reader of the results has to know.
+    pub fn warnings(&self) -> Vec<String> {
+        // An engine makes its own groups.
+        let groups = self.cgroups.as_ref().err();
+        let groups = groups.filter(|_| self.backend() != Backend::Docker);
+        groups.cloned().into_iter().collect()
+    }
+
+    /// What tasks begin as.
+    pub(crate) fn templates(&self) -> &Templates {
+        &self.templates
     }
 
     /// The backend in use.
     pub fn backend(&self) -> Backend {
         match self.isolation {
             Isolation::Bubblewrap(_) => Backend::Bubblewrap,
+            Isolation::Docker { .. } => Backend::Docker,
             Isolation::Process => Backend::Process,
         }
     }
@@ -180,16 +228,21 @@ impl Sandbox {
         if let Some(reason) = refusal(&invocation.command) {
             return Ok(Execution::refused(reason));
         }
-        let execution = match &self.isolation {
-            Isolation::Bubblewrap(bubblewrap) => {
-                supervise::run(bubblewrap.command(invocation), &invocation.limits)
-            }
-            Isolation::Process => {
-                let staged = process::Staged::new(invocation)?;
-                supervise::run(staged.command(invocation), &invocation.limits)
+        if let Some(root) = &invocation.root {
+            for mount in &invocation.mounts {
+                root.mount_point(&mount.inside)?;
             }
         }
-        .map_err(|error| self.failure(format!("a command could not be started: {error}")))?;
+        let in_container = invocation
+            .root
+            .as_ref()
+            .and_then(|root| root.run(invocation));
+        let execution = in_container
+            .map_or_else(
+                || self.supervise(invocation),
+                |ran| ran.map_err(io::Error::other),
+            )
+            .map_err(|error| self.failure(format!("a command could not be started: {error}")))?;
         if execution.command_started.is_none() && execution.exit != Exit::TimedOut {
             let printed = String::from_utf8_lossy(&execution.output);
             return Err(self.failure(format!(
@@ -199,6 +252,28 @@ impl Sandbox {
             )));
         }
         Ok(execution)
+    }
+
+    fn supervise(&self, invocation: &Invocation) -> io::Result<Execution> {
+        let Invocation { limits, quota, .. } = invocation;
+        let group = match self.cgroups {
+            Ok(cgroups) => Some(cgroups.group(limits.memory_mb, quota)?),
+            Err(_) => None,
+        };
+        match &self.isolation {
+            Isolation::Bubblewrap(bubblewrap) => {
+                let command = bubblewrap.command(invocation, group.as_ref());
+                supervise::run(command, limits, group.as_ref())
+            }
+            Isolation::Docker { .. } => Err(io::Error::other(
+                "a container is made from an image, and none is named; give the suite an `image` or a `rootfs`",
+            )),
+            Isolation::Process => {
+                let staged = process::Staged::new(invocation).map_err(io::Error::other)?;
+                let command = staged.command(invocation, group.as_ref());
+                supervise::run(command, limits, group.as_ref())
+            }
+        }
     }
 
     /// Runs the smallest command there is.
@@ -213,6 +288,8 @@ impl Sandbox {
                 output_bytes: 4096,
                 memory_mb: 1024,
             },
+            quota: Quota::default(),
+            root: None,
         })?;
         match execution.exit {
             Exit::Code(0) => Ok(()),
@@ -225,42 +302,5 @@ impl Sandbox {
             backend: self.backend().name(),
             message,
         }
-    }
-}
-
-/// Why a command cannot even be handed to a shell.
-fn refusal(command: &str) -> Option<&'static str> {
-    if command.len() > LONGEST_COMMAND {
-        Some("the command is longer than 96 KiB; write long content with edit_file\n")
-    } else if command.contains('\0') {
-        Some("the command holds a NUL byte\n")
-    } else {
-        None
-    }
-}
-
-impl Execution {
-    /// What a shell answers to a command it cannot execute.
-    fn refused(reason: &str) -> Self {
-        let now = Instant::now();
-        Self {
-            spawned: now,
-            command_started: None,
-            command_ended: None,
-            ended: now,
-            exit: Exit::Code(126),
-            output: reason.as_bytes().to_vec(),
-            output_total_bytes: reason.len() as u64,
-        }
-    }
-
-    /// Whether the command exited with code 0.
-    pub fn succeeded(&self) -> bool {
-        self.exit == Exit::Code(0)
-    }
-
-    /// The kept output as text; what is not UTF-8 is replaced.
-    pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.output).into_owned()
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use timeslip_datasets::harbor::{HarborTask, Healthcheck, RewardStrategy};
 
 use crate::grade::{self, Grade};
+use crate::sandbox::TMP;
 use crate::workspace::copy;
 use crate::{Error, Execution, Limits, Result, Sandbox, Task, TaskKind, Workspace};
 
@@ -22,6 +23,19 @@ pub struct StepGrade {
     /// Whether the next step, if there is one, is to be tried.
     pub go_on: bool,
 }
+
+impl StepGrade {
+    /// The verdict on a task that has no other step.
+    pub(crate) fn only(grade: Grade) -> Self {
+        Self {
+            grade,
+            ..Self::default()
+        }
+    }
+}
+
+/// Where files wait to be put into a container.
+const HANDED: &str = ".timeslip-step";
 
 /// What a failing script is quoted with.
 const OUTPUT_BYTES: usize = 4096;
@@ -57,9 +71,25 @@ pub fn begin_step(
         sandbox.run(&workspace.invocation(command, limits))
     };
     if let Some(files) = &own.workdir {
-        let (tree, _) = workspace.mounted();
-        copy(files, tree, workspace.below())
+        let (tree, below) = match workspace.mounted() {
+            Some((tree, _)) => (tree, workspace.below()),
+            // What is in a container is put there from within.
+            None => (workspace.tmp(), Path::new(HANDED)),
+        };
+        copy(files, tree, below)
             .map_err(|refusal| failed(format!("{} {refusal}", files.display())))?;
+        if workspace.mounted().is_none() {
+            let command = format!("cp -R {TMP}/{HANDED}/. . && rm -rf {TMP}/{HANDED}");
+            let execution = run(&command, harbor.environment.build_timeout)?;
+            if !execution.succeeded() {
+                let printed = execution.text();
+                return Err(failed(format!(
+                    "files of step {} cannot be put into the container: {}",
+                    own.name,
+                    printed.trim_end()
+                )));
+            }
+        }
         if files.join("setup.sh").is_file() {
             let command = format!("bash {}/setup.sh", workspace.working_directory());
             let execution = run(&command, harbor.environment.build_timeout)?;

@@ -1,20 +1,21 @@
 //! Suite files, and the tasks they select.
 
 mod file;
+mod formats;
 mod place;
 mod quarantine;
 mod select;
 mod task;
 mod variables;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use timeslip_datasets::{bundled, harbor, swebench, terminal_bench};
+use timeslip_datasets::bundled;
 
 use crate::{Error, Result};
-use select::Candidate;
 
-pub use file::{Format, GraderOptions, Sample, SuiteFile, SuiteLimits};
+pub use file::{GraderOptions, Sample, SuiteFile, SuiteLimits};
+pub use formats::Format;
 pub use quarantine::Quarantined;
 pub(crate) use task::TESTBED;
 pub use task::{Task, TaskKind};
@@ -63,15 +64,7 @@ impl Suite {
                 .read_dir()
                 .map_err(Error::io("the shims cannot be listed", &shims))?;
         }
-        let candidates = match file.format {
-            Format::SweBench => load_swe_bench(file, &source, &place)?,
-            Format::Harbor => load_harbor(file, harbor::list(&source)?, harbor::read_task),
-            Format::TerminalBench1 => load_harbor(
-                file,
-                terminal_bench::list(&source)?,
-                terminal_bench::read_task,
-            ),
-        };
+        let candidates = file.format.load(file, &source, &place)?;
         let quarantine = match &file.quarantine {
             Some(list) => Quarantined::read(&file.directory.join(list))?,
             None => Vec::new(),
@@ -79,11 +72,8 @@ impl Suite {
         let selection = file.select(candidates, quarantine)?;
         let (mut tasks, mut problems) = (Vec::new(), Vec::new());
         for (id, task) in selection.chosen {
-            match task {
-                Ok(mut task) => {
-                    task.adapt(file);
-                    tasks.push(task);
-                }
+            match task.and_then(|task| task.adapted(file)) {
+                Ok(task) => tasks.push(task),
                 Err(error) => problems.push((id, error)),
             }
         }
@@ -100,30 +90,4 @@ impl Suite {
     pub fn task(&self, id: &str) -> Option<&Task> {
         self.tasks.iter().find(|task| task.id == id)
     }
-}
-
-fn load_swe_bench(file: &SuiteFile, source: &Path, place: &Path) -> Result<Vec<Candidate>> {
-    let caches: PathBuf = place.join("repositories");
-    std::fs::create_dir_all(&caches).map_err(Error::io("cannot create", &caches))?;
-    let candidate = |task: swebench::SweTask| {
-        let id = task.instance_id.clone();
-        (id, Task::from_swe_bench(&file.name, task, source, &caches))
-    };
-    let tasks = swebench::read_repository(source)?;
-    Ok(tasks.into_iter().map(candidate).collect())
-}
-
-fn load_harbor(
-    file: &SuiteFile,
-    directories: Vec<PathBuf>,
-    read: fn(&Path) -> timeslip_datasets::Result<harbor::HarborTask>,
-) -> Vec<Candidate> {
-    let candidate = |directory: PathBuf| {
-        let id = directory.file_name().unwrap_or_default();
-        let task = read(&directory)
-            .map_err(Error::from)
-            .and_then(|task| Task::from_harbor(&file.name, task, &file.pass_env));
-        (id.to_string_lossy().into_owned(), task)
-    };
-    directories.into_iter().map(candidate).collect()
 }

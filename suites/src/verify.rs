@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use crate::steps::{begin_step, combine, grade_step};
-use crate::{Grade, Result, Sandbox, Task, TaskKind, Workspace, gold};
+use crate::{Grade, Result, Sandbox, Task, Workspace, gold};
 
 /// What trying a task came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,7 +143,7 @@ fn graded(
 /// A change without a meaning: a repository that was not changed at all is not even
 /// tested.
 fn leave_a_note(task: &Task, workspace: &Workspace) {
-    if matches!(task.kind, TaskKind::SweBench { .. }) {
+    if task.gold_patch().is_some() {
         // Should it fail, the task fails for having no change, as it should.
         let _ = workspace.edit("note-of-verify.txt", "", "nothing was changed\n");
     }

@@ -1,40 +1,57 @@
 //! The directory a trial works in.
 
+mod environment;
 mod recipe;
 mod repository;
+mod template;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use timeslip_datasets::swebench_pro::APP;
 
 use crate::edit::{self, EditError, Edited};
-use crate::sandbox::{SYSTEM_PATH, TMP};
+use crate::sandbox::{Layer, Root, SYSTEM_PATH, TMP};
 use crate::suite::TESTBED;
-use crate::{Error, Invocation, Limits, Mount, Result, Sandbox, Task, TaskKind};
+use crate::{Backend, Error, Invocation, Limits, Mount, Quota, Result, Sandbox, Task, TaskKind};
 
-pub use recipe::Recipe;
+pub use environment::Environment;
+use recipe::Recipe;
 pub(crate) use recipe::copy;
 pub use repository::Repository;
+use template::Template;
+pub(crate) use template::Templates;
 
 /// A fresh copy of a task's starting state, and what an agent made of it.
 ///
 /// On the host it is one directory with the working tree and a `tmp` that lasts
-/// from one command to the next; nothing else of it is visible inside.
+/// from one command to the next; nothing else of it is visible inside. The tree is
+/// laid over a starting state that is made once for all trials of a task.
 #[derive(Debug)]
 pub struct Workspace {
     directory: PathBuf,
-    /// The host directory that appears at `mount`.
-    tree: PathBuf,
-    mount: String,
-    /// The working directory on the host and inside, and relative to the mount.
-    root: PathBuf,
+    /// The task's own directory, unless it is part of the root file system.
+    tree: Option<Tree>,
+    /// The working directory inside.
     working_directory: String,
-    below: String,
     tmp: PathBuf,
     environment: Vec<(String, String)>,
     /// Programs that stand in for those that need a network.
     shims: Option<PathBuf>,
     /// The host directory behind `/logs`, which terminal tasks take for granted.
     logs: Option<PathBuf>,
+    quota: Quota,
+    root: Option<Root>,
+}
+
+/// A host directory that appears inside.
+#[derive(Debug)]
+struct Tree {
+    path: PathBuf,
+    inside: String,
+    /// What it is made of, where it was not made for this workspace alone.
+    _layer: Option<(Layer, Arc<Template>)>,
 }
 
 /// Where terminal tasks leave what is neither their work nor a verdict.
@@ -49,65 +66,169 @@ impl Workspace {
     /// Builds the starting state of `task` in the empty or absent directory `directory`.
     pub fn prepare(task: &Task, sandbox: &Sandbox, directory: &Path) -> Result<Self> {
         fs::create_dir_all(directory).map_err(Error::io("cannot be created", directory))?;
-        let (mount, working_directory) = match &task.kind {
-            TaskKind::SweBench { .. } => (TESTBED, TESTBED),
-            TaskKind::Harbor { recipe, .. } => (recipe.mount(), recipe.working_directory()),
+        let environment = Environment::of(task, sandbox.backend());
+        let root = environment
+            .as_ref()
+            .map(|environment| sandbox.root(&environment.image, &directory.join("root")))
+            .transpose()?;
+        let tmp = match root.as_ref().and_then(Root::tmp) {
+            Some(tmp) => tmp.to_path_buf(),
+            None => {
+                let tmp = directory.join("tmp");
+                fs::create_dir(&tmp).map_err(Error::io("cannot be created", &tmp))?;
+                tmp
+            }
         };
-        let tree = directory.join("tree");
-        let below = working_directory
-            .strip_prefix(mount)
-            .unwrap_or_default()
-            .trim_start_matches('/');
+        let whole = environment
+            .as_ref()
+            .is_some_and(|environment| environment.whole);
+        let image_directory = root.as_ref().and_then(Root::working_directory);
+        let (recipe, working_directory) = match (&task.kind, image_directory) {
+            (TaskKind::SweBench { .. }, _) => (None, TESTBED.to_owned()),
+            (TaskKind::SweBenchPro { .. }, _) => (None, APP.to_owned()),
+            (TaskKind::Harbor { task, .. }, Some(directory)) if whole => {
+                let own = task.environment.workdir.as_deref();
+                (None, own.unwrap_or(directory).to_owned())
+            }
+            (TaskKind::Harbor { task, .. }, _) => {
+                let recipe = Recipe::of(task)?;
+                let directory = recipe.working_directory().to_owned();
+                (Some(recipe), directory)
+            }
+        };
         let mut workspace = Self {
             directory: directory.to_path_buf(),
-            root: tree.join(below),
-            below: below.to_owned(),
-            tree,
-            mount: mount.to_owned(),
-            working_directory: working_directory.to_owned(),
-            tmp: directory.join("tmp"),
-            environment: task.environment(),
+            tree: None,
+            working_directory,
+            tmp,
+            environment: task.variables(),
             shims: task.shims.clone(),
-            logs: match &task.kind {
-                TaskKind::SweBench { .. } => None,
-                TaskKind::Harbor { .. } => Some(directory.join(LOGS.trim_start_matches('/'))),
-            },
+            logs: logs(task, directory)?,
+            quota: quota(task),
+            root,
         };
-        for new in [&workspace.tree, &workspace.tmp] {
-            fs::create_dir(new).map_err(Error::io("cannot be created", new))?;
+        if !whole {
+            let inside = match &task.kind {
+                TaskKind::SweBench { .. } => TESTBED,
+                TaskKind::SweBenchPro { .. } => APP,
+                TaskKind::Harbor { .. } => recipe.as_ref().map_or(TESTBED, Recipe::mount),
+            };
+            let template = sandbox.templates().of(task, |tree, tmp| match &task.kind {
+                TaskKind::SweBench { task, repository } => {
+                    repository.check_out(&task.instance_id, &task.base_commit, tree)?;
+                    Ok(repository.environment(&task.version))
+                }
+                TaskKind::SweBenchPro { task, repository } => {
+                    repository.check_out(&task.instance_id, &task.base_commit, tree)?;
+                    Ok(Vec::new())
+                }
+                TaskKind::Harbor { task: harbor, .. } => {
+                    // What is built outside the tree is nobody's.
+                    let beside = tree.parent().unwrap_or(tree);
+                    let place = beside.join("root");
+                    let root = environment
+                        .as_ref()
+                        .map(|environment| sandbox.root(&environment.image, &place))
+                        .transpose()?;
+                    let mut draft = Self {
+                        logs: logs(task, beside)?,
+                        ..workspace.draft(inside, tree, tmp, root)
+                    };
+                    if let Some(recipe) = &recipe {
+                        recipe.follow(&mut draft, tree, harbor, sandbox)?;
+                    }
+                    Ok(draft.environment)
+                }
+            })?;
+            let layer = template.lay_out(&directory.join("tree"), &workspace.tmp)?;
+            workspace.environment.clone_from(&template.environment);
+            workspace.tree = Some(Tree {
+                path: layer.path().to_path_buf(),
+                inside: inside.to_owned(),
+                _layer: Some((layer, template)),
+            });
         }
-        if let Some(logs) = &workspace.logs {
-            let artifacts = logs.join(ARTIFACTS);
-            fs::create_dir_all(&artifacts).map_err(Error::io("cannot be created", &artifacts))?;
-        }
-        match &task.kind {
-            TaskKind::SweBench { task, repository } => {
-                repository.check_out(&task.instance_id, &task.base_commit, &workspace.tree)?;
-            }
-            TaskKind::Harbor { task, recipe } => {
-                recipe.follow(&mut workspace, task, sandbox)?;
-            }
-        }
+        // Its bounds are changed where a command's are others.
+        let first = workspace.invocation(
+            "",
+            Limits {
+                wall: task.agent_timeout,
+                output_bytes: 0,
+                memory_mb: task.memory_mb,
+            },
+        );
+        sandbox.ready(&first, whole)?;
         Ok(workspace)
     }
 
-    /// The working directory on the host. An agent can put a link in its place
-    /// where it is below the task's top directory, so changes go through
-    /// [`Workspace::edit`].
-    pub fn root(&self) -> &Path {
-        &self.root
+    /// A workspace in which a starting state like this one's is made.
+    fn draft(&self, inside: &str, tree: &Path, tmp: &Path, root: Option<Root>) -> Self {
+        Self {
+            directory: self.directory.clone(),
+            tree: Some(Tree {
+                path: tree.to_path_buf(),
+                inside: inside.to_owned(),
+                _layer: None,
+            }),
+            working_directory: self.working_directory.clone(),
+            tmp: tmp.to_path_buf(),
+            environment: self.environment.clone(),
+            shims: self.shims.clone(),
+            logs: None,
+            quota: self.quota,
+            root,
+        }
+    }
+
+    /// Checks what can be known of `task` before its first trial. An image that all
+    /// tasks of a suite begin with is made available on the way; one of a task's own
+    /// can be large, and is when the task is prepared.
+    pub fn check(task: &Task, sandbox: &Sandbox) -> Result<()> {
+        let environment = Environment::of(task, sandbox.backend());
+        let whole = environment
+            .as_ref()
+            .is_some_and(|environment| environment.whole);
+        match environment {
+            Some(environment) if !whole => sandbox.check_image(&environment.image)?,
+            None if sandbox.backend() == Backend::Docker => {
+                return Err(Error::Unsupported {
+                    task: task.id.clone(),
+                    message: "names no image; give its suite an `image` or a `rootfs`, or use another --sandbox".to_owned(),
+                });
+            }
+            _ => {}
+        }
+        Self::check_recipe(task, sandbox.backend())
+    }
+
+    /// Checks what a task is prepared from, where a backend prepares it out of a
+    /// Dockerfile. Nothing is made available for that.
+    pub fn check_recipe(task: &Task, backend: Backend) -> Result<()> {
+        let whole = Environment::of(task, backend).is_some_and(|environment| environment.whole);
+        match &task.kind {
+            TaskKind::Harbor { task, .. } if !whole || backend != Backend::Docker => {
+                Recipe::of(task).map(drop)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The agent's `edit_file` tool: [`edit::apply`] with a path relative to the
-    /// working directory, or absolute below it.
+    /// working directory, or absolute below it. An agent can put links in the place
+    /// of directories; none is followed.
     pub fn edit(&self, path: &str, old: &str, new: &str) -> Result<Edited, EditError> {
         let relative = path
             .strip_prefix(&self.working_directory)
             .and_then(|rest| rest.strip_prefix('/'))
             .unwrap_or(path);
         // Joining an absolute path gives that path, which is then refused.
-        let path = Path::new(&self.below).join(relative);
-        edit::apply(&self.tree, &path.to_string_lossy(), old, new)
+        let path = self.below().join(relative);
+        let path = path.to_string_lossy();
+        match (&self.tree, &self.root) {
+            (None, Some(root)) => root.edit(&path, old, new),
+            (Some(tree), _) => edit::apply(&tree.path, &path, old, new),
+            (None, None) => edit::apply(&self.directory, &path, old, new),
+        }
     }
 
     /// The working directory inside the sandbox.
@@ -116,17 +237,21 @@ impl Workspace {
     }
 
     /// A command of the agent: starts in the working directory and sees nothing
-    /// but it, its own `/tmp` and the read-only system.
+    /// but it, its own `/tmp` and the system.
     pub fn invocation(&self, command: &str, limits: Limits) -> Invocation {
+        let tree = self.tree.iter();
+        let mut mounts: Vec<Mount> = tree
+            .map(|tree| mount(&tree.path, &tree.inside, true))
+            .collect();
+        mounts.push(mount(&self.tmp, TMP, true));
         let mut invocation = Invocation {
             command: command.to_owned(),
             working_directory: self.working_directory.clone(),
-            mounts: vec![
-                mount(&self.tree, &self.mount, true),
-                mount(&self.tmp, TMP, true),
-            ],
+            mounts,
             environment: self.environment.clone(),
             limits,
+            quota: self.quota,
+            root: self.root.clone(),
         };
         if let Some(logs) = &self.logs {
             invocation.mounts.push(mount(logs, LOGS, true));
@@ -139,20 +264,31 @@ impl Workspace {
         invocation
     }
 
+    /// The host directory that the task's own directory is, unless that is part of the
+    /// root file system.
+    pub(crate) fn tree(&self) -> Option<&Path> {
+        self.tree.as_ref().map(|tree| tree.path.as_path())
+    }
+
     /// Where everything of this trial is on the host.
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// The host directory behind the task's own top-level directory, and that
-    /// directory inside.
-    pub(crate) fn mounted(&self) -> (&Path, &str) {
-        (&self.tree, &self.mount)
+    /// The host directory behind the task's own top-level directory, or behind the whole
+    /// root file system, and what it is inside; `None` where files are in a container.
+    pub(crate) fn mounted(&self) -> Option<(&Path, &str)> {
+        match &self.tree {
+            Some(tree) => Some((&tree.path, &tree.inside)),
+            None => Some((self.root.as_ref()?.path()?, "/")),
+        }
     }
 
     /// The working directory relative to [`Workspace::mounted`].
     pub(crate) fn below(&self) -> &Path {
-        Path::new(&self.below)
+        let inside = self.tree.as_ref().map_or("/", |tree| tree.inside.as_str());
+        let below = self.working_directory.strip_prefix(inside);
+        Path::new(below.unwrap_or_default().trim_start_matches('/'))
     }
 
     /// The host directory of what the agent hands to the verifier in `/logs`, unless it
@@ -167,6 +303,30 @@ impl Workspace {
     pub(crate) fn tmp(&self) -> &Path {
         &self.tmp
     }
+}
+
+/// What a task says of the machine it is made for.
+fn quota(task: &Task) -> Quota {
+    Quota {
+        cpus: match &task.kind {
+            TaskKind::SweBench { .. } | TaskKind::SweBenchPro { .. } => None,
+            // A share of one is rounded up, as are those beyond.
+            TaskKind::Harbor { task, .. } => Some(task.environment.cpus.ceil().max(1.0) as u32),
+        },
+        ..Quota::default()
+    }
+}
+
+/// Makes the host directory behind `/logs` of a task that takes it for granted, below
+/// `directory`.
+fn logs(task: &Task, directory: &Path) -> Result<Option<PathBuf>> {
+    let TaskKind::Harbor { .. } = &task.kind else {
+        return Ok(None);
+    };
+    let logs = directory.join(LOGS.trim_start_matches('/'));
+    let artifacts = logs.join(ARTIFACTS);
+    fs::create_dir_all(&artifacts).map_err(Error::io("cannot be created", &artifacts))?;
+    Ok(Some(logs))
 }
 
 pub(crate) fn mount(host: &Path, inside: &str, writable: bool) -> Mount {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use timeslip_datasets::atif::{ToolCall, Trajectory};
 use timeslip_suites::{
-    Backend, Grade, Limits, Sandbox, Suite, SuiteFile, Task, TaskKind, Workspace, edit, gold, grade,
+    Backend, Grade, Limits, Sandbox, Suite, SuiteFile, Task, TaskKind, Workspace, gold, grade,
 };
 
 const LIMITS: Limits = Limits {
@@ -17,11 +17,14 @@ const LIMITS: Limits = Limits {
 
 /// The strongest sandbox there is.
 fn sandbox() -> Sandbox {
-    let detection = Backend::detect();
-    if detection.backend == Backend::Process {
-        eprintln!("SKIPPED: not tried in bubblewrap: {}", detection.why);
-    }
-    Sandbox::new(detection.backend).unwrap()
+    let backend = match Backend::Bubblewrap.check() {
+        Ok(_) => Backend::Bubblewrap,
+        Err(why) => {
+            eprintln!("SKIPPED: not tried in bubblewrap: {why}");
+            Backend::Process
+        }
+    };
+    Sandbox::new(backend).unwrap()
 }
 
 /// Prepares a workspace, lets `work` at it, and grades the result.
@@ -34,7 +37,7 @@ fn attempt(task: &Task, sandbox: &Sandbox, work: impl FnOnce(&Workspace)) -> Gra
 
 /// Changes nothing that matters, so that SWE-bench tasks have a patch to grade.
 fn leave_a_note(workspace: &Workspace) {
-    edit::apply(workspace.root(), "note-of-a-test.txt", "", "seen\n").unwrap();
+    workspace.edit("note-of-a-test.txt", "", "seen\n").unwrap();
 }
 
 fn solve_with_reference(task: &Task, workspace: &Workspace, sandbox: &Sandbox) {
@@ -71,7 +74,7 @@ fn replay_call(task: &Task, call: &ToolCall, workspace: &Workspace, sandbox: &Sa
         }
         "edit_file" => {
             let (path, old, new) = (argument("path"), argument("old_text"), argument("new_text"));
-            if let Err(error) = edit::apply(workspace.root(), path, old, new) {
+            if let Err(error) = workspace.edit(path, old, new) {
                 panic!("{}: {}: {error}", task.id, call.tool_call_id);
             }
         }

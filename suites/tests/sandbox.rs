@@ -1,59 +1,13 @@
 //! What a sandbox promises, tried with commands that do not want to keep it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod support;
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use timeslip_suites::{Backend, Execution, Exit, Invocation, Limits, Mount, Sandbox};
-
-const LIMITS: Limits = Limits {
-    wall: Duration::from_secs(20),
-    output_bytes: 16 * 1024,
-    memory_mb: 1024,
-};
-
-/// The sandboxes this machine can test; says loudly what it cannot.
-fn sandboxes() -> Vec<Sandbox> {
-    let detection = Backend::detect();
-    let mut sandboxes = vec![Sandbox::new(Backend::Process).unwrap()];
-    match detection.backend {
-        Backend::Bubblewrap => sandboxes.push(Sandbox::new(Backend::Bubblewrap).unwrap()),
-        Backend::Process => eprintln!("SKIPPED: bubblewrap is not tested: {}", detection.why),
-    }
-    sandboxes
-}
-
-/// The bubblewrap sandbox, if there is one.
-fn bubblewrap() -> Option<Sandbox> {
-    sandboxes()
-        .into_iter()
-        .find(|sandbox| sandbox.backend() == Backend::Bubblewrap)
-}
-
-fn invocation(workspace: &Path, command: &str, limits: Limits) -> Invocation {
-    Invocation {
-        command: command.to_owned(),
-        working_directory: "/app".to_owned(),
-        mounts: vec![Mount {
-            host: workspace.to_path_buf(),
-            inside: "/app".to_owned(),
-            writable: true,
-        }],
-        environment: vec![("TASK".to_owned(), "/app/data".to_owned())],
-        limits,
-    }
-}
-
-fn run_limited(sandbox: &Sandbox, command: &str, limits: Limits) -> Execution {
-    let workspace = tempfile::tempdir().unwrap();
-    sandbox
-        .run(&invocation(workspace.path(), command, limits))
-        .unwrap()
-}
-
-fn run(sandbox: &Sandbox, command: &str) -> Execution {
-    run_limited(sandbox, command, LIMITS)
-}
+use support::{LIMITS, bubblewrap, invocation, run, run_limited, sandboxes};
+use timeslip_suites::{Backend, Exit, Limits, Mount};
 
 #[test]
 fn exit_codes_and_merged_output_come_back() {
@@ -160,24 +114,6 @@ fn endless_output_is_counted_but_not_kept() {
         assert!(text.starts_with("first\n"));
         assert!(text.ends_with("\nlast\n"));
         assert!(text.contains("bytes left out]"));
-    }
-}
-
-#[test]
-fn memory_of_a_process_is_bounded() {
-    for sandbox in sandboxes() {
-        let limits = Limits {
-            memory_mb: 256,
-            ..LIMITS
-        };
-        let command = "python3 -c 'x = bytearray(512 << 20)'";
-        let execution = run_limited(&sandbox, command, limits);
-        assert_eq!(execution.exit, Exit::Code(1));
-        assert!(
-            execution.text().contains("MemoryError"),
-            "{}",
-            execution.text()
-        );
     }
 }
 

@@ -19,11 +19,14 @@ const LIMITS: Limits = Limits {
 };
 
 fn sandbox() -> Sandbox {
-    let detection = Backend::detect();
-    if detection.backend == Backend::Process {
-        eprintln!("SKIPPED: not tried in bubblewrap: {}", detection.why);
-    }
-    Sandbox::new(detection.backend).unwrap()
+    let backend = match Backend::Bubblewrap.check() {
+        Ok(_) => Backend::Bubblewrap,
+        Err(why) => {
+            eprintln!("SKIPPED: not tried in bubblewrap: {why}");
+            Backend::Process
+        }
+    };
+    Sandbox::new(backend).unwrap()
 }
 
 fn write(file: &Path, content: &str) {

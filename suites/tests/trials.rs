@@ -18,11 +18,14 @@ const LIMITS: Limits = Limits {
 };
 
 fn sandbox() -> Sandbox {
-    let detection = Backend::detect();
-    if detection.backend == Backend::Process {
-        eprintln!("SKIPPED: not tried in bubblewrap: {}", detection.why);
-    }
-    Sandbox::new(detection.backend).unwrap()
+    let backend = match Backend::Bubblewrap.check() {
+        Ok(_) => Backend::Bubblewrap,
+        Err(why) => {
+            eprintln!("SKIPPED: not tried in bubblewrap: {why}");
+            Backend::Process
+        }
+    };
+    Sandbox::new(backend).unwrap()
 }
 
 fn write(file: &Path, content: &str) {
@@ -42,10 +45,11 @@ fn load(directory: &Path, format: &str) -> Result<Task, Error> {
 
 /// One directory for a suite and one trial of its task.
 struct Trial {
-    scratch: tempfile::TempDir,
     task: Task,
     sandbox: Sandbox,
+    // In this order: its mounts are in there.
     workspace: Workspace,
+    scratch: tempfile::TempDir,
 }
 
 impl Trial {
@@ -139,12 +143,11 @@ fn swe_bench() -> tempfile::TempDir {
 #[test]
 fn a_dockerfile_is_followed() {
     let trial = Trial::new(harbor(DOCKERFILE, "true\n"), "harbor");
-    assert_eq!(trial.task.working_directory(), "/app/sub");
     assert_eq!(
         trial.run("cd ..; ls; cat made.txt greeting; echo $GREETING"),
         "greeting\nin.txt\nmade.txt\nrun.sh\nsub\nin\nhello there\nhello there\n"
     );
-    assert!(trial.workspace.root().ends_with("tree/sub"));
+    assert_eq!(trial.workspace.working_directory(), "/app/sub");
 }
 
 #[test]
@@ -354,7 +357,7 @@ fn a_task_without_its_history_or_a_known_parser_is_an_error() {
         let file = source.join("tasks/made__f-1/task.yaml");
         let yaml = fs::read_to_string(&file).unwrap();
         fs::write(file, yaml.replace("parse_log_pytest", "parse_log_cargo")).unwrap();
-    }), @r#"made__f-1: log_parser "parse_log_cargo" is not known; there are parse_log_pytest, parse_log_django"#);
+    }), @r#"made__f-1: log_parser "parse_log_cargo" is not known; there are parse_log_pytest, parse_log_pytest_options, parse_log_pytest_v2, parse_log_django, parse_log_seaborn, parse_log_sympy, parse_log_matplotlib, parse_log_astroid, parse_log_flask, parse_log_marshmallow, parse_log_pvlib, parse_log_pyvista, parse_log_sqlfluff, parse_log_xarray, parse_log_pydicom, parse_log_requests, parse_log_pylint, parse_log_astropy, parse_log_scikit, parse_log_sphinx"#);
 }
 
 #[test]

@@ -1,14 +1,14 @@
-//! Classic SWE-bench row files: one JSON object per line.
+//! SWE-bench rows, as the dataset is published.
 
 use std::path::Path;
 
 use serde::Deserialize;
 
 use super::{EvalType, SweTask};
-use crate::{Error, Result, files};
+use crate::{Result, table};
 
 #[derive(Deserialize)]
-struct Row {
+struct Raw {
     repo: String,
     instance_id: String,
     base_commit: String,
@@ -56,51 +56,47 @@ impl Tests {
     }
 }
 
-/// Reads a JSONL file of SWE-bench rows; blank lines are skipped.
+/// Reads SWE-bench rows: JSON Lines, JSON, both also gzipped, or Parquet.
 pub fn read_rows(file: &Path) -> Result<Vec<SweTask>> {
-    files::read_text(
-        file,
-        "it should hold SWE-bench rows, one JSON object per line",
-    )?
-    .lines()
-    .zip(1..)
-    .filter(|(text, _)| !text.trim().is_empty())
-    .map(|(text, line)| read_row(text).map_err(|message| Error::invalid_line(file, line, message)))
-    .map(|task| {
-        let task = task?;
-        task.check(file)?;
-        task.check_tests(file)?;
-        Ok(task)
-    })
-    .collect()
+    table::read::<Raw>(file, "it should hold SWE-bench rows")?
+        .into_iter()
+        .map(|row| {
+            let (raw, place) = row.split();
+            let task = raw.task().map_err(|message| place.error(file, message))?;
+            task.check(file)?;
+            task.check_tests(file)?;
+            Ok(task)
+        })
+        .collect()
 }
 
-fn read_row(text: &str) -> Result<SweTask, String> {
-    let row: Row = serde_json::from_str(text).map_err(|error| format!("is not a row: {error}"))?;
-    let names = |tests: Tests, column: &str| {
-        tests
-            .names()
-            .map_err(|error| format!("{column} is not a JSON list of test names: {error}"))
-    };
-    Ok(SweTask {
-        repo: row.repo,
-        instance_id: row.instance_id,
-        base_commit: row.base_commit,
-        patch: row.patch,
-        test_patch: row.test_patch,
-        problem_statement: row.problem_statement,
-        hints_text: row.hints_text,
-        created_at: row.created_at,
-        version: row.version,
-        fail_to_pass: names(row.fail_to_pass, "FAIL_TO_PASS")?,
-        pass_to_pass: names(row.pass_to_pass, "PASS_TO_PASS")?,
-        environment_setup_commit: row.environment_setup_commit,
-        difficulty: row.difficulty,
-        image: row.image,
-        eval_script: row.eval_script,
-        log_parser: row.log_parser,
-        eval_type: row.eval_type.unwrap_or_default(),
-    })
+impl Raw {
+    fn task(self) -> Result<SweTask, String> {
+        let names = |tests: Tests, column: &str| {
+            tests
+                .names()
+                .map_err(|error| format!("{column} is not a JSON list of test names: {error}"))
+        };
+        Ok(SweTask {
+            repo: self.repo,
+            instance_id: self.instance_id,
+            base_commit: self.base_commit,
+            patch: self.patch,
+            test_patch: self.test_patch,
+            problem_statement: self.problem_statement,
+            hints_text: self.hints_text,
+            created_at: self.created_at,
+            version: self.version,
+            fail_to_pass: names(self.fail_to_pass, "FAIL_TO_PASS")?,
+            pass_to_pass: names(self.pass_to_pass, "PASS_TO_PASS")?,
+            environment_setup_commit: self.environment_setup_commit,
+            difficulty: self.difficulty,
+            image: self.image,
+            eval_script: self.eval_script,
+            log_parser: self.log_parser,
+            eval_type: self.eval_type.unwrap_or_default(),
+        })
+    }
 }
 
 #[cfg(test)]
@@ -129,24 +125,12 @@ mod tests {
         assert_eq!(classic[0].eval_script, None);
     }
 
-    /// Names a gzipped JSONL file with rows of SWE-bench Verified.
-    const VERIFIED: &str = "TIMESLIP_SWE_BENCH_VERIFIED";
-
     #[test]
     fn the_real_dataset_is_read() {
-        let Some(rows) = std::env::var_os(VERIFIED) else {
-            eprintln!("SKIPPED: SWE-bench Verified is not read, {VERIFIED} does not name it");
+        let Some(tasks) = crate::swebench::verified() else {
             return;
         };
-        let unpacked = std::process::Command::new("gzip")
-            .arg("-dc")
-            .arg(rows)
-            .output()
-            .unwrap();
-        assert!(unpacked.status.success());
-        let text = String::from_utf8(unpacked.stdout).unwrap();
-        let tasks = read(&text).unwrap();
-        assert_eq!(tasks.len(), text.lines().count());
+        assert!(tasks.len() > 400);
         for task in &tasks {
             assert!(!task.problem_statement.is_empty() && task.patch.contains("diff --git"));
         }

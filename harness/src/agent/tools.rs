@@ -204,6 +204,10 @@ fn shell(bench: &Bench, arguments: &ShellArguments, origin: u64, remaining: Dura
         Exit::Signal(signal) => format!("signal {signal}"),
         Exit::TimedOut => format!("timed out after {} s", limits.wall.as_secs()),
     };
+    let status = match execution.exceeded.note() {
+        Some(note) => format!("{status}, {note}"),
+        None => status,
+    };
     let offset = |at| clock::since_origin(at).saturating_sub(origin);
     Ran {
         command_start: execution.command_started.map(offset),

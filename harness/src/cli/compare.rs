@@ -7,6 +7,7 @@ use timeslip_reports::input::RunData;
 use timeslip_reports::render;
 use timeslip_reports::summary::Summary;
 
+use super::claims::Claims;
 use super::runs::{self, LoadedRun};
 use crate::error::Error;
 use crate::exit;
@@ -26,6 +27,8 @@ pub(super) struct Arguments {
     /// Write a whole report of the comparison here
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    claims: Claims,
     /// Print JSON, laid out as summary.json
     #[arg(long)]
     json: bool,
@@ -45,21 +48,31 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
         .map(|text| side(text, &arguments.run));
     let first = runs::load(&candidate.path)?;
     let second = match &baseline {
-        Some(side) if side.path != candidate.path => Some(runs::load(&side.path)?),
-        _ => None,
+        Some(side) => Some(runs::load(&side.path)?)
+            .filter(|other| other.directory.path() != first.directory.path()),
+        None => None,
     };
     let pairs = pairs(&first, &candidate, second.as_ref(), baseline.as_ref())?;
-    if pairs.len() > 1 && arguments.output.is_some() {
+    let single = [
+        ("--output", arguments.output.is_some()),
+        ("--json", arguments.json),
+    ];
+    if let Some((option, _)) = single
+        .into_iter()
+        .find(|(_, given)| *given && pairs.len() > 1)
+    {
         return Err(Error::Config {
-            place: "--output".into(),
+            place: option.into(),
             problem: format!(
                 "holds one comparison, and these are {}; name the endpoints as RUN:ENDPOINT",
                 pairs.len()
             ),
         });
     }
+    let mut summaries = Vec::new();
     for (index, data) in pairs.iter().enumerate() {
-        let summary = Summary::from_run(data);
+        let summary = arguments.claims.summary(data)?;
+        summaries.push(summary.clone());
         if arguments.json {
             let text = serde_json::to_string_pretty(&summary)
                 .map_err(|error| Error::system("cannot write JSON")(error.into()))?;
@@ -70,12 +83,22 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
             super::print(&render::changes(&summary))?;
         }
         if let Some(folder) = &arguments.output {
-            let written = render::write_all(data, folder)?;
+            let written = render::write_summary(data, summary, folder)?;
             super::print(&format!("\nreport: {}\n", written.html.display()))?;
         }
     }
-    let compared = pairs.iter().all(|data| data.invalid.is_empty());
-    Ok(if compared { exit::PASS } else { exit::INVALID })
+    let decided = |summary: &Summary| {
+        let pairs = summary
+            .comparison
+            .as_ref()
+            .map_or(0, |comparison| comparison.pairs);
+        summary.valid && summary.complete && pairs > 0
+    };
+    Ok(if summaries.iter().all(decided) {
+        exit::PASS
+    } else {
+        exit::INVALID
+    })
 }
 
 /// A run directory, `RUN:ENDPOINT`, or an endpoint of `run`.
@@ -141,6 +164,6 @@ fn pairs(
             }
             Ok(found)
         }
-        _ => refuse("name two endpoints, two runs, or RUN:ENDPOINT twice"),
+        _ => refuse("the two sides are the same run; name two of its endpoints, or another run"),
     }
 }

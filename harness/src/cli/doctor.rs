@@ -3,8 +3,9 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use timeslip_suites::{Backend, Sandbox};
+use timeslip_suites::{Backend, Image, Sandbox};
 
+use super::sandbox_times;
 use crate::error::Error;
 use crate::{environment, exit};
 
@@ -55,7 +56,37 @@ const NEEDS: &[Need] = &[
     },
 ];
 
-pub(super) fn run() -> Result<u8, Error> {
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Measure how long this sandbox takes to prepare and to start: bubblewrap, docker or process
+    #[arg(long, value_name = "NAME")]
+    sandbox: Option<String>,
+    /// Root file system to measure it with: a directory or an archive
+    #[arg(
+        long,
+        value_name = "PATH",
+        requires = "sandbox",
+        conflicts_with = "image"
+    )]
+    rootfs: Option<PathBuf>,
+    /// Image of a container engine to measure it with
+    #[arg(long, value_name = "IMAGE", requires = "sandbox")]
+    image: Option<String>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
+    if let Some(name) = &arguments.sandbox {
+        let image = match (&arguments.rootfs, &arguments.image) {
+            (Some(path), _) => Some(Image::at(path)?),
+            (None, Some(name)) => Some(Image::Reference(name.clone())),
+            (None, None) => None,
+        };
+        return super::print(&sandbox_times::measure(name, image.as_ref())?);
+    }
+    diagnose()
+}
+
+fn diagnose() -> Result<u8, Error> {
     let mut text = String::new();
     let mut missing = Vec::new();
     let mut required_missing = false;
@@ -78,23 +109,36 @@ pub(super) fn run() -> Result<u8, Error> {
             }
         }
     }
-    match detection.backend {
-        Backend::Bubblewrap => line("ok", "sandbox", &detection.why),
-        Backend::Process => {
-            line(
-                "WARNING",
-                "sandbox",
-                &format!("none: tools run with your rights ({})", detection.why),
-            );
-            missing.push("bubblewrap");
+    for backend in Backend::ALL {
+        match backend.check() {
+            Ok(words) if backend == Backend::Process => line("", backend.name(), &words),
+            Ok(words) => line("ok", backend.name(), &words),
+            Err(error) => line("", backend.name(), &error.to_string()),
         }
     }
-    let usable = Sandbox::new(detection.backend).is_ok();
+    if detection.backend == Backend::Process {
+        line("WARNING", "sandbox", "none: tools run with your rights");
+        missing.push("bubblewrap");
+    }
+    let sandbox = Sandbox::new(detection.backend);
+    let usable = sandbox.is_ok();
     line(
         if usable { "ok" } else { "MISSING" },
         "tool calls",
-        detection.backend.name(),
+        &format!("in {} (--sandbox auto)", detection.backend.name()),
     );
+    for warning in sandbox.iter().flat_map(Sandbox::warnings) {
+        line("WARNING", "limits", &warning);
+    }
+    match Sandbox::layers_are_overlays() {
+        Ok(true) => line("ok", "set-up", "tasks are laid out by overlay mounts"),
+        Ok(false) => line(
+            "",
+            "set-up",
+            "tasks are laid out by copying; as root, overlay mounts would be quicker",
+        ),
+        Err(error) => line("MISSING", "set-up", &error.to_string()),
+    }
     for (name, value) in environment::facts() {
         line("", &name, &value);
     }

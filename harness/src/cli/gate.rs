@@ -1,5 +1,6 @@
 //! `timeslip gate`: rules over a run and its baseline, for CI.
 
+use std::cell::RefCell;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -7,9 +8,10 @@ use timeslip_reports::gate::{self, FloorKey, GateResult, Rules, Verdict, output}
 use timeslip_reports::input::RunData;
 use timeslip_reports::render::atomic;
 
-use super::runs;
+use super::runs::{self, LoadedRun};
 use crate::error::Error;
 use crate::exit;
+use crate::history::{self, Noise};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -47,6 +49,9 @@ pub(super) struct Arguments {
     /// Print the built-in rules and do nothing
     #[arg(long, exclusive = true)]
     print_rules: bool,
+    /// Read the rules and do nothing
+    #[arg(long)]
+    check_rules: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
@@ -61,32 +66,43 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
         }
         None => Rules::parse(gate::DEFAULT, Path::new("default gate.toml"))?,
     };
-    let candidate = runs::load(&arguments.candidate)?;
+    if arguments.check_rules {
+        return super::print(&format!("{} rules\n", rules.rules.len()));
+    }
+    let candidate = loaded(&arguments.candidate)?;
     let baselines = match &arguments.baseline {
-        Some(path) => Some(vec![runs::load(path)?.data]),
-        None if arguments.history => Some(super::history::baselines(
+        Some(path) => Some(vec![loaded(path)?.data]),
+        None if arguments.history => Some(history::baselines(
             &arguments.history_file,
-            &candidate,
+            &candidate.data,
+            &candidate.manifest,
         )?),
         None => None,
     };
-    let floors = super::history::floors(&arguments.history_file, &candidate)?;
+    let noise = Noise::of(
+        &arguments.history_file,
+        &candidate.data,
+        &candidate.manifest,
+    )?;
     let judge = |run: &RunData| {
         let subjects = match &baselines {
             Some(baselines) => gate::against(run, baselines),
             None => gate::within(run),
         };
-        gate::judge(&rules, run, &subjects, &|key: FloorKey| floors(key))
+        // The reports know nothing of what a database can refuse.
+        let refused = RefCell::new(None);
+        let floor = |key: FloorKey| {
+            noise.floor(key).unwrap_or_else(|error| {
+                refused.replace(Some(error));
+                None
+            })
+        };
+        let result = gate::judge(&rules, run, &subjects, &floor);
+        refused.into_inner().map_or(Ok(result), Err)
     };
-    if candidate.data.trials.is_empty() {
-        return Err(Error::Empty(format!(
-            "{} holds no finished trial",
-            arguments.candidate.display()
-        )));
-    }
-    let mut result = judge(&candidate.data);
+    let mut result = judge(&candidate.data)?;
     if let Some(again) = &arguments.confirm {
-        result = result.confirmed_by(&judge(&runs::load(again)?.data));
+        result = result.confirmed_by(&judge(&loaded(again)?.data)?);
     }
     tell(arguments, &result)?;
     Ok(match result.verdict {
@@ -96,8 +112,25 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
     })
 }
 
+/// A run with something to judge in it.
+fn loaded(path: &Path) -> Result<LoadedRun, Error> {
+    let run = runs::load(path)?;
+    if run.data.trials.is_empty() {
+        let path = path.display();
+        return Err(Error::Empty(format!("{path} holds no finished trial")));
+    }
+    Ok(run)
+}
+
 fn tell(arguments: &Arguments, result: &GateResult) -> Result<(), Error> {
-    super::print(&output::terminal(result))?;
+    let text = output::terminal(result);
+    // On GitHub a line may hold commands; a name must not be one.
+    let text = if arguments.github {
+        text.replace("##[", "# #[")
+    } else {
+        text
+    };
+    super::print(&text)?;
     if let Some(file) = &arguments.json {
         write_json(file, result)?;
     }

@@ -2,17 +2,21 @@
 
 mod ad_hoc;
 mod calibrate;
+mod claims;
 mod compare;
 mod conformance;
 mod datasets;
 mod doctor;
 mod gate;
+mod grade;
 mod history;
+mod isolation;
 mod presets;
 mod probe;
 mod report;
 mod run;
 mod runs;
+mod sandbox_times;
 mod serve;
 mod suites;
 mod verify;
@@ -45,12 +49,16 @@ enum Command {
     Compare(compare::Arguments),
     /// Judge a run by rules, with an exit code for CI
     Gate(gate::Arguments),
+    /// Score predictions, reference solutions or untouched tasks of a suite
+    Grade(grade::Arguments),
     /// Measure the instrument's own error on this machine
     Calibrate(calibrate::Arguments),
     /// Check the first-token policy against known truth, or explain another tool's number
     Conformance(conformance::Arguments),
     /// Find out what an endpoint is like and write a profile that `serve` plays back
     Probe(probe::Arguments),
+    /// Keep runs over time: what they are compared with, and how much figures move by themselves
+    History(history::Arguments),
     /// Run a simulated endpoint alone
     Serve(serve::Arguments),
     /// List suites with their tasks, or check suite files
@@ -62,11 +70,22 @@ enum Command {
     /// List the ready-made endpoints
     Presets,
     /// Say what this machine lacks and how to get it
-    Doctor,
-    /// Print the JSON Schema of summary.json
-    Schema,
+    Doctor(doctor::Arguments),
+    /// Print the JSON Schema of summary.json, or of what `gate --json` writes
+    Schema {
+        /// Which one
+        #[arg(value_enum, default_value = "summary")]
+        of: Layout,
+    },
     /// Print the commented default configuration
     Config,
+}
+
+/// A JSON layout of timeslip.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Layout {
+    Summary,
+    Gate,
 }
 
 /// Parses the command line, runs the command and turns errors into exit codes.
@@ -78,16 +97,18 @@ pub fn main() -> ExitCode {
         Command::Report(arguments) => report::run(&arguments),
         Command::Compare(arguments) => compare::run(&arguments),
         Command::Gate(arguments) => gate::run(&arguments),
+        Command::Grade(arguments) => grade::run(&arguments),
         Command::Calibrate(arguments) => calibrate::run(&arguments),
         Command::Conformance(arguments) => conformance::run(&arguments),
         Command::Probe(arguments) => probe::run(&arguments),
+        Command::History(arguments) => history::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Suites(arguments) => suites::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Datasets(arguments) => datasets::run(&arguments),
         Command::Presets => presets::run(),
-        Command::Doctor => doctor::run(),
-        Command::Schema => schema(),
+        Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Schema { of } => schema(of),
         Command::Config => print(config::DEFAULT),
     };
     match result {
@@ -99,8 +120,11 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn schema() -> Result<u8, Error> {
-    let schema = timeslip_reports::summary::json_schema();
+fn schema(of: Layout) -> Result<u8, Error> {
+    let schema = match of {
+        Layout::Summary => timeslip_reports::summary::json_schema(),
+        Layout::Gate => timeslip_reports::gate::json_schema(),
+    };
     print(&format!("{schema:#}\n"))
 }
 
@@ -112,14 +136,6 @@ fn print(text: &str) -> Result<u8, Error> {
         }
         _ => Ok(exit::PASS),
     }
-}
-
-/// A directory for what lasts as long as the command.
-fn scratch() -> Result<tempfile::TempDir, Error> {
-    tempfile::Builder::new()
-        .prefix("timeslip-")
-        .tempdir()
-        .map_err(Error::system("cannot make a temporary directory"))
 }
 
 /// Reads the name of a transport.

@@ -2,52 +2,46 @@
 
 use std::path::PathBuf;
 
-use timeslip_reports::input::Outcome;
 use timeslip_reports::render;
-use timeslip_reports::summary::Summary;
 
+use super::claims::Claims;
 use crate::error::Error;
 use crate::rundir::{Manifest, RunDirectory};
-use crate::{analysis, exit};
+use crate::{analysis, exit, validity};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// Run directory
     #[arg(default_value = "runs/latest", value_name = "RUN")]
     run: PathBuf,
+    #[command(flatten)]
+    claims: Claims,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let (directory, manifest) = RunDirectory::open(&arguments.run)?;
-    render(&directory, &manifest)
+    render(&directory, &manifest, &arguments.claims)
 }
 
 /// Writes and prints the report of a run.
 ///
 /// # Errors
 /// Whatever reading the run or writing the report meets.
-pub(super) fn render(directory: &RunDirectory, manifest: &Manifest) -> Result<u8, Error> {
+pub(super) fn render(
+    directory: &RunDirectory,
+    manifest: &Manifest,
+    claims: &Claims,
+) -> Result<u8, Error> {
     let data = analysis::load(directory, manifest)?;
-    render::write_all(&data, directory.path())?;
-    super::print(&render::terminal(&Summary::from_run(&data)))?;
+    let summary = claims.summary(&data)?;
+    let written = render::write_summary(&data, summary, directory.path())?;
+    super::print(&render::terminal(&written.summary))?;
     super::print(&format!(
         "\nreport: {}\n",
         directory.path().join("report.html").display()
     ))?;
-    // An endpoint that never answered was not measured.
-    let measured = |name: &str| {
-        data.trials
-            .iter()
-            .any(|trial| trial.endpoint == name && trial.outcome != Outcome::Error)
-    };
     let whole = data.trials.len() == data.planned_trials;
-    if whole
-        && data.invalid.is_empty()
-        && data
-            .endpoints
-            .iter()
-            .all(|endpoint| measured(&endpoint.name))
-    {
+    if whole && data.invalid.is_empty() && validity::every_endpoint_measured(&data) {
         Ok(exit::PASS)
     } else {
         Ok(exit::INVALID)

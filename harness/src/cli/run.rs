@@ -5,10 +5,12 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use timeslip_datasets::journal::{self, TrialKey};
-use timeslip_suites::{Backend, Quarantined, Sandbox, Suite};
+use timeslip_suites::{Quarantined, Sandbox, Suite, Workspace, sandbox};
 use tokio::runtime::Runtime;
 
 use super::ad_hoc::AdHoc;
+use super::claims::Claims;
+use super::isolation::{self, Chosen};
 use super::report;
 use crate::config::Config;
 use crate::console::say;
@@ -52,12 +54,15 @@ pub(super) struct Arguments {
     /// Where run directories are made
     #[arg(long, value_name = "DIR")]
     directory: Option<PathBuf>,
+    /// What keeps tools away from this machine: auto, bubblewrap, docker or process
+    #[arg(long, value_name = "NAME")]
+    sandbox: Option<String>,
     /// Print the resolved plan and do nothing
     #[arg(long)]
     dry_run: bool,
     /// Finish an interrupted run
     #[arg(long, value_name = "RUN", conflicts_with_all = [
-        "config", "suites", "endpoints", "tasks", "base_url", "attempts", "turns", "trial_seconds", "concurrency", "seed", "directory", "dry_run",
+        "config", "suites", "endpoints", "tasks", "base_url", "attempts", "turns", "trial_seconds", "concurrency", "seed", "directory", "sandbox", "dry_run",
     ])]
     resume: Option<PathBuf>,
 }
@@ -75,7 +80,7 @@ struct Ready {
 }
 
 pub(super) fn run(arguments: Arguments) -> Result<u8, Error> {
-    let scratch = super::scratch()?;
+    let scratch = Sandbox::scratch()?;
     let runtime = super::runtime()?;
     let ready = if let Some(path) = &arguments.resume {
         resume(path, scratch.path(), &runtime)?
@@ -89,14 +94,16 @@ pub(super) fn run(arguments: Arguments) -> Result<u8, Error> {
             .directory
             .or(config.run.directory)
             .unwrap_or_else(|| "runs".into());
-        fresh(&parent, plan, suites, &runtime)?
+        let sandbox = arguments.sandbox.or(config.run.sandbox);
+        let sandbox = sandbox.as_deref().unwrap_or(isolation::AUTO);
+        fresh(&parent, sandbox, plan, suites, &runtime)?
     };
     let (directory, manifest) = (ready.directory.clone(), ready.manifest.clone());
     for warning in &manifest.warnings {
         say(&format!("warning: {warning}"));
     }
     let _lock = measure(ready, scratch.path(), runtime)?;
-    report::render(&directory, &manifest)
+    report::render(&directory, &manifest, &Claims::default())
 }
 
 fn overrides(arguments: &Arguments) -> Overrides {
@@ -114,28 +121,27 @@ fn overrides(arguments: &Arguments) -> Overrides {
 }
 
 /// Checks everything that can be checked, then makes the run directory.
-fn fresh(parent: &Path, plan: Plan, suites: Vec<Suite>, runtime: &Runtime) -> Result<Ready, Error> {
+fn fresh(
+    parent: &Path,
+    sandbox: &str,
+    plan: Plan,
+    suites: Vec<Suite>,
+    runtime: &Runtime,
+) -> Result<Ready, Error> {
     runtime.block_on(endpoints::check(&plan.endpoints))?;
-    let detection = Backend::detect();
-    let mut warnings = Vec::new();
-    if detection.backend == Backend::Process {
-        warnings.push(format!(
-            "tools and graders run WITHOUT a sandbox, with your rights and your network ({}); `timeslip doctor` says how to get one",
-            detection.why
-        ));
-    }
+    let Chosen {
+        sandbox,
+        mut warnings,
+    } = isolation::choose(sandbox)?;
     for suite in &suites {
-        warnings.extend(
-            suite
-                .excluded
-                .iter()
-                .map(|entry| left_out(&suite.name, entry)),
-        );
+        let excluded = suite.excluded.iter();
+        warnings.extend(excluded.map(|entry| left_out(&suite.name, entry)));
     }
-    let sandbox = Sandbox::new(detection.backend)?;
-    let backend = detection.backend.name();
+    check_tasks(&plan, &suites, &sandbox)?;
+    let backend = sandbox.backend().name();
     let (directory, manifest) =
         RunDirectory::create(parent, backend, environment::facts(), warnings, plan)?;
+    let sandbox = sandbox.for_run(&manifest.run_id);
     let lock = directory.lock()?;
     let whole_bytes = journal::read(&directory.journal())?.whole_bytes;
     Ok(Ready {
@@ -161,22 +167,34 @@ fn left_out(suite: &str, entry: &Quarantined) -> String {
     )
 }
 
+/// Checks every task that has a trial.
+fn check_tasks(plan: &Plan, suites: &[Suite], sandbox: &Sandbox) -> Result<(), Error> {
+    let planned: HashSet<(&str, &str)> = plan
+        .trials
+        .iter()
+        .map(|trial| (trial.suite.as_str(), trial.task.as_str()))
+        .collect();
+    for task in suites.iter().flat_map(|suite| &suite.tasks) {
+        if planned.contains(&(task.suite.as_str(), task.id.as_str())) {
+            Workspace::check(task, sandbox)?;
+        }
+    }
+    Ok(())
+}
+
 /// Opens an interrupted run and finds out what is left of it.
 fn resume(path: &Path, scratch: &Path, runtime: &Runtime) -> Result<Ready, Error> {
     let (directory, manifest) = RunDirectory::open(path)?;
     let lock = directory.lock()?;
     let journal = journal::read(&directory.journal())?;
-    let backend = Backend::detect().backend;
-    if backend.name() != manifest.sandbox {
-        return Err(Error::Run {
-            path: directory.path().to_owned(),
-            problem: format!(
-                "began with tools in '{}', this machine now offers '{}'; the trials would not be comparable. `timeslip doctor` says what is missing",
-                manifest.sandbox,
-                backend.name()
-            ),
-        });
-    }
+    let Chosen { sandbox, .. } = isolation::choose(&manifest.sandbox).map_err(|error| Error::Run {
+        path: directory.path().to_owned(),
+        problem: format!(
+            "began with tools in '{}', and with others its trials would not be comparable: {error}",
+            manifest.sandbox
+        ),
+    })?;
+    let sandbox = sandbox.for_run(&manifest.run_id);
     let suites = manifest
         .plan
         .suites
@@ -185,7 +203,6 @@ fn resume(path: &Path, scratch: &Path, runtime: &Runtime) -> Result<Ready, Error
         .collect::<Result<Vec<_>, _>>()?;
     runtime.block_on(endpoints::check(&manifest.plan.endpoints))?;
     let (finished, whole_bytes) = (journal.finished(), journal.whole_bytes);
-    let sandbox = Sandbox::new(backend)?;
     Ok(Ready {
         directory,
         manifest,
@@ -245,6 +262,7 @@ fn measure(ready: Ready, scratch: &Path, runtime: Runtime) -> Result<File, Error
         })
     });
     if interrupted {
+        sandbox::clean_up();
         return Err(Error::Interrupted {
             run: directory.path().to_owned(),
         });

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use timeslip_datasets::harbor::Network;
-use timeslip_suites::{Suite, SuiteFile, TaskKind};
+use timeslip_suites::{Backend, Sandbox, Suite, SuiteFile, Task, TaskKind, Workspace};
 
 use crate::config::Config;
 use crate::error::Error;
@@ -32,18 +32,35 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
     } else {
         arguments.suites.clone()
     };
-    let scratch = super::scratch()?;
+    let scratch = Sandbox::scratch()?;
+    let backend = Backend::detect().backend;
     let mut usable = true;
     for name in &names {
         let file = plan::suite_file(&config, name)?;
         let (suite, problems) = Suite::open(&file, scratch.path())?;
+        let (suite, unprepared) = preparable(suite, backend);
         super::print(&describe(&file, &suite))?;
-        for (_, problem) in &problems {
+        let problems = problems.into_iter().map(|(_, problem)| problem);
+        for problem in problems.chain(unprepared) {
             super::print(&format!("  UNUSABLE {problem}\n"))?;
+            usable = false;
         }
-        usable &= problems.is_empty();
     }
     Ok(if usable { exit::PASS } else { exit::USAGE })
+}
+
+/// The suite without the tasks that this machine cannot prepare, and why not.
+fn preparable(suite: Suite, backend: Backend) -> (Suite, Vec<timeslip_suites::Error>) {
+    let mut problems = Vec::new();
+    let check = |task: &Task| match Workspace::check_recipe(task, backend) {
+        Ok(()) => true,
+        Err(problem) => {
+            problems.push(problem);
+            false
+        }
+    };
+    let tasks = suite.tasks.into_iter().filter(check).collect();
+    (Suite { tasks, ..suite }, problems)
 }
 
 fn describe(file: &SuiteFile, suite: &Suite) -> String {
@@ -65,7 +82,7 @@ fn describe(file: &SuiteFile, suite: &Suite) -> String {
     }
     let online = suite.tasks.iter().filter(|task| match &task.kind {
         TaskKind::Harbor { task, .. } => task.environment.network == Network::Allowlist,
-        TaskKind::SweBench { .. } => false,
+        TaskKind::SweBench { .. } | TaskKind::SweBenchPro { .. } => false,
     });
     let online = online.count();
     if online > 0 {

@@ -7,8 +7,9 @@ use std::sync::mpsc;
 
 use time::OffsetDateTime;
 use timeslip_suites::verify::{Soundness, verify};
-use timeslip_suites::{Backend, Quarantined, Sandbox, Suite, Task};
+use timeslip_suites::{Quarantined, Sandbox, Suite, Task};
 
+use super::isolation::{self, Chosen};
 use crate::config::Config;
 use crate::console::say;
 use crate::error::Error;
@@ -31,6 +32,9 @@ pub(super) struct Arguments {
     /// Write what is broken or flaky to this file, which a suite names as `quarantine`
     #[arg(long, value_name = "FILE")]
     quarantine: Option<PathBuf>,
+    /// What keeps tasks away from this machine: auto, bubblewrap, docker or process
+    #[arg(long, value_name = "NAME")]
+    sandbox: Option<String>,
     /// Configuration file [default: timeslip.toml, if there is one]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -41,7 +45,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let mut file = plan::suite_file(&config, &arguments.suite)?;
     // What is in quarantine is tried again: it may have been repaired.
     file.quarantine = None;
-    let scratch = super::scratch()?;
+    let scratch = Sandbox::scratch()?;
     let (suite, problems) = Suite::open(&file, scratch.path())?;
     let wanted =
         |id: &str| arguments.tasks.is_empty() || arguments.tasks.iter().any(|task| task == id);
@@ -53,14 +57,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
             problem: format!("{} has no such task", suite.name),
         });
     }
-    let detection = Backend::detect();
-    if detection.backend == Backend::Process {
-        say(&format!(
-            "warning: tasks run WITHOUT a sandbox: {}",
-            detection.why
-        ));
+    let name = arguments.sandbox.clone().or(config.run.sandbox.clone());
+    let Chosen { sandbox, warnings } =
+        isolation::choose(name.as_deref().unwrap_or(isolation::AUTO))?;
+    for warning in warnings {
+        say(&format!("warning: {warning}"));
     }
-    let sandbox = Sandbox::new(detection.backend)?;
     let tasks: Vec<&Task> = suite.tasks.iter().filter(|task| wanted(&task.id)).collect();
     let mut found: Vec<(String, Soundness)> = problems
         .iter()

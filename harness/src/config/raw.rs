@@ -57,6 +57,8 @@ table! {
         seed: u64,
         /// Where run directories are made.
         directory: std::path::PathBuf,
+        /// What keeps tools away from the machine: `auto` or a backend's name.
+        sandbox: String,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use timeslip_datasets::journal::Writer;
+use timeslip_datasets::swebench::{Prediction, append_prediction};
 use timeslip_reports::render::atomic;
 
 use super::Subscriber;
@@ -41,6 +42,15 @@ impl Subscriber for Journal {
                 .writer
                 .append(record)
                 .map_err(|error| failed(&self.directory.journal(), error)),
+            RunEvent::Patch(key, patch) => {
+                let prediction = Prediction {
+                    instance_id: key.task.clone(),
+                    model_name_or_path: key.endpoint.clone(),
+                    model_patch: Some(patch.clone()),
+                };
+                append_prediction(&self.directory.predictions(key)?, &prediction)
+                    .map_err(|error| Error::Suite(error.into()))
+            }
             RunEvent::Transcript(key, trajectory) => {
                 let path = self.directory.trajectory(key)?;
                 serde_json::to_vec(trajectory)

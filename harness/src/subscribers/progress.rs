@@ -85,7 +85,7 @@ impl Subscriber for Progress {
                     self.finished(&record.trial, finished);
                 }
             }
-            RunEvent::Transcript(..) => {}
+            RunEvent::Transcript(..) | RunEvent::Patch(..) => {}
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use plotters::coord::Shift;
 use plotters::drawing::{DrawingArea, IntoDrawingArea};
-use plotters::element::{Circle, PathElement, Rectangle};
+use plotters::element::{Circle, PathElement, Polygon, Rectangle};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color, FontDesc, FontFamily, FontStyle, ShapeStyle, TextStyle};
 
@@ -16,6 +16,9 @@ pub(super) const WIDTH: f64 = 920.0;
 
 /// Where content begins below the title and the subtitle.
 pub(super) const CONTENT_TOP: f64 = 58.0;
+
+/// Opacity of a shaded area: two of them still let each other be seen.
+const SHADE: f64 = 0.14;
 
 /// A point in pixels.
 pub(super) type Point = (f64, f64);
@@ -171,6 +174,14 @@ impl Canvas<'_> {
     pub(super) fn line(&self, points: &[Point], style: ShapeStyle) -> Result<(), ChartError> {
         let points: Vec<_> = points.iter().map(|(x, y)| (px(*x), px(*y))).collect();
         self.root.draw(&PathElement::new(points, style))?;
+        Ok(())
+    }
+
+    /// A pale area inside some points.
+    pub(super) fn shade(&self, points: &[Point], slot: Slot) -> Result<(), ChartError> {
+        let points: Vec<_> = points.iter().map(|(x, y)| (px(*x), px(*y))).collect();
+        let style = slot.color().mix(SHADE).filled();
+        self.root.draw(&Polygon::new(points, style))?;
         Ok(())
     }
 

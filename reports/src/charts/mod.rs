@@ -1,9 +1,11 @@
 //! The charts of a report, each drawn once and shown as SVG and as PNG.
 
 mod axis;
+mod bridge;
 mod canvas;
 mod distributions;
 mod legend;
+mod pareto;
 mod plot;
 mod solved_within;
 mod stage_bars;
@@ -109,8 +111,10 @@ pub fn all(run: &RunData, summary: &Summary) -> Result<Vec<Chart>, ChartError> {
     let source = Source { run, summary };
     let drawn = [
         stage_bars::chart(source)?,
-        task_times::chart(source)?,
+        bridge::chart(source)?,
         solved_within::chart(source)?,
+        pareto::chart(source)?,
+        task_times::chart(source)?,
         distributions::ttft(source)?,
         distributions::inter_event(source)?,
         waterfall::chart(source)?,

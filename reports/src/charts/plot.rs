@@ -72,11 +72,6 @@ impl<'a> Plot<'a> {
     pub(super) fn x_low(&self) -> f64 {
         self.chart.x_range().start
     }
-
-    /// The value at the right end of the horizontal axis.
-    pub(super) fn x_high(&self) -> f64 {
-        self.chart.x_range().end
-    }
 }
 
 /// The name of the horizontal axis, at the right under its labels.

@@ -1,14 +1,16 @@
 //! Share of tasks solved within a time: speed and quality in one curve.
 
-use std::collections::BTreeMap;
-
 use super::axis::Axis;
 use super::canvas::{CONTENT_TOP, Heading, Point, draw, stroke};
 use super::legend::{self, CURVE};
 use super::plot::{Insets, Plot, axis_name};
 use super::{Chart, ChartError, Source, Table};
-use crate::format::{NS_PER_MS, milliseconds, or_absent, percent};
-use crate::input::{Outcome, Role, TrialData};
+use crate::decision::SolvedCurve;
+use crate::format::{
+    NS_PER_MS, estimate, milliseconds, or_absent, percent, percent_range, round_duration,
+};
+use crate::input::{Outcome, Role};
+use crate::stats::Estimate;
 use crate::svg::Slot;
 
 const TITLE: &str = "Tasks solved within a time";
@@ -16,25 +18,13 @@ const HEIGHT: f64 = 400.0;
 /// Room for half of the axis's last label.
 const RIGHT: f64 = 28.0;
 
+/// Room on the axis after the last trial.
+const AIR: f64 = 1.03;
+
 struct Curve<'a> {
     name: &'a str,
     role: Role,
-    /// Times of resolved trials, ascending, with the share solved by then.
-    steps: Vec<Point>,
-}
-
-impl Curve<'_> {
-    fn final_share(&self) -> f64 {
-        self.steps.last().map_or(0.0, |(_, share)| *share)
-    }
-
-    /// When the share first reaches a level.
-    fn reaches(&self, share: f64) -> Option<f64> {
-        self.steps
-            .iter()
-            .find(|(_, solved)| *solved >= share - 1e-9)
-            .map(|(ms, _)| *ms)
-    }
+    solved: SolvedCurve,
 }
 
 pub(super) fn chart(source: Source) -> Result<Option<Chart>, ChartError> {
@@ -44,13 +34,22 @@ pub(super) fn chart(source: Source) -> Result<Option<Chart>, ChartError> {
         .map(|endpoint| Curve {
             name: &endpoint.name,
             role: endpoint.role,
-            steps: solved_steps(source.trials(&endpoint.name)),
+            solved: SolvedCurve::of(source.run, &endpoint.name),
         })
         .collect();
-    if curves.iter().all(|curve| curve.steps.is_empty()) {
+    if curves.iter().all(|curve| curve.solved.steps.is_empty()) {
         return Ok(None);
     }
-    let subtitle = source.subtitle("Cumulative share of tasks resolved; the rest never were");
+    let end = AxisEnd::of(source);
+    let limit = round_duration(source.summary.decision.trial_limit_ms);
+    let beyond = if end.is_timeout {
+        format!("nothing is known beyond the timeout of {limit}")
+    } else {
+        format!("nothing more was solved up to the timeout of {limit}")
+    };
+    let subtitle = source.subtitle(&format!(
+        "Share of tasks resolved by then, with pointwise 95 % bands; {beyond}"
+    ));
     let legend: Vec<(Role, &str, String)> = curves
         .iter()
         .map(|curve| (curve.role, curve.name, figures(curve)))
@@ -66,14 +65,6 @@ pub(super) fn chart(source: Source) -> Result<Option<Chart>, ChartError> {
         subtitle: &subtitle,
         description: &description,
     };
-    let longest = source
-        .run
-        .trials
-        .iter()
-        .filter(|trial| trial.outcome != Outcome::Error)
-        .map(|trial| trial.wall_ns)
-        .max()
-        .unwrap_or(0);
     let top = CONTENT_TOP + legend::LINE * curves.len() as f64 + 10.0;
     let document = draw(&heading, HEIGHT, |canvas| {
         legend::lines(canvas, CONTENT_TOP - 4.0, &legend)?;
@@ -83,15 +74,24 @@ pub(super) fn chart(source: Source) -> Result<Option<Chart>, ChartError> {
             bottom: 22.0,
             left: 50.0,
         };
-        let axis = Axis::linear_ms(longest as f64 / NS_PER_MS);
+        let axis = Axis::linear_ms(end.ms);
         let mut plot = Plot::new(canvas, insets, axis, Axis::shares())?;
         for curve in &curves {
-            let points = staircase(curve, plot.x_high());
+            let band = band(&curve.solved, end.ms);
+            let band: Vec<Point> = band
+                .iter()
+                .map(|(ms, share)| plot.at(*ms, *share))
+                .collect();
+            canvas.shade(&band, Slot::of_role(curve.role))?;
+        }
+        for curve in &curves {
+            let points = staircase(&curve.solved, end.ms, |share| share.point);
             plot.curve(&points, stroke(Slot::of_role(curve.role), CURVE))?;
         }
         for curve in &curves {
-            if let Some((ms, share)) = curve.steps.last() {
-                legend::marker(canvas, plot.at(*ms, *share), curve.role, true)?;
+            let last = curve.solved.steps.last();
+            if let Some((ms, share)) = last.and_then(|step| Some((step.ms, step.share.point?))) {
+                legend::marker(canvas, plot.at(ms, share), curve.role, true)?;
             }
         }
         axis_name(canvas, "task time", RIGHT, HEIGHT - 9.0)
@@ -104,58 +104,69 @@ pub(super) fn chart(source: Source) -> Result<Option<Chart>, ChartError> {
     }))
 }
 
-/// Every task weighs the same; its attempts share that weight.
-fn solved_steps<'a>(trials: impl Iterator<Item = &'a TrialData>) -> Vec<Point> {
-    let mut tasks: BTreeMap<(&str, &str), Vec<&TrialData>> = BTreeMap::new();
-    for trial in trials {
-        tasks
-            .entry((&trial.suite, &trial.task))
-            .or_default()
-            .push(trial);
-    }
-    let count = tasks.len() as f64;
-    let mut solved: Vec<Point> = tasks
-        .values()
-        .flat_map(|attempts| {
-            let weight = 1.0 / (count * attempts.len() as f64);
-            attempts
-                .iter()
-                .filter(|trial| trial.outcome == Outcome::Resolved)
-                .map(move |trial| (trial.wall_ns as f64 / NS_PER_MS, weight))
-        })
-        .collect();
-    solved.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let mut share = 0.0;
-    for (_, weight) in &mut solved {
-        share += *weight;
-        *weight = share;
-    }
-    solved
+/// Where the axis ends: at the timeout, or soon after the last trial when all ended long
+/// before it.
+struct AxisEnd {
+    ms: f64,
+    is_timeout: bool,
 }
 
-fn staircase(curve: &Curve, end: f64) -> Vec<Point> {
-    let mut points = Vec::new();
-    let mut share = 0.0;
-    for (ms, next) in &curve.steps {
-        points.push((*ms, share));
-        points.push((*ms, *next));
-        share = *next;
+impl AxisEnd {
+    fn of(source: Source) -> Self {
+        let trials = source.run.trials.iter();
+        let finished = trials.filter(|trial| trial.outcome != Outcome::Error);
+        let longest = finished.map(|trial| trial.wall_ns).max().unwrap_or(0);
+        let longest = longest as f64 / NS_PER_MS * AIR;
+        let limit = source.summary.decision.trial_limit_ms;
+        AxisEnd {
+            ms: longest.min(limit),
+            is_timeout: longest >= limit,
+        }
     }
-    // Level to the end: what was not solved by then never was.
-    points.push((end, share));
+}
+
+/// The outline of what a curve draws, level to the end: what was not solved by then never
+/// was within the timeout.
+fn staircase(
+    solved: &SolvedCurve,
+    end: f64,
+    height: impl Fn(&Estimate) -> Option<f64>,
+) -> Vec<Point> {
+    let height = |share: &Estimate| height(share).unwrap_or(0.0);
+    let mut last = height(&solved.start);
+    let mut points = vec![(0.0, last)];
+    for step in &solved.steps {
+        points.push((step.ms, last));
+        last = height(&step.share);
+        points.push((step.ms, last));
+    }
+    points.push((end, last));
     points
 }
 
+/// Around a band: its upper end forwards, its lower end back.
+fn band(solved: &SolvedCurve, end: f64) -> Vec<Point> {
+    let mut points = staircase(solved, end, |share| share.high);
+    points.extend(staircase(solved, end, |share| share.low).into_iter().rev());
+    points
+}
+
+fn with_interval(share: &Estimate) -> String {
+    estimate(share, percent, percent_range)
+}
+
 fn figures(curve: &Curve) -> String {
-    let share = percent(curve.final_share());
-    match curve.reaches(curve.final_share() / 2.0) {
-        Some(ms) if !curve.steps.is_empty() => {
-            format!(
-                "{share} solved in the end, half of them within {}",
-                milliseconds(ms)
-            )
-        }
-        _ => "none solved".to_owned(),
+    let last = curve.solved.last();
+    let half = last
+        .point
+        .and_then(|share| curve.solved.reaches(share / 2.0));
+    match half {
+        Some(ms) => format!(
+            "{} solved in the end, half of them within {}",
+            with_interval(last),
+            milliseconds(ms)
+        ),
+        None => "none solved".to_owned(),
     }
 }
 
@@ -165,13 +176,17 @@ fn table(curves: &[Curve]) -> Table {
     let rows = [0.1, 0.25, 0.5, 0.75, 0.9].into_iter().map(|share| {
         let cells = curves
             .iter()
-            .map(|curve| or_absent(curve.reaches(share), milliseconds));
+            .map(|curve| or_absent(curve.solved.reaches(share), milliseconds));
         std::iter::once(format!("{} of tasks", percent(share)))
             .chain(cells)
             .collect()
     });
     let last = std::iter::once("in the end".to_owned())
-        .chain(curves.iter().map(|curve| percent(curve.final_share())))
+        .chain(
+            curves
+                .iter()
+                .map(|curve| with_interval(curve.solved.last())),
+        )
         .collect();
     Table::new(headings, rows.chain(std::iter::once(last)))
 }

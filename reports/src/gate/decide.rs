@@ -5,7 +5,7 @@ use statrs::distribution::{ContinuousCDF, Normal};
 use crate::compare::Scale;
 use crate::format::plural;
 use crate::metrics::Unit;
-use crate::stats::{CONFIDENCE, Effect};
+use crate::stats::{CONFIDENCE, Effect, OneSidedTest, pairs_needed};
 
 use super::finding::{Expressed, Finding, LimitSource, Measured, Verdict};
 use super::rules::{Action, Rules};
@@ -67,6 +67,10 @@ impl Tested {
             measured: &measured,
             unit: self.unit,
         };
+        let undecided = match self.action {
+            Action::Fail => Verdict::Inconclusive,
+            Action::Warn => Verdict::Warn,
+        };
         let (verdict, reason) = if p <= alpha {
             let place = self.weighed.place.as_ref();
             let place = place.map_or_else(String::new, |place| format!("; {place}"));
@@ -77,14 +81,11 @@ impl Tested {
             (verdict, format!("{}{place}", words.beyond()))
         } else if power.is_none() {
             // No change, however large, could have reached the level.
-            let tasks = plural(self.weighed.effect.n, "task");
-            let reason = format!(
-                "{}; {tasks} can show no change of any size at the level of {own_level:.2e}",
-                words.what()
-            );
-            (Verdict::Inconclusive, reason)
-        } else if self.weighed.point_beyond() {
-            (Verdict::Warn, words.perhaps_beyond())
+            let why = self.weighed.effect.estimate().reason.unwrap_or_else(|| {
+                let tasks = plural(self.weighed.effect.n, "task");
+                format!("{tasks} can show no change of any size at the level of {own_level:.2e}")
+            });
+            (undecided, format!("{}; {why}", words.what()))
         } else if let Some((seen, most)) = measured
             .detectable
             .zip(self.max_detectable)
@@ -96,7 +97,9 @@ impl Tested {
                 measured.show(seen, self.unit),
                 measured.show(most, self.unit)
             );
-            (Verdict::Inconclusive, reason)
+            (undecided, reason)
+        } else if self.weighed.point_beyond() {
+            (Verdict::Warn, words.perhaps_beyond())
         } else {
             (Verdict::Pass, words.what())
         };
@@ -138,11 +141,17 @@ impl Power {
                 .ln(),
             Scale::Difference => 2.0 * weighed.limit,
         };
-        let needed = effect.n as f64 * (beyond / (twice - weighed.limit)).powi(2);
-        let countable = change && needed.is_finite() && needed < 1e9;
+        let deviation = effect.standard_error()? * (effect.n as f64).sqrt();
+        let test = OneSidedTest {
+            alpha: level,
+            power,
+        };
+        let needed = pairs_needed(deviation, (twice - weighed.limit).abs(), test)
+            .filter(|_| change)
+            .and_then(|needed| usize::try_from(needed).ok());
         Some(Power {
             detectable: weighed.limit + worse * beyond,
-            tasks_needed: countable.then(|| needed.ceil() as usize),
+            tasks_needed: needed,
         })
     }
 }
@@ -214,9 +223,11 @@ impl Words<'_> {
 
     fn perhaps_beyond(&self) -> String {
         format!(
-            "{}, beyond the limit of {} but not surely",
+            "{}, beyond the limit of {} but not surely (p = {:.2}, and {} is asked for)",
             self.what(),
-            self.limit()
+            self.limit(),
+            self.measured.p,
+            self.measured.alpha
         )
     }
 }

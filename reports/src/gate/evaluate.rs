@@ -1,10 +1,10 @@
 //! One rule on one endpoint: from data to a p-value, and from there to a verdict.
 
 use crate::arm::Arm;
-use crate::compare::{Change, Scale, Statistic, change, figure};
+use crate::compare::{Change, NoChange, Scale, Statistic, change, figure};
 use crate::format::milliseconds;
 use crate::format::{one_line, plural};
-use crate::input::{Calibration, ErrorQuantiles, RunData};
+use crate::input::{ErrorQuantiles, RunData, StageGroup, StreamCalibration};
 use crate::metrics::{Metric, Unit};
 use crate::pairing::PairedTask;
 use crate::summary::stage_bridge;
@@ -12,7 +12,7 @@ use crate::summary::stage_bridge;
 use super::decide::{Outcome, Tested, Weighed};
 use super::finding::{Expressed, Finding, LimitSource, Verdict};
 use super::quantity::{Limit, Objective};
-use super::rules::{Bounds, Rule, Rules};
+use super::rules::{Action, Bounds, Rule, Rules};
 use super::subject::Subject;
 use super::{FloorKey, Floors};
 
@@ -38,6 +38,7 @@ pub(super) fn rule(
         Bounds::Objective(objective) => match rule.endpoint.as_deref() {
             Some(name) if run.endpoints.iter().any(|endpoint| endpoint.name == name) => {
                 vec![bounded(
+                    rules,
                     rule,
                     objective,
                     Arm {
@@ -48,7 +49,7 @@ pub(super) fn rule(
             }
             _ => chosen
                 .into_iter()
-                .map(|subject| bounded(rule, objective, subject.candidate))
+                .map(|subject| bounded(rules, rule, objective, subject.candidate))
                 .collect(),
         },
     };
@@ -92,6 +93,15 @@ fn settled(mut finding: Finding, verdict: Verdict, reason: String) -> Outcome {
     Outcome::Settled(Box::new(finding))
 }
 
+/// A rule that only warns does not hold up the gate for want of data either.
+fn undecided(rule: &Rule, finding: Finding, why: String) -> Outcome {
+    let verdict = match rule.action {
+        Action::Fail => Verdict::Inconclusive,
+        Action::Warn => Verdict::Warn,
+    };
+    settled(finding, verdict, why)
+}
+
 fn changed(
     rules: &Rules,
     rule: &Rule,
@@ -123,7 +133,10 @@ fn changed(
     };
     let change = match change(&rule.metric, statistic, scale, &tasks) {
         Ok(change) => change,
-        Err(why) => return settled(finding, Verdict::Inconclusive, why),
+        Err(NoChange::Same) => {
+            return settled(finding, Verdict::Pass, NoChange::Same.to_string());
+        }
+        Err(NoChange::Unknown(why)) => return undecided(rule, finding, why),
     };
     if change.effect.n < rule.min_pairs {
         let why = format!(
@@ -131,40 +144,47 @@ fn changed(
             plural(change.effect.n, "task"),
             rule.min_pairs
         );
-        return settled(finding, Verdict::Inconclusive, why);
+        return undecided(rule, finding, why);
     }
     let key = FloorKey {
         suite,
         endpoint,
         metric: &finding.metric,
         statistic,
+        interleaved: subject.interleaved,
     };
-    let floor = floors(key).map(|floor| (floor, LimitSource::NoiseFloor));
-    // Both sides of an interleaved run saw the same day.
-    let drift = (!subject.interleaved && floor.is_none() && scale == Scale::Log)
-        .then_some((rules.drift, LimitSource::Drift));
-    let instrument = instrument(&rule.metric, statistic, subject.candidate.run, &change)
-        .map(|error| (error, LimitSource::Instrument));
-    let (amount, limit_source) = [floor, drift, instrument].into_iter().flatten().fold(
-        (amount(limit), LimitSource::Rule),
-        |largest, other| {
-            // A floor is a share and says nothing of a limit in milliseconds.
-            let comparable = !matches!(limit, Limit::Duration(_));
-            if comparable && other.0 > largest.0 {
-                other
-            } else {
-                largest
-            }
-        },
-    );
+    let floor = floors(key);
+    // Both sides of an interleaved run saw the same day, and outcomes know no weather.
+    let drift = (!subject.interleaved && floor.is_none() && rule.metric.unit != Unit::Share)
+        .then_some(rules.drift);
+    let instrument = instrument(&rule.metric, statistic, subject, &change);
     let more_is_worse = !rule.metric.higher_is_better;
-    let worse = if more_is_worse { amount } else { -amount };
-    let limit_on_scale = match scale {
-        Scale::Log => (1.0 + worse).max(f64::MIN_POSITIVE).ln(),
-        Scale::Difference => worse,
+    let level = change.levels.map(|[_, baseline]| baseline);
+    // How far on the effect's scale an amount reaches, as a distance.
+    let reach = |share: f64| match (limit, level) {
+        (Limit::Relative(_), _) => share.ln_1p(),
+        (Limit::Points(_), _) => share,
+        (Limit::Duration(_), Some(level)) => share * level,
+        (Limit::Duration(_), None) => 0.0,
     };
+    let own = match limit {
+        Limit::Relative(share) if !more_is_worse => -(-share).ln_1p(),
+        Limit::Relative(share) => share.ln_1p(),
+        Limit::Duration(amount) | Limit::Points(amount) => amount,
+    };
+    let (distance, limit_source) = [
+        (floor, LimitSource::NoiseFloor),
+        (drift, LimitSource::Drift),
+        (instrument, LimitSource::Instrument),
+    ]
+    .into_iter()
+    .filter_map(|(share, source)| Some((reach(share?), source)))
+    .fold((own, LimitSource::Rule), |largest, other| {
+        if other.0 > largest.0 { other } else { largest }
+    });
+    let limit_on_scale = if more_is_worse { distance } else { -distance };
     let place = (rule.metric.unit == Unit::Duration && !rule.metric.is_stage())
-        .then(|| slowest_stage(&tasks))
+        .then(|| slowest_stage(&rule.metric, &tasks))
         .flatten();
     tested(
         rule,
@@ -187,20 +207,20 @@ fn changed(
     )
 }
 
-fn bounded(rule: &Rule, objective: &Objective, arm: Arm) -> Outcome {
+fn bounded(rules: &Rules, rule: &Rule, objective: &Objective, arm: Arm) -> Outcome {
     let finding = blank(rule, arm.endpoint, None);
     let alone = Subject {
         candidate: arm,
         baselines: Vec::new(),
         interleaved: true,
     };
-    if let Some(why) = alone.objection() {
+    let suite = rule.suite.as_deref();
+    if let Some(why) = alone.objection().or_else(|| alone.unusable(suite, rules)) {
         return settled(finding, Verdict::Invalid, why);
     }
-    let trials = arm.trials(rule.suite.as_deref());
-    let effect = match figure(&rule.metric, objective.statistic, trials) {
+    let effect = match figure(&rule.metric, objective.statistic, arm.trials(suite)) {
         Ok(effect) => effect,
-        Err(why) => return settled(finding, Verdict::Inconclusive, why),
+        Err(why) => return undecided(rule, finding, why),
     };
     if effect.n < rule.min_pairs {
         let why = format!(
@@ -208,13 +228,13 @@ fn bounded(rule: &Rule, objective: &Objective, arm: Arm) -> Outcome {
             plural(effect.n, "task"),
             rule.min_pairs
         );
-        return settled(finding, Verdict::Inconclusive, why);
+        return undecided(rule, finding, why);
     }
     let Some(limit) = objective.bound.of(rule.metric.unit) else {
         let why = "the bound is not in the metric's unit".to_owned();
-        return settled(finding, Verdict::Inconclusive, why);
+        return undecided(rule, finding, why);
     };
-    let pairs = arm.trials(rule.suite.as_deref()).count();
+    let pairs = arm.trials(suite).count();
     tested(
         rule,
         finding,
@@ -249,46 +269,47 @@ fn tested(rule: &Rule, finding: Finding, weighed: Weighed) -> Outcome {
     }))
 }
 
-fn amount(limit: Limit) -> f64 {
-    match limit {
-        Limit::Relative(amount) | Limit::Duration(amount) | Limit::Points(amount) => amount,
-    }
-}
-
 /// The instrument's error as a share of what it measured, for times of one exchange. A
 /// middle is off by the typical error, a high percentile by a high one.
 fn instrument(
     metric: &Metric,
     statistic: Statistic,
-    run: &RunData,
+    subject: &Subject,
     change: &Change,
 ) -> Option<f64> {
-    let calibration: &Calibration = run.calibration.as_ref()?;
-    let of: fn(&crate::input::StreamCalibration) -> ErrorQuantiles = match metric.name().as_str() {
+    let of: fn(&StreamCalibration) -> ErrorQuantiles = match metric.name().as_str() {
         "ttft" => |setting| setting.ttft_error,
         "inter_event" => |setting| setting.inter_event_error,
         _ => return None,
     };
     let high = matches!(statistic, Statistic::Quantile(percent) if percent > 75);
     let error = |errors: ErrorQuantiles| if high { errors.p99_ns } else { errors.p50_ns };
-    let settings = calibration.settings.iter();
+    let arms = subject.baselines.iter().chain([&subject.candidate]);
+    let settings = arms
+        .filter_map(|arm| arm.run.calibration.as_ref())
+        .flat_map(|calibration| &calibration.settings);
     let worst = settings.map(|setting| error(of(setting))).max()? as f64;
     let [_, baseline] = change.levels?;
-    (change.scale == Scale::Log && baseline > 0.0).then(|| worst / baseline)
+    (baseline > 0.0).then(|| worst / baseline)
 }
 
-/// The stage group that lost the most time, in words.
-fn slowest_stage(tasks: &[PairedTask]) -> Option<String> {
-    let pairs = tasks.iter().flat_map(|task| task.pairs.iter().copied());
-    let timed: Vec<_> = pairs.filter(|pair| pair.timed()).collect();
-    let rows = stage_bridge(&timed);
-    let whole: f64 = rows.iter().map(|row| row.delta_ms).sum();
+/// The stage group that lost the most time, of those that the metric is made of.
+fn slowest_stage(metric: &Metric, tasks: &[PairedTask]) -> Option<String> {
+    use StageGroup::{Decode, Network, Prefill, Queue, Residue};
+    let within: &[StageGroup] = match metric.name().as_str() {
+        "ttft" => &[Network, Queue, Prefill, Residue],
+        "inter_event" | "tpot" => &[Decode],
+        _ => &StageGroup::ALL,
+    };
+    let rows = stage_bridge(tasks);
     let most = rows
         .iter()
+        .filter(|row| within.contains(&row.group))
         .max_by(|a, b| a.delta_ms.total_cmp(&b.delta_ms))?;
+    let whole: f64 = rows.iter().map(|row| row.delta_ms).sum();
     (most.delta_ms > 0.0).then(|| {
         format!(
-            "{} takes {} more per task, all stages together {}",
+            "mostly {}: {} more per trial, all stages together {}",
             most.group.label(),
             milliseconds(most.delta_ms),
             milliseconds(whole)

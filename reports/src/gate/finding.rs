@@ -179,27 +179,45 @@ impl GateResult {
             .count()
     }
 
-    /// Takes back every regression that a second measurement does not show: it becomes a
-    /// warning. Chance would have to strike the same rule twice.
+    /// Takes back every regression that a second measurement clears: it becomes a
+    /// warning. Chance would have to strike the same rule twice. A second measurement that
+    /// could not be judged clears nothing.
     #[must_use]
     pub fn confirmed_by(mut self, again: &GateResult) -> Self {
+        let run = crate::format::one_line(&again.candidate);
         for finding in &mut self.findings {
-            let confirmed = again.findings.iter().any(|other| {
-                other.verdict == Verdict::Regression
-                    && (&other.rule, &other.endpoint) == (&finding.rule, &finding.endpoint)
-            });
-            if finding.verdict == Verdict::Regression && !confirmed {
-                finding.verdict = Verdict::Warn;
-                finding.reason = format!(
-                    "a regression here, but not in the run that measured again ({}): {}",
-                    crate::format::one_line(&again.candidate),
-                    finding.reason
-                );
+            if finding.verdict != Verdict::Regression {
+                continue;
+            }
+            let mut others = again.findings.iter();
+            let other = others
+                .find(|other| (&other.rule, &other.endpoint) == (&finding.rule, &finding.endpoint));
+            match other {
+                Some(other) if other.verdict == Verdict::Regression => {}
+                Some(other) if other.verdict >= Verdict::Warn && other.measured.is_some() => {
+                    finding.verdict = Verdict::Warn;
+                    finding.reason = format!(
+                        "a regression here, but not in the run that measured again ({run}): {}",
+                        finding.reason
+                    );
+                }
+                _ => {
+                    finding.reason = format!(
+                        "{} (not confirmed: {run} could not be judged)",
+                        finding.reason
+                    );
+                }
             }
         }
         self.verdict = worst(&self.findings);
         self
     }
+}
+
+/// The JSON Schema of a gate's findings.
+#[must_use]
+pub fn json_schema() -> serde_json::Value {
+    schemars::schema_for!(GateResult).to_value()
 }
 
 /// The worst verdict; a gate that found nothing has decided nothing.

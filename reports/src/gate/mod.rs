@@ -13,12 +13,17 @@ mod quantity;
 mod rules;
 mod subject;
 
-pub use finding::{Expressed, Finding, GateResult, LimitSource, Measured, SCHEMA_VERSION, Verdict};
+pub use finding::{
+    Expressed, Finding, GateResult, LimitSource, Measured, SCHEMA_VERSION, Verdict, json_schema,
+};
 pub use quantity::{Bound, Limit, Objective};
 pub use rules::{Action, Bounds, DEFAULT, Rule, Rules, RulesError};
 pub use subject::{Subject, against, within};
 
+use std::collections::BTreeSet;
+
 use crate::compare::Statistic;
+use crate::format::one_line;
 use crate::input::RunData;
 use crate::stats::holm_adjusted;
 
@@ -35,6 +40,8 @@ pub struct FloorKey<'a> {
     pub metric: &'a str,
     /// The statistic.
     pub statistic: Statistic,
+    /// Both sides are of one run: what differs from night to night differs for both.
+    pub interleaved: bool,
 }
 
 /// What runs in which nothing changed differ by, as a share (or, for shares, as a
@@ -69,6 +76,19 @@ pub fn judge(rules: &Rules, run: &RunData, subjects: &[Subject], floors: &Floors
     {
         notes.push("The two sides are of different runs: what changed between them in machine, network and load is part of every change.".to_owned());
     }
+    notes.extend(subjects.iter().flat_map(Subject::differences));
+    let unmatched = subjects.iter().flat_map(|subject| &subject.baselines);
+    let unmatched: BTreeSet<&str> = unmatched
+        .flat_map(|baseline| &baseline.run.endpoints)
+        .map(|endpoint| endpoint.name.as_str())
+        .filter(|name| run.endpoints.iter().all(|own| own.name != *name))
+        .collect();
+    notes.extend(unmatched.into_iter().map(|name| {
+        format!(
+            "The baseline's endpoint {} is not in the run and was not judged.",
+            one_line(name)
+        )
+    }));
     GateResult {
         schema_version: SCHEMA_VERSION,
         timeslip_version: env!("CARGO_PKG_VERSION").to_owned(),

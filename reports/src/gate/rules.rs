@@ -238,6 +238,47 @@ impl Place<'_> {
         }
     }
 
+    fn max_detectable(
+        &self,
+        most: Option<Spanned<Limit>>,
+        bounds: &Bounds,
+    ) -> Result<Option<f64>, RulesError> {
+        let Some(most) = most else {
+            return Ok(None);
+        };
+        match (bounds, most.get_ref()) {
+            (
+                Bounds::Change {
+                    limit: Limit::Relative(_),
+                    ..
+                },
+                Limit::Relative(amount),
+            )
+            | (
+                Bounds::Change {
+                    limit: Limit::Duration(_),
+                    ..
+                },
+                Limit::Duration(amount),
+            )
+            | (
+                Bounds::Change {
+                    limit: Limit::Points(_),
+                    ..
+                },
+                Limit::Points(amount),
+            ) => Ok(Some(*amount)),
+            (Bounds::Change { .. }, _) => {
+                let problem = "max_detectable is written as max_regress is, e.g. both in %";
+                Err(self.error(most.span().start, problem))
+            }
+            (Bounds::Objective(_), _) => {
+                let problem = "max_detectable goes with max_regress, not with an slo";
+                Err(self.error(most.span().start, problem))
+            }
+        }
+    }
+
     fn rule(&self, table: Spanned<RuleTable>, min_pairs: usize) -> Result<Rule, RulesError> {
         let start = table.span().start;
         let table = table.into_inner();
@@ -286,11 +327,8 @@ impl Place<'_> {
         };
         let name = table
             .name
-            .unwrap_or_else(|| default_name(&metric, &bounds, &table.suite));
-        let max_detectable = match table.max_detectable {
-            None => None,
-            share => Some(self.relative(share, 0.0, "max_detectable")?),
-        };
+            .unwrap_or_else(|| default_name(&metric, &bounds, &table.suite, &table.endpoint));
+        let max_detectable = self.max_detectable(table.max_detectable, &bounds)?;
         let alpha = match table.alpha {
             None => None,
             level => Some(self.between(level, 0.0, "alpha")?),
@@ -309,7 +347,12 @@ impl Place<'_> {
     }
 }
 
-fn default_name(metric: &Metric, bounds: &Bounds, suite: &Option<String>) -> String {
+fn default_name(
+    metric: &Metric,
+    bounds: &Bounds,
+    suite: &Option<String>,
+    endpoint: &Option<String>,
+) -> String {
     let what = match bounds {
         Bounds::Change { statistic, .. } => statistic.to_string(),
         Bounds::Objective(objective) => objective.to_string(),
@@ -317,12 +360,23 @@ fn default_name(metric: &Metric, bounds: &Bounds, suite: &Option<String>) -> Str
     let place = suite
         .as_ref()
         .map_or_else(String::new, |suite| format!(" in {suite}"));
-    format!("{} {what}{place}", metric.name())
+    let whose = endpoint
+        .as_ref()
+        .map_or_else(String::new, |endpoint| format!(" of {endpoint}"));
+    format!("{} {what}{whose}{place}", metric.name())
 }
 
 fn fits(limit: Limit, metric: &Metric, statistic: Statistic) -> Result<(), String> {
     let right = match limit {
-        Limit::Relative(_) => metric.unit != Unit::Share,
+        Limit::Relative(share) => {
+            if metric.higher_is_better && share >= 1.0 {
+                return Err(format!("{} cannot fall by 100 % and more", metric.name()));
+            }
+            metric.unit != Unit::Share
+        }
+        Limit::Points(share) if share >= 1.0 => {
+            return Err("shares cannot differ by 100 points and more".to_owned());
+        }
         Limit::Points(_) => metric.unit == Unit::Share,
         Limit::Duration(_) => {
             metric.unit == Unit::Duration

@@ -3,10 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::arm::Arm;
-use crate::compare::{Scale, Statistic, change};
 use crate::format::{one_line, percent, plural};
-use crate::input::{Outcome, RunData};
-use crate::metrics::Metric;
+use crate::input::{EndpointData, Outcome, RunData, TrialData};
 use crate::pairing::{PairedTask, pair, sides};
 
 use super::rules::Rules;
@@ -116,6 +114,9 @@ impl<'a> Subject<'a> {
             );
         }
         for baseline in &self.baselines {
+            if !self.interleaved && baseline.run.run_id == self.candidate.run.run_id {
+                return Some("the baseline is the run itself".to_owned());
+            }
             let whose = format!("the baseline {}", one_line(&baseline.run.run_id));
             let found = objection(baseline.run, &whose)
                 .or_else(|| self.other_tasks(*baseline, suite))
@@ -133,13 +134,7 @@ impl<'a> Subject<'a> {
     }
 
     fn other_tasks(&self, baseline: Arm<'a>, suite: Option<&'a str>) -> Option<String> {
-        let tasks = |arm: Arm<'a>| -> BTreeSet<(&'a str, &'a str)> {
-            let trials = arm.trials(suite);
-            trials
-                .map(|trial| (trial.suite.as_str(), trial.task.as_str()))
-                .collect()
-        };
-        let (own, others) = (tasks(self.candidate), tasks(baseline));
+        let (own, others) = (attempts(self.candidate, suite), attempts(baseline, suite));
         if own.is_empty() || others.is_empty() {
             let place = suite.map_or_else(String::new, |suite| {
                 format!(" of suite {}", one_line(suite))
@@ -147,34 +142,45 @@ impl<'a> Subject<'a> {
             return Some(format!("one side has no trial{place}"));
         }
         let differing: Vec<_> = own.symmetric_difference(&others).collect();
-        let (suite, task) = differing.first()?;
+        let (suite, task, attempt) = differing.first()?;
         Some(format!(
-            "the two sides did not run the same tasks: {} on one side only, the first {}/{}",
-            plural(differing.len(), "task"),
+            "the two sides did not run the same tasks: {} on one side only, the first attempt {attempt} of {}/{}",
+            plural(differing.len(), "attempt"),
             one_line(suite),
             one_line(task)
         ))
     }
 
+    /// Why the candidate's own trials say nothing good or bad: too many ended in an error
+    /// or were cut short.
+    #[must_use]
+    pub fn unusable(&self, suite: Option<&'a str>, rules: &Rules) -> Option<String> {
+        let trials: Vec<&TrialData> = self.candidate.trials(suite).collect();
+        let failed = trials
+            .iter()
+            .filter(|trial| trial.outcome == Outcome::Error)
+            .count();
+        if failed as f64 > rules.max_error_share * trials.len() as f64 {
+            return Some(format!(
+                "{failed} of {} ended in an error, more than max_error_share = {} allows",
+                plural(trials.len(), "trial"),
+                percent(rules.max_error_share)
+            ));
+        }
+        let cut = cut_short(trials.iter().copied());
+        (cut > rules.max_error_share)
+            .then(|| format!("{} of the answers were cut short", percent(cut)))
+    }
+
     /// Why the candidate's times are no good news: it wrote less, or was cut short.
     #[must_use]
     pub fn shortened(&self, tasks: &[PairedTask], rules: &Rules) -> Option<String> {
-        if rules.min_output_ratio <= 0.0 {
-            return None;
-        }
-        let cut = |side: usize| {
-            let trials = tasks
-                .iter()
-                .flat_map(|task| &task.pairs)
-                .map(|pair| pair.trials()[side]);
-            let exchanges: Vec<bool> = trials
-                .flat_map(|trial| &trial.exchanges)
-                .map(|exchange| exchange.cut_short)
-                .collect();
-            let cut = exchanges.iter().filter(|cut| **cut).count();
-            cut as f64 / exchanges.len().max(1) as f64
+        let side = |side: usize| {
+            let pairs = tasks.iter().flat_map(|task| &task.pairs);
+            let timed = pairs.filter(|pair| pair.timed());
+            timed.map(move |pair| pair.trials()[side])
         };
-        let (candidate, baseline) = (cut(0), cut(1));
+        let [candidate, baseline] = [0, 1].map(|index| cut_short(side(index)));
         if candidate > baseline + rules.max_error_share {
             return Some(format!(
                 "{} of the candidate's answers were cut short, {} of the baseline's: fast for being short",
@@ -182,27 +188,102 @@ impl<'a> Subject<'a> {
                 percent(baseline)
             ));
         }
-        let tokens = Metric::find("output_tokens")?;
-        let ratio = change(&tokens, Statistic::Mean, Scale::Log, tasks).ok()?;
-        let ratio = ratio.effect.point.exp();
-        (ratio < rules.min_output_ratio).then(|| {
+        if rules.min_output_ratio <= 0.0 {
+            return None;
+        }
+        let tokens = |index: usize| {
+            let exchanges = side(index).flat_map(|trial| &trial.exchanges);
+            let told: Vec<Option<u64>> = exchanges.map(|exchange| exchange.output_tokens).collect();
+            let known = told.iter().flatten().count();
+            let sum = told
+                .iter()
+                .flatten()
+                .fold(0_u64, |sum, n| sum.saturating_add(*n));
+            (known * 10 >= told.len() * 9 && known > 0).then_some(sum as f64)
+        };
+        let Some((candidate, baseline)) = tokens(0).zip(tokens(1)) else {
+            return Some("how many tokens were written is not known on both sides, and a candidate may be fast for being short; min_output_ratio = 0 leaves this check out".to_owned());
+        };
+        (candidate < rules.min_output_ratio * baseline).then(|| {
             format!(
                 "the candidate wrote {} of the baseline's output tokens, fewer than min_output_ratio = {} allows: fast for being short",
-                percent(ratio),
+                percent(candidate / baseline),
                 rules.min_output_ratio
             )
         })
     }
+
+    /// In what the runs of the two sides differ beside the day; for the reader.
+    #[must_use]
+    pub fn differences(&self) -> Vec<String> {
+        let facts = |arm: &Arm| {
+            let endpoint = arm.endpoint_data();
+            let of = |field: fn(&EndpointData) -> &str| endpoint.map_or("", field).to_owned();
+            [
+                ("sandbox", arm.run.sandbox.clone()),
+                ("trials at once", arm.run.concurrency.to_string()),
+                (
+                    "timeout",
+                    crate::format::nanoseconds(arm.run.trial_limit_ns),
+                ),
+                ("model", of(|endpoint| &endpoint.model)),
+                ("protocol", of(|endpoint| &endpoint.protocol)),
+                ("transport", of(|endpoint| &endpoint.transport)),
+            ]
+        };
+        let own = facts(&self.candidate);
+        let others = self.baselines.iter().filter(|_| !self.interleaved);
+        let mut differences: Vec<String> = others
+            .flat_map(|baseline| {
+                std::iter::zip(own.clone(), facts(baseline)).filter(|(a, b)| a.1 != b.1)
+            })
+            .map(|((name, own), (_, other))| {
+                format!(
+                    "{}: {name} is {} here and {} in the baseline; that is part of every change.",
+                    one_line(self.candidate.endpoint),
+                    one_line(&own),
+                    one_line(&other)
+                )
+            })
+            .collect();
+        differences.dedup();
+        differences
+    }
+}
+
+type Attempt<'a> = (&'a str, &'a str, u32);
+
+fn attempts<'a>(arm: Arm<'a>, suite: Option<&'a str>) -> BTreeSet<Attempt<'a>> {
+    let trials = arm.trials(suite);
+    trials
+        .map(|trial| (trial.suite.as_str(), trial.task.as_str(), trial.attempt))
+        .collect()
+}
+
+/// Share of answers that the server cut short.
+fn cut_short<'a>(trials: impl Iterator<Item = &'a TrialData>) -> f64 {
+    let exchanges: Vec<bool> = trials
+        .flat_map(|trial| &trial.exchanges)
+        .map(|exchange| exchange.cut_short)
+        .collect();
+    let cut = exchanges.iter().filter(|cut| **cut).count();
+    cut as f64 / exchanges.len().max(1) as f64
 }
 
 fn objection(run: &RunData, whose: &str) -> Option<String> {
     if let Some(why) = run.invalid.first() {
         return Some(format!("{whose} is invalid: {}", one_line(why)));
     }
-    if run.trials.len() < run.planned_trials {
+    // What is recorded twice has not finished twice.
+    let finished: BTreeSet<_> = run
+        .trials
+        .iter()
+        .map(|trial| (&trial.suite, &trial.task, &trial.endpoint, trial.attempt))
+        .collect();
+    if finished.len() < run.planned_trials {
         return Some(format!(
             "{whose} is incomplete: {} of {} finished; `timeslip run --resume` carries on",
-            run.trials.len(),
+            finished.len(),
             plural(run.planned_trials, "planned trial")
         ));
     }

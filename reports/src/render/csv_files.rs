@@ -1,7 +1,9 @@
-//! The run as CSV: trials, stages, exchanges and endpoints.
+//! The run as CSV: trials, stages, exchanges, endpoints, and what they mean.
 //!
 //! Absent values are empty cells. Text that a spreadsheet would take for a
 //! formula gets a leading apostrophe.
+
+mod meaning;
 
 use csv::Writer;
 
@@ -20,6 +22,8 @@ pub fn all(run: &RunData, summary: &Summary) -> Result<Vec<(&'static str, Vec<u8
         ("stages", stages(run)?),
         ("exchanges", exchanges(run)?),
         ("endpoints", endpoints(summary)?),
+        ("policies", meaning::policies(summary)?),
+        ("claims", meaning::claims(summary)?),
     ])
 }
 

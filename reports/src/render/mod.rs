@@ -69,7 +69,15 @@ pub struct Written {
 ///
 /// When a file cannot be written; files written before it stay.
 pub fn write_all(run: &RunData, run_dir: &Path) -> Result<Written, Error> {
-    let summary = Summary::from_run(run);
+    write_summary(run, Summary::from_run(run), run_dir)
+}
+
+/// The same for a summary that is there already, e.g. one with other claims.
+///
+/// # Errors
+///
+/// As [`write_all`].
+pub fn write_summary(run: &RunData, summary: Summary, run_dir: &Path) -> Result<Written, Error> {
     let charts = charts::all(run, &summary)?;
     let mut files = Vec::new();
     let mut write = |relative: String, content: &[u8]| -> Result<PathBuf, Error> {

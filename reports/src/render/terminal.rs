@@ -1,8 +1,13 @@
 //! The comparison printed at the end of a run: plain text, at most 100 columns.
 
-use crate::format::{milliseconds, one_line, or_absent, percent, percent_range, rate, shorten};
+use crate::claims::Ruling;
+use crate::decision::PolicyKind;
+use crate::format::{
+    estimate, milliseconds, milliseconds_range, one_line, or_absent, percent, percent_range,
+    plural, rate, ratio, ratio_range, shorten,
+};
 use crate::input::StageGroup;
-use crate::stats::{Distribution, Estimate};
+use crate::stats::Distribution;
 use crate::summary::{EndpointSummary, GroupSummary, Summary};
 use crate::verdict::Verdict;
 
@@ -40,13 +45,78 @@ pub fn terminal(summary: &Summary) -> String {
         out.push('\n');
         table(&mut out, block);
     }
+    let meaning = meaning(summary);
+    if !meaning.is_empty() {
+        out.push('\n');
+    }
+    for sentence in meaning {
+        paragraph(&mut out, "", &sentence);
+    }
     out
 }
 
+/// Speed and quality at once, and the claims: a line each.
+fn meaning(summary: &Summary) -> Vec<String> {
+    let mut lines = Vec::new();
+    let comparison = summary.comparison.as_ref();
+    if let Some(comparison) = comparison
+        && let Some(promised) = &comparison.promised_by_token_rate
+    {
+        lines.push(format!(
+            "Token rate alone promises {}; measured {}.",
+            estimate(promised, ratio, ratio_range),
+            estimate(&comparison.task_time_ratio, ratio, ratio_range)
+        ));
+    }
+    let once: Vec<String> = summary
+        .endpoints_in_order()
+        .into_iter()
+        .filter_map(|(name, _)| Some((name, summary.decision.retries.get(name)?.first()?)))
+        .filter(|(_, once)| once.figures.time_per_solved_task_ms.point.is_some())
+        .take(PER_BLOCK)
+        .map(|(name, once)| {
+            let time = &once.figures.time_per_solved_task_ms;
+            let time = estimate(time, milliseconds, milliseconds_range);
+            format!("{} on {}", time, named(name))
+        })
+        .collect();
+    if !once.is_empty() {
+        lines.push(format!("Time per solved task: {}.", once.join(", ")));
+    }
+    if let Some(routing) = &summary.decision.routing {
+        let mut policies = routing.policies.iter();
+        let fallback = policies
+            .find(|policy| policy.kind == PolicyKind::CandidateThenBaseline)
+            .filter(|policy| policy.figures.time_per_solved_task_ms.point.is_some());
+        lines.extend(fallback.zip(comparison).map(|(policy, comparison)| {
+            format!(
+                "With {} first and {} on failure: {} solved, {} per task.",
+                named(&comparison.candidate),
+                named(&comparison.baseline),
+                estimate(&policy.figures.solved, percent, percent_range),
+                or_absent(policy.figures.time_per_task_ms.point, milliseconds)
+            )
+        }));
+    }
+    if !summary.claims.is_empty() {
+        let count = |ruling| summary.claims.iter().filter(|a| a.ruling == ruling).count();
+        lines.push(format!(
+            "Of {}: {} confirmed, {} refuted, {} undecided; report.html has them.",
+            plural(summary.claims.len(), "vendor claim"),
+            count(Ruling::Confirmed),
+            count(Ruling::Refuted),
+            count(Ruling::Undecided)
+        ));
+    }
+    lines
+}
+
+fn named(name: &str) -> String {
+    shorten(&one_line(name), COLUMN - 2)
+}
+
 fn table(out: &mut String, block: &[Column]) {
-    line(out, "", block, |(name, _)| {
-        shorten(&one_line(name), COLUMN - 2)
-    });
+    line(out, "", block, |(name, _)| named(name));
     line(out, "", block, |(_, endpoint)| {
         let simulated = if endpoint.simulated {
             ", simulated"
@@ -56,7 +126,9 @@ fn table(out: &mut String, block: &[Column]) {
         format!("{}{simulated}", endpoint.role.name())
     });
     line(out, "trials", block, |(_, e)| e.trials.to_string());
-    line(out, "resolved", block, |(_, e)| resolved(&e.resolve_rate));
+    line(out, "resolved", block, |(_, e)| {
+        estimate(&e.resolve_rate, percent, percent_range)
+    });
     if block.iter().any(|(_, e)| e.errors > 0) {
         line(out, "errors", block, |(_, e)| e.errors.to_string());
     }
@@ -104,14 +176,6 @@ fn line(out: &mut String, name: &str, block: &[Column], cell: impl Fn(&Column) -
 fn pad(text: &str, width: usize) -> String {
     let missing = width.saturating_sub(text.chars().count());
     format!("{text}{}", " ".repeat(missing))
-}
-
-fn resolved(rate: &Estimate) -> String {
-    let point = or_absent(rate.point, percent);
-    match rate.interval() {
-        Some(range) => format!("{point} ({})", percent_range(range)),
-        None => point,
-    }
 }
 
 fn quantiles(distribution: &Distribution) -> String {

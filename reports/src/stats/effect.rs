@@ -6,6 +6,7 @@ use super::resampled::Resampled;
 use super::signed_rank::SignedRank;
 use super::tango::Tango;
 use super::wilson::Wilson;
+use super::woodruff::Woodruff;
 use super::{CONFIDENCE, Estimate};
 
 /// An effect with what is needed to ask how sure it is: a report asks for its 95 %
@@ -25,6 +26,8 @@ pub struct Effect {
 pub(super) enum Spread {
     /// Standard error and degrees of freedom.
     Student { error: f64, degrees: f64 },
+    /// Those of the estimate's logarithm.
+    LogStudent { error: f64, degrees: f64 },
     /// Estimates from resampled clusters.
     Resampled(Resampled),
     /// The signed-rank test of single values.
@@ -33,6 +36,8 @@ pub(super) enum Spread {
     Tango(Tango),
     /// The score test of one proportion.
     Wilson(Wilson),
+    /// The share of values below a quantile.
+    Woodruff(Woodruff),
     /// None, and why.
     Unknown(String),
 }
@@ -67,10 +72,15 @@ impl Effect {
                 let half = positive(*error)? * student(*degrees)?.inverse_cdf(1.0 - tail);
                 Some((self.point - half, self.point + half))
             }
+            Spread::LogStudent { error, degrees } => {
+                let half = positive(*error)? * student(*degrees)?.inverse_cdf(1.0 - tail);
+                Some((self.point * (-half).exp(), self.point * half.exp()))
+            }
             Spread::Resampled(resampled) => resampled.interval(tail),
             Spread::SignedRank(test) => test.interval(tail),
             Spread::Tango(test) => test.interval(tail),
             Spread::Wilson(test) => test.interval(tail),
+            Spread::Woodruff(share) => share.interval(tail),
             Spread::Unknown(_) => None,
         }
     }
@@ -84,10 +94,15 @@ impl Effect {
             Spread::Student { error, degrees } => {
                 student_tail(self.point - limit, *error, *degrees)
             }
+            Spread::LogStudent { error, degrees } => {
+                let distance = self.point.ln() - limit.max(0.0).ln();
+                student_tail(distance, *error, *degrees)
+            }
             Spread::Resampled(resampled) => resampled.p_above(limit),
             Spread::SignedRank(test) => test.p_above(limit),
             Spread::Tango(test) => test.p_above(limit),
             Spread::Wilson(test) => test.p_above(limit),
+            Spread::Woodruff(share) => Some(share.p_above(limit)),
             Spread::Unknown(_) => None,
         };
         p.unwrap_or(1.0)
@@ -100,10 +115,15 @@ impl Effect {
             Spread::Student { error, degrees } => {
                 student_tail(limit - self.point, *error, *degrees)
             }
+            Spread::LogStudent { error, degrees } => {
+                let distance = limit.max(0.0).ln() - self.point.ln();
+                student_tail(distance, *error, *degrees)
+            }
             Spread::Resampled(resampled) => resampled.p_below(limit),
             Spread::SignedRank(test) => test.p_below(limit),
             Spread::Tango(test) => test.p_below(limit),
             Spread::Wilson(test) => test.p_below(limit),
+            Spread::Woodruff(share) => Some(share.p_below(limit)),
             Spread::Unknown(_) => None,
         };
         p.unwrap_or(1.0)
@@ -138,7 +158,9 @@ impl Effect {
     fn no_interval(&self) -> String {
         match &self.spread {
             Spread::Unknown(reason) => reason.clone(),
-            Spread::Student { error, .. } if positive(*error).is_none() => {
+            Spread::Student { error, .. } | Spread::LogStudent { error, .. }
+                if positive(*error).is_none() =>
+            {
                 "every task gave the same value, so an interval has no meaning".to_owned()
             }
             Spread::SignedRank(test) => test.no_interval(),
@@ -190,6 +212,17 @@ mod tests {
         let unknown = Effect::point_only(1.0, 3, "too few");
         assert_eq!(unknown.estimate().reason.as_deref(), Some("too few"));
         assert_eq!((unknown.p_above(0.0), unknown.p_below(0.0)), (1.0, 1.0));
+    }
+
+    #[test]
+    fn a_logarithm_keeps_the_interval_positive() {
+        let (error, degrees) = (1.0, 9.0);
+        let effect = Effect::new(2.0, 10, Spread::LogStudent { error, degrees });
+        let (low, high) = effect.interval(0.9).unwrap();
+        assert!((low * high - 4.0).abs() < 1e-9 && low > 0.0);
+        assert!((effect.p_above(low) - 0.05).abs() < 1e-9);
+        assert!((effect.p_below(high) - 0.05).abs() < 1e-9);
+        assert!(effect.p_above(-1.0) < 1e-12 && effect.p_below(0.0) > 0.999);
     }
 
     #[test]

@@ -5,6 +5,8 @@
 
 mod amdahl;
 mod bootstrap;
+mod change_points;
+mod degrees;
 mod effect;
 mod holm;
 mod mcnemar;
@@ -22,15 +24,17 @@ mod sums;
 mod tango;
 mod walsh;
 mod wilson;
+mod woodruff;
 
-pub use amdahl::amdahl_limit;
+pub use amdahl::{amdahl_limit, part_faster};
 pub use bootstrap::cluster_bootstrap;
+pub use change_points::{ChangePoint, ChangePointOptions, change_points};
 pub use effect::Effect;
 pub use holm::{holm, holm_adjusted};
 pub use mcnemar::mcnemar_exact;
-pub use paired::{mean_difference, time_ratio};
+pub use paired::time_ratio;
 pub use pass_at_k::{pass_at_k, pass_hat_k};
-pub use power::{Test, detectable_difference, detectable_effect, pairs_needed};
+pub use power::{OneSidedTest, detectable_difference, detectable_effect, pairs_needed};
 pub use proportions::paired_proportions;
 pub use quantile::{Distribution, quantile, sorted};
 pub use quantile_ratio::{quantile_effect, quantile_log_ratio};
@@ -38,7 +42,7 @@ pub use rate::token_rate;
 pub use signed_rank::signed_rank;
 pub use student::{mean, mean_interval};
 pub use sums::{sums_effect, sums_log_ratio};
-pub use wilson::{resolve_rate, share_effect, wilson};
+pub use wilson::{effective_trials, mean_share, resolve_rate, share_effect, share_of, wilson};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

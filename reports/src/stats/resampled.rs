@@ -5,37 +5,51 @@ use statrs::distribution::{ContinuousCDF, Normal};
 use super::effect::student;
 use super::quantile;
 
+/// Which percentiles of the resamples are the ends of an interval.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Percentiles {
+    /// Those of the interval's own tails.
+    Plain,
+    /// Farther out, so that the interval of a mean of so many clusters is as wide as
+    /// Student's: plain ones are too narrow by √((n−1)/n) and by normal for t (Hesterberg,
+    /// "What Teachers Should Know About the Bootstrap", 2015).
+    Expanded(usize),
+}
+
 /// Estimates from resampled clusters.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Resampled {
     ascending: Vec<f64>,
-    /// How many clusters each resample drew.
-    clusters: usize,
+    percentiles: Percentiles,
 }
 
 impl Resampled {
     /// From estimates in any order.
-    pub(super) fn new(mut estimates: Vec<f64>, clusters: usize) -> Self {
+    pub(super) fn new(mut estimates: Vec<f64>, percentiles: Percentiles) -> Self {
         estimates.sort_unstable_by(f64::total_cmp);
         Resampled {
             ascending: estimates,
-            clusters,
+            percentiles,
         }
     }
 
     pub(super) fn interval(&self, tail: f64) -> Option<(f64, f64)> {
-        let share = self.expanded(tail)?;
+        let share = self.share(tail)?;
+        // Farther out than the outermost resample nothing is known.
+        if share * (self.ascending.len() as f64 + 1.0) < 1.0 {
+            return None;
+        }
         let low = quantile(&self.ascending, share)?;
         let high = quantile(&self.ascending, 1.0 - share)?;
         (low < high).then_some((low, high))
     }
 
     pub(super) fn p_above(&self, limit: f64) -> Option<f64> {
-        self.contracted(self.share_below(limit))
+        self.tail(self.share_below(limit))
     }
 
     pub(super) fn p_below(&self, limit: f64) -> Option<f64> {
-        self.contracted(1.0 - self.share_below(limit))
+        self.tail(1.0 - self.share_below(limit))
     }
 
     /// The share at which `limit` is the quantile of the resamples.
@@ -54,26 +68,35 @@ impl Resampled {
         ((above - 1) as f64 + (limit - low) / (next - low)) / last as f64
     }
 
-    /// The tail at which percentiles of resamples have the width of a t interval of `n`
-    /// units: plain ones are too narrow by √((n−1)/n) and by normal for t (Hesterberg,
-    /// "What Teachers Should Know About the Bootstrap", 2015, expanded percentiles).
-    fn expanded(&self, tail: f64) -> Option<f64> {
-        let t = student(self.clusters as f64 - 1.0)?.inverse_cdf(tail);
-        Some(Normal::standard().cdf(self.inflation() * t))
+    /// The share of resamples below the lower end of the interval with that tail.
+    fn share(&self, tail: f64) -> Option<f64> {
+        match self.percentiles {
+            Percentiles::Plain => Some(tail),
+            Percentiles::Expanded(n) => {
+                let t = student(n as f64 - 1.0)?.inverse_cdf(tail);
+                Some(Normal::standard().cdf(inflation(n) * t))
+            }
+        }
     }
 
-    /// The other way round: the level of which a share of resamples is the tail. As in a
-    /// permutation test, never less than one resample of them all.
-    fn contracted(&self, share: f64) -> Option<f64> {
+    /// The other way round: the tail of the interval that ends where so many resamples
+    /// lie below. As in a permutation test, never less than one resample of them all.
+    fn tail(&self, share: f64) -> Option<f64> {
         let least = 1.0 / (self.ascending.len() + 1) as f64;
-        let z = Normal::standard().inverse_cdf(share.clamp(least, 1.0 - least));
-        Some(student(self.clusters as f64 - 1.0)?.cdf(z / self.inflation()))
+        let share = share.clamp(least, 1.0 - least);
+        match self.percentiles {
+            Percentiles::Plain => Some(share),
+            Percentiles::Expanded(n) => {
+                let z = Normal::standard().inverse_cdf(share);
+                Some(student(n as f64 - 1.0)?.cdf(z / inflation(n)))
+            }
+        }
     }
+}
 
-    fn inflation(&self) -> f64 {
-        let n = self.clusters as f64;
-        (n / (n - 1.0)).sqrt()
-    }
+fn inflation(clusters: usize) -> f64 {
+    let n = clusters as f64;
+    (n / (n - 1.0)).sqrt()
 }
 
 #[cfg(test)]
@@ -81,7 +104,10 @@ mod tests {
     use super::*;
 
     fn resampled() -> Resampled {
-        Resampled::new((0..1000).rev().map(f64::from).collect(), 12)
+        Resampled::new(
+            (0..1000).rev().map(f64::from).collect(),
+            Percentiles::Expanded(12),
+        )
     }
 
     #[test]
@@ -102,6 +128,9 @@ mod tests {
             assert!(p > 1e-3 && p < 1e-2, "{p}");
         }
         assert!(resampled.p_above(2000.0).unwrap() > 0.99);
-        assert_eq!(Resampled::new(vec![1.0; 9], 5).interval(0.025), None);
+        assert_eq!(
+            Resampled::new(vec![1.0; 9], Percentiles::Plain).interval(0.025),
+            None
+        );
     }
 }

@@ -47,7 +47,15 @@ impl Wilson {
 
     fn score(&self, limit: f64) -> Option<f64> {
         let variance = limit * (1.0 - limit) / self.n;
-        (variance > 0.0).then(|| (self.rate - limit) / variance.sqrt())
+        if variance > 0.0 {
+            return Some((self.rate - limit) / variance.sqrt());
+        }
+        // Where all or none succeed, a single exception settles it.
+        match self.rate - limit {
+            difference if difference > 0.0 => Some(f64::INFINITY),
+            difference if difference < 0.0 => Some(f64::NEG_INFINITY),
+            _ => None,
+        }
     }
 }
 
@@ -82,6 +90,50 @@ pub fn share_effect(per_task: &[Vec<bool>]) -> Result<Effect, String> {
         .filter(|attempts| !attempts.is_empty())
         .count();
     Ok(Effect::new(rate, tasks, Spread::Wilson(test)))
+}
+
+/// Mean over tasks of each task's share of success, with a Wilson interval over
+/// [`effective_trials`]. With as many attempts for every task it is [`resolve_rate`]'s.
+#[must_use]
+pub fn mean_share(shares: &[f64], trials: f64) -> Estimate {
+    share_of(shares, effective_trials(shares, trials))
+}
+
+/// [`mean_share`] with a number of effective trials that is known from elsewhere.
+#[must_use]
+pub fn share_of(shares: &[f64], effective: f64) -> Estimate {
+    let Some(mean) = mean(shares) else {
+        return Estimate::absent("no tasks");
+    };
+    let interval = wilson(mean * effective, effective);
+    Estimate {
+        point: Some(mean),
+        low: interval.map(|(low, _)| low),
+        high: interval.map(|(_, high)| high),
+        n: shares.len(),
+        reason: None,
+    }
+}
+
+/// The number of plain trials that would leave the mean of each task's share as uncertain
+/// as the tasks do: never fewer than the tasks, never more than the `trials` behind them.
+#[must_use]
+pub fn effective_trials(shares: &[f64], trials: f64) -> f64 {
+    let tasks = shares.len() as f64;
+    let mean = mean(shares).unwrap_or(0.0);
+    let binomial = mean * (1.0 - mean);
+    if binomial <= 0.0 || tasks < 2.0 {
+        // Nothing to learn the clustering from: assume attempts add nothing.
+        return tasks;
+    }
+    let squares: f64 = shares.iter().map(|share| (share - mean).powi(2)).sum();
+    let variance = squares / (tasks * (tasks - 1.0));
+    (binomial / variance).clamp(tasks, trials.max(tasks))
+}
+
+fn mean(shares: &[f64]) -> Option<f64> {
+    let sum: f64 = shares.iter().sum();
+    (!shares.is_empty()).then(|| (sum / shares.len() as f64).clamp(0.0, 1.0))
 }
 
 fn count<'a>(results: impl Iterator<Item = &'a bool>) -> f64 {
@@ -146,6 +198,16 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn shares_of_even_attempts_give_the_interval_of_the_rate(
+            tasks in prop::collection::vec(prop::collection::vec(any::<bool>(), 3), 2..30),
+        ) {
+            let shares: Vec<f64> = tasks.iter().map(|task| count(task.iter()) / 3.0).collect();
+            let (mean, rate) = (mean_share(&shares, 3.0 * tasks.len() as f64), resolve_rate(&tasks));
+            let (a, b) = (mean.interval().unwrap(), rate.interval().unwrap());
+            prop_assert!((a.0 - b.0).abs() < 1e-9 && (a.1 - b.1).abs() < 1e-9, "{a:?} {b:?}");
+        }
+
         #[test]
         fn stays_within_zero_and_one(n in 1_u32..5000, share in 0.0..=1.0_f64) {
             let n = f64::from(n);

@@ -37,9 +37,10 @@ impl MetricChange {
 }
 
 /// Figures beside the usual one of a metric.
-const MORE: [(&str, Statistic); 2] = [
+const MORE: [(&str, Statistic); 3] = [
     ("task_time", Statistic::Quantile(95)),
     ("ttft", Statistic::Quantile(95)),
+    ("ttft", Statistic::Quantile(99)),
 ];
 
 /// Compares every metric that both sides have.

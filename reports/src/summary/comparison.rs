@@ -3,12 +3,12 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::bridge::{self, BridgeRow};
 use super::changes::{MetricChange, changes};
 use super::endpoint::exchange_rate;
-use crate::format::NS_PER_MS;
 use crate::input::{Outcome, RunData, StageGroup, TrialData};
 use crate::pairing::{Pair, PairedTask, paired_tasks, sides};
-use crate::stats::{Distribution, Estimate, amdahl_limit, mean_difference, time_ratio};
+use crate::stats::{Distribution, Estimate, mcnemar_exact, paired_proportions, time_ratio};
 
 /// How the candidate compares with the baseline.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -31,35 +31,23 @@ pub struct Comparison {
     pub task_time_ratio_without_wait: Option<Estimate>,
     /// Ratio of the median output rates; what a vendor would quote.
     pub token_rate_ratio: Option<f64>,
-    /// Candidate minus baseline, share of trials resolved, paired by task.
+    /// Candidate minus baseline, share of trials resolved, paired by task: with one attempt
+    /// Tango's score interval, with several a clustered t interval.
     pub resolve_rate_difference: Estimate,
+    /// Two-sided p-value of McNemar's exact test; `null` with several attempts, which it
+    /// does not know.
+    pub mcnemar_p: Option<f64>,
     /// How many times sooner the baseline's tasks would finish with infinitely
     /// fast decode.
     pub amdahl_limit: Option<f64>,
+    /// The task-time ratio to expect if the baseline's decode became shorter by
+    /// `token_rate_ratio` and nothing else changed; the interval is over tasks, the
+    /// token rates taken as they are. `null` without token rates.
+    pub promised_by_token_rate: Option<Estimate>,
     /// Where the difference in task time comes from; `*_ns` sums exactly.
     pub stage_bridge: Vec<BridgeRow>,
     /// Every metric that both sides have, by the names that a gate's rules use.
     pub changes: Vec<MetricChange>,
-}
-
-/// One stage group's part in the difference between the two sides, over the
-/// same pairs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct BridgeRow {
-    /// The stage group.
-    pub group: StageGroup,
-    /// Baseline's total over the pairs.
-    pub baseline_ns: u64,
-    /// Candidate's total over the pairs.
-    pub candidate_ns: u64,
-    /// Candidate minus baseline; negative where the candidate saves time.
-    pub delta_ns: i64,
-    /// Baseline's mean per pair.
-    pub baseline_ms: f64,
-    /// Candidate's mean per pair.
-    pub candidate_ms: f64,
-    /// Candidate minus baseline, mean per pair.
-    pub delta_ms: f64,
 }
 
 impl Comparison {
@@ -87,6 +75,13 @@ impl Comparison {
             let trials = run.trials.iter().filter(|trial| trial.endpoint == name);
             median_rate(trials.filter(|trial| trial.outcome != Outcome::Error))
         };
+        let results = per_task(&tasks, |pair| {
+            Some((resolved(pair.candidate), resolved(pair.baseline)))
+        });
+        let token_rate_ratio = rate(&candidate.name)
+            .zip(rate(&baseline.name))
+            .map(|(candidate, baseline)| candidate / baseline);
+        let stage_bridge = bridge::rows(&tasks);
         Some(Comparison {
             candidate: candidate.name.clone(),
             baseline: baseline.name.clone(),
@@ -95,12 +90,18 @@ impl Comparison {
             task_time_ratio: time_ratio(&walls(&tasks, |pair| pair.timed())),
             task_time_ratio_both_resolved: Some(both_resolved).filter(|ratio| ratio.n > 0),
             task_time_ratio_without_wait: without_wait,
-            token_rate_ratio: rate(&candidate.name)
-                .zip(rate(&baseline.name))
-                .map(|(candidate, baseline)| candidate / baseline),
-            resolve_rate_difference: mean_difference(&resolve_differences(&tasks)),
-            amdahl_limit: amdahl_limit(&walls_and_decode(&tasks)),
-            stage_bridge: stage_bridge(&timed),
+            token_rate_ratio,
+            resolve_rate_difference: paired_proportions(&results)
+                .map_or_else(Estimate::absent, |effect| effect.estimate()),
+            mcnemar_p: mcnemar(&results),
+            amdahl_limit: stage_bridge
+                .iter()
+                .find(|row| row.group == StageGroup::Decode)
+                .and_then(|row| row.limit.point),
+            promised_by_token_rate: token_rate_ratio
+                .map(|ratio| bridge::promised_by(&tasks, ratio))
+                .filter(|promised| promised.point.is_some()),
+            stage_bridge,
             changes: changes(&tasks),
         })
     }
@@ -112,20 +113,20 @@ fn walls(tasks: &[PairedTask], keep: impl Fn(&Pair) -> bool) -> Vec<Vec<(f64, f6
     })
 }
 
-fn walls_and_decode(tasks: &[PairedTask]) -> Vec<Vec<(f64, f64)>> {
-    per_task(tasks, |pair| {
-        pair.timed().then(|| {
-            let decode = group_ns(pair.baseline, StageGroup::Decode);
-            (pair.baseline.wall_ns as f64, decode as f64)
-        })
-    })
+fn resolved(trial: &TrialData) -> bool {
+    trial.outcome == Outcome::Resolved
 }
 
-fn resolve_differences(tasks: &[PairedTask]) -> Vec<Vec<f64>> {
-    let resolved = |trial: &TrialData| f64::from(u8::from(trial.outcome == Outcome::Resolved));
-    per_task(tasks, |pair| {
-        Some(resolved(pair.candidate) - resolved(pair.baseline))
-    })
+fn mcnemar(results: &[Vec<(bool, bool)>]) -> Option<f64> {
+    let once = !results.is_empty() && results.iter().all(|pairs| pairs.len() == 1);
+    let count = |sought| {
+        results
+            .iter()
+            .flatten()
+            .filter(|pair| **pair == sought)
+            .count() as u64
+    };
+    once.then(|| mcnemar_exact(count((true, false)), count((false, true))))
 }
 
 fn per_task<T>(tasks: &[PairedTask], value: impl Fn(&Pair) -> Option<T>) -> Vec<Vec<T>> {
@@ -142,45 +143,4 @@ fn median_rate<'a>(trials: impl Iterator<Item = &'a TrialData>) -> Option<f64> {
             .filter_map(exchange_rate),
     )
     .p50
-}
-
-fn group_ns(trial: &TrialData, group: StageGroup) -> u64 {
-    trial
-        .stages
-        .iter()
-        .filter(|value| value.stage.group() == group)
-        .fold(0, |total, value| total.saturating_add(value.ns))
-}
-
-/// Each stage group's part in the difference, over the same pairs.
-pub(crate) fn stage_bridge(pairs: &[Pair]) -> Vec<BridgeRow> {
-    let count = pairs.len() as f64;
-    StageGroup::ALL
-        .into_iter()
-        .map(|group| {
-            let sum = |side: &dyn Fn(&Pair) -> u64| {
-                pairs.iter().map(side).fold(0_u64, u64::saturating_add)
-            };
-            let baseline_ns = sum(&|pair| group_ns(pair.baseline, group));
-            let candidate_ns = sum(&|pair| group_ns(pair.candidate, group));
-            let mean_ms = |ns: f64| ns / NS_PER_MS / count;
-            BridgeRow {
-                group,
-                baseline_ns,
-                candidate_ns,
-                delta_ns: signed_difference(candidate_ns, baseline_ns),
-                baseline_ms: mean_ms(baseline_ns as f64),
-                candidate_ms: mean_ms(candidate_ns as f64),
-                delta_ms: mean_ms(candidate_ns as f64 - baseline_ns as f64),
-            }
-        })
-        .filter(|row| row.baseline_ns > 0 || row.candidate_ns > 0)
-        .collect()
-}
-
-/// `a − b`, held at the ends of the range.
-fn signed_difference(a: u64, b: u64) -> i64 {
-    let difference = i128::from(a) - i128::from(b);
-    let held = difference.clamp(i128::from(i64::MIN), i128::from(i64::MAX));
-    i64::try_from(held).unwrap_or(i64::MAX)
 }

@@ -12,7 +12,9 @@ use crate::input::{
     EndpointData, ExchangeData, FirstOfKind, Outcome, Provenance, Role, Stage, StageGroup,
     TrialData,
 };
-use crate::stats::{Distribution, Estimate, resolve_rate, token_rate};
+use crate::stats::{
+    Distribution, Effect, Estimate, pass_at_k, pass_hat_k, resolve_rate, token_rate,
+};
 
 /// What one endpoint did in the run.
 ///
@@ -42,6 +44,9 @@ pub struct EndpointSummary {
     pub errors: usize,
     /// `resolved / trials`, with its interval.
     pub resolve_rate: Estimate,
+    /// Chance that one of `attempts` succeeds, pass@k, and that all do, pass^k, with
+    /// k = `attempts`, the fewest that any task had; `null` with one attempt.
+    pub repeated: Option<RepeatedSummary>,
     /// Task time, agent start to agent end.
     pub wall_ms: Distribution,
     /// Task time with backoff and fruitless tries taken out; equal to `wall_ms` when
@@ -94,6 +99,17 @@ pub struct StreamSummary {
     pub events_per_read: Option<f64>,
     /// Comments and pings that only keep the connection alive.
     pub keep_alives: u64,
+}
+
+/// What repeated attempts would give, averaged over tasks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RepeatedSummary {
+    /// k: the fewest attempts that any task had.
+    pub attempts: u64,
+    /// Share of tasks of which at least one of k attempts succeeds.
+    pub pass_at_k: Estimate,
+    /// Share of tasks of which all of k attempts succeed.
+    pub pass_hat_k: Estimate,
 }
 
 /// A median rate.
@@ -158,6 +174,7 @@ impl EndpointSummary {
             resolved: count(&own, Outcome::Resolved),
             errors: count(&own, Outcome::Error),
             resolve_rate: resolve_rate(&results_by_task(&own)),
+            repeated: repeated(&results_by_task(&own)),
             wall_ms: distribution_ms(timed.iter().map(|trial| trial.wall_ns)),
             wall_without_wait_ms: distribution_ms(
                 timed.iter().map(|trial| trial.wall_without_wait_ns()),
@@ -240,6 +257,25 @@ fn count(trials: &[&TrialData], outcome: Outcome) -> usize {
         .iter()
         .filter(|trial| trial.outcome == outcome)
         .count()
+}
+
+fn repeated(results: &[Vec<bool>]) -> Option<RepeatedSummary> {
+    let tallies: Vec<(u64, u64)> = results
+        .iter()
+        .map(|attempts| {
+            let successes = attempts.iter().filter(|resolved| **resolved).count();
+            (successes as u64, attempts.len() as u64)
+        })
+        .collect();
+    let attempts = tallies.iter().map(|(_, attempts)| *attempts).min()?;
+    let estimate = |pass: Result<Effect, String>| {
+        pass.map_or_else(Estimate::absent, |effect| effect.estimate())
+    };
+    (attempts > 1).then(|| RepeatedSummary {
+        attempts,
+        pass_at_k: estimate(pass_at_k(&tallies, attempts)),
+        pass_hat_k: estimate(pass_hat_k(&tallies, attempts)),
+    })
 }
 
 fn results_by_task(trials: &[&TrialData]) -> Vec<Vec<bool>> {

@@ -3,6 +3,7 @@
 //! Missing values are `null`, never 0. Durations are milliseconds in fields
 //! ending in `_ms` and whole nanoseconds in fields ending in `_ns`.
 
+mod bridge;
 mod changes;
 mod checks;
 mod comparison;
@@ -15,13 +16,17 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::claims::{self, Answer, ClaimsFile};
+use crate::decision::Decision;
 use crate::format::NS_PER_MS;
 use crate::input::{Calibration, ErrorQuantiles, Role, RunData, StreamCalibration};
+pub use bridge::BridgeRow;
+pub(crate) use bridge::rows as stage_bridge;
 pub use changes::MetricChange;
-pub(crate) use comparison::stage_bridge;
-pub use comparison::{BridgeRow, Comparison};
+pub use comparison::Comparison;
 pub use endpoint::{
-    EndpointSummary, FirstOfKindSummary, GroupSummary, RateSummary, StageSummary, StreamSummary,
+    EndpointSummary, FirstOfKindSummary, GroupSummary, RateSummary, RepeatedSummary, StageSummary,
+    StreamSummary,
 };
 pub use reconciliation::Reconciliation;
 pub use trial::TrialSummary;
@@ -29,7 +34,7 @@ pub(crate) use trial::turns;
 
 /// Version of the layout of `summary.json`; it changes when a field is renamed
 /// or removed, or changes its meaning.
-pub const SCHEMA_VERSION: u32 = 2;
+pub const SCHEMA_VERSION: u32 = 3;
 
 /// A fact about the machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -80,14 +85,26 @@ pub struct Summary {
     pub endpoints: BTreeMap<String, EndpointSummary>,
     /// Candidate against baseline; `null` when the run has one side only.
     pub comparison: Option<Comparison>,
+    /// Speed and quality at once: timeouts, retries, routing.
+    pub decision: Decision,
+    /// What the run says to a vendor's claims.
+    pub claims: Vec<Answer>,
     /// Every finished trial, in journal order.
     pub trials: Vec<TrialSummary>,
 }
 
 impl Summary {
-    /// Computes the summary of a run, whole or cut short.
+    /// Computes the summary of a run, whole or cut short, with answers to the published
+    /// claims of the fast path.
     #[must_use]
     pub fn from_run(run: &RunData) -> Self {
+        // A test holds that the shipped claims can be read.
+        Self::with_claims(run, &ClaimsFile::fast_path().unwrap_or_default())
+    }
+
+    /// The same with answers to other claims.
+    #[must_use]
+    pub fn with_claims(run: &RunData, asked: &ClaimsFile) -> Self {
         let mut warnings = run.warnings.clone();
         warnings.extend(checks::warnings(run));
         Summary {
@@ -123,6 +140,8 @@ impl Summary {
                 })
                 .collect(),
             comparison: Comparison::of(run),
+            decision: Decision::of(run),
+            claims: claims::answer(asked, run),
             trials: run.trials.iter().map(TrialSummary::of).collect(),
         }
     }

@@ -154,14 +154,18 @@ fn separate(
     directory: &Path,
 ) -> Result<Result<Workspace, String>> {
     let fresh = Workspace::prepare(task, sandbox, directory)?;
-    let (from, inside) = workspace.mounted();
-    let (to, _) = fresh.mounted();
+    let (Some((from, inside)), Some((to, _))) = (workspace.mounted(), fresh.mounted()) else {
+        return Err(Error::Unsupported {
+            task: task.id.clone(),
+            message: "hands files to a separate verifier, which containers cannot do here; use another --sandbox".to_owned(),
+        });
+    };
     for artifact in &verifier.artifacts {
         let Some(relative) = below(artifact, inside) else {
             return Err(Error::Unsupported {
                 task: task.id.clone(),
                 message: format!(
-                    "hands {artifact} to its verifier, which is outside {inside}; that needs containers"
+                    "hands {artifact} to its verifier, which is outside {inside}; that needs a root file system of its own"
                 ),
             });
         };

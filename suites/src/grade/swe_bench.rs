@@ -2,16 +2,15 @@
 //! the fix decide.
 
 use std::fs;
+use std::path::Path;
 
-use timeslip_datasets::swebench::{EvalType, SweTask};
+use timeslip_datasets::swebench::{EvalType, InstanceReport, Split, SweTask, TestsStatus};
 
-use super::{Grade, last_lines};
+use super::{Change, Grade, change, infrastructure, last_lines};
 use crate::log_parsers::{self, Status, Statuses};
 use crate::workspace::mount;
 use crate::{Error, Exit, Limits, Result, Sandbox, Task, Workspace};
 
-/// The largest change that is graded.
-const PATCH_BYTES: usize = 4 * 1024 * 1024;
 const OUTPUT_BYTES: usize = 16 * 1024 * 1024;
 
 const START: &str = ">>>>> Start Test Output";
@@ -20,13 +19,6 @@ const EXIT_CODE: &str = ">>>>> Test Exit Code:";
 
 /// The exit code of a shell whose script was killed by a signal is above this.
 const KILLED: i32 = 128;
-
-/// Everything since the base commit, new files too. The agent may have planted
-/// configuration that runs programs, which is why this happens inside, and
-/// settings that change the format, which are overridden.
-const DIFF: &str = "git -c core.fsmonitor=false -c core.quotePath=true add -A 2>/dev/null; \
-    git -c core.fsmonitor=false --no-pager diff --cached --binary --no-color --no-ext-diff \
-    --no-textconv --src-prefix=a/ --dst-prefix=b/ ";
 
 /// Upstream's chain: ever more forgiving ways to apply a patch, each from a clean
 /// tree, and at the end the question whether it was there all along.
@@ -46,85 +38,120 @@ pub(super) fn grade(
     workspace: &Workspace,
     sandbox: &Sandbox,
 ) -> Result<Grade> {
-    let limits = Limits {
-        wall: task.verifier_timeout,
-        output_bytes: PATCH_BYTES,
-        memory_mb: task.memory_mb,
-    };
-    let diff = format!("{DIFF}{} 2>/dev/null", swe.base_commit);
-    let execution = sandbox.run(&workspace.invocation(&diff, limits))?;
-    if execution.output_total_bytes > PATCH_BYTES as u64 {
-        return Ok(Grade::unresolved(format!(
-            "the change is larger than {PATCH_BYTES} bytes"
-        )));
-    }
-    if !execution.succeeded() {
-        return Ok(Grade::unresolved(format!(
-            "the repository was left in a state in which git finds no change ({:?})",
-            execution.exit
-        )));
-    }
-    if execution.output.is_empty() {
-        return Ok(Grade::unresolved("nothing was changed"));
-    }
-    let grade = grade_patch(task, swe, &execution.output, workspace, sandbox)?;
-    Ok(Grade {
-        patch: Some(execution.text()),
-        ..grade
+    change::graded(task, &swe.base_commit, workspace, sandbox, |patch| {
+        grade_patch(task, swe, Some(patch), workspace.directory(), sandbox)
     })
 }
 
-/// Grades a patch on a checkout of its own.
-fn grade_patch(
+/// Grades a patch, or the untouched repository, on a checkout of its own.
+pub(super) fn grade_patch(
     task: &Task,
     swe: &SweTask,
-    patch: &[u8],
-    workspace: &Workspace,
+    patch: Option<&[u8]>,
+    directory: &Path,
     sandbox: &Sandbox,
 ) -> Result<Grade> {
-    let place = tempfile::tempdir_in(workspace.directory()).map_err(Error::io(
-        "cannot create a directory",
-        workspace.directory(),
-    ))?;
+    if patch.is_some_and(<[u8]>::is_empty) {
+        return Ok(Grade::nothing_changed());
+    }
+    let place = tempfile::tempdir_in(directory)
+        .map_err(Error::io("cannot create a directory", directory))?;
     let fresh = Workspace::prepare(task, sandbox, &place.path().join("checkout"))?;
     let limits = Limits {
         wall: task.verifier_timeout,
         output_bytes: OUTPUT_BYTES,
         memory_mb: task.memory_mb,
     };
-
-    let patch_file = fresh.tmp().join("patch.diff");
-    fs::write(&patch_file, patch).map_err(Error::io("cannot be written", &patch_file))?;
-    let applied = sandbox.run(&fresh.invocation(APPLY, limits))?;
-    if !applied.succeeded() {
-        return Ok(Grade::unresolved(format!(
-            "the change does not apply to a fresh checkout: {}",
-            last_lines(&applied.text())
-        )));
+    if let Some(patch) = patch {
+        let patch_file = fresh.tmp().join("patch.diff");
+        fs::write(&patch_file, patch).map_err(Error::io("cannot be written", &patch_file))?;
+        let applied = sandbox.run(&fresh.invocation(APPLY, limits))?;
+        if !applied.succeeded() {
+            let log = applied.text();
+            return Ok(Grade {
+                change: Change::DoesNotApply,
+                infrastructure: infrastructure::find(&log),
+                ..Grade::unresolved(format!(
+                    "the change does not apply to a fresh checkout: {}",
+                    last_lines(&log)
+                ))
+            }
+            .with_log(log));
+        }
     }
 
     let scripts = place.path().join("eval");
     fs::create_dir(&scripts).map_err(Error::io("cannot be created", &scripts))?;
     let script = scripts.join("eval.sh");
-    fs::write(&script, swe.eval_script.as_deref().unwrap_or_default())
-        .map_err(Error::io("cannot be written", &script))?;
+    let text = with_exit_code(swe.eval_script.as_deref().unwrap_or_default());
+    fs::write(&script, text).map_err(Error::io("cannot be written", &script))?;
     let mut invocation = fresh.invocation("bash /eval/eval.sh", limits);
     invocation.mounts.push(mount(&scripts, "/eval", false));
     let execution = sandbox.run(&invocation)?;
-    Ok(match execution.exit {
-        Exit::Code(code) if code < KILLED => verdict(swe, &execution.text()),
-        Exit::TimedOut => Grade::no_verdict(format!(
-            "the tests took longer than {} s",
-            task.verifier_timeout.as_secs_f64()
-        )),
+    let mut log = execution.text();
+    let grade = match execution.exit {
+        Exit::Code(code) if code < KILLED => verdict(swe, patch.is_some(), &log),
+        Exit::TimedOut => {
+            let seconds = task.verifier_timeout.as_secs_f64();
+            log.push_str(&format!("\n\nTimeout error: {seconds} seconds exceeded."));
+            Grade::no_verdict(format!("the tests took longer than {seconds} s"))
+        }
         exit => Grade::no_verdict(format!("the evaluation was killed ({exit:?})")),
-    })
+    };
+    Ok(Grade {
+        change: if patch.is_some() {
+            Change::Applied
+        } else {
+            Change::None
+        },
+        infrastructure: infrastructure::find(&log).filter(|_| !grade.resolved),
+        ..grade
+    }
+    .with_log(log))
+}
+
+/// The script, made to record how the test command ended: its own exit code is that
+/// of putting the tests back.
+fn with_exit_code(script: &str) -> String {
+    let is_end = |line: &str| line.contains(END);
+    let records = script.contains(EXIT_CODE);
+    let Some(end) = script.lines().position(is_end).filter(|_| !records) else {
+        return script.to_owned();
+    };
+    let mut text = String::new();
+    for (index, line) in script.lines().enumerate() {
+        if index == end {
+            text.push_str("TIMESLIP_TEST_EXIT_CODE=$?\n");
+        }
+        text.push_str(line);
+        text.push('\n');
+        if index == end {
+            text.push_str(&format!("echo \"{EXIT_CODE} $TIMESLIP_TEST_EXIT_CODE\"\n"));
+        }
+    }
+    text
 }
 
 /// Reads the log of the evaluation script.
-fn verdict(swe: &SweTask, log: &str) -> Grade {
+fn verdict(swe: &SweTask, patched: bool, log: &str) -> Grade {
+    let report = InstanceReport {
+        patch_is_none: !patched,
+        patch_exists: patched,
+        ..InstanceReport::default()
+    };
+    let no_verdict = |detail: String| {
+        let found = infrastructure::find(log);
+        Grade {
+            report: Some(Box::new(InstanceReport {
+                infra_failure: found.is_some_and(|found| found.certain),
+                infra_failure_reason: found.map(|found| found.reason.to_owned()),
+                ..report.clone()
+            })),
+            ..Grade::no_verdict(detail)
+        }
+    };
     let Some(section) = test_output(log) else {
-        return Grade::no_verdict(format!(
+        return no_verdict(format!(
             "the evaluation printed no test output: {}",
             last_lines(log)
         ));
@@ -132,7 +159,7 @@ fn verdict(swe: &SweTask, log: &str) -> Grade {
     let parse = swe.log_parser.as_deref().and_then(log_parsers::find);
     let statuses = parse.map(|parse| parse(section)).unwrap_or_default();
     if statuses.is_empty() {
-        return Grade::no_verdict(format!(
+        return no_verdict(format!(
             "the test output holds no result: {}",
             last_lines(section)
         ));
@@ -142,14 +169,24 @@ fn verdict(swe: &SweTask, log: &str) -> Grade {
         .values()
         .any(|status| matches!(status, Status::Failed | Status::Error));
     if recorded_exit_code(log).is_some_and(|code| code != 0) && !failure_seen {
-        return Grade::no_verdict("the test command failed, but its output shows no failure");
+        let detail = "the test command failed, but its output shows no failure";
+        return no_verdict(detail.to_owned());
     }
-    let failed_tests = failed_tests(swe, &statuses);
+    let tests = tests_status(swe, &statuses);
+    let failed = |split: &Split| split.failure.clone();
+    let failed_tests: Vec<String> =
+        [failed(&tests.fail_to_pass), failed(&tests.pass_to_pass)].concat();
+    let resolved = failed_tests.is_empty();
     Grade {
-        resolved: failed_tests.is_empty(),
-        detail: (!failed_tests.is_empty())
-            .then(|| format!("{} hidden tests failed", failed_tests.len())),
+        resolved,
+        detail: (!resolved).then(|| format!("{} hidden tests failed", failed_tests.len())),
         failed_tests,
+        report: Some(Box::new(InstanceReport {
+            patch_successfully_applied: true,
+            resolved,
+            tests_status: Some(tests),
+            ..report
+        })),
         ..Grade::default()
     }
 }
@@ -167,7 +204,7 @@ fn recorded_exit_code(log: &str) -> Option<i32> {
     after.split_whitespace().next()?.parse().ok()
 }
 
-fn failed_tests(swe: &SweTask, statuses: &Statuses) -> Vec<String> {
+fn tests_status(swe: &SweTask, statuses: &Statuses) -> TestsStatus {
     let passes = |test: &str, skipping_allowed: bool| {
         let status = status_of(test, statuses);
         match swe.eval_type {
@@ -179,9 +216,18 @@ fn failed_tests(swe: &SweTask, statuses: &Statuses) -> Vec<String> {
             },
         }
     };
-    let fixed = swe.fail_to_pass.iter().filter(|test| !passes(test, false));
-    let kept = swe.pass_to_pass.iter().filter(|test| !passes(test, true));
-    fixed.chain(kept).cloned().collect()
+    let split = |tests: &[String], skipping_allowed: bool| {
+        let (success, failure) = tests
+            .iter()
+            .cloned()
+            .partition(|test| passes(test, skipping_allowed));
+        Split { success, failure }
+    };
+    TestsStatus {
+        fail_to_pass: split(&swe.fail_to_pass, false),
+        pass_to_pass: split(&swe.pass_to_pass, true),
+        ..TestsStatus::default()
+    }
 }
 
 /// Hundreds of test names in SWE-bench Verified are cut off inside a parameter
@@ -238,7 +284,7 @@ mod tests {
     #[test]
     fn both_lists_have_to_pass() {
         let task = task(&["fixed"], &["kept"]);
-        let judge = |results: &str| verdict(&task, &log(results));
+        let judge = |results: &str| verdict(&task, true, &log(results));
         assert!(judge("PASSED fixed\nPASSED kept").resolved);
         assert!(judge("XFAIL fixed\nSKIPPED kept").resolved);
         assert_eq!(judge("SKIPPED fixed\nPASSED kept").failed_tests, ["fixed"]);
@@ -252,43 +298,66 @@ mod tests {
             eval_type: EvalType::FailOnly,
             ..task(&["fixed"], &["kept"])
         };
-        assert!(verdict(&task, &log("PASSED other")).resolved);
-        assert!(!verdict(&task, &log("FAILED kept")).resolved);
+        assert!(verdict(&task, true, &log("PASSED other")).resolved);
+        assert!(!verdict(&task, true, &log("FAILED kept")).resolved);
     }
 
     #[test]
     fn results_count_between_the_markers_only() {
         let task = task(&["x"], &[]);
         let outside = format!("PASSED x\n{}PASSED x\n", log("FAILED x"));
-        assert!(!verdict(&task, &outside).resolved);
+        assert!(!verdict(&task, true, &outside).resolved);
         let forged_end = log(&format!("PASSED x\n{END}\nFAILED x"));
-        assert!(!verdict(&task, &forged_end).resolved);
+        assert!(!verdict(&task, true, &forged_end).resolved);
     }
 
     #[test]
     fn a_log_without_results_is_no_verdict() {
         let task = task(&["x"], &[]);
         for broken in ["", "PASSED x", &log(""), &log("collected 0 items")] {
-            let grade = verdict(&task, broken);
+            let grade = verdict(&task, true, broken);
             assert!(grade.verifier_failed && !grade.resolved, "{broken}");
         }
         let contradicted = format!("{}{EXIT_CODE} 1\n", log("PASSED x"));
-        assert!(verdict(&task, &contradicted).verifier_failed);
+        assert!(verdict(&task, true, &contradicted).verifier_failed);
         let agreed = format!("{}{EXIT_CODE} 0\n", log("PASSED x"));
-        assert!(verdict(&task, &agreed).resolved);
+        assert!(verdict(&task, true, &agreed).resolved);
+    }
+
+    #[test]
+    fn a_script_records_how_its_tests_ended() {
+        let script = format!("run\n: '{END}'\nrestore\n");
+        insta::assert_snapshot!(with_exit_code(&script), @r#"
+        run
+        TIMESLIP_TEST_EXIT_CODE=$?
+        : '>>>>> End Test Output'
+        echo ">>>>> Test Exit Code: $TIMESLIP_TEST_EXIT_CODE"
+        restore
+        "#);
+        let recorded = with_exit_code(&script);
+        assert_eq!(with_exit_code(&recorded), recorded);
+        assert_eq!(with_exit_code("run"), "run");
     }
 
     #[test]
     fn names_cut_off_in_a_parameter_match_by_prefix() {
         let task = task(&["t[log(photon"], &[]);
-        assert!(verdict(&task, &log("PASSED t[log(photon)]\nXFAIL t[log(photon-2)]")).resolved);
+        assert!(
+            verdict(
+                &task,
+                true,
+                &log("PASSED t[log(photon)]\nXFAIL t[log(photon-2)]")
+            )
+            .resolved
+        );
         assert!(
             !verdict(
                 &task,
+                true,
                 &log("PASSED t[log(photon)]\nFAILED t[log(photon-2)]")
             )
             .resolved
         );
-        assert!(!verdict(&task, &log("PASSED t[log]")).resolved);
+        assert!(!verdict(&task, true, &log("PASSED t[log]")).resolved);
     }
 }

@@ -7,7 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Backend, ENVIRONMENT, Invocation, TMP, supervise};
+use super::cgroup::{self, Group};
+use super::{Backend, ENVIRONMENT, Invocation, Root, TMP, supervise};
 use crate::{Error, Result};
 
 /// An installed `bwrap`, and what of this machine its sandboxes show.
@@ -55,6 +56,9 @@ const ISOLATION: [&str; 7] = [
     "--die-with-parent",
 ];
 
+/// In a root file system of its own the user is root, as in a container.
+const BECOME_ROOT: [&str; 5] = ["--unshare-user", "--uid", "0", "--gid", "0"];
+
 impl Bubblewrap {
     pub(super) fn find() -> Result<Self> {
         let program = find_program("bwrap").ok_or_else(|| Error::Sandbox {
@@ -67,8 +71,8 @@ impl Bubblewrap {
         })
     }
 
-    pub(super) fn command(&self, invocation: &Invocation) -> Command {
-        let mut command = Command::new(&self.program);
+    pub(super) fn command(&self, invocation: &Invocation, group: Option<&Group>) -> Command {
+        let mut command = cgroup::command(&self.program, group);
         command
             .env_clear()
             .envs(ENVIRONMENT)
@@ -78,9 +82,19 @@ impl Bubblewrap {
                     .iter()
                     .map(|(name, value)| (name, value)),
             )
-            .args(ISOLATION)
-            .args(&self.system)
-            .args(["--proc", "/proc", "--dev", "/dev", "--tmpfs", TMP]);
+            .args(ISOLATION);
+        match invocation.root.as_ref().and_then(Root::path) {
+            Some(root) => {
+                if !rustix::process::geteuid().is_root() {
+                    command.args(BECOME_ROOT);
+                }
+                command.arg("--bind").arg(root).arg("/");
+            }
+            None => {
+                command.args(&self.system);
+            }
+        }
+        command.args(["--proc", "/proc", "--dev", "/dev", "--tmpfs", TMP]);
         for mount in &invocation.mounts {
             let bind = if mount.writable {
                 "--bind"
@@ -89,12 +103,16 @@ impl Bubblewrap {
             };
             command.arg(bind).arg(&mount.host).arg(&mount.inside);
         }
+        if invocation.root.is_none() {
+            command.args(["--remount-ro", "/"]);
+        }
         command
-            .args(["--remount-ro", "/", "--chdir", "/", "--", "bash"])
+            .args(["--chdir", "/", "--", "bash"])
             .args(supervise::launcher_arguments(
                 &invocation.command,
                 &invocation.working_directory,
                 &invocation.limits,
+                group,
             ));
         command
     }

@@ -13,6 +13,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use super::cgroup::{self, Group};
 use super::{ENVIRONMENT, Invocation, supervise};
 use crate::{Error, Result};
 
@@ -56,9 +57,9 @@ impl Staged {
         })
     }
 
-    pub(super) fn command(&self, invocation: &Invocation) -> Command {
+    pub(super) fn command(&self, invocation: &Invocation, group: Option<&Group>) -> Command {
         let rewritten = |text: &str| rewrite(text, &self.mappings);
-        let mut command = Command::new("bash");
+        let mut command = cgroup::command("bash", group);
         command
             .env_clear()
             .envs(ENVIRONMENT.map(|(name, value)| (name, rewritten(value))))
@@ -72,6 +73,7 @@ impl Staged {
                 &rewritten(&invocation.command),
                 &rewritten(&invocation.working_directory),
                 &invocation.limits,
+                group,
             ));
         command
     }

@@ -12,6 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use super::capture::Capture;
+use super::cgroup::Group;
 use super::{Execution, Exit, Limits};
 
 /// Where the launcher finds the pipe for its marks.
@@ -22,8 +23,8 @@ const STARTED: u8 = b's';
 /// The command itself has ended.
 const ENDED: u8 = b'e';
 
-/// Arguments: command, working directory, kilobytes of address space, blocks of
-/// 512 bytes per file.
+/// Arguments: command, working directory, kilobytes of address space or "unlimited",
+/// blocks of 512 bytes per file.
 ///
 /// Descriptors the harness may have inherited are closed first. The command does
 /// not get the mark pipe; should it pry it open through `/proc`, the first start
@@ -42,7 +43,7 @@ exit "$code"
 "#;
 
 /// No single file may grow beyond this, so that one command cannot fill the disk.
-const LARGEST_FILE_MB: u64 = 1024;
+pub(in crate::sandbox) const LARGEST_FILE_MB: u64 = 1024;
 
 /// How long output may still arrive after everything was killed; only a process
 /// that escaped the kill can use it up.
@@ -53,20 +54,30 @@ pub(super) fn launcher_arguments(
     command: &str,
     working_directory: &str,
     limits: &Limits,
+    group: Option<&Group>,
 ) -> [String; 7] {
+    let memory = match group {
+        // The group bounds what is used, not what is reserved.
+        Some(_) => "unlimited".to_owned(),
+        None => limits.memory_mb.saturating_mul(1024).to_string(),
+    };
     [
         "-c".to_owned(),
         LAUNCHER.to_owned(),
         "launcher".to_owned(),
         command.to_owned(),
         working_directory.to_owned(),
-        limits.memory_mb.saturating_mul(1024).to_string(),
+        memory,
         (LARGEST_FILE_MB * 2048).to_string(),
     ]
 }
 
 /// Runs `command`, which starts the launcher, until it ends or its time is over.
-pub(super) fn run(mut command: Command, limits: &Limits) -> io::Result<Execution> {
+pub(super) fn run(
+    mut command: Command,
+    limits: &Limits,
+    group: Option<&Group>,
+) -> io::Result<Execution> {
     let (output, output_writer) = io::pipe()?;
     let (marks, marks_writer) = io::pipe()?;
     let (exited, exited_writer) = io::pipe()?;
@@ -93,7 +104,7 @@ pub(super) fn run(mut command: Command, limits: &Limits) -> io::Result<Execution
         }
     });
     if let Err(error) = watcher {
-        kill_group(&child);
+        kill(&child, group);
         child.wait()?;
         return Err(error);
     }
@@ -108,11 +119,11 @@ pub(super) fn run(mut command: Command, limits: &Limits) -> io::Result<Execution
     };
     let in_time = streams.follow(Some(spawned + limits.wall), Streams::has_exited)?;
     if !in_time {
-        kill_group(&child);
+        kill(&child, group);
         streams.follow(None, Streams::has_exited)?;
     }
     // Not reaped yet, so the group's number is still ours: end what it left behind.
-    kill_group(&child);
+    kill(&child, group);
     let status = child.wait()?;
     streams.follow(Some(Instant::now() + DRAIN), Streams::is_drained)?;
 
@@ -128,6 +139,7 @@ pub(super) fn run(mut command: Command, limits: &Limits) -> io::Result<Execution
         },
         output_total_bytes: streams.capture.total(),
         output: streams.capture.finish(),
+        exceeded: group.map(Group::exceeded).unwrap_or_default(),
     })
 }
 
@@ -243,11 +255,15 @@ fn wait_without_reaping(pid: Option<Pid>) {
 }
 
 /// Kills the child and what it started. A sandbox with its own process ids dies
-/// with its first process, whatever group its others are in.
-fn kill_group(child: &Child) {
+/// with its first process, whatever group its others are in; without them, a control
+/// group reaches what has left the process group.
+fn kill(child: &Child, group: Option<&Group>) {
     if let Some(pid) = pid_of(child) {
         // Fails only when nothing of the group is left.
         let _ = kill_process_group(pid, Signal::KILL);
+    }
+    if let Some(group) = group {
+        group.kill();
     }
 }
 

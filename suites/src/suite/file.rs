@@ -4,21 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::Format;
 use super::place::Place;
 use crate::{Error, Result};
-
-/// The task formats a suite can be made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Format {
-    /// A task repository of swebench 5.x.
-    SweBench,
-    /// A directory of Harbor / Terminal-Bench 2 tasks, or a registry of them.
-    Harbor,
-    /// A directory of Terminal-Bench 1 tasks.
-    #[serde(rename = "terminal-bench-1")]
-    TerminalBench1,
-}
 
 /// A suite file: which tasks belong together, and how they are tried.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,7 +17,8 @@ pub struct SuiteFile {
     pub name: String,
     /// The format of its tasks.
     pub format: Format,
-    /// `bundled:<name>`, or a path relative to the suite file.
+    /// `bundled:<name>`, or a directory or file relative to the suite file; of a registry
+    /// of Harbor tasks also `FILE#NAME` and `FILE#NAME@VERSION`.
     pub source: String,
     /// One sentence about it.
     #[serde(default)]
@@ -68,6 +57,18 @@ pub struct SuiteFile {
     /// Variables of this machine that tasks may ask for.
     #[serde(default)]
     pub pass_env: Vec<String>,
+    /// A directory with clones of the repositories that the tasks are about, bare or
+    /// not, called `<owner>__<name>` or `<owner>/<name>`, with or without `.git`;
+    /// relative to the suite file.
+    #[serde(default)]
+    pub repositories: Option<String>,
+    /// A root file system for its tasks: a directory or an archive, relative to the
+    /// suite file. With `{task}` in it, each task's own, with the task's files in it.
+    #[serde(default)]
+    pub rootfs: Option<String>,
+    /// The same as an image of a container engine.
+    #[serde(default)]
+    pub image: Option<String>,
     /// The directory that paths are relative to.
     #[serde(skip)]
     pub directory: PathBuf,
@@ -207,10 +208,35 @@ impl SuiteFile {
         if self.bundled().is_none() {
             self.source = from(Path::new(&self.source)).display().to_string();
         }
+        let named = |path: &String| from(Path::new(path)).display().to_string();
+        self.repositories = self.repositories.as_ref().map(named);
+        self.rootfs = self.rootfs.as_ref().map(named);
         self.shims = self.shims.as_deref().map(from);
         self.quarantine = self.quarantine.as_deref().map(from);
         self.directory = PathBuf::new();
         self
+    }
+
+    /// Where the repository `owner/name` was cloned to, if the suite has clones.
+    pub(super) fn repository(&self, repo: &str) -> Result<Option<PathBuf>> {
+        let Some(folder) = &self.repositories else {
+            return Ok(None);
+        };
+        let folder = self.directory.join(folder);
+        let flat = repo.replace('/', "__");
+        let names = [&flat, repo].map(|name| [name.to_owned(), format!("{name}.git")]);
+        let mut places = names.iter().flatten().map(|name| folder.join(name));
+        places
+            .find(|place| place.is_dir())
+            .map(Some)
+            .ok_or_else(|| {
+                let message = format!(
+                    "{} holds no clone of {repo}; make one with `git clone --mirror URL {}`",
+                    folder.display(),
+                    folder.join(format!("{flat}.git")).display()
+                );
+                self.place.error("repositories", &message)
+            })
     }
 
     /// What the agent is told.

@@ -1,17 +1,16 @@
 //! One task, ready to be tried.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use timeslip_datasets::atif::Trajectory;
-use timeslip_datasets::dockerfile;
 use timeslip_datasets::harbor::HarborTask;
-use timeslip_datasets::swebench::{SweTask, repository_stream};
+use timeslip_datasets::swebench::SweTask;
+use timeslip_datasets::swebench_pro::ProTask;
 
 use super::file::{GraderOptions, SuiteFile};
 use super::variables;
-use crate::log_parsers;
-use crate::workspace::{Recipe, Repository};
+use crate::workspace::{Environment, Repository};
 use crate::{Error, Result};
 
 /// One task of a suite.
@@ -35,6 +34,8 @@ pub struct Task {
     pub memory_mb: u64,
     /// The format-specific part.
     pub kind: TaskKind,
+    /// The root file system its suite names for it.
+    pub environment: Option<Environment>,
     /// Where the task's own files are; never visible to the agent.
     directory: PathBuf,
 }
@@ -49,55 +50,36 @@ pub enum TaskKind {
         /// Where its code comes from.
         repository: Repository,
     },
+    /// A change of a repository, larger than one of SWE-bench.
+    SweBenchPro {
+        /// The task as its dataset has it.
+        task: Box<ProTask>,
+        /// Where its code comes from.
+        repository: Repository,
+    },
     /// Terminal work.
     Harbor {
         /// The task as its dataset has it.
         task: Box<HarborTask>,
-        /// How its environment is made.
-        recipe: Recipe,
     },
 }
 
 // SWE-bench tasks do not say; upstream gives an evaluation half an hour.
 const SWE_BENCH_TIMEOUT: Duration = Duration::from_secs(1800);
+/// Upstream's bound of an evaluation.
+const SWE_BENCH_PRO_TIMEOUT: Duration = Duration::from_secs(3600);
 const SWE_BENCH_MEMORY_MB: u64 = 4096;
 
-/// Where SWE-bench images have the repository.
-pub(crate) const TESTBED: &str = "/testbed";
+pub(crate) use timeslip_datasets::swebench::TESTBED;
 
 impl Task {
     pub(super) fn from_swe_bench(
         suite: &str,
         task: SweTask,
-        source: &Path,
-        caches: &Path,
-    ) -> Result<Self> {
-        let unsupported = |message: String| Error::Unsupported {
-            task: task.instance_id.clone(),
-            message,
-        };
-        if task.eval_script.is_none() {
-            return Err(unsupported(
-                "has no eval.sh, so nothing grades it".to_owned(),
-            ));
-        }
-        let parser = task.log_parser.as_deref().unwrap_or_default();
-        if log_parsers::find(parser).is_none() {
-            let known: Vec<_> = log_parsers::names().collect();
-            return Err(unsupported(format!(
-                "log_parser {parser:?} is not known; there are {}",
-                known.join(", ")
-            )));
-        }
-        let stream = repository_stream(source, &task);
-        if !stream.is_file() {
-            return Err(unsupported(format!(
-                "{} is missing; it holds the history of {} as a git fast-import stream",
-                stream.display(),
-                task.repo
-            )));
-        }
-        Ok(Self {
+        repository: Repository,
+        directory: PathBuf,
+    ) -> Self {
+        Self {
             id: task.instance_id.clone(),
             suite: suite.to_owned(),
             instruction: swe_bench_instruction(&task),
@@ -106,12 +88,37 @@ impl Task {
             grader: GraderOptions::default(),
             shims: None,
             memory_mb: SWE_BENCH_MEMORY_MB,
-            directory: source.join("tasks").join(&task.instance_id),
+            environment: None,
+            directory,
             kind: TaskKind::SweBench {
-                repository: Repository::new(stream, caches),
+                repository,
                 task: Box::new(task),
             },
-        })
+        }
+    }
+
+    pub(super) fn from_swe_bench_pro(
+        suite: &str,
+        task: ProTask,
+        repository: Repository,
+        directory: PathBuf,
+    ) -> Self {
+        Self {
+            id: task.instance_id.clone(),
+            suite: suite.to_owned(),
+            instruction: swe_bench_pro_instruction(&task),
+            agent_timeout: SWE_BENCH_PRO_TIMEOUT,
+            verifier_timeout: SWE_BENCH_PRO_TIMEOUT,
+            grader: GraderOptions::default(),
+            shims: None,
+            memory_mb: SWE_BENCH_MEMORY_MB,
+            environment: None,
+            directory,
+            kind: TaskKind::SweBenchPro {
+                repository,
+                task: Box::new(task),
+            },
+        }
     }
 
     /// `passed` names the variables of the host that the task may see.
@@ -124,27 +131,13 @@ impl Task {
             task: task.name.clone(),
             message,
         };
-        let environment = &task.environment;
-        if !environment.needs.is_empty() {
+        let needs = &task.environment.needs;
+        if !needs.is_empty() {
             return Err(unsupported(format!(
-                "needs what is not there without containers: {}",
-                environment.needs.join("; ")
+                "needs what no sandbox here has: {}",
+                needs.join("; ")
             )));
         }
-        let file = &environment.dockerfile;
-        if let Some(image) = &environment.docker_image
-            && !file.exists()
-        {
-            return Err(unsupported(format!(
-                "is made from the image {image}, which needs containers; without them a Dockerfile can be followed"
-            )));
-        }
-        let recipe = Recipe::new(
-            dockerfile::read(file)?,
-            environment.workdir.as_deref(),
-            &environment.context,
-            file,
-        )?;
         let Some(first) = task.steps.first() else {
             return Err(unsupported("has no step".to_owned()));
         };
@@ -160,16 +153,50 @@ impl Task {
             grader: GraderOptions::default(),
             shims: None,
             memory_mb: task.environment.memory_mb,
+            environment: None,
             directory: task.directory.clone(),
             kind: TaskKind::Harbor {
                 task: Box::new(task),
-                recipe,
             },
         })
     }
 
+    /// The reference solution, where it is a patch.
+    #[must_use]
+    pub fn gold_patch(&self) -> Option<&str> {
+        match &self.kind {
+            TaskKind::SweBench { task, .. } => Some(&task.patch),
+            TaskKind::SweBenchPro { task, .. } => Some(&task.patch),
+            TaskKind::Harbor { .. } => None,
+        }
+    }
+
+    /// Everything a verdict on a patch depends on beside the patch, as text.
+    #[must_use]
+    pub fn grading(&self) -> String {
+        match &self.kind {
+            TaskKind::SweBench { task, .. } => format!("{task:?}"),
+            TaskKind::SweBenchPro { task, .. } => format!("{task:?}"),
+            TaskKind::Harbor { task, .. } => format!("{task:?}"),
+        }
+    }
+
+    /// The same task for grading alone: its checkouts have no history.
+    #[must_use]
+    pub fn without_history(mut self) -> Self {
+        match &mut self.kind {
+            TaskKind::SweBench { repository, .. } | TaskKind::SweBenchPro { repository, .. } => {
+                repository.shallow();
+            }
+            TaskKind::Harbor { .. } => {}
+        }
+        self
+    }
+
     /// The task as a suite wants it.
-    pub(super) fn adapt(&mut self, file: &SuiteFile) {
+    pub(super) fn adapted(mut self, file: &SuiteFile) -> Result<Self> {
+        let (rootfs, image) = (file.rootfs.as_deref(), file.image.as_deref());
+        self.environment = Environment::named(rootfs, image, &file.directory, &self.id)?;
         self.instruction = file.prompted(&self.instruction);
         self.grader = file.grader.clone().unwrap_or_default();
         self.shims = file.shims.as_ref().map(|shims| file.directory.join(shims));
@@ -184,6 +211,7 @@ impl Task {
                 }
             }
         }
+        Ok(self)
     }
 
     /// How many instructions are given one after another; at least one.
@@ -191,7 +219,7 @@ impl Task {
     pub fn steps(&self) -> usize {
         match &self.kind {
             TaskKind::Harbor { task, .. } => task.steps.len(),
-            TaskKind::SweBench { .. } => 1,
+            TaskKind::SweBench { .. } | TaskKind::SweBenchPro { .. } => 1,
         }
     }
 
@@ -204,17 +232,17 @@ impl Task {
                 .steps
                 .get(step)
                 .map(|step| (step.instruction.as_str(), step.agent_timeout)),
-            TaskKind::SweBench { .. } => {
+            TaskKind::SweBench { .. } | TaskKind::SweBenchPro { .. } => {
                 (step == 0).then_some((self.instruction.as_str(), self.agent_timeout))
             }
         }
     }
 
     /// Variables of every command of the task.
-    pub(crate) fn environment(&self) -> Vec<(String, String)> {
+    pub(crate) fn variables(&self) -> Vec<(String, String)> {
         match &self.kind {
             TaskKind::Harbor { task, .. } => task.environment.env.clone().into_iter().collect(),
-            TaskKind::SweBench { .. } => Vec::new(),
+            TaskKind::SweBench { .. } | TaskKind::SweBenchPro { .. } => Vec::new(),
         }
     }
 
@@ -223,6 +251,7 @@ impl Task {
     pub fn tags(&self) -> Vec<String> {
         let mut tags = match &self.kind {
             TaskKind::SweBench { task, .. } => vec![task.repo.clone(), task.difficulty.clone()],
+            TaskKind::SweBenchPro { task, .. } => vec![task.repo.clone(), task.language.clone()],
             TaskKind::Harbor { task, .. } => {
                 let mut tags = vec![task.category.clone(), task.difficulty.clone()];
                 tags.extend(task.tags.iter().cloned());
@@ -233,20 +262,12 @@ impl Task {
         tags
     }
 
-    /// Where the agent's commands start inside the sandbox.
-    pub fn working_directory(&self) -> &str {
-        match &self.kind {
-            TaskKind::SweBench { .. } => TESTBED,
-            TaskKind::Harbor { recipe, .. } => recipe.working_directory(),
-        }
-    }
-
     /// The recordings that come with a step (`trajectories/*.json`), by file name; used
     /// only by simulated endpoints.
     pub fn recordings(&self, step: usize) -> Result<Vec<Trajectory>> {
         let own = match &self.kind {
             TaskKind::Harbor { task, .. } => task.steps.get(step).map(|step| step.name.as_str()),
-            TaskKind::SweBench { .. } => None,
+            TaskKind::SweBench { .. } | TaskKind::SweBenchPro { .. } => None,
         };
         let directory = match own {
             None | Some("") => self.directory.join("trajectories"),
@@ -282,4 +303,23 @@ fn swe_bench_instruction(task: &SweTask) -> String {
         task.repo,
         task.problem_statement.trim()
     )
+}
+
+fn swe_bench_pro_instruction(task: &ProTask) -> String {
+    let mut text = format!(
+        "The repository {} is checked out in the working directory. \
+         Change its source so that the issue below is resolved; \
+         hidden tests will decide.\n\n{}\n",
+        task.repo,
+        task.problem_statement.trim()
+    );
+    for (heading, part) in [
+        ("Requirements", &task.requirements),
+        ("New interfaces", &task.interface),
+    ] {
+        if !part.trim().is_empty() {
+            text.push_str(&format!("\n{heading}:\n{}\n", part.trim()));
+        }
+    }
+    text
 }

@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
-use timeslip_datasets::dockerfile::{Instruction, Kind};
+use timeslip_datasets::dockerfile::{self, Instruction, Kind};
 use timeslip_datasets::harbor::HarborTask;
 
 use super::Workspace;
@@ -18,7 +18,7 @@ use crate::{Backend, Error, Exit, Limits, Result, Sandbox};
 
 /// A checked Dockerfile.
 #[derive(Clone, Debug)]
-pub struct Recipe {
+pub(super) struct Recipe {
     file: PathBuf,
     mount: String,
     working_directory: String,
@@ -58,8 +58,30 @@ const RESERVED: [&str; 18] = [
 const OUTPUT_BYTES: usize = 4096;
 
 impl Recipe {
+    /// Reads and checks the Dockerfile of a task.
+    pub(super) fn of(task: &HarborTask) -> Result<Self> {
+        let environment = &task.environment;
+        let file = &environment.dockerfile;
+        if let Some(image) = &environment.docker_image
+            && !file.exists()
+        {
+            return Err(Error::Unsupported {
+                task: task.name.clone(),
+                message: format!(
+                    "is made from the image {image}, which needs containers; without them a Dockerfile can be followed"
+                ),
+            });
+        }
+        Self::new(
+            dockerfile::read(file)?,
+            environment.workdir.as_deref(),
+            &environment.context,
+            file,
+        )
+    }
+
     /// `workdir` stands in for the last `WORKDIR`, where the task names one.
-    pub(crate) fn new(
+    fn new(
         mut instructions: Vec<Instruction>,
         workdir: Option<&str>,
         context: &Path,
@@ -179,27 +201,27 @@ impl Recipe {
     }
 
     /// The directory inside that is the task's own.
-    pub(crate) fn mount(&self) -> &str {
+    pub(super) fn mount(&self) -> &str {
         &self.mount
     }
 
     /// The last `WORKDIR`.
-    pub(crate) fn working_directory(&self) -> &str {
+    pub(super) fn working_directory(&self) -> &str {
         &self.working_directory
     }
 
-    /// Carries the instructions out in an empty workspace.
-    pub(crate) fn follow(
+    /// Carries the instructions out in a workspace with an empty `tree`.
+    pub(super) fn follow(
         &self,
         workspace: &mut Workspace,
+        tree: &Path,
         task: &HarborTask,
         sandbox: &Sandbox,
     ) -> Result<()> {
-        let tree = workspace.tree.clone();
         for step in &self.steps {
             match &step.action {
                 Action::MakeDirectory => {
-                    beneath::create_directory(&tree, self.below_mount(&step.directory))
+                    beneath::create_directory(tree, self.below_mount(&step.directory))
                         .map_err(|refusal| self.refused(step, &step.directory, &refusal))?;
                 }
                 Action::Copy {
@@ -216,7 +238,7 @@ impl Recipe {
                         _ => to.to_path_buf(),
                     };
                     without_links(&task.environment.context, source)
-                        .and_then(|()| copy(&from, &tree, &to))
+                        .and_then(|()| copy(&from, tree, &to))
                         .map_err(|refusal| {
                             self.refused(step, &source.display().to_string(), &refusal)
                         })?;

@@ -7,12 +7,24 @@ use std::process::{Command, Stdio};
 
 use crate::{Error, Result};
 
-/// A `git fast-import` stream, imported once into a cache and checked out from there.
+/// Where a task's code comes from.
 #[derive(Clone, Debug)]
 pub struct Repository {
-    stream: PathBuf,
-    cache: PathBuf,
+    source: Source,
+    /// Only the commit itself, without its ancestors.
+    shallow: bool,
 }
+
+#[derive(Clone, Debug)]
+enum Source {
+    /// A `git fast-import` stream, imported once into a cache and checked out from there.
+    Stream { stream: PathBuf, cache: PathBuf },
+    /// A clone somebody else has made, bare or not. It is never written to.
+    Mirror(PathBuf),
+}
+
+/// A single commit is asked for, which need not be the tip of a branch.
+const UPLOAD_PACK: &str = "--upload-pack=git -c uploadpack.allowAnySHA1InWant=true upload-pack";
 
 /// What interpreters and compilers leave behind is not part of a change, whether
 /// or not the repository has thought of it.
@@ -22,9 +34,92 @@ const EXCLUDED: &str = "__pycache__/\n*.pyc\n*.o\n";
 const IDENTITY: &str = "[user]\n\tname = agent\n\temail = agent@localhost\n";
 
 impl Repository {
-    pub(crate) fn new(stream: PathBuf, caches: &Path) -> Self {
+    pub(crate) fn stream(stream: PathBuf, caches: &Path) -> Self {
         let cache = caches.join(stream.file_stem().unwrap_or_default());
-        Self { stream, cache }
+        Self {
+            source: Source::Stream { stream, cache },
+            shallow: false,
+        }
+    }
+
+    pub(crate) fn mirror(clone: PathBuf) -> Self {
+        Self {
+            source: Source::Mirror(clone),
+            shallow: false,
+        }
+    }
+
+    /// Adds single commits to the repository in `tree`: the hidden tests are in them,
+    /// so no agent must see that tree.
+    pub(crate) fn add(&self, task: &str, commits: &[String], tree: &Path) -> Result<()> {
+        let git = Git { task };
+        let from = self.origin(&git)?;
+        for commit in commits {
+            let fetch = [
+                "fetch",
+                "-q",
+                "--no-tags",
+                "--depth=1",
+                UPLOAD_PACK,
+                &from,
+                commit,
+            ];
+            git.run(tree, &fetch, None)?;
+        }
+        Ok(())
+    }
+
+    /// What git fetches from.
+    fn origin(&self, git: &Git<'_>) -> Result<String> {
+        let from = match &self.source {
+            Source::Stream { stream, cache } => {
+                import(stream, cache, git)?;
+                cache
+            }
+            Source::Mirror(clone) => clone,
+        };
+        // A relative path would be taken from the tree.
+        let from = std::path::absolute(from).map_err(Error::io("cannot be found", from))?;
+        Ok(from.to_string_lossy().into_owned())
+    }
+
+    /// What commands in a checkout find set, so that the install commands of scripts
+    /// work without a network: what the code needs is there already, and it is put
+    /// into the home directory. A checkout has no tags, so code that asks git for its
+    /// `version` is told.
+    pub(crate) fn environment(&self, version: &str) -> Vec<(String, String)> {
+        let variables: &[(&str, &str)] = match &self.source {
+            Source::Stream { .. } => &[],
+            Source::Mirror(_) => &[
+                (
+                    "PATH",
+                    "/tmp/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                ),
+                ("PIP_BREAK_SYSTEM_PACKAGES", "1"),
+                ("PIP_DISABLE_PIP_VERSION_CHECK", "1"),
+                // Not a mistake: pip takes the value for that of build isolation.
+                ("PIP_NO_BUILD_ISOLATION", "0"),
+                ("PIP_NO_DEPS", "1"),
+                ("PIP_NO_INDEX", "1"),
+                ("PIP_USER", "1"),
+                // Where that is, also for tests that change the home directory.
+                ("PYTHONUSERBASE", "/tmp/.local"),
+                ("SETUPTOOLS_SCM_PRETEND_VERSION", version),
+            ],
+        };
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        variables.iter().map(owned).collect()
+    }
+
+    /// The same without history, where nobody looks at it.
+    pub(crate) fn shallow(&mut self) {
+        self.shallow = true;
+    }
+
+    /// What it is made from, and whether with its history.
+    pub(super) fn identity(&self) -> (PathBuf, bool) {
+        let (Source::Stream { stream: from, .. } | Source::Mirror(from)) = &self.source;
+        (from.clone(), !self.shallow)
     }
 
     /// Makes `tree`, an empty directory, a repository on branch `main` at `commit`.
@@ -32,14 +127,18 @@ impl Repository {
     /// cannot be found in it.
     pub(crate) fn check_out(&self, task: &str, commit: &str, tree: &Path) -> Result<()> {
         let git = Git { task };
-        self.import(&git)?;
+        let from = self.origin(&git)?;
         git.run(
             tree,
             &["init", "-q", "--template=", "-b", "main", "."],
             None,
         )?;
-        let cache = self.cache.to_string_lossy();
-        git.run(tree, &["fetch", "-q", "--no-tags", &cache, commit], None)?;
+        let mut fetch = vec!["fetch", "-q", "--no-tags", UPLOAD_PACK];
+        if self.shallow {
+            fetch.push("--depth=1");
+        }
+        fetch.extend([&from, commit]);
+        git.run(tree, &fetch, None)?;
         git.run(tree, &["reset", "-q", "--hard", "FETCH_HEAD"], None)?;
 
         // Where the code came from is nobody's business inside.
@@ -63,35 +162,29 @@ impl Repository {
             .and_then(|mut file| file.write_all(IDENTITY.as_bytes()))
             .map_err(Error::io("cannot be written", &config))
     }
+}
 
-    /// Fills the cache. Trials may do so at the same time: each imports on its
-    /// own, and the first to finish is kept.
-    fn import(&self, git: &Git<'_>) -> Result<()> {
-        if self.cache.is_dir() {
-            return Ok(());
+/// Fills the cache. Trials may do so at the same time: each imports on its
+/// own, and the first to finish is kept.
+fn import(stream: &Path, cache: &Path, git: &Git<'_>) -> Result<()> {
+    if cache.is_dir() {
+        return Ok(());
+    }
+    let parent = cache.parent().unwrap_or(Path::new("."));
+    let fresh = tempfile::tempdir_in(parent).map_err(Error::io("cannot create", parent))?;
+    let stream = File::open(stream).map_err(Error::io("cannot be read", stream))?;
+    git.run(
+        fresh.path(),
+        &["init", "-q", "--bare", "--template=", "."],
+        None,
+    )?;
+    git.run(fresh.path(), &["fast-import", "--quiet"], Some(stream))?;
+    let fresh = fresh.keep();
+    match fs::rename(&fresh, cache) {
+        Err(_) if cache.is_dir() => {
+            fs::remove_dir_all(&fresh).map_err(Error::io("cannot be removed", &fresh))
         }
-        let parent = self.cache.parent().unwrap_or(Path::new("."));
-        let fresh = tempfile::tempdir_in(parent).map_err(Error::io("cannot create", parent))?;
-        let stream = File::open(&self.stream).map_err(Error::io("cannot be read", &self.stream))?;
-        git.run(
-            fresh.path(),
-            &["init", "-q", "--bare", "--template=", "."],
-            None,
-        )?;
-        git.run(fresh.path(), &["fast-import", "--quiet"], Some(stream))?;
-        // A single commit is asked for, which need not be the tip of a branch.
-        git.run(
-            fresh.path(),
-            &["config", "uploadpack.allowAnySHA1InWant", "true"],
-            None,
-        )?;
-        let fresh = fresh.keep();
-        match fs::rename(&fresh, &self.cache) {
-            Err(_) if self.cache.is_dir() => {
-                fs::remove_dir_all(&fresh).map_err(Error::io("cannot be removed", &fresh))
-            }
-            result => result.map_err(Error::io("cannot be renamed", &fresh)),
-        }
+        result => result.map_err(Error::io("cannot be renamed", &fresh)),
     }
 }
 

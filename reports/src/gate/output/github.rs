@@ -118,15 +118,11 @@ fn annotation(finding: &Finding) -> String {
         finding.rule,
         place(finding)
     );
-    let escape = |text: &str| {
-        shorten(&one_line(text), LONGEST)
-            .replace('%', "%25")
-            .replace(':', "%3A")
-            .replace(',', "%2C")
-    };
+    let message = |text: &str| shorten(&one_line(text), LONGEST).replace('%', "%25");
+    let property = |text: &str| message(text).replace(':', "%3A").replace(',', "%2C");
     format!(
         "::{level} title={}::{}\n",
-        escape(&title),
-        escape(&finding.reason)
+        property(&title),
+        message(&finding.reason)
     )
 }

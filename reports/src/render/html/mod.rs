@@ -1,7 +1,9 @@
 //! `report.html`: one file, no outside resources, readable without scripts.
 
+mod claims;
 mod figures;
 mod instrument;
+mod meaning;
 mod tables;
 mod tasks;
 
@@ -16,7 +18,9 @@ use crate::input::RunData;
 use crate::summary::{Fact, Summary};
 use crate::svg::{Paint, css_variables};
 use crate::verdict::Verdict;
+use claims::ClaimRow;
 use figures::Figure;
+use meaning::Meaning;
 use tables::{EndpointTable, StageTable};
 use tasks::TaskTable;
 
@@ -34,9 +38,16 @@ struct Page<'a> {
     progress: String,
     verdict: Verdict,
     figures: Vec<Figure>,
+    /// The charts of "What it means for you".
+    bridge: Option<ChartView<'a>>,
+    solved_within: Option<ChartView<'a>>,
+    policies: Option<ChartView<'a>>,
+    meaning: Meaning,
+    claims: Vec<ClaimRow>,
+    /// All others.
     charts: Vec<ChartView<'a>>,
     endpoints: EndpointTable,
-    bridge: Option<Table>,
+    changes: Option<Table>,
     stages: Vec<StageTable>,
     tasks: TaskTable,
     instrument: Vec<Fact>,
@@ -51,6 +62,17 @@ struct ChartView<'a> {
     table: &'a Table,
 }
 
+impl<'a> ChartView<'a> {
+    fn of(chart: &'a Chart) -> Self {
+        ChartView {
+            name: chart.name,
+            title: chart.title,
+            svg: chart.document.to_svg(Paint::Variables),
+            table: &chart.table,
+        }
+    }
+}
+
 /// Renders the page. Every text in it may be hostile: askama escapes all of
 /// them, and the charts' SVG escapes its own.
 ///
@@ -59,6 +81,15 @@ struct ChartView<'a> {
 /// When the template cannot be rendered.
 pub fn html(run: &RunData, summary: &Summary, charts: &[Chart]) -> Result<String, askama::Error> {
     let style = style();
+    let mut views: Vec<ChartView> = charts.iter().map(ChartView::of).collect();
+    let mut take = |name: &str| {
+        let index = views.iter().position(|view| view.name == name)?;
+        Some(views.remove(index))
+    };
+    let policies = take("policies");
+    let mut meaning = meaning::meaning(summary);
+    // Words about a chart need the chart.
+    meaning.routing = meaning.routing.filter(|_| policies.is_some());
     let page = Page {
         summary,
         title: title(summary),
@@ -68,17 +99,14 @@ pub fn html(run: &RunData, summary: &Summary, charts: &[Chart]) -> Result<String
         progress: progress(summary),
         verdict: Verdict::of(summary),
         figures: figures::key_figures(summary),
-        charts: charts
-            .iter()
-            .map(|chart| ChartView {
-                name: chart.name,
-                title: chart.title,
-                svg: chart.document.to_svg(Paint::Variables),
-                table: &chart.table,
-            })
-            .collect(),
+        bridge: take("bridge"),
+        solved_within: take("solved-within"),
+        policies,
+        meaning,
+        claims: claims::claims(summary),
+        charts: views,
         endpoints: tables::endpoints(summary),
-        bridge: tables::bridge(summary),
+        changes: tables::changes(summary),
         stages: tables::stages(summary),
         tasks: tasks::tasks(run, summary),
         instrument: instrument::facts(summary),

@@ -1,11 +1,12 @@
-//! The endpoint, stage and bridge tables.
+//! The endpoint and stage tables.
 
 use crate::charts::Table;
 use crate::format::{
     count, measured, milliseconds, one_line, or_absent, percent, percent_range, rate,
 };
-use crate::stats::Distribution;
-use crate::summary::{EndpointSummary, Summary};
+use crate::render::changes::change;
+use crate::stats::{Distribution, Estimate};
+use crate::summary::{EndpointSummary, RepeatedSummary, Summary};
 
 /// Figures side by side, one column per endpoint.
 pub(super) struct EndpointTable {
@@ -46,7 +47,7 @@ struct Errors {
 /// A figure of an endpoint.
 type Cell = fn(&EndpointSummary, Errors) -> String;
 
-const ROWS: [(&str, Cell); 26] = [
+const ROWS: [(&str, Cell); 28] = [
     ("Role", |e, _| e.role.name().to_owned()),
     ("Simulated", |e, _| {
         if e.simulated { "yes" } else { "no" }.to_owned()
@@ -64,6 +65,12 @@ const ROWS: [(&str, Cell); 26] = [
         let range = e.resolve_rate.interval();
         let interval = range.map_or_else(String::new, |r| format!(", {}", percent_range(r)));
         format!("{} ({share}{interval})", e.resolved)
+    }),
+    ("One of k attempts succeeds, pass@k", |e, _| {
+        repeated(e, |repeated| &repeated.pass_at_k)
+    }),
+    ("All of k attempts succeed, pass^k", |e, _| {
+        repeated(e, |repeated| &repeated.pass_hat_k)
     }),
     ("Errors", |e, _| count(e.errors as u64)),
     ("Task time, p50", |e, error| p50(&e.wall_ms, error.mark)),
@@ -118,6 +125,16 @@ const ROWS: [(&str, Cell); 26] = [
 fn p50(distribution: &Distribution, error_ms: Option<f64>) -> String {
     let value = or_absent(distribution.p50, |ms| measured(ms, error_ms));
     format!("{value} (n = {})", count(distribution.n as u64))
+}
+
+fn repeated(e: &EndpointSummary, of: fn(&RepeatedSummary) -> &Estimate) -> String {
+    or_absent(e.repeated.as_ref(), |repeated| {
+        let estimate = of(repeated);
+        let range = estimate.interval();
+        let interval = range.map_or_else(String::new, |r| format!(" ({})", percent_range(r)));
+        let share = or_absent(estimate.point, percent);
+        format!("{share}{interval}, k = {}", repeated.attempts)
+    })
 }
 
 fn p95(distribution: &Distribution) -> String {
@@ -190,38 +207,29 @@ fn stage_rows(endpoint: &EndpointSummary, error_ms: Option<f64>) -> Vec<StageRow
         .collect()
 }
 
-/// Where the difference between the two sides comes from.
-pub(super) fn bridge(summary: &Summary) -> Option<Table> {
+/// Every metric of the candidate against the baseline's.
+pub(super) fn changes(summary: &Summary) -> Option<Table> {
     let comparison = summary.comparison.as_ref()?;
-    let rows = &comparison.stage_bridge;
-    if rows.is_empty() {
-        return None;
-    }
-    let line = |name: &str, baseline: f64, candidate: f64| {
+    let rows = comparison.changes.iter().map(|row| {
+        let unit = row.unit();
         vec![
-            name.to_owned(),
-            milliseconds(baseline),
-            milliseconds(candidate),
-            milliseconds(candidate - baseline),
+            format!("{} {}", row.metric, row.statistic),
+            or_absent(row.baseline, |value| unit.show(value)),
+            or_absent(row.candidate, |value| unit.show(value)),
+            change(row),
+            count(row.change.n as u64),
         ]
-    };
-    let mut lines: Vec<Vec<String>> = rows
-        .iter()
-        .map(|row| line(row.group.label(), row.baseline_ms, row.candidate_ms))
-        .collect();
-    lines.push(line(
-        "all",
-        rows.iter().map(|row| row.baseline_ms).sum(),
-        rows.iter().map(|row| row.candidate_ms).sum(),
-    ));
-    let headings = vec![
-        "Stage group".to_owned(),
+    });
+    let headings = [
+        "Metric".to_owned(),
         one_line(&comparison.baseline),
         one_line(&comparison.candidate),
-        "Difference".to_owned(),
+        "Change (95 % interval)".to_owned(),
+        "Tasks".to_owned(),
     ];
-    Some(Table {
-        headings,
-        rows: lines,
+    let rows: Vec<_> = rows.collect();
+    (!rows.is_empty()).then(|| Table {
+        headings: headings.to_vec(),
+        rows,
     })
 }

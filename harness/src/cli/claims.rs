@@ -1,0 +1,30 @@
+//! The vendors' claims that a report answers.
+
+use std::path::PathBuf;
+
+use timeslip_reports::claims::ClaimsFile;
+use timeslip_reports::input::RunData;
+use timeslip_reports::summary::Summary;
+
+use crate::error::Error;
+
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct Claims {
+    /// Answer the claims in this file instead of those published of the fast path
+    #[arg(long = "claims", value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+impl Claims {
+    /// The figures of a run, with the claims answered.
+    pub(super) fn summary(&self, run: &RunData) -> Result<Summary, Error> {
+        let Some(file) = &self.file else {
+            return Ok(Summary::from_run(run));
+        };
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| Error::config(file, format!("cannot read: {error}")))?;
+        let claims =
+            ClaimsFile::parse(&text).map_err(|error| Error::config(file, error.to_string()))?;
+        Ok(Summary::with_claims(run, &claims))
+    }
+}

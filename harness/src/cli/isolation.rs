@@ -1,0 +1,40 @@
+//! Which sandbox a run uses, and what its reader has to know of that.
+
+use timeslip_suites::{Backend, Sandbox};
+
+use crate::error::Error;
+
+/// Takes the strongest that works.
+pub(super) const AUTO: &str = "auto";
+
+/// A chosen sandbox.
+pub(super) struct Chosen {
+    pub sandbox: Sandbox,
+    pub warnings: Vec<String>,
+}
+
+/// The sandbox of a name, tried out.
+pub(super) fn choose(name: &str) -> Result<Chosen, Error> {
+    let (backend, why) = if name == AUTO {
+        let detection = Backend::detect();
+        (detection.backend, detection.why)
+    } else {
+        let backend = Backend::by_name(name).ok_or_else(|| {
+            let known = Backend::ALL.map(Backend::name).join(", ");
+            Error::Config {
+                place: "sandbox".into(),
+                problem: format!("'{name}' is not known; known are {AUTO}, {known}"),
+            }
+        })?;
+        let why = backend.check()?;
+        (backend, why)
+    };
+    let sandbox = Sandbox::new(backend)?;
+    let mut warnings = sandbox.warnings();
+    if backend == Backend::Process {
+        warnings.push(format!(
+            "tools and graders run WITHOUT a sandbox, with your rights and your network ({why}); `timeslip doctor` says how to get one"
+        ));
+    }
+    Ok(Chosen { sandbox, warnings })
+}

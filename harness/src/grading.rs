@@ -1,0 +1,186 @@
+//! Grades patches that somebody else made.
+
+mod folder;
+mod table;
+mod verdict;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use timeslip_datasets::swebench::Prediction;
+use timeslip_suites::{Grade, Sandbox, Suite, Task, grade_patch};
+
+pub use folder::Folder;
+pub use table::table;
+pub use verdict::{Outcome, Verdict};
+
+use crate::console::say;
+use crate::error::Error;
+
+/// Whose changes are graded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// The reference solutions.
+    Gold,
+    /// No change at all.
+    Base,
+    /// Predictions, at most one for each task.
+    Predictions(Vec<Prediction>),
+}
+
+/// One task to be graded.
+#[derive(Clone, Debug)]
+pub struct Entry<'a> {
+    /// The task.
+    pub task: &'a Task,
+    /// Whose change it is.
+    pub model: String,
+    /// What is graded.
+    pub change: Change,
+}
+
+/// What is graded of a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Nothing was predicted.
+    Missing,
+    /// The repository as it is.
+    Untouched,
+    /// A patch, which may be empty.
+    Patch(String),
+}
+
+impl Subject {
+    /// An entry for every task of a suite.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when a task has no reference solution that is a patch.
+    pub fn entries<'a>(&self, suite: &'a Suite) -> Result<Vec<Entry<'a>>, Error> {
+        let mut predictions: BTreeMap<&str, &Prediction> = match self {
+            Subject::Predictions(predictions) => predictions
+                .iter()
+                .map(|prediction| (prediction.instance_id.as_str(), prediction))
+                .collect(),
+            Subject::Gold | Subject::Base => BTreeMap::new(),
+        };
+        let first = predictions.values().next();
+        let someone = first.map_or_else(|| "unnamed".to_owned(), |first| first.model_folder());
+        suite
+            .tasks
+            .iter()
+            .map(|task| {
+                let (model, change) = match self {
+                    Subject::Gold => {
+                        let patch = task.gold_patch().ok_or_else(|| Error::Config {
+                            place: format!("task {}", task.id),
+                            problem:
+                                "has no solution that is a patch; --gold grades SWE-bench tasks"
+                                    .into(),
+                        })?;
+                        ("gold".to_owned(), Change::Patch(patch.to_owned()))
+                    }
+                    Subject::Base => ("base".to_owned(), Change::Untouched),
+                    Subject::Predictions(_) => match predictions.remove(task.id.as_str()) {
+                        Some(prediction) => (
+                            prediction.model_folder(),
+                            Change::Patch(prediction.patch().unwrap_or_default().to_owned()),
+                        ),
+                        None => (someone.clone(), Change::Missing),
+                    },
+                };
+                Ok(Entry {
+                    task,
+                    model,
+                    change,
+                })
+            })
+            .collect()
+    }
+
+    /// The ids of predictions for tasks that `suite` does not have.
+    #[must_use]
+    pub fn strangers(&self, suite: &Suite) -> Vec<String> {
+        let known: BTreeSet<&str> = suite.tasks.iter().map(|task| task.id.as_str()).collect();
+        match self {
+            Subject::Predictions(predictions) => predictions
+                .iter()
+                .map(|prediction| prediction.instance_id.clone())
+                .filter(|id| !known.contains(id.as_str()))
+                .collect(),
+            Subject::Gold | Subject::Base => Vec::new(),
+        }
+    }
+}
+
+/// Grades every entry, `concurrency` at a time, and keeps what comes out in `folder`.
+/// A verdict that is there already is taken over if nothing that it depends on has
+/// changed since.
+///
+/// # Errors
+/// [`Error::System`] and [`Error::Suite`] when a verdict cannot be kept. A task that
+/// cannot be graded has a verdict that says so.
+pub fn grade_all(
+    entries: &[Entry<'_>],
+    sandbox: &Sandbox,
+    scratch: &Path,
+    folder: Option<&Folder>,
+    concurrency: usize,
+) -> Result<Vec<Verdict>, Error> {
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(BTreeMap::new());
+    let work = || {
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(entry) = entries.get(index) else {
+                return;
+            };
+            let verdict = one(entry, sandbox, scratch, folder);
+            if let Ok(verdict) = &verdict
+                && verdict.outcome != Outcome::Missing
+            {
+                say(&format!("{}: {}", entry.task.id, verdict.line()));
+            }
+            let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+            done.insert(index, verdict);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..concurrency.clamp(1, entries.len().max(1)) {
+            scope.spawn(work);
+        }
+    });
+    let done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.into_values().collect()
+}
+
+fn one(
+    entry: &Entry<'_>,
+    sandbox: &Sandbox,
+    scratch: &Path,
+    folder: Option<&Folder>,
+) -> Result<Verdict, Error> {
+    let patch = match &entry.change {
+        Change::Missing => return Ok(Verdict::missing(entry)),
+        Change::Untouched => None,
+        Change::Patch(patch) => Some(patch.as_str()),
+    };
+    let key = verdict::key(entry.task, patch);
+    if let Some(kept) = folder.and_then(|folder| folder.kept(entry, &key)) {
+        return Ok(kept);
+    }
+    let started = Instant::now();
+    let graded = grade_patch(entry.task, patch, sandbox, scratch);
+    let seconds = started.elapsed().as_secs_f64();
+    let grade = graded.unwrap_or_else(|error| Grade {
+        detail: Some(error.to_string()),
+        ..Grade::default()
+    });
+    let verdict = Verdict::new(entry, key, &grade, seconds);
+    if let Some(folder) = folder {
+        folder.keep(entry, patch, &grade, &verdict)?;
+    }
+    Ok(verdict)
+}

@@ -1,0 +1,107 @@
+//! Verdicts as a table for the terminal.
+
+use std::fmt::Write;
+
+use super::{Outcome, Verdict};
+
+/// How much of a reason is shown; all of it is in `verdict.json`.
+const SHOWN: usize = 60;
+
+/// One line per verdict, and how many there are of each outcome.
+#[must_use]
+pub fn table(verdicts: &[Verdict]) -> String {
+    let shown: Vec<&Verdict> = verdicts
+        .iter()
+        .filter(|verdict| verdict.outcome != Outcome::Missing)
+        .collect();
+    let width = shown.iter().map(|verdict| verdict.task.len());
+    let width = width.max().unwrap_or_default().max(4);
+    let mut text = format!(
+        "{:<width$}  {:<14}  {:>11}  {:>11}  {:>8}  why\n",
+        "task", "verdict", "fail→pass", "pass→pass", "seconds"
+    );
+    for verdict in shown {
+        let count = |count: Option<(usize, usize)>| {
+            count.map_or_else(|| "–".to_owned(), |(passed, all)| format!("{passed}/{all}"))
+        };
+        let line = format!(
+            "{:<width$}  {:<14}  {:>11}  {:>11}  {:>8.1}  {}",
+            verdict.task,
+            verdict.outcome.name(),
+            count(verdict.fail_to_pass),
+            count(verdict.pass_to_pass),
+            verdict.seconds,
+            why(verdict),
+        );
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+    let all = [
+        Outcome::Resolved,
+        Outcome::Unresolved,
+        Outcome::EmptyPatch,
+        Outcome::DoesNotApply,
+        Outcome::NoVerdict,
+        Outcome::Error,
+        Outcome::Missing,
+    ];
+    let counted: Vec<String> = all
+        .iter()
+        .map(|outcome| (outcome, count(verdicts, *outcome)))
+        .filter(|(_, count)| *count > 0)
+        .map(|(outcome, count)| format!("{count} {}", outcome.name()))
+        .collect();
+    let _ = writeln!(text, "\n{} tasks: {}", verdicts.len(), counted.join(", "));
+    text
+}
+
+fn count(verdicts: &[Verdict], outcome: Outcome) -> usize {
+    let of = |verdict: &&Verdict| verdict.outcome == outcome;
+    verdicts.iter().filter(of).count()
+}
+
+/// The reason on one line, and what the log shows of a broken environment.
+fn why(verdict: &Verdict) -> String {
+    let detail = verdict.detail.as_deref().unwrap_or_default();
+    let line = detail.split_whitespace().collect::<Vec<_>>().join(" ");
+    let short: String = line.chars().take(SHOWN).collect();
+    match &verdict.infrastructure {
+        Some((reason, true)) => format!("{short} [infrastructure: {reason}]"),
+        Some((reason, false)) => format!("{short} [maybe {reason}]"),
+        None => short,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_each() {
+        let verdict = |task: &str, outcome, detail: Option<&str>| Verdict {
+            task: task.to_owned(),
+            model: "m".to_owned(),
+            key: String::new(),
+            outcome,
+            detail: detail.map(str::to_owned),
+            failed_tests: Vec::new(),
+            fail_to_pass: Some((1, 2)),
+            pass_to_pass: None,
+            infrastructure: detail.map(|_| ("out_of_memory".to_owned(), true)),
+            reported: true,
+            seconds: 1.25,
+            reused: false,
+        };
+        let verdicts = [
+            verdict("a__b-1", Outcome::Resolved, None),
+            verdict("a__b-10", Outcome::NoVerdict, Some("it\nbroke")),
+            verdict("a__b-2", Outcome::Missing, None),
+        ];
+        insta::assert_snapshot!(table(&verdicts), @r"
+        task     verdict           fail→pass    pass→pass   seconds  why
+        a__b-1   resolved                1/2            –       1.2
+        a__b-10  no verdict              1/2            –       1.2  it broke [infrastructure: out_of_memory]
+
+        3 tasks: 1 resolved, 1 no verdict, 1 no prediction
+        ");
+    }
+}

@@ -1,0 +1,164 @@
+//! What came of grading one task.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use timeslip_datasets::swebench::{self, Split};
+use timeslip_suites::{Grade, Task, grade};
+
+use super::Entry;
+
+/// What came of grading one task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// The task.
+    pub task: String,
+    /// Whose change it is.
+    pub model: String,
+    /// What a verdict depends on, hashed: the patch, the task, the environment.
+    pub key: String,
+    /// The verdict.
+    pub outcome: Outcome,
+    /// Why it is not resolved, for a person.
+    pub detail: Option<String>,
+    /// The hidden tests that did not do what they should.
+    pub failed_tests: Vec<String>,
+    /// Tests that the fix turns green: how many are, of how many.
+    pub fail_to_pass: Option<(usize, usize)>,
+    /// Tests that stay green: how many are, of how many.
+    pub pass_to_pass: Option<(usize, usize)>,
+    /// What the log shows of a broken environment, and whether it can be nothing else.
+    pub infrastructure: Option<(String, bool)>,
+    /// The tests ran to their end, so that there is a `report.json`.
+    pub reported: bool,
+    /// How long grading took.
+    pub seconds: f64,
+    /// It was found where verdicts are kept.
+    #[serde(skip)]
+    pub reused: bool,
+}
+
+/// How a change did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Every test is as it should be.
+    Resolved,
+    /// Some test is not.
+    Unresolved,
+    /// The change is empty.
+    EmptyPatch,
+    /// The change does not apply to the repository.
+    DoesNotApply,
+    /// The tests gave no result, or took too long.
+    NoVerdict,
+    /// The task could not be graded.
+    Error,
+    /// There is no prediction.
+    Missing,
+}
+
+impl Outcome {
+    /// For a person.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Outcome::Resolved => "resolved",
+            Outcome::Unresolved => "unresolved",
+            Outcome::EmptyPatch => "empty patch",
+            Outcome::DoesNotApply => "does not apply",
+            Outcome::NoVerdict => "no verdict",
+            Outcome::Error => "error",
+            Outcome::Missing => "no prediction",
+        }
+    }
+}
+
+/// Everything that a verdict on `patch` depends on, hashed.
+pub(super) fn key(task: &Task, patch: Option<&str>) -> String {
+    let mut hash = Sha256::new();
+    // Nothing that can be in one part looks like the border to the next.
+    for part in [
+        patch.map_or("untouched".to_owned(), |patch| format!("patch {patch}")),
+        task.grading(),
+        format!("{:?}", task.environment),
+    ] {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    let bytes = hash.finalize();
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Verdict {
+    pub(super) fn missing(entry: &Entry<'_>) -> Self {
+        let mut verdict = Self::new(entry, String::new(), &Grade::default(), 0.0);
+        verdict.outcome = Outcome::Missing;
+        verdict
+    }
+
+    pub(super) fn new(entry: &Entry<'_>, key: String, grade: &Grade, seconds: f64) -> Self {
+        let tests = grade
+            .report
+            .as_ref()
+            .and_then(|report| report.tests_status.as_ref());
+        let count = |split: &Split| {
+            let passed = split.success.len();
+            (passed, passed + split.failure.len())
+        };
+        Self {
+            task: entry.task.id.clone(),
+            model: entry.model.clone(),
+            key,
+            outcome: outcome(grade),
+            detail: grade.detail.clone(),
+            failed_tests: grade.failed_tests.clone(),
+            fail_to_pass: tests.map(|tests| count(&tests.fail_to_pass)),
+            pass_to_pass: tests.map(|tests| count(&tests.pass_to_pass)),
+            infrastructure: grade
+                .infrastructure
+                .map(|found| (found.reason.to_owned(), found.certain)),
+            reported: grade.report.is_some(),
+            seconds,
+            reused: false,
+        }
+    }
+
+    /// In one line.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let name = self.outcome.name();
+        let end = if self.reused { " (kept)" } else { "" };
+        format!("{name}{end}")
+    }
+
+    /// As the summary of a run counts it.
+    #[must_use]
+    pub fn entry(&self) -> swebench::Entry {
+        use swebench::Outcome as Counted;
+        let outcome = match self.outcome {
+            Outcome::Missing => Counted::Missing,
+            Outcome::EmptyPatch => Counted::Empty,
+            // As upstream: a run whose log is worth nothing was still completed.
+            _ if self.reported => Counted::Completed {
+                resolved: self.outcome == Outcome::Resolved,
+            },
+            _ => Counted::Error,
+        };
+        let failure = match self.outcome {
+            Outcome::DoesNotApply => Some(("patch_does_not_apply".to_owned(), false)),
+            _ => self.infrastructure.clone(),
+        };
+        swebench::Entry { outcome, failure }
+    }
+}
+
+fn outcome(grade: &Grade) -> Outcome {
+    match grade.change {
+        grade::Change::Empty => Outcome::EmptyPatch,
+        grade::Change::DoesNotApply => Outcome::DoesNotApply,
+        _ if grade.resolved => Outcome::Resolved,
+        _ if grade.verifier_failed => Outcome::NoVerdict,
+        _ if grade.report.is_some() => Outcome::Unresolved,
+        _ => Outcome::Error,
+    }
+}

@@ -1,0 +1,328 @@
+//! The claims file: TOML, checked with line numbers.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::metric::Metric;
+use crate::input::Role;
+
+/// What the vendors of the fast path say of it.
+const FAST_PATH: &str = include_str!("fast-path.toml");
+
+/// More would be no claims about one product, and each may take a bootstrap.
+const MAX_CLAIMS: usize = 200;
+
+/// Claims in the order of their file.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ClaimsFile {
+    /// Every claim.
+    pub claims: Vec<Claim>,
+}
+
+/// One thing that a vendor says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Claim {
+    /// Short and unique. Untrusted text, as all text of a claim.
+    pub id: String,
+    /// The claim in words.
+    pub text: String,
+    /// Who said it where and when.
+    pub source: String,
+    /// What would have to be measured.
+    pub test: Test,
+}
+
+/// How a claim is answered.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Test {
+    /// By a measurement.
+    Measured(Statement),
+    /// Not at all, and why.
+    NotMeasurable(String),
+}
+
+/// A claim about a measured quantity.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Statement {
+    /// The quantity.
+    pub metric: Metric,
+    /// On which side of which value it is said to be.
+    pub bound: Bound,
+    /// What it is about.
+    pub endpoint: Selector,
+    /// What that is compared with: present exactly for metrics that compare.
+    pub against: Option<Selector>,
+    /// Whether both sides must be one model.
+    pub same_model: bool,
+    /// The only suite that counts, where it is about one.
+    pub suite: Option<String>,
+}
+
+/// The side of a value.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Bound {
+    /// ≥
+    AtLeast(f64),
+    /// ≤
+    AtMost(f64),
+}
+
+/// Which endpoints of a run a claim is about: all that is given must hold.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Selector {
+    /// Side of the comparison.
+    pub role: Option<Role>,
+    /// Model id. A simulated endpoint stands in for any model.
+    pub model: Option<String>,
+    /// Transport, asked for and used; `http` is any HTTP transport.
+    pub transport: Option<String>,
+}
+
+/// Why a claims file cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClaimsError {
+    /// Not TOML, or a field or a name that does not exist; the message has the line.
+    #[error("{0}")]
+    Format(String),
+    /// A claim that does not hold together.
+    #[error("line {line}, claim '{id}': {problem}")]
+    Claim {
+        /// Where the claim begins.
+        line: usize,
+        /// Its id.
+        id: String,
+        /// What is wrong with it and what to do.
+        problem: String,
+    },
+    /// More claims than are read.
+    #[error("{0} claims; at most {MAX_CLAIMS} are read: split the file")]
+    TooMany(usize),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawFile {
+    #[serde(default)]
+    claim: Vec<Spanned<RawClaim>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawClaim {
+    id: String,
+    text: String,
+    source: String,
+    metric: Option<Metric>,
+    at_least: Option<f64>,
+    at_most: Option<f64>,
+    endpoint: Option<Selector>,
+    against: Option<Selector>,
+    #[serde(default)]
+    same_model: bool,
+    suite: Option<String>,
+    not_measurable: Option<String>,
+}
+
+impl ClaimsFile {
+    /// The published claims of the fast path.
+    ///
+    /// # Errors
+    /// Never as long as the shipped file is whole, which a test makes sure of.
+    pub fn fast_path() -> Result<Self, ClaimsError> {
+        Self::parse(FAST_PATH)
+    }
+
+    /// Reads the text of a claims file.
+    ///
+    /// # Errors
+    /// With the line, what is wrong there and what to do.
+    pub fn parse(text: &str) -> Result<Self, ClaimsError> {
+        let file: RawFile = toml::from_str(text)
+            .map_err(|error| ClaimsError::Format(error.to_string().trim_end().to_owned()))?;
+        if file.claim.len() > MAX_CLAIMS {
+            return Err(ClaimsError::TooMany(file.claim.len()));
+        }
+        let mut ids = BTreeSet::new();
+        let mut claims = Vec::new();
+        for raw in file.claim {
+            let start = raw.span().start;
+            let raw = raw.into_inner();
+            let id = raw.id.clone();
+            let unique = ids.insert(id.clone());
+            let checked = if unique {
+                check(raw)
+            } else {
+                Err("its id is taken by an earlier claim: choose another".to_owned())
+            };
+            claims.push(checked.map_err(|problem| ClaimsError::Claim {
+                line: line_of(text, start),
+                id,
+                problem,
+            })?);
+        }
+        Ok(ClaimsFile { claims })
+    }
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    let before = text.as_bytes().iter().take(offset);
+    1 + before.filter(|byte| **byte == b'\n').count()
+}
+
+fn check(raw: RawClaim) -> Result<Claim, String> {
+    let measured = raw.metric.is_some() || raw.at_least.is_some() || raw.at_most.is_some();
+    let test = match (raw.not_measurable, raw.metric) {
+        (Some(_), _) if measured => {
+            return Err("it has both not_measurable and a measurement: keep one".to_owned());
+        }
+        (Some(reason), _) => Test::NotMeasurable(reason),
+        (None, None) => {
+            return Err("it needs a metric, or not_measurable with the reason".to_owned());
+        }
+        (None, Some(metric)) => {
+            let bound = bound(raw.at_least, raw.at_most)?;
+            match (metric.compares(), raw.against.is_some()) {
+                (true, false) => {
+                    return Err("its metric compares two endpoints: add `against`".to_owned());
+                }
+                (false, true) => {
+                    return Err("its metric is of one endpoint: remove `against`".to_owned());
+                }
+                _ => {}
+            }
+            if raw.same_model && raw.against.is_none() {
+                return Err("same_model needs an `against` to compare with".to_owned());
+            }
+            Test::Measured(Statement {
+                metric,
+                bound,
+                endpoint: raw.endpoint.unwrap_or_default(),
+                against: raw.against,
+                same_model: raw.same_model,
+                suite: raw.suite,
+            })
+        }
+    };
+    Ok(Claim {
+        id: raw.id,
+        text: raw.text,
+        source: raw.source,
+        test,
+    })
+}
+
+fn bound(at_least: Option<f64>, at_most: Option<f64>) -> Result<Bound, String> {
+    let bound = match (at_least, at_most) {
+        (Some(value), None) => Bound::AtLeast(value),
+        (None, Some(value)) => Bound::AtMost(value),
+        _ => return Err("it needs one of at_least and at_most".to_owned()),
+    };
+    let (Bound::AtLeast(value) | Bound::AtMost(value)) = bound;
+    if value.is_finite() {
+        Ok(bound)
+    } else {
+        Err("its value must be a finite number".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const HEAD: &str = "[[claim]]\nid = \"a\"\ntext = \"t\"\nsource = \"s\"\n";
+
+    fn problem(rest: &str) -> String {
+        let text = format!("# comment\n\n{HEAD}{rest}");
+        ClaimsFile::parse(&text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_shipped_claims_are_whole() {
+        let file = ClaimsFile::fast_path().unwrap();
+        assert_eq!(file.claims.len(), 9);
+        assert!(file.claims.iter().all(|claim| !claim.source.is_empty()));
+    }
+
+    #[test]
+    fn what_does_not_hold_together_is_said_with_its_line() {
+        for (rest, expected) in [
+            ("", "line 3, claim 'a': it needs a metric"),
+            ("metric = \"ttft_ms\"", "line 3, claim 'a': it needs one of"),
+            (
+                "metric = \"ttft_ms\"\nat_least = 1\nat_most = 2",
+                "line 3, claim 'a': it needs one of",
+            ),
+            (
+                "metric = \"ttft_ms\"\nat_most = nan",
+                "line 3, claim 'a': its value must be a finite",
+            ),
+            (
+                "metric = \"ttft_reduction\"\nat_least = 0.5",
+                "line 3, claim 'a': its metric compares two",
+            ),
+            (
+                "metric = \"ttft_ms\"\nat_most = 5\nagainst = {}",
+                "line 3, claim 'a': its metric is of one",
+            ),
+            (
+                "not_measurable = \"n\"\nat_most = 5",
+                "line 3, claim 'a': it has both",
+            ),
+        ] {
+            let problem = problem(rest);
+            assert!(problem.starts_with(expected), "{rest}: {problem}");
+        }
+        let twice = format!("{HEAD}not_measurable = \"n\"\n{HEAD}not_measurable = \"n\"\n");
+        let problem = ClaimsFile::parse(&twice).unwrap_err().to_string();
+        assert!(
+            problem.starts_with("line 6, claim 'a': its id"),
+            "{problem}"
+        );
+    }
+
+    #[test]
+    fn an_unknown_name_is_refused_with_its_line_and_the_known_ones() {
+        let metric = problem("metric = \"tttf_ms\"\nat_most = 5");
+        assert!(
+            metric.contains("line 7") && metric.contains("`ttft_ms`"),
+            "{metric}"
+        );
+        let field = problem("metrics = \"ttft_ms\"");
+        assert!(
+            field.contains("line 7") && field.contains("`metric`"),
+            "{field}"
+        );
+        let selector = problem("metric = \"ttft_ms\"\nat_most = 5\nendpoint = { name = 1 }");
+        assert!(
+            selector.contains("line 9") && selector.contains("`transport`"),
+            "{selector}"
+        );
+        let role = problem("metric = \"ttft_ms\"\nat_most = 5\nendpoint = { role = \"x\" }");
+        assert!(
+            role.contains("line 9") && role.contains("`baseline`"),
+            "{role}"
+        );
+    }
+
+    #[test]
+    fn an_empty_file_claims_nothing_and_an_endless_one_is_refused() {
+        assert_eq!(ClaimsFile::parse("").unwrap(), ClaimsFile::default());
+        let endless = format!("{HEAD}not_measurable = \"n\"\n").repeat(MAX_CLAIMS + 1);
+        assert_eq!(
+            ClaimsFile::parse(&endless),
+            Err(ClaimsError::TooMany(MAX_CLAIMS + 1))
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_is_a_panic(text in any::<String>(), rest in "[a-z_]{1,12} = .{0,20}") {
+            let _ = ClaimsFile::parse(&text);
+            let _ = ClaimsFile::parse(&format!("{HEAD}{rest}"));
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! "What it means for you": the tables and sentences beside its charts.
+
+use crate::charts::Table;
+use crate::decision::{RetryPolicy, Routing};
+use crate::format::{
+    UNKNOWN, count, estimate, milliseconds, milliseconds_range, one_line, percent, percent_range,
+    plural, ratio, ratio_range, round_duration, shorten, usd, usd_range,
+};
+use crate::summary::{Comparison, Summary};
+
+/// Longest tag shown, in characters.
+const MAX_TAG: usize = 60;
+
+/// What is said beside the charts; each part absent where the run cannot tell.
+pub(super) struct Meaning {
+    /// What the token rate alone would have promised.
+    pub(super) promise: Option<String>,
+    pub(super) timeouts: Option<Table>,
+    pub(super) retries: Option<Table>,
+    /// Whether any task was tried more than once.
+    pub(super) retried: bool,
+    pub(super) routing: Option<RoutingWords>,
+    /// Whether a cost is missing anywhere.
+    pub(super) cost_unknown: bool,
+}
+
+pub(super) struct RoutingWords {
+    pub(super) tasks: String,
+    pub(super) routes: Option<Table>,
+    pub(super) not_by_tag: Option<String>,
+}
+
+pub(super) fn meaning(summary: &Summary) -> Meaning {
+    let decision = &summary.decision;
+    let all: Vec<&RetryPolicy> = decision.retries.values().flatten().collect();
+    let retried = all.iter().any(|policy| policy.up_to > 1);
+    // With one attempt each, both sides stand in the table of policies already.
+    let shown = retried || decision.routing.is_none() || decision.retries.len() > 2;
+    Meaning {
+        promise: summary.comparison.as_ref().and_then(promise),
+        timeouts: timeouts(summary),
+        retries: (shown && !all.is_empty()).then(|| retries(summary)),
+        retried,
+        routing: decision.routing.as_ref().map(routing),
+        cost_unknown: all
+            .iter()
+            .any(|policy| policy.figures.cost_per_task_usd.is_none()),
+    }
+}
+
+fn promise(comparison: &Comparison) -> Option<String> {
+    let promised = comparison.promised_by_token_rate.as_ref()?;
+    let rates = comparison.token_rate_ratio?;
+    let (words, times) = if rates >= 1.0 {
+        ("shorter", rates)
+    } else {
+        ("longer", 1.0 / rates)
+    };
+    Some(format!(
+        "Token rate alone would have promised {}: the baseline’s tasks with decode {} {words} and all else as it was. Measured: {}.",
+        estimate(promised, ratio, ratio_range),
+        ratio(times),
+        estimate(&comparison.task_time_ratio, ratio, ratio_range)
+    ))
+}
+
+fn timeouts(summary: &Summary) -> Option<Table> {
+    let timeouts = &summary.decision.timeouts;
+    let last = timeouts.len().checked_sub(1)?;
+    let endpoints = summary.endpoints_in_order();
+    let named: Vec<&str> = endpoints
+        .into_iter()
+        .map(|(name, _)| name)
+        .filter(|name| timeouts.iter().any(|t| t.solved.contains_key(*name)))
+        .collect();
+    let headings = std::iter::once("Timeout".to_owned()).chain(named.iter().map(|n| one_line(n)));
+    let rows = timeouts.iter().enumerate().map(|(index, timeout)| {
+        let own = if index == last { " (as run)" } else { "" };
+        let share = |name: &&str| {
+            let share = timeout.solved.get(*name);
+            share.map_or_else(String::new, |share| estimate(share, percent, percent_range))
+        };
+        std::iter::once(format!("{}{own}", round_duration(timeout.within_ms)))
+            .chain(named.iter().map(share))
+            .collect()
+    });
+    Some(Table {
+        headings: headings.collect(),
+        rows: rows.collect(),
+    })
+}
+
+fn retries(summary: &Summary) -> Table {
+    let decision = &summary.decision;
+    let mut all = decision.retries.values().flatten();
+    let costed = all.any(|policy| policy.figures.cost_per_solved_task_usd.is_some());
+    let mut headings = vec![
+        "Policy",
+        "Tasks",
+        "Solved",
+        "Time per task",
+        "Time per solved task",
+    ];
+    headings.extend(costed.then_some("Cost per solved task"));
+    let endpoints = summary.endpoints_in_order().into_iter();
+    let policies = endpoints.flat_map(|(name, _)| {
+        let retries = decision.retries.get(name).into_iter().flatten();
+        retries.map(move |policy| (name, policy))
+    });
+    let rows = policies.map(|(name, policy)| {
+        let figures = &policy.figures;
+        let times = match policy.up_to {
+            1 => "once".to_owned(),
+            up_to => format!("up to {up_to} times"),
+        };
+        let mut cells = vec![
+            format!("{}, {times}", one_line(name)),
+            count(policy.tasks as u64),
+            estimate(&figures.solved, percent, percent_range),
+            estimate(&figures.time_per_task_ms, milliseconds, milliseconds_range),
+            estimate(
+                &figures.time_per_solved_task_ms,
+                milliseconds,
+                milliseconds_range,
+            ),
+        ];
+        if costed {
+            let cost = figures.cost_per_solved_task_usd.as_ref();
+            let known = |cost| estimate(cost, usd, usd_range);
+            cells.push(cost.map_or_else(|| UNKNOWN.to_owned(), known));
+        }
+        cells
+    });
+    Table {
+        headings: headings.into_iter().map(str::to_owned).collect(),
+        rows: rows.collect(),
+    }
+}
+
+fn routing(routing: &Routing) -> RoutingWords {
+    let headings = [
+        "Tag",
+        "Tasks",
+        "Chosen on the first half",
+        "Chosen on the second half",
+    ];
+    let rows = routing.routes.iter().map(|route| {
+        let tag = route.tag.as_deref();
+        vec![
+            tag.map_or_else(
+                || "all others".to_owned(),
+                |tag| shorten(&one_line(tag), MAX_TAG),
+            ),
+            count(route.tasks as u64),
+            one_line(&route.chosen_on_first_half),
+            one_line(&route.chosen_on_second_half),
+        ]
+    });
+    RoutingWords {
+        tasks: plural(routing.tasks, "task"),
+        routes: (!routing.routes.is_empty()).then(|| Table {
+            headings: headings.map(str::to_owned).to_vec(),
+            rows: rows.collect(),
+        }),
+        not_by_tag: routing.not_by_tag.clone(),
+    }
+}

@@ -1,0 +1,210 @@
+//! SWE-bench Pro: the hidden tests are taken from the fix's commit, run by the task's
+//! own script, and read by its own parser.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use serde::Deserialize;
+use timeslip_datasets::swebench::{InstanceReport, Split, TestsStatus};
+use timeslip_datasets::swebench_pro::ProTask;
+
+use super::{Change, Grade, infrastructure, last_lines};
+use crate::beneath;
+use crate::workspace::{Repository, mount};
+use crate::{Error, Exit, Limits, Result, Sandbox, Task, Workspace};
+
+const OUTPUT_BYTES: usize = 16 * 1024 * 1024;
+
+/// The largest list of results that is read.
+const RESULT_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Where scripts, patch and results are.
+const PLACE: &str = "/workspace";
+
+const APPLY: &str = "git apply -v /workspace/patch.diff";
+
+/// Runs the tests and reads what they print. The parser's Python has either name.
+const RUN: &str = "bash /workspace/set_up_tests.sh
+bash /workspace/run_script.sh \"$(cat /workspace/test_files)\" \\
+    >/workspace/stdout.log 2>/workspace/stderr.log
+tail -c 1000000 /workspace/stdout.log /workspace/stderr.log
+python=$(command -v python || command -v python3)
+\"$python\" /workspace/parser.py /workspace/stdout.log /workspace/stderr.log /workspace/output.json";
+
+#[derive(Deserialize)]
+struct Results {
+    tests: Vec<Test>,
+}
+
+#[derive(Deserialize)]
+struct Test {
+    name: String,
+    status: String,
+}
+
+pub(super) fn grade_patch(
+    task: &Task,
+    pro: &ProTask,
+    repository: &Repository,
+    patch: Option<&[u8]>,
+    directory: &Path,
+    sandbox: &Sandbox,
+) -> Result<Grade> {
+    let patch = patch.map(without_binaries);
+    if patch.as_ref().is_some_and(Vec::is_empty) {
+        return Ok(Grade::nothing_changed());
+    }
+    let place = tempfile::tempdir_in(directory)
+        .map_err(Error::io("cannot create a directory", directory))?;
+    let fresh = Workspace::prepare(task, sandbox, &place.path().join("checkout"))?;
+    // The agent's checkout does not have them.
+    if let Some(tree) = fresh.tree() {
+        repository.add(&task.id, &pro.commits_of_tests(), tree)?;
+    }
+    let limits = Limits {
+        wall: task.verifier_timeout,
+        output_bytes: OUTPUT_BYTES,
+        memory_mb: task.memory_mb,
+    };
+    let scripts = place.path().join("workspace");
+    fs::create_dir(&scripts).map_err(Error::io("cannot be created", &scripts))?;
+    let write = |name: &str, content: &[u8]| {
+        let file = scripts.join(name);
+        fs::write(&file, content).map_err(Error::io("cannot be written", &file))
+    };
+    write("set_up_tests.sh", pro.set_up_tests.as_bytes())?;
+    write("run_script.sh", pro.run_script.as_bytes())?;
+    write("parser.py", pro.parser.as_bytes())?;
+    write("test_files", pro.test_files.join(",").as_bytes())?;
+    let run = |command: &str| {
+        let mut invocation = fresh.invocation(command, limits);
+        invocation.mounts.push(mount(&scripts, PLACE, true));
+        sandbox.run(&invocation)
+    };
+    if let Some(patch) = &patch {
+        write("patch.diff", patch)?;
+        let applied = run(APPLY)?;
+        if !applied.succeeded() {
+            let log = applied.text();
+            return Ok(Grade {
+                change: Change::DoesNotApply,
+                ..Grade::unresolved(format!(
+                    "the change does not apply to a fresh checkout: {}",
+                    last_lines(&log)
+                ))
+            }
+            .with_log(log));
+        }
+    }
+    let execution = run(RUN)?;
+    let log = execution.text();
+    let grade = match execution.exit {
+        Exit::TimedOut => Grade::no_verdict(format!(
+            "the tests took longer than {} s",
+            task.verifier_timeout.as_secs_f64()
+        )),
+        Exit::Signal(signal) => {
+            Grade::no_verdict(format!("the evaluation was killed by signal {signal}"))
+        }
+        Exit::Code(_) => match passed(&scripts) {
+            Ok(passed) => verdict(pro, patch.is_some(), &passed),
+            Err(why) => Grade::no_verdict(format!("{why}: {}", last_lines(&log))),
+        },
+    };
+    Ok(Grade {
+        change: if patch.is_some() {
+            Change::Applied
+        } else {
+            Change::None
+        },
+        infrastructure: infrastructure::find(&log).filter(|_| !grade.resolved),
+        ..grade
+    }
+    .with_log(log))
+}
+
+/// As upstream: sections about binary files are left out.
+fn without_binaries(patch: &[u8]) -> Vec<u8> {
+    let mut kept = Vec::new();
+    let mut section: Vec<u8> = Vec::new();
+    let mut binary = false;
+    for line in patch.split_inclusive(|byte| *byte == b'\n') {
+        if line.starts_with(b"diff --git ") {
+            if !binary {
+                kept.append(&mut section);
+            }
+            section.clear();
+            binary = false;
+        }
+        binary |= line.starts_with(b"GIT binary patch") || line.starts_with(b"Binary files ");
+        section.extend_from_slice(line);
+    }
+    if !binary {
+        kept.append(&mut section);
+    }
+    kept
+}
+
+/// The tests that the parser found to have passed. It runs beside tested code, which
+/// can put anything in the place of its file.
+fn passed(scripts: &Path) -> Result<BTreeSet<String>, String> {
+    let file = beneath::read(scripts, Path::new("output.json"), RESULT_BYTES)
+        .map_err(|refusal| format!("the parser's output.json {refusal}"))?;
+    let results: Results = serde_json::from_slice(&file)
+        .map_err(|error| format!("the parser's output.json is not valid: {error}"))?;
+    Ok(results
+        .tests
+        .into_iter()
+        .filter(|test| test.status == "PASSED")
+        .map(|test| test.name)
+        .collect())
+}
+
+fn verdict(pro: &ProTask, patched: bool, passed: &BTreeSet<String>) -> Grade {
+    let split = |tests: &[String]| {
+        let (success, failure) = tests
+            .iter()
+            .cloned()
+            .partition(|test| passed.contains(test));
+        Split { success, failure }
+    };
+    let tests = TestsStatus {
+        fail_to_pass: split(&pro.fail_to_pass),
+        pass_to_pass: split(&pro.pass_to_pass),
+        ..TestsStatus::default()
+    };
+    let failures = [&tests.fail_to_pass, &tests.pass_to_pass].map(|split| split.failure.clone());
+    let failed_tests = failures.concat();
+    let resolved = failed_tests.is_empty();
+    Grade {
+        resolved,
+        detail: (!resolved).then(|| format!("{} hidden tests failed", failed_tests.len())),
+        failed_tests,
+        report: Some(Box::new(InstanceReport {
+            patch_is_none: !patched,
+            patch_exists: patched,
+            patch_successfully_applied: patched,
+            resolved,
+            tests_status: Some(tests),
+            ..InstanceReport::default()
+        })),
+        ..Grade::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn binary_sections_are_left_out() {
+        let text = "diff --git a/a b/a\n+a\n";
+        let binary = "diff --git a/b b/b\nGIT binary patch\nliteral 1\n";
+        let differ = "diff --git a/c b/c\nBinary files a/c and b/c differ\n";
+        let whole = format!("{text}{binary}{text}{differ}");
+        let kept = without_binaries(whole.as_bytes());
+        assert_eq!(kept, format!("{text}{text}").into_bytes());
+        assert!(without_binaries(binary.as_bytes()).is_empty());
+    }
+}

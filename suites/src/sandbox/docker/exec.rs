@@ -1,0 +1,298 @@
+//! Runs one command in a running container and times it.
+
+use std::time::{Duration, Instant};
+
+use bollard::container::LogOutput;
+use bollard::exec::{CreateExecOptions, StartExecResults};
+use futures_util::StreamExt;
+
+use super::super::capture::Capture;
+use super::super::supervise::LARGEST_FILE_MB;
+use super::super::{Exceeded, Execution, Exit, Invocation};
+use super::Engine;
+
+/// Finds out how often the container has run into its bounds.
+const COUNT: &str = r#"
+count() {
+  memory=0 processes=0
+  for file in /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control; do
+    [[ -r $file ]] && while read -r key value; do [[ $key = oom_kill ]] && memory=$value; done <"$file"
+  done
+  for file in /sys/fs/cgroup/pids.events /sys/fs/cgroup/pids/pids.events; do
+    [[ -r $file ]] && while read -r key value; do [[ $key = max ]] && processes=$value; done <"$file"
+  done
+}
+"#;
+
+/// Arguments: command, working directory, blocks of 512 bytes per file.
+///
+/// Both outputs of the command are one, so that the launcher has the other for its
+/// marks. At the end it says how often the container has run into its bounds, and
+/// kills whatever is left but the container's first process.
+const LAUNCHER: &str = r#"
+ulimit -c 0 2>/dev/null; ulimit -f "$3" 2>/dev/null
+printf s >&2
+cd -- "$2" && unset OLDPWD && bash -c "$1" 2>&1
+code=$?
+printf e >&2
+count
+printf '%s %s;' "$memory" "$processes" >&2
+kill -9 -1 2>/dev/null
+exit "$code"
+"#;
+
+/// What the launcher says at the end, where it did not get there.
+const REPORT: &str = r#"count; printf 'e%s %s;' "$memory" "$processes" >&2"#;
+
+/// Bytes of marks that are looked at.
+const MARKS_BYTES: usize = 64;
+
+/// How long an engine may take to notice that a command has ended.
+const NOTICE: Duration = Duration::from_secs(5);
+
+/// How often a container has run into its bounds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    memory: u64,
+    processes: u64,
+}
+
+impl Counts {
+    fn since(self, before: Self) -> Exceeded {
+        Exceeded {
+            memory: self.memory > before.memory,
+            processes: self.processes > before.processes,
+        }
+    }
+}
+
+/// What came of an invocation.
+pub(super) struct Done {
+    pub(super) execution: Execution,
+    pub(super) counts: Counts,
+    /// The launcher ended as it should, with nothing left behind.
+    pub(super) clean: bool,
+}
+
+/// What the launcher has said so far.
+#[derive(Debug, Default)]
+struct Marks {
+    started: Option<Instant>,
+    ended: Option<Instant>,
+    after_end: Vec<u8>,
+}
+
+impl Marks {
+    fn take(&mut self, bytes: &[u8], now: Instant) {
+        for byte in bytes {
+            match byte {
+                b's' => {
+                    self.started.get_or_insert(now);
+                }
+                b'e' => {
+                    self.ended = Some(now);
+                    self.after_end.clear();
+                }
+                other if self.after_end.len() < MARKS_BYTES => self.after_end.push(*other),
+                _ => {}
+            }
+        }
+    }
+
+    fn counts(&self) -> Option<Counts> {
+        let text = std::str::from_utf8(&self.after_end).ok()?;
+        let (memory, processes) = text.split_once(';')?.0.split_once(' ')?;
+        Some(Counts {
+            memory: memory.parse().ok()?,
+            processes: processes.parse().ok()?,
+        })
+    }
+}
+
+/// Runs a command until it ends or its time is over, and then leaves it running: it
+/// can only be ended with its container.
+pub(super) fn run(
+    engine: &Engine,
+    container: &str,
+    invocation: &Invocation,
+    before: Counts,
+) -> Result<Done, String> {
+    let limits = &invocation.limits;
+    let spawned = Instant::now();
+    let deadline = spawned + limits.wall;
+    let blocks = (LARGEST_FILE_MB * 2048).to_string();
+    let script = format!("{COUNT}{LAUNCHER}");
+    let arguments = [
+        "bash",
+        "-c",
+        &script,
+        "launcher",
+        &invocation.command,
+        &invocation.working_directory,
+        &blocks,
+    ];
+    let environment: Vec<String> = invocation
+        .environment
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    let mut capture = Capture::new(limits.output_bytes);
+    let mut marks = Marks::default();
+    let code = engine.wait(follow(
+        engine,
+        container,
+        &arguments,
+        environment,
+        deadline,
+        &mut capture,
+        &mut marks,
+    ))?;
+    let clean = marks.counts().is_some() && code.is_some();
+    let counts = match marks.counts() {
+        Some(counts) => counts,
+        // The launcher was killed with its command; the container may still tell why.
+        None if code == Some(KILLED) => count(engine, container).unwrap_or(before),
+        None => before,
+    };
+    let execution = Execution {
+        spawned,
+        command_started: marks.started,
+        command_ended: marks.ended.filter(|_| code.is_some()),
+        ended: Instant::now(),
+        exit: match code {
+            None => Exit::TimedOut,
+            Some(KILLED) if !clean && marks.started.is_some() => Exit::Signal(9),
+            Some(code) => Exit::Code(code),
+        },
+        output_total_bytes: capture.total(),
+        output: capture.finish(),
+        exceeded: counts.since(before),
+    };
+    Ok(Done {
+        execution,
+        counts,
+        clean,
+    })
+}
+
+/// The exit code of what was killed.
+const KILLED: i32 = 137;
+
+fn count(engine: &Engine, container: &str) -> Option<Counts> {
+    let script = format!("{COUNT}{REPORT}");
+    let (mut capture, mut marks) = (Capture::new(0), Marks::default());
+    let deadline = Instant::now() + NOTICE;
+    let arguments = ["bash", "-c", &script];
+    let following = follow(
+        engine,
+        container,
+        &arguments,
+        Vec::new(),
+        deadline,
+        &mut capture,
+        &mut marks,
+    );
+    engine.wait(following).ok()?;
+    marks.counts()
+}
+
+/// Follows a command to its end; `None` if the deadline came first.
+async fn follow(
+    engine: &Engine,
+    container: &str,
+    arguments: &[&str],
+    environment: Vec<String>,
+    deadline: Instant,
+    capture: &mut Capture,
+    marks: &mut Marks,
+) -> Result<Option<i32>, bollard::errors::Error> {
+    let docker = &engine.docker;
+    let options = CreateExecOptions {
+        attach_stdout: Some(true),
+        attach_stderr: Some(true),
+        cmd: Some(
+            arguments
+                .iter()
+                .map(|argument| (*argument).to_owned())
+                .collect(),
+        ),
+        env: Some(environment),
+        ..Default::default()
+    };
+    let id = docker.create_exec(container, options).await?.id;
+    let StartExecResults::Attached { mut output, .. } = docker.start_exec(&id, None).await? else {
+        return Ok(None);
+    };
+    let deadline = tokio::time::Instant::from_std(deadline);
+    loop {
+        let Ok(next) = tokio::time::timeout_at(deadline, output.next()).await else {
+            return Ok(None);
+        };
+        let now = Instant::now();
+        match next {
+            Some(Ok(LogOutput::StdErr { message })) => marks.take(&message, now),
+            Some(Ok(LogOutput::StdOut { message } | LogOutput::Console { message })) => {
+                capture.push(&message);
+            }
+            Some(Ok(LogOutput::StdIn { .. })) => {}
+            Some(Err(error)) => return Err(error),
+            None => break,
+        }
+    }
+    let noticed = Instant::now() + NOTICE;
+    loop {
+        let found = docker.inspect_exec(&id).await?;
+        if let Some(code) = found.exit_code
+            && found.running != Some(true)
+        {
+            return Ok(Some(i32::try_from(code).unwrap_or(i32::MAX)));
+        }
+        if Instant::now() > noticed {
+            return Ok(None);
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_first_start_and_the_last_end_count() {
+        let now = Instant::now();
+        let later = now + Duration::from_secs(1);
+        let mut marks = Marks::default();
+        marks.take(b"s", now);
+        marks.take(b"see1", later);
+        assert_eq!(marks.counts(), None);
+        marks.take(b"s", later);
+        marks.take(b"e3 ", later);
+        marks.take(b"14;", later);
+        assert_eq!((marks.started, marks.ended), (Some(now), Some(later)));
+        let counts = marks.counts().unwrap();
+        assert_eq!(
+            counts,
+            Counts {
+                memory: 3,
+                processes: 14
+            }
+        );
+        let exceeded = counts.since(Counts {
+            memory: 3,
+            processes: 0,
+        });
+        assert_eq!((exceeded.memory, exceeded.processes), (false, true));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_a_command_writes_makes_it_stumble(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let mut marks = Marks::default();
+            marks.take(&bytes, Instant::now());
+            let _ = marks.counts();
+            prop_assert!(marks.after_end.len() <= MARKS_BYTES);
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Containers that are started before they are needed.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread;
+
+use super::super::Quota;
+use super::images::Ready;
+use super::{Container, Engine};
+
+/// Spares at once, of all images together: each holds a little memory.
+const KEPT: usize = 4;
+
+/// Containers nobody has worked in yet, the newest last.
+#[derive(Clone, Debug, Default)]
+pub(in super::super) struct Spares(Arc<Mutex<VecDeque<Container>>>);
+
+impl Spares {
+    /// A container of an image: a spare one if there is one, otherwise a new one that
+    /// is not started.
+    pub(in super::super) fn take(
+        &self,
+        engine: &'static Engine,
+        image: &Ready,
+        run: &str,
+    ) -> Result<Container, String> {
+        let mut spares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = spares.iter().position(|spare| spare.image() == image);
+        match found.and_then(|index| spares.remove(index)) {
+            Some(spare) => Ok(spare),
+            None => Container::new(engine, image.clone(), run),
+        }
+    }
+
+    /// Starts another one in the background. Whoever needs one before it is there
+    /// starts their own.
+    pub(in super::super) fn refill(
+        &self,
+        engine: &'static Engine,
+        image: &Ready,
+        run: &str,
+        memory_mb: u64,
+        quota: Quota,
+    ) {
+        let spares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if spares.iter().any(|spare| spare.image() == image) {
+            return;
+        }
+        let (image, run) = (image.clone(), run.to_owned());
+        let place = Arc::downgrade(&self.0);
+        // A spare that could not be started is only missed: the next trial says why.
+        let _ = thread::Builder::new().spawn(move || {
+            let spare = Container::new(engine, image, &run).ok();
+            let started = spare.filter(|spare| spare.start_bare(memory_mb, quota).is_ok());
+            if let (Some(spare), Some(place)) = (started, Weak::upgrade(&place)) {
+                let mut spares = place.lock().unwrap_or_else(PoisonError::into_inner);
+                spares.push_back(spare);
+                if spares.len() > KEPT {
+                    spares.pop_front();
+                }
+            }
+        });
+    }
+}

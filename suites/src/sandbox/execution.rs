@@ -1,0 +1,84 @@
+//! What came of a command.
+
+use std::time::Instant;
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// It exited; a command that died of signal n counts as 128 + n, as in a shell.
+    Code(i32),
+    /// The sandbox itself was killed by a signal.
+    Signal(i32),
+    /// It was killed because [`Limits::wall`] was over.
+    TimedOut,
+}
+
+/// What happened, and when.
+#[derive(Clone, Debug)]
+pub struct Execution {
+    /// The sandbox was asked to start.
+    pub spawned: Instant,
+    /// The command itself was about to start; `None` if the sandbox never got there.
+    pub command_started: Option<Instant>,
+    /// The command itself had ended; `None` if it was killed.
+    pub command_ended: Option<Instant>,
+    /// Nothing of it was left.
+    pub ended: Instant,
+    /// How it ended.
+    pub exit: Exit,
+    /// Standard output and standard error in order; the middle is left out when
+    /// they exceed [`Limits::output_bytes`].
+    pub output: Vec<u8>,
+    /// All bytes it printed, kept or not.
+    pub output_total_bytes: u64,
+    /// The shared bounds it ran into, where control groups tell.
+    pub exceeded: Exceeded,
+}
+
+/// Bounds on everything a command started that it ran into. It may have gone on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Exceeded {
+    /// A process was killed because memory had run out.
+    pub memory: bool,
+    /// A process could not be started because there were too many.
+    pub processes: bool,
+}
+
+impl Exceeded {
+    /// What a person or a model is told; `None` if nothing was exceeded.
+    pub fn note(self) -> Option<&'static str> {
+        match (self.memory, self.processes) {
+            (true, true) => Some("out of memory, and too many processes"),
+            (true, false) => Some("out of memory: a process was killed"),
+            (false, true) => Some("too many processes: one could not be started"),
+            (false, false) => None,
+        }
+    }
+}
+
+impl Execution {
+    /// What a shell answers to a command it cannot execute.
+    pub(super) fn refused(reason: &str) -> Self {
+        let now = Instant::now();
+        Self {
+            spawned: now,
+            command_started: None,
+            command_ended: None,
+            ended: now,
+            exit: Exit::Code(126),
+            output: reason.as_bytes().to_vec(),
+            output_total_bytes: reason.len() as u64,
+            exceeded: Exceeded::default(),
+        }
+    }
+
+    /// Whether the command exited with code 0.
+    pub fn succeeded(&self) -> bool {
+        self.exit == Exit::Code(0)
+    }
+
+    /// The kept output as text; what is not UTF-8 is replaced.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.output).into_owned()
+    }
+}

@@ -1,0 +1,83 @@
+//! What is asked of a sandbox: one command, what it sees, and its bounds.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::Root;
+
+/// Bounds of one command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Time until everything is killed.
+    pub wall: Duration,
+    /// Bytes of output that are kept: the first and the last half of it.
+    pub output_bytes: usize,
+    /// Memory of everything the command starts, in mebibytes; without control
+    /// groups the address space of each process.
+    pub memory_mb: u64,
+}
+
+/// The share of the machine that belongs to a task's environment. It is bounded by
+/// control groups alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// Processors, as time on any of them; all there are if not given.
+    pub cpus: Option<u32>,
+    /// Processes and threads at once.
+    pub processes: u32,
+}
+
+impl Default for Quota {
+    /// Every processor, and more threads than a test suite needs.
+    fn default() -> Self {
+        Self {
+            cpus: None,
+            processes: 2048,
+        }
+    }
+}
+
+/// A host directory or file that is visible inside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    /// Where it is on the host.
+    pub host: PathBuf,
+    /// Where it appears inside; absolute.
+    pub inside: String,
+    /// Whether the command may write to it.
+    pub writable: bool,
+}
+
+/// One command to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invocation {
+    /// Run as `bash -c command`.
+    pub command: String,
+    /// Where it starts; absolute, inside one of the mounts.
+    pub working_directory: String,
+    /// What is visible beside the read-only system.
+    pub mounts: Vec<Mount>,
+    /// Variables beside `PATH`, `HOME` and `LANG`.
+    pub environment: Vec<(String, String)>,
+    /// Its bounds.
+    pub limits: Limits,
+    /// Its share of the machine.
+    pub quota: Quota,
+    /// What it sees in the place of the machine's own read-only system.
+    pub root: Option<Root>,
+}
+
+/// The longest command that fits one argument of a process, with some room
+/// (the kernel's bound is 128 KiB), also after path rewriting.
+const LONGEST_COMMAND: usize = 96 * 1024;
+
+/// Why a command cannot even be handed to a shell.
+pub(super) fn refusal(command: &str) -> Option<&'static str> {
+    if command.len() > LONGEST_COMMAND {
+        Some("the command is longer than 96 KiB; write long content with edit_file\n")
+    } else if command.contains('\0') {
+        Some("the command holds a NUL byte\n")
+    } else {
+        None
+    }
+}

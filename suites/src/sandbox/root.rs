@@ -1,0 +1,145 @@
+//! The root file system of one workspace.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::docker::Container;
+use super::layer::Layer;
+use super::{Execution, Image, Invocation, Isolation, Sandbox};
+use crate::beneath;
+use crate::edit::{self, EditError, Edited};
+use crate::{Error, Result};
+
+/// A root file system made from an [`Image`], with changes of its own: what one
+/// command installs, the next one finds. Removed when the last clone is dropped.
+#[derive(Clone, Debug)]
+pub struct Root(Arc<Kind>);
+
+#[derive(Debug)]
+enum Kind {
+    Layer(Layer),
+    Container(Container),
+}
+
+const NO_OTHER_ROOT: &str =
+    "a plain process has the machine's own root file system; install bubblewrap to use another";
+
+impl PartialEq for Root {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Root {}
+
+impl Sandbox {
+    /// Makes a root file system for one workspace. `place` is a directory that does
+    /// not exist yet and outlives it.
+    pub fn root(&self, image: &Image, place: &Path) -> Result<Root> {
+        let kind = match &self.isolation {
+            Isolation::Bubblewrap(_) => Kind::Layer(Layer::over(&image.directory(self)?, place)?),
+            Isolation::Docker { engine, spares } => {
+                let container = engine
+                    .image(image)
+                    .and_then(|ready| spares.take(engine, &ready, &self.run));
+                Kind::Container(container.map_err(|problem| self.failure(problem))?)
+            }
+            Isolation::Process => return Err(self.failure(NO_OTHER_ROOT.to_owned())),
+        };
+        Ok(Root(Arc::new(kind)))
+    }
+
+    /// Makes an image available: unpacked, found, pulled, built or imported.
+    pub fn check_image(&self, image: &Image) -> Result<()> {
+        match &self.isolation {
+            Isolation::Docker { engine, .. } => engine
+                .image(image)
+                .map(drop)
+                .map_err(|problem| self.failure(problem)),
+            Isolation::Bubblewrap(_) => image.directory(self).map(drop),
+            Isolation::Process => Err(self.failure(NO_OTHER_ROOT.to_owned())),
+        }
+    }
+
+    /// Makes what commands like this one run in ready for them, so that the first of
+    /// them does not wait for it. With `spare`, another one is then made ready in the
+    /// background.
+    pub fn ready(&self, invocation: &Invocation, spare: bool) -> Result<()> {
+        let Isolation::Docker { engine, spares } = &self.isolation else {
+            return Ok(());
+        };
+        let container = invocation.root.as_ref().and_then(Root::container);
+        let Some(container) = container else {
+            return Ok(());
+        };
+        container
+            .ready(invocation)
+            .map_err(|problem| self.failure(problem))?;
+        if spare {
+            let (memory_mb, quota) = (invocation.limits.memory_mb, invocation.quota);
+            spares.refill(engine, container.image(), &self.run, memory_mb, quota);
+        }
+        Ok(())
+    }
+}
+
+impl Root {
+    /// Where its files are on this machine, if they are not in a container.
+    pub fn path(&self) -> Option<&Path> {
+        match &*self.0 {
+            Kind::Layer(layer) => Some(layer.path()),
+            Kind::Container(_) => None,
+        }
+    }
+
+    fn container(&self) -> Option<&Container> {
+        match &*self.0 {
+            Kind::Layer(_) => None,
+            Kind::Container(container) => Some(container),
+        }
+    }
+
+    /// The host directory behind its `/tmp`, if it has one already.
+    pub(crate) fn tmp(&self) -> Option<&Path> {
+        self.container().map(Container::tmp)
+    }
+
+    /// Where its image wants commands to start.
+    pub(crate) fn working_directory(&self) -> Option<&str> {
+        self.container().map(Container::working_directory)
+    }
+
+    /// [`edit::apply`] to a file of it; `path` is relative to its top.
+    pub(crate) fn edit(&self, path: &str, old: &str, new: &str) -> Result<Edited, EditError> {
+        match &*self.0 {
+            Kind::Layer(layer) => edit::apply(layer.path(), path, old, new),
+            Kind::Container(container) => edit::apply_with(
+                path,
+                old,
+                new,
+                |path, limit| container.read(&Path::new("/").join(path), limit),
+                |path, like, content| {
+                    container.write(&Path::new("/").join(path), like.as_ref(), content)
+                },
+            ),
+        }
+    }
+
+    /// Runs a command in it, where it is a container.
+    pub(super) fn run(&self, invocation: &Invocation) -> Option<Result<Execution, String>> {
+        Some(self.container()?.run(invocation))
+    }
+
+    /// Makes the directory another one is mounted on. Whoever worked in here may have
+    /// put a link in its place. A container's engine sees to it itself.
+    pub(super) fn mount_point(&self, inside: &str) -> Result<()> {
+        let Some(path) = self.path() else {
+            return Ok(());
+        };
+        let relative = Path::new(inside.trim_start_matches('/'));
+        beneath::create_directory(path, relative).map_err(|refusal| Error::Sandbox {
+            backend: "root file system",
+            message: format!("{inside} {refusal}"),
+        })
+    }
+}

@@ -1,0 +1,70 @@
+//! SWE-bench: a task repository of swebench 5.x, or a file of rows.
+
+use std::path::{Path, PathBuf};
+
+use timeslip_datasets::swebench::{self, Environment, SweTask, repository_stream};
+
+use crate::suite::select::Candidate;
+use crate::suite::{SuiteFile, Task};
+use crate::workspace::Repository;
+use crate::{Error, Result, log_parsers};
+
+pub(super) fn load(file: &SuiteFile, source: &Path, place: &Path) -> Result<Vec<Candidate>> {
+    let caches: PathBuf = place.join("repositories");
+    std::fs::create_dir_all(&caches).map_err(Error::io("cannot create", &caches))?;
+    let tasks = if source.is_dir() {
+        swebench::read_repository(source)?
+    } else {
+        swebench::read_rows(source)?
+    };
+    let candidate = |task: SweTask| {
+        let id = task.instance_id.clone();
+        (id, make(file, task, source, &caches))
+    };
+    Ok(tasks.into_iter().map(candidate).collect())
+}
+
+fn make(file: &SuiteFile, task: SweTask, source: &Path, caches: &Path) -> Result<Task> {
+    let unsupported = |message: String| Error::Unsupported {
+        task: task.instance_id.clone(),
+        message,
+    };
+    let repository = match file.repository(&task.repo)? {
+        Some(mirror) => Repository::mirror(mirror),
+        None if source.is_dir() => {
+            let stream = repository_stream(source, &task);
+            if !stream.is_file() {
+                return Err(unsupported(format!(
+                    "{} is missing; it holds the history of {} as a git fast-import stream",
+                    stream.display(),
+                    task.repo
+                )));
+            }
+            Repository::stream(stream, caches)
+        }
+        None => {
+            return Err(unsupported(format!(
+                "its code is in the image {}; to work without it, name a folder with a clone of {} as `repositories` in the suite file",
+                task.image_name(),
+                task.repo
+            )));
+        }
+    };
+    let completed = task.clone().completed(Environment::Checkout);
+    let task = completed.map_err(unsupported)?;
+    let parser = task.log_parser.as_deref().unwrap_or_default();
+    if log_parsers::find(parser).is_none() {
+        let known: Vec<_> = log_parsers::names().collect();
+        return Err(Error::Unsupported {
+            task: task.instance_id.clone(),
+            message: format!(
+                "log_parser {parser:?} is not known; there are {}",
+                known.join(", ")
+            ),
+        });
+    }
+    let directory = source.join("tasks").join(&task.instance_id);
+    Ok(Task::from_swe_bench(
+        &file.name, task, repository, directory,
+    ))
+}

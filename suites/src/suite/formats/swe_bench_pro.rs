@@ -1,0 +1,35 @@
+//! SWE-bench Pro: a file of rows, with the scripts of their tests beside it.
+
+use std::path::Path;
+
+use timeslip_datasets::swebench_pro::{self, ProTask};
+
+use crate::suite::select::Candidate;
+use crate::suite::{SuiteFile, Task};
+use crate::workspace::Repository;
+use crate::{Error, Result};
+
+pub(super) fn load(file: &SuiteFile, source: &Path, _place: &Path) -> Result<Vec<Candidate>> {
+    let candidate = |task: ProTask| {
+        let id = task.instance_id.clone();
+        (id, make(file, task, source))
+    };
+    let tasks = swebench_pro::read_tasks(source)?;
+    Ok(tasks.into_iter().map(candidate).collect())
+}
+
+fn make(file: &SuiteFile, task: ProTask, source: &Path) -> Result<Task> {
+    let clone = file.repository(&task.repo)?.ok_or_else(|| Error::Unsupported {
+        task: task.instance_id.clone(),
+        message: format!(
+            "its code is in the image {}; to work without it, name a folder with a clone of {} as `repositories` in the suite file",
+            task.image_name(),
+            task.repo
+        ),
+    })?;
+    let repository = Repository::mirror(clone);
+    let scripts = source.with_file_name("run_scripts").join(&task.instance_id);
+    Ok(Task::from_swe_bench_pro(
+        &file.name, task, repository, scripts,
+    ))
+}

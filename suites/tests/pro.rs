@@ -1,0 +1,141 @@
+//! A task in the layout of SWE-bench Pro: hidden tests from the fix's commit, a run
+//! script and a parser of its own.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use timeslip_suites::{
+    Backend, Change, Grade, Limits, Sandbox, Suite, SuiteFile, Task, Workspace, grade, grade_patch,
+};
+
+const ID: &str = "instance_made__f-1-vnan";
+
+const RUN_SCRIPT: &str = "#!/bin/bash\nIFS=, read -ra files <<<\"$1\"\nfor file in \"${files[@]}\"; do python3 \"$file\"; done\n";
+
+const PARSER: &str = "import json, sys\ntests = [dict(zip(('name', 'status'), line.rsplit(' ', 1))) for line in open(sys.argv[1]).read().splitlines()]\njson.dump({'tests': tests}, open(sys.argv[3], 'w'))\n";
+
+const TESTS: &str = "import sys\nsys.path.insert(0, '.')\nimport f\nprint('it | counts to two', 'PASSED' if f.f() == 2 else 'FAILED')\nprint('it loads', 'PASSED')\n";
+
+struct Made {
+    scratch: tempfile::TempDir,
+    gold: String,
+}
+
+fn git(directory: &Path, arguments: &[&str]) -> String {
+    let output = Command::new("git")
+        .args(["-c", "user.name=a", "-c", "user.email=a@b"])
+        .args(arguments)
+        .current_dir(directory)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn made(parser: &str) -> Made {
+    let scratch = tempfile::tempdir().unwrap();
+    let clone = scratch.path().join("clones/made/f");
+    fs::create_dir_all(&clone).unwrap();
+    git(&clone, &["init", "-q", "-b", "main"]);
+    let commit = |files: &[(&str, &str)]| {
+        for (name, content) in files {
+            fs::write(clone.join(name), content).unwrap();
+        }
+        git(&clone, &["add", "-A"]);
+        git(&clone, &["commit", "-q", "-m", "x"]);
+        git(&clone, &["rev-parse", "HEAD"]).trim().to_owned()
+    };
+    let base = commit(&[
+        ("f.py", "def f(): return 1\n"),
+        ("test_f.py", "print('old')\n"),
+    ]);
+    let fix = commit(&[("f.py", "def f(): return 2\n"), ("test_f.py", TESTS)]);
+    let gold = git(&clone, &["diff", &base, &fix, "--", "f.py"]);
+    let row = serde_json::json!({
+        "repo": "made/f", "instance_id": ID, "base_commit": base, "patch": gold, "test_patch": "",
+        "problem_statement": "f is wrong", "requirements": "f() is 2", "interface": "",
+        "repo_language": "python", "fail_to_pass": "['it | counts to two']",
+        "pass_to_pass": "[\"it loads\"]", "selected_test_files_to_run": "['test_f.py']",
+        "before_repo_set_cmd": format!("git reset --hard {base}\ngit checkout {fix} -- test_f.py"),
+    });
+    fs::write(scratch.path().join("rows.jsonl"), row.to_string()).unwrap();
+    let scripts = scratch.path().join("run_scripts").join(ID);
+    fs::create_dir_all(&scripts).unwrap();
+    fs::write(scripts.join("run_script.sh"), RUN_SCRIPT).unwrap();
+    fs::write(scripts.join("parser.py"), parser).unwrap();
+    Made { scratch, gold }
+}
+
+impl Made {
+    fn task(&self) -> Task {
+        let path = self.scratch.path().join("suite.toml");
+        let text = "name = \"pro\"\nformat = \"swe-bench-pro\"\nsource = \"rows.jsonl\"\nrepositories = \"clones\"\n";
+        fs::write(&path, text).unwrap();
+        let file = SuiteFile::read(&path).unwrap();
+        let suite = Suite::load(&file, self.scratch.path()).unwrap();
+        suite.task(ID).unwrap().clone()
+    }
+
+    fn grade(&self, patch: Option<&str>) -> Grade {
+        let task = self.task().without_history();
+        grade_patch(&task, patch, &sandbox(), self.scratch.path()).unwrap()
+    }
+}
+
+fn sandbox() -> Sandbox {
+    Sandbox::new(Backend::detect().backend).unwrap()
+}
+
+#[test]
+fn the_reference_passes_and_the_untouched_state_fails() {
+    let made = made(PARSER);
+    let task = made.task();
+    assert!(
+        task.instruction
+            .ends_with("f is wrong\n\nRequirements:\nf() is 2\n")
+    );
+    let gold = made.grade(Some(&made.gold));
+    assert!(gold.resolved && gold.change == Change::Applied, "{gold:?}");
+    let base = made.grade(None);
+    assert_eq!(base.failed_tests, ["it | counts to two"], "{base:?}");
+    assert_eq!(made.grade(Some("")).change, Change::Empty);
+    assert_eq!(made.grade(Some("nonsense")).change, Change::DoesNotApply);
+}
+
+#[test]
+fn an_agents_change_is_graded_and_the_tests_are_not_where_it_works() {
+    let made = made(PARSER);
+    let (task, sandbox) = (made.task(), sandbox());
+    let place = made.scratch.path().join("trial");
+    let workspace = Workspace::prepare(&task, &sandbox, &place).unwrap();
+    assert_eq!(workspace.working_directory(), "/app");
+    let limits = Limits {
+        wall: Duration::from_secs(60),
+        output_bytes: 4096,
+        memory_mb: 1024,
+    };
+    let listed = "git cat-file --batch-all-objects --batch-check";
+    let objects = sandbox.run(&workspace.invocation(listed, limits)).unwrap();
+    assert_eq!(objects.text().lines().count(), 4, "{objects:?}");
+    workspace.edit("f.py", "return 1", "return 2").unwrap();
+    let graded = grade(&task, &workspace, &sandbox).unwrap();
+    assert!(graded.resolved, "{graded:?}");
+    assert!(graded.patch.unwrap().contains("+def f(): return 2"));
+}
+
+#[test]
+fn a_parser_without_a_result_is_no_verdict() {
+    for parser in [
+        "raise SystemExit(1)",
+        "import sys; open(sys.argv[3], 'w').write('[')",
+        "import os, sys; os.symlink('/etc/passwd', sys.argv[3])",
+    ] {
+        let made = made(parser);
+        let grade = made.grade(Some(&made.gold));
+        assert!(grade.verifier_failed && !grade.resolved, "{grade:?}");
+        assert_eq!(grade.report, None);
+    }
+}
