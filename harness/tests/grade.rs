@@ -117,7 +117,7 @@ fn bad_input_is_said() {
     assert!(code == 2 && errors.contains("--base"), "{errors}");
     let (code, _, errors) = grade(&["--gold", "--task", "none"]);
     assert!(
-        code == 2 && errors.contains("\"none\", which is not a task"),
+        code == 2 && errors.contains("include[0] \"none\" fits no task"),
         "{errors}"
     );
     let terminal = timeslip()

@@ -242,7 +242,7 @@ fn a_task_that_cannot_be_used_is_in_the_way_of_nobody_else() {
     suite(folder, "");
     let (code, _, errors) = run(folder, &["run", "--suite", "mine", "--dry-run"]);
     assert!(
-        code == 2 && errors.contains("gpu: needs what is not there"),
+        code == 2 && errors.contains("gpu: needs what no sandbox here has"),
         "{errors}"
     );
     let (code, _, errors) = run(
@@ -291,7 +291,7 @@ fn suites_are_listed_and_checked() {
     mine: 1 tasks, 3 attempts each, from tasks
       Two tasks.
       tags: made 1
-      UNUSABLE two: needs what is not there without containers: 2 GPUs
+      UNUSABLE two: needs what no sandbox here has: 2 GPUs
     ");
     write(
         &folder.join("s.toml"),

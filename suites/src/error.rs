@@ -18,7 +18,7 @@ pub enum Error {
         /// The field, what is wrong with it, and what to do.
         message: String,
     },
-    /// A task asks for something that is not there without containers.
+    /// A task asks for something that is not there.
     #[error("{task}: {message}")]
     Unsupported {
         /// The task.

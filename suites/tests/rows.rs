@@ -164,9 +164,9 @@ fn a_broken_environment_is_not_taken_for_a_wrong_change() {
 fn what_a_row_lacks_is_said() {
     let made = made(EVAL);
     let error = |lines: &str| made.load(lines).unwrap_err();
-    insta::assert_snapshot!(error(""), @"made__f-1: its code is in the image swebench/sweb.eval.x86_64.made_1776_f-1:latest; to work without it, name a folder with a clone of made/f as `repositories` in the suite file");
-    insta::assert_snapshot!(error("repositories = \"clones\""), @"made: repositories: clones holds no clone of made/g; make one with `git clone --mirror URL clones/made__g.git`");
+    insta::assert_snapshot!(error(""), @"made__f-1: its code is in the image swebench/sweb.eval.x86_64.made_1776_f-1:latest; to work without it, name a folder with a clone of made/f as `repositories` in the suite file (and 1 more tasks cannot be used; `timeslip suites` with the suite lists them all)");
+    insta::assert_snapshot!(error("repositories = \"clones\""), @"suite.toml:4: repositories names clones, which holds no clone of made/g; make one with `git clone --mirror URL clones/made__g.git`");
     fs::create_dir_all(made.scratch.path().join("clones/made/g.git")).unwrap();
     insta::assert_snapshot!(error("repositories = \"clones\""), @"made__g-1: has no eval_script, and how made/g is tested is known of no version; known are astropy/astropy, django/django, matplotlib/matplotlib, mwaskom/seaborn, pallets/flask, psf/requests, pydata/xarray, pylint-dev/pylint, pytest-dev/pytest, scikit-learn/scikit-learn, sphinx-doc/sphinx, sympy/sympy");
-    insta::assert_snapshot!(error("include = [\"f\"]"), @r#"made: include or exclude names "f", which is not a task of rows.jsonl; there are made__f-1, made__g-1"#);
+    insta::assert_snapshot!(error("include = [\"f\"]"), @r#"suite.toml:4: include[0] "f" fits no task of rows.jsonl; there are made__f-1, made__g-1"#);
 }

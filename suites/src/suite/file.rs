@@ -231,7 +231,7 @@ impl SuiteFile {
             .map(Some)
             .ok_or_else(|| {
                 let message = format!(
-                    "{} holds no clone of {repo}; make one with `git clone --mirror URL {}`",
+                    "names {}, which holds no clone of {repo}; make one with `git clone --mirror URL {}`",
                     folder.display(),
                     folder.join(format!("{flat}.git")).display()
                 );
@@ -375,7 +375,7 @@ mod tests {
           |
         4 | inculde = []
           | ^^^^^^^
-        unknown field `inculde`, expected one of `name`, `format`, `source`, `description`, `include`, `exclude`, `tags`, `sample`, `prompt`, `attempts`, `limits`, `grader`, `quarantine`, `shims`, `pass_env`
+        unknown field `inculde`, expected one of `name`, `format`, `source`, `description`, `include`, `exclude`, `tags`, `sample`, `prompt`, `attempts`, `limits`, `grader`, `quarantine`, `shims`, `pass_env`, `repositories`, `rootfs`, `image`
         ");
         assert!(wrong("name='a'\nformat='docker'\nsource='x'").contains("terminal-bench-1"));
         assert!(wrong("name='a'").contains("format"));
