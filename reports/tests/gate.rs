@@ -45,13 +45,31 @@ fn measured() -> RunData {
 }
 
 fn against(candidate: &RunData, baseline: &RunData) -> GateResult {
-    let baselines = [baseline.clone()];
-    let subjects = gate::against(candidate, &baselines);
+    judged(RULES, candidate, &[earlier(baseline, 0)])
+}
+
+/// The run under the name of an earlier one.
+fn earlier(run: &RunData, number: usize) -> RunData {
+    RunData {
+        run_id: format!("20261120-09300{number}-mini"),
+        ..run.clone()
+    }
+}
+
+fn judged(rules: &str, candidate: &RunData, baselines: &[RunData]) -> GateResult {
+    let subjects = gate::against(candidate, baselines);
     let rules = Rules {
         drift: 0.0,
-        ..rules()
+        ..Rules::parse(rules, Path::new("gate.toml")).unwrap()
     };
     gate::judge(&rules, candidate, &subjects, &|_: FloorKey| None)
+}
+
+/// The verdict of one rule, and the sentence.
+fn one(rule: &str, candidate: &RunData, baselines: &[RunData]) -> (Verdict, String) {
+    let result = judged(&format!("[[rule]]\n{rule}"), candidate, baselines);
+    let finding = result.findings.into_iter().next().unwrap();
+    (finding.verdict, finding.reason)
 }
 
 fn verdict_of(result: &GateResult, rule: &str) -> Verdict {
@@ -106,7 +124,7 @@ fn a_slow_stage_is_found_and_named() {
     assert_eq!(verdict_of(&result, "prefill"), Verdict::Regression);
     assert_eq!(verdict_of(&result, "resolve_rate share"), Verdict::Pass);
     let ttft = &result.findings[1];
-    assert!(ttft.reason.contains("prefill takes"), "{}", ttft.reason);
+    assert!(ttft.reason.contains("mostly prefill"), "{}", ttft.reason);
 }
 
 #[test]
@@ -131,16 +149,18 @@ fn the_same_on_another_day_passes_and_says_what_it_would_have_seen() {
         let measured = finding.measured.as_ref().unwrap();
         assert!(measured.detectable.is_some(), "{text}");
     }
-    // Equal times have no interval: no change could ever have been seen.
+    // To the nanosecond the same is no change, and the run itself is no baseline.
     let result = against(&measured(), &measured());
-    assert_eq!(verdict_of(&result, "ttft typical"), Verdict::Inconclusive);
+    assert_eq!(verdict_of(&result, "ttft typical"), Verdict::Pass);
+    let itself = judged(RULES, &measured(), &[measured()]);
+    assert_eq!(itself.verdict, Verdict::Invalid);
 }
 
 #[test]
 fn a_limit_is_at_least_what_nothing_differs_by() {
     let (baseline, mut candidate) = (measured(), measured());
     slow_prefill(&mut candidate, 20_000_000);
-    let baselines = [baseline];
+    let baselines = [earlier(&baseline, 0)];
     let subjects = gate::against(&candidate, &baselines);
     let with = |drift: f64, floor: Option<f64>| {
         let rules = Rules { drift, ..rules() };
@@ -159,7 +179,7 @@ fn a_limit_is_at_least_what_nothing_differs_by() {
 
 #[test]
 fn a_regression_that_does_not_come_again_is_a_warning() {
-    let again = against(&measured(), &measured());
+    let again = against(&another_day(1), &another_day(2));
     let result = regressed().confirmed_by(&again);
     assert_eq!(verdict_of(&result, "ttft typical"), Verdict::Warn);
     assert_ne!(result.verdict, Verdict::Regression);
@@ -167,6 +187,13 @@ fn a_regression_that_does_not_come_again_is_a_warning() {
         regressed().confirmed_by(&regressed()).verdict,
         Verdict::Regression
     );
+    // What could not be judged clears nothing.
+    let mut half = another_day(1);
+    half.trials.truncate(36);
+    let again = against(&half, &another_day(2));
+    let result = regressed().confirmed_by(&again);
+    assert_eq!(result.verdict, Verdict::Regression);
+    assert!(result.findings[0].reason.contains("not confirmed"));
 }
 
 /// What a candidate must not look like, and what is said of it.
@@ -281,7 +308,12 @@ fn exchanges(run: &mut RunData, change: fn(&mut timeslip_reports::input::Exchang
 #[test]
 fn one_task_or_nothing_to_compare_with_decides_nothing() {
     let one = support::run_with(&[("a", Role::Candidate, support::FAST)], 1, 1);
-    let result = against(&one, &one);
+    let mut other = one.clone();
+    other
+        .trials
+        .iter_mut()
+        .for_each(|trial| slow_trial(trial, 1_000_000));
+    let result = against(&one, &other);
     assert_eq!(result.verdict, Verdict::Inconclusive);
     let alone = gate::judge(&rules(), &one, &gate::within(&one), &|_: FloorKey| None);
     assert_eq!(verdict_of(&alone, "ttft typical"), Verdict::Invalid);
@@ -309,6 +341,130 @@ fn all_solved_and_none_solved_are_judged() {
             "{own:?} {others:?}"
         );
     }
+}
+
+#[test]
+fn what_is_missing_where_it_is_slow_does_not_pass() {
+    let rule = "metric = \"ttft\"\nmax_regress = \"5%\"";
+    let baselines = [earlier(&another_day(1), 0)];
+    let mut candidate = another_day(2);
+    for trial in candidate.trials.iter_mut().take(60) {
+        trial.exchanges.iter_mut().for_each(|e| e.ttft_ns = None);
+    }
+    let (verdict, reason) = one(rule, &candidate, &baselines);
+    assert_eq!(verdict, Verdict::Inconclusive, "{reason}");
+    let slo = "metric = \"ttft\"\nslo = \"p(50)<10s\"";
+    assert_eq!(one(slo, &candidate, &baselines).0, Verdict::Inconclusive);
+
+    // A ratio to nothing is none, and must not be left out.
+    let rule = "metric = \"tool_calls\"\nmax_regress = \"5%\"";
+    let mut candidate = another_day(2);
+    let mut baseline = another_day(1);
+    for index in 0..36 {
+        candidate.trials[index].tool_calls = 500;
+        baseline.trials[index].tool_calls = 0;
+    }
+    let (verdict, reason) = one(rule, &candidate, &[earlier(&baseline, 0)]);
+    assert_eq!(verdict, Verdict::Inconclusive, "{reason}");
+    assert_eq!(
+        one(rule, &another_day(2), &baselines).0,
+        Verdict::Pass,
+        "nothing changed"
+    );
+}
+
+#[test]
+fn answers_of_unknown_length_and_trials_that_failed_do_not_pass() {
+    let baselines = [earlier(&another_day(1), 0)];
+    let rule = "metric = \"ttft\"\nmax_regress = \"5%\"";
+    let mut candidate = another_day(2);
+    exchanges(&mut candidate, |e| e.output_tokens = None);
+    assert_eq!(one(rule, &candidate, &baselines).0, Verdict::Invalid);
+    exchanges(&mut candidate, |e| e.output_tokens = Some(0));
+    assert_eq!(one(rule, &candidate, &baselines).0, Verdict::Invalid);
+    for slo in ["p(50)<60s", "typical<60s"] {
+        let rule = format!("metric = \"task_time\"\nslo = \"{slo}\"");
+        let mut failing = another_day(2);
+        for trial in failing.trials.iter_mut().take(60) {
+            trial.outcome = Outcome::Error;
+        }
+        assert_eq!(one(&rule, &failing, &[]).0, Verdict::Invalid);
+        let mut cut = another_day(2);
+        exchanges(&mut cut, |e| e.cut_short = true);
+        assert_eq!(one(&rule, &cut, &[]).0, Verdict::Invalid);
+    }
+    let all = "metric = \"resolve_rate\"\nslo = \"share>=100%\"";
+    assert_eq!(one(all, &another_day(2), &[]).0, Verdict::Regression);
+}
+
+#[test]
+fn a_limit_in_milliseconds_knows_of_drift_and_floor() {
+    let (baseline, mut candidate) = (another_day(1), another_day(2));
+    slow_prefill(&mut candidate, 10_000_000);
+    let baselines = [earlier(&baseline, 0)];
+    let subjects = gate::against(&candidate, &baselines);
+    let text = "[[rule]]\nname = \"r\"\nmetric = \"ttft\"\nmax_regress = \"5ms\"";
+    let with = |drift: f64, floor: Option<f64>| {
+        let rules = Rules::parse(text, Path::new("gate.toml")).unwrap();
+        let rules = Rules { drift, ..rules };
+        let result = gate::judge(&rules, &candidate, &subjects, &|_: FloorKey| floor);
+        verdict_of(&result, "r")
+    };
+    assert_eq!(with(0.0, None), Verdict::Regression);
+    assert_eq!(with(0.2, None), Verdict::Pass);
+    assert_eq!(with(0.0, Some(0.2)), Verdict::Pass);
+}
+
+#[test]
+fn a_trial_counts_once_however_many_baselines_there_are() {
+    let baselines: Vec<RunData> = (0..7)
+        .map(|n| earlier(&another_day(n as u64 + 10), n))
+        .collect();
+    let pass = "metric = \"resolve_rate\"\nstatistic = \"pass@2\"\nmax_regress = \"9 points\"";
+    let (verdict, reason) = one(pass, &another_day(2), &baselines);
+    assert_eq!(
+        verdict,
+        Verdict::Inconclusive,
+        "one attempt is not two: {reason}"
+    );
+    let few = |run: RunData| RunData {
+        planned_trials: 12,
+        trials: run.trials.into_iter().take(12).collect(),
+        ..run
+    };
+    let baselines: Vec<RunData> = baselines.into_iter().map(few).collect();
+    let tail = "metric = \"task_time\"\nstatistic = \"p95\"\nmax_regress = \"25%\"";
+    assert_eq!(
+        one(tail, &few(another_day(2)), &baselines).0,
+        Verdict::Inconclusive
+    );
+}
+
+#[test]
+fn more_rules_than_resamples_can_tell_apart_do_not_decide() {
+    let mut candidate = another_day(2);
+    slow_prefill(&mut candidate, 500_000_000);
+    let rule = |n| {
+        format!(
+            "[[rule]]\nname = \"{n}\"\nmetric = \"ttft\"\nstatistic = \"p95\"\nmax_regress = \"5%\"\n"
+        )
+    };
+    let rules: String = (0..60).map(rule).collect();
+    let result = judged(&rules, &candidate, &[earlier(&another_day(1), 0)]);
+    assert!(
+        result.verdict <= Verdict::Inconclusive,
+        "{}",
+        output::terminal(&result)
+    );
+}
+
+#[test]
+fn a_rule_that_warns_never_fails_the_gate() {
+    let rule = "metric = \"cost\"\nmax_regress = \"5%\"\naction = \"warn\"";
+    assert_eq!(
+        one(rule, &another_day(2), &[earlier(&another_day(1), 0)]).0,
+        Verdict::Warn
+    );
 }
 
 #[test]

@@ -65,6 +65,9 @@ fn what_does_not_go_together_is_named_with_its_line() {
     insta::assert_snapshot!(rule("metric = \"ttft\"\nstatistic = \"p95\"\nmax_regress = \"5ms\""), @r#"gate.toml:6: a limit in milliseconds goes with statistic = "typical" or "mean", as in "30ms"; else write "5%""#);
     insta::assert_snapshot!(rule("metric = \"ttft\"\nslo = \"mean<5 usd\""), @"gate.toml:5: ttft is not measured in that unit");
     insta::assert_snapshot!(rule("metric = \"ttft\"\nslo = \"p(95)<2s\"\nstatistic = \"mean\""), @"gate.toml:6: an slo names its statistic itself, as in p(95)<250ms");
+    insta::assert_snapshot!(rule("metric = \"output_tokens_per_second\"\nmax_regress = \"100%\""), @"gate.toml:5: output_tokens_per_second cannot fall by 100 % and more");
+    insta::assert_snapshot!(rule("metric = \"resolve_rate\"\nmax_regress = \"150 points\""), @"gate.toml:5: shares cannot differ by 100 points and more");
+    insta::assert_snapshot!(rule("metric = \"ttft\"\nmax_regress = \"5%\"\nmax_detectable = \"20ms\""), @"gate.toml:6: max_detectable is written as max_regress is, e.g. both in %");
     insta::assert_snapshot!(rule("metric = \"ttft\"\nmax_regress = \"5%\"\nalpha = 1.5"), @"gate.toml:6: alpha = 1.5 is not between 0 and 1");
     insta::assert_snapshot!(rule("metric = \"ttft\"\nmax_regress = \"5%\"\n[[rule]]\nmetric = \"ttft\"\nmax_regress = \"9%\""), @"gate.toml: two rules are called 'ttft typical'; give one a name");
     insta::assert_snapshot!(error("drift = \"5ms\"\n[[rule]]\nmetric = \"ttft\"\nmax_regress = \"5%\""), @r#"gate.toml:1: drift is a share; write "10%""#);
