@@ -250,7 +250,7 @@ fn a_task_that_cannot_be_used_is_in_the_way_of_nobody_else() {
         &["run", "--suite", "mine", "--dry-run", "--task", "gpu"],
     );
     assert!(
-        code == 2 && errors.contains("gpu: needs what is not there"),
+        code == 2 && errors.contains("gpu: needs what no sandbox here has"),
         "{errors}"
     );
     let (code, plan, errors) = run(
