@@ -1,12 +1,12 @@
 //! The author's own solution, carried out in a workspace as an agent would have.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use timeslip_datasets::harbor::Solution;
 
-use crate::workspace::mount;
-use crate::{Error, Execution, Limits, Result, Sandbox, Task, TaskKind, Workspace};
+use crate::{Error, Execution, Invocation, Limits, Result, Sandbox, Task, TaskKind, Workspace};
 
 /// What is kept of a solution's output, for a person.
 const OUTPUT_BYTES: usize = 64 * 1024;
@@ -30,6 +30,13 @@ pub fn solve(
         output_bytes: OUTPUT_BYTES,
         memory_mb: task.memory_mb,
     };
+    let lend = |invocation: &mut Invocation, directory: &Path, inside: &str| {
+        let lent = workspace.lend(invocation, directory, inside);
+        lent.map_err(|refusal| Error::Prepare {
+            task: task.id.clone(),
+            message: format!("{} {refusal}", directory.display()),
+        })
+    };
     let invocation = match &task.kind {
         TaskKind::SweBench { .. } | TaskKind::SweBenchPro { .. } => {
             let Some(gold) = task.gold_patch() else {
@@ -39,29 +46,31 @@ pub fn solve(
             fs::write(&patch, gold).map_err(Error::io("cannot be written", &patch))?;
             let wall = limits(Duration::from_secs(PATCH_SECONDS));
             let mut invocation = workspace.invocation("git apply /gold/gold.patch", wall);
-            invocation.mounts.push(mount(place.path(), "/gold", false));
+            lend(&mut invocation, place.path(), "/gold")?;
             invocation
         }
         TaskKind::Harbor { task: harbor, .. } => {
             let Some(own) = harbor.steps.get(step) else {
                 return Ok(None);
             };
-            let (command, mounted) = match &own.solution {
+            let (command, lent) = match &own.solution {
                 None => return Ok(None),
                 Some(Solution::Directory(directory)) => (
                     "bash /solution/solve.sh".to_owned(),
-                    Some(mount(directory, "/solution", false)),
+                    Some((directory.as_path(), "/solution")),
                 ),
                 Some(Solution::Script(script)) => {
                     let copy = place.path().join("solution.sh");
                     fs::copy(script, &copy).map_err(Error::io("cannot be copied", script))?;
                     let command = "bash /oracle/solution.sh".to_owned();
-                    (command, Some(mount(place.path(), "/oracle", false)))
+                    (command, Some((place.path(), "/oracle")))
                 }
                 Some(Solution::Commands(commands)) => (commands.clone(), None),
             };
             let mut invocation = workspace.invocation(&command, limits(own.agent_timeout));
-            invocation.mounts.extend(mounted);
+            if let Some((directory, inside)) = lent {
+                lend(&mut invocation, directory, inside)?;
+            }
             let variables = harbor.solution_env.iter();
             invocation
                 .environment

@@ -9,7 +9,6 @@ use std::time::Duration;
 use timeslip_datasets::harbor::{HarborTask, Healthcheck, RewardStrategy};
 
 use crate::grade::{self, Grade};
-use crate::sandbox::TMP;
 use crate::workspace::copy;
 use crate::{Error, Execution, Limits, Result, Sandbox, Task, TaskKind, Workspace};
 
@@ -33,9 +32,6 @@ impl StepGrade {
         }
     }
 }
-
-/// Where files wait to be put into a container.
-const HANDED: &str = ".timeslip-step";
 
 /// What a failing script is quoted with.
 const OUTPUT_BYTES: usize = 4096;
@@ -62,30 +58,32 @@ pub fn begin_step(
         task: task.id.clone(),
         message,
     };
+    let limits = |wall| Limits {
+        wall,
+        output_bytes: OUTPUT_BYTES,
+        memory_mb: task.memory_mb,
+    };
     let run = |command: &str, wall: Duration| -> Result<Execution> {
-        let limits = Limits {
-            wall,
-            output_bytes: OUTPUT_BYTES,
-            memory_mb: task.memory_mb,
-        };
-        sandbox.run(&workspace.invocation(command, limits))
+        sandbox.run(&workspace.invocation(command, limits(wall)))
     };
     if let Some(files) = &own.workdir {
-        let (tree, below) = match workspace.mounted() {
-            Some((tree, _)) => (tree, workspace.below()),
+        let refused = |refusal| failed(format!("{} {refusal}", files.display()));
+        if let Some((tree, _)) = workspace.mounted() {
+            copy(files, tree, workspace.below()).map_err(refused)?;
+        } else {
             // What is in a container is put there from within.
-            None => (workspace.tmp(), Path::new(HANDED)),
-        };
-        copy(files, tree, below)
-            .map_err(|refusal| failed(format!("{} {refusal}", files.display())))?;
-        if workspace.mounted().is_none() {
-            let command = format!("cp -R {TMP}/{HANDED}/. . && rm -rf {TMP}/{HANDED}");
-            let execution = run(&command, harbor.environment.build_timeout)?;
+            let mut put = workspace.invocation("true", limits(harbor.environment.build_timeout));
+            let directory = workspace.working_directory();
+            workspace
+                .lend(&mut put, files, directory)
+                .map_err(refused)?;
+            let execution = sandbox.run(&put)?;
             if !execution.succeeded() {
                 let printed = execution.text();
                 return Err(failed(format!(
-                    "files of step {} cannot be put into the container: {}",
+                    "files of step {} cannot be put into the container ({:?}): {}",
                     own.name,
+                    execution.exit,
                     printed.trim_end()
                 )));
             }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use timeslip_datasets::swebench_pro::APP;
 
+use crate::beneath::Refusal;
 use crate::edit::{self, EditError, Edited};
 use crate::sandbox::{Layer, Root, SYSTEM_PATH, TMP};
 use crate::suite::TESTBED;
@@ -59,6 +60,9 @@ pub(crate) const LOGS: &str = "/logs";
 /// Below it: what is handed on to the verifier.
 pub(crate) const ARTIFACTS: &str = "artifacts";
 
+/// Below `/tmp`: what a container is lent.
+const LENT: &str = ".timeslip-lent";
+
 /// Where the shims of a suite appear inside.
 const SHIMS: &str = "/shims";
 
@@ -72,7 +76,7 @@ impl Workspace {
             .map(|environment| sandbox.root(&environment.image, &directory.join("root")))
             .transpose()?;
         let tmp = match root.as_ref().and_then(Root::tmp) {
-            Some(tmp) => tmp.to_path_buf(),
+            Some(tmp) => tmp,
             None => {
                 let tmp = directory.join("tmp");
                 fs::create_dir(&tmp).map_err(Error::io("cannot be created", &tmp))?;
@@ -103,7 +107,7 @@ impl Workspace {
             tmp,
             environment: task.variables(),
             shims: task.shims.clone(),
-            logs: logs(task, directory)?,
+            logs: logs(task, root.as_ref(), directory)?,
             quota: quota(task),
             root,
         };
@@ -131,7 +135,7 @@ impl Workspace {
                         .map(|environment| sandbox.root(&environment.image, &place))
                         .transpose()?;
                     let mut draft = Self {
-                        logs: logs(task, beside)?,
+                        logs: logs(task, None, beside)?,
                         ..workspace.draft(inside, tree, tmp, root)
                     };
                     if let Some(recipe) = &recipe {
@@ -264,6 +268,32 @@ impl Workspace {
         invocation
     }
 
+    /// Lets a command see the content of `host` in the directory `inside`. A container
+    /// sees only what it was made with: it is given a copy, so that what the command
+    /// changes elsewhere lasts.
+    pub(crate) fn lend(
+        &self,
+        invocation: &mut Invocation,
+        host: &Path,
+        inside: &str,
+    ) -> Result<(), Refusal> {
+        if !self.in_container() {
+            invocation.mounts.push(mount(host, inside, false));
+            return Ok(());
+        }
+        copy(host, &self.tmp, Path::new(LENT))?;
+        let place = format!("{TMP}/{LENT}");
+        let put = format!("mkdir -p {inside} && cp -R {place}/. {inside} && rm -rf {place}");
+        invocation.command = format!("{put} || exit 125\n{}", invocation.command);
+        Ok(())
+    }
+
+    /// Whether commands run in a container, which has files of its own.
+    pub(crate) fn in_container(&self) -> bool {
+        let root = self.root.as_ref();
+        root.is_some_and(|root| root.path().is_none())
+    }
+
     /// The host directory that the task's own directory is, unless that is part of the
     /// root file system.
     pub(crate) fn tree(&self) -> Option<&Path> {
@@ -317,13 +347,15 @@ fn quota(task: &Task) -> Quota {
     }
 }
 
-/// Makes the host directory behind `/logs` of a task that takes it for granted, below
-/// `directory`.
-fn logs(task: &Task, directory: &Path) -> Result<Option<PathBuf>> {
+/// Makes the host directory behind `/logs` of a task that takes it for granted: that of
+/// its container, or one below `directory`.
+fn logs(task: &Task, root: Option<&Root>, directory: &Path) -> Result<Option<PathBuf>> {
     let TaskKind::Harbor { .. } = &task.kind else {
         return Ok(None);
     };
-    let logs = directory.join(LOGS.trim_start_matches('/'));
+    let logs = root
+        .and_then(Root::logs)
+        .unwrap_or_else(|| directory.join(LOGS.trim_start_matches('/')));
     let artifacts = logs.join(ARTIFACTS);
     fs::create_dir_all(&artifacts).map_err(Error::io("cannot be created", &artifacts))?;
     Ok(Some(logs))

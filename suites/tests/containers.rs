@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use support::{LIMITS, invocation};
+use timeslip_suites::verify::{Soundness, verify};
 use timeslip_suites::{
     Backend, Execution, Exit, Image, Invocation, Root, Sandbox, Suite, SuiteFile, Workspace, grade,
 };
@@ -199,12 +200,16 @@ fn other_mounts_mean_a_container_of_their_own() {
 
 /// A suite of one Harbor task, built from its Dockerfile or prepared in the image.
 fn suite(directory: &Path, dockerfile: &str, lines: &str) -> Suite {
+    suite_of(directory, "", dockerfile, lines)
+}
+
+fn suite_of(directory: &Path, task: &str, dockerfile: &str, lines: &str) -> Suite {
     let write = |file: &str, content: &str| {
         let file = directory.join(file);
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(file, content).unwrap();
     };
-    write("source/made/task.toml", "");
+    write("source/made/task.toml", task);
     write("source/made/instruction.md", "Make it so.\n");
     write("source/made/environment/Dockerfile", dockerfile);
     write("source/made/environment/in", "in\n");
@@ -277,6 +282,42 @@ fn a_task_is_built_worked_on_and_graded() {
             assert!(grade(task, &workspace, &sandbox).unwrap().resolved);
         }
     }
+}
+
+#[test]
+fn a_solution_and_the_files_of_a_step_reach_a_container() {
+    let Some((sandbox, _)) = engine() else { return };
+    let base = std::env::var("TIMESLIP_TEST_IMAGE").unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let made = scratch.path().join("source/made");
+    let write = |file: &str, content: &str| {
+        let file = made.join(file);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, content).unwrap();
+    };
+    for step in ["one", "two"] {
+        write(&format!("steps/{step}/instruction.md"), "Make it so.\n");
+        let judge = format!(
+            "cp /opt/done-{step} /logs/verifier/reward.txt || echo 0 >/logs/verifier/reward.txt\n"
+        );
+        write(&format!("steps/{step}/tests/test.sh"), &judge);
+        let solve = format!("cat seed-{step} /solution/one >/opt/done-{step}\n");
+        write(&format!("steps/{step}/solution/solve.sh"), &solve);
+        write(&format!("steps/{step}/solution/one"), "\n");
+        write(&format!("steps/{step}/workdir/given-{step}"), "1");
+        let set_up = format!("mv given-{step} seed-{step}\n");
+        write(&format!("steps/{step}/workdir/setup.sh"), &set_up);
+    }
+    // Not every engine makes a WORKDIR that nothing is put into.
+    let dockerfile = format!("FROM {base}\nWORKDIR /app\nCOPY in .\n");
+    let suite = suite_of(
+        scratch.path(),
+        "[[steps]]\nname = 'one'\n[[steps]]\nname = 'two'\n",
+        &dockerfile,
+        "",
+    );
+    let sound = verify(&suite.tasks[0], &sandbox, 2, scratch.path());
+    assert_eq!(sound, Soundness::Sound);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The root file system of one workspace.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::docker::Container;
@@ -76,8 +76,7 @@ impl Sandbox {
             .ready(invocation)
             .map_err(|problem| self.failure(problem))?;
         if spare {
-            let (memory_mb, quota) = (invocation.limits.memory_mb, invocation.quota);
-            spares.refill(engine, container.image(), &self.run, memory_mb, quota);
+            spares.refill(engine, container.image(), &self.run, invocation);
         }
         Ok(())
     }
@@ -100,8 +99,13 @@ impl Root {
     }
 
     /// The host directory behind its `/tmp`, if it has one already.
-    pub(crate) fn tmp(&self) -> Option<&Path> {
+    pub(crate) fn tmp(&self) -> Option<PathBuf> {
         self.container().map(Container::tmp)
+    }
+
+    /// The host directory behind its `/logs`, if it has one already.
+    pub(crate) fn logs(&self) -> Option<PathBuf> {
+        self.container().map(Container::logs)
     }
 
     /// Where its image wants commands to start.

@@ -1,7 +1,8 @@
 //! The container of one workspace.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::fs;
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use bollard::models::{
@@ -19,6 +20,7 @@ use super::Engine;
 use super::engine::{OWNER, RUN};
 use super::exec::{self, Counts};
 use super::images::Ready;
+use crate::workspace::LOGS;
 
 /// Waits for ever and takes in what has lost its parent. That what it waits for is
 /// killed with everything else does not end it.
@@ -35,8 +37,8 @@ pub(in super::super) struct Container {
     image: Ready,
     run: String,
     made: Mutex<Option<Made>>,
-    /// The host directory behind its `/tmp`.
-    tmp: TempDir,
+    /// The host directories behind its `/tmp` and its `/logs`.
+    own: TempDir,
 }
 
 /// A container the engine has.
@@ -71,24 +73,33 @@ impl Drop for Commit {
 
 impl Container {
     pub(super) fn new(engine: &'static Engine, image: Ready, run: &str) -> Result<Self, String> {
-        let tmp = Owner::current()
+        let own = Owner::current()
             .scratch()
             .map_err(|error| error.to_string())?;
-        // Whoever the image's user is may write there.
-        let open = std::os::unix::fs::PermissionsExt::from_mode(0o1777);
-        std::fs::set_permissions(tmp.path(), open).map_err(|error| error.to_string())?;
+        for inside in [TMP, LOGS] {
+            let new = host(&own, inside);
+            fs::create_dir(&new).map_err(|error| error.to_string())?;
+            // Whoever the image's user is may write there.
+            let open = std::os::unix::fs::PermissionsExt::from_mode(0o1777);
+            fs::set_permissions(new, open).map_err(|error| error.to_string())?;
+        }
         Ok(Self {
             engine,
             image,
             run: run.to_owned(),
             made: Mutex::default(),
-            tmp,
+            own,
         })
     }
 
     /// The host directory behind its `/tmp`.
-    pub(in super::super) fn tmp(&self) -> &Path {
-        self.tmp.path()
+    pub(in super::super) fn tmp(&self) -> PathBuf {
+        host(&self.own, TMP)
+    }
+
+    /// The host directory behind its `/logs`, for tasks that have one.
+    pub(in super::super) fn logs(&self) -> PathBuf {
+        host(&self.own, LOGS)
     }
 
     pub(in super::super) fn image(&self) -> &Ready {
@@ -103,13 +114,22 @@ impl Container {
         self.engine
     }
 
-    /// Starts it with nothing but its `/tmp`, so that it is there when it is needed.
-    pub(super) fn start_bare(&self, memory_mb: u64, quota: Quota) -> Result<(), String> {
-        let mounts = vec![Mount {
-            host: self.tmp.path().to_path_buf(),
-            inside: TMP.to_owned(),
-            writable: true,
-        }];
+    /// Starts it with mounts like those of another one, so that it is there when it is
+    /// needed.
+    pub(super) fn start_like(
+        &self,
+        mounts: &[Mount],
+        memory_mb: u64,
+        quota: Quota,
+    ) -> Result<(), String> {
+        let own = |mount: &Mount| match mount.inside.as_str() {
+            TMP | LOGS => Mount {
+                host: host(&self.own, &mount.inside),
+                ..mount.clone()
+            },
+            _ => mount.clone(),
+        };
+        let mounts: Vec<Mount> = mounts.iter().map(own).collect();
         self.with(&mounts, memory_mb, quota, |_| Ok(()))
     }
 
@@ -128,9 +148,13 @@ impl Container {
         made.run(invocation)
     }
 
-    /// Starts it for commands like this one.
+    /// Starts it for commands like this one, before any is run in it.
     pub(in super::super) fn ready(&self, invocation: &Invocation) -> Result<(), String> {
         let (memory_mb, quota) = (invocation.limits.memory_mb, invocation.quota);
+        if !self.sees(&invocation.mounts) {
+            // A spare of a task that wants others.
+            *self.made.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
         self.with(&invocation.mounts, memory_mb, quota, |_| Ok(()))
     }
 
@@ -308,6 +332,11 @@ impl Made {
         (self.memory_mb, self.quota) = (memory_mb, quota);
         Ok(())
     }
+}
+
+/// Where what is `inside` is on the host.
+fn host(own: &TempDir, inside: &str) -> PathBuf {
+    own.path().join(inside.trim_start_matches('/'))
 }
 
 fn bytes(memory_mb: u64) -> i64 {

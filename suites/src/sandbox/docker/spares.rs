@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 
-use super::super::Quota;
+use super::super::Invocation;
 use super::images::Ready;
 use super::{Container, Engine};
 
@@ -32,26 +32,26 @@ impl Spares {
         }
     }
 
-    /// Starts another one in the background. Whoever needs one before it is there
+    /// Starts another one for commands like `like` in the background. Whoever needs one before it is there
     /// starts their own.
     pub(in super::super) fn refill(
         &self,
         engine: &'static Engine,
         image: &Ready,
         run: &str,
-        memory_mb: u64,
-        quota: Quota,
+        like: &Invocation,
     ) {
         let spares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if spares.iter().any(|spare| spare.image() == image) {
             return;
         }
         let (image, run) = (image.clone(), run.to_owned());
+        let (mounts, memory_mb, quota) = (like.mounts.clone(), like.limits.memory_mb, like.quota);
         let place = Arc::downgrade(&self.0);
         // A spare that could not be started is only missed: the next trial says why.
         let _ = thread::Builder::new().spawn(move || {
             let spare = Container::new(engine, image, &run).ok();
-            let started = spare.filter(|spare| spare.start_bare(memory_mb, quota).is_ok());
+            let started = spare.filter(|spare| spare.start_like(&mounts, memory_mb, quota).is_ok());
             if let (Some(spare), Some(place)) = (started, Weak::upgrade(&place)) {
                 let mut spares = place.lock().unwrap_or_else(PoisonError::into_inner);
                 spares.push_back(spare);
