@@ -1,4 +1,4 @@
-//! What can be compared and gated, by name. A new metric is one row of [`METRICS`].
+//! What can be compared and gated, by name. A new metric is one row of the table here.
 
 use crate::format::{milliseconds, percent, rate};
 use crate::input::{ExchangeData, Outcome, Provenance, Stage, StageGroup, TrialData};

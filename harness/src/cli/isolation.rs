@@ -38,3 +38,22 @@ pub(super) fn choose(name: &str) -> Result<Chosen, Error> {
     }
     Ok(Chosen { sandbox, warnings })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sandbox_is_known_by_its_name_and_none_is_warned_of() {
+        let unknown = choose("chroot").err().unwrap();
+        insta::assert_snapshot!(unknown, @"sandbox: 'chroot' is not known; known are auto, bubblewrap, docker, process");
+        let chosen = choose("process").unwrap();
+        assert_eq!(chosen.sandbox.backend(), Backend::Process);
+        assert!(
+            chosen
+                .warnings
+                .iter()
+                .any(|words| words.contains("WITHOUT a sandbox"))
+        );
+    }
+}

@@ -9,7 +9,7 @@ pub enum Exit {
     Code(i32),
     /// The sandbox itself was killed by a signal.
     Signal(i32),
-    /// It was killed because [`Limits::wall`] was over.
+    /// It was killed because [`crate::Limits::wall`] was over.
     TimedOut,
 }
 
@@ -27,7 +27,7 @@ pub struct Execution {
     /// How it ended.
     pub exit: Exit,
     /// Standard output and standard error in order; the middle is left out when
-    /// they exceed [`Limits::output_bytes`].
+    /// they exceed [`crate::Limits::output_bytes`].
     pub output: Vec<u8>,
     /// All bytes it printed, kept or not.
     pub output_total_bytes: u64,
