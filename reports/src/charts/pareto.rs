@@ -6,10 +6,7 @@ use super::legend::LINE;
 use super::plot::{Insets, Plot, axis_name};
 use super::{Chart, ChartError, Source, Table};
 use crate::decision::{Policy, Routing};
-use crate::format::{
-    UNKNOWN, estimate, milliseconds, milliseconds_range, or_absent, percent, percent_range, plural,
-    usd, usd_range,
-};
+use crate::format::{milliseconds, or_absent, percent, plural, usd};
 use crate::svg::Slot;
 use plotters::style::Color;
 
@@ -251,21 +248,8 @@ fn table(routing: &Routing) -> Table {
     headings.push("Pareto front");
     let rows = routing.policies.iter().enumerate().map(|(index, policy)| {
         let figures = &policy.figures;
-        let mut cells = vec![
-            format!("{}. {}", index + 1, policy.name),
-            estimate(&figures.solved, percent, percent_range),
-            estimate(&figures.time_per_task_ms, milliseconds, milliseconds_range),
-            estimate(
-                &figures.time_per_solved_task_ms,
-                milliseconds,
-                milliseconds_range,
-            ),
-        ];
-        if costed {
-            let cost = figures.cost_per_solved_task_usd.as_ref();
-            let known = |cost| estimate(cost, usd, usd_range);
-            cells.push(cost.map_or_else(|| UNKNOWN.to_owned(), known));
-        }
+        let mut cells = vec![format!("{}. {}", index + 1, policy.name)];
+        cells.extend(figures.cells(costed));
         cells.push(if policy.on_front { "yes" } else { "no" }.to_owned());
         cells
     });

@@ -4,6 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::attempts::Expected;
+use crate::format::{
+    UNKNOWN, estimate, milliseconds, milliseconds_range, percent, percent_range, usd, usd_range,
+};
 use crate::stats::{Estimate, mean_interval, mean_share, sums_effect};
 
 /// Below this many tasks a ratio of sums has no interval to speak of.
@@ -40,6 +43,28 @@ impl PolicyFigures {
                 .map(|costs| at_least_zero(mean_interval(costs, "task"))),
             cost_per_solved_task_usd: costs.as_deref().map(|costs| per_solved(costs, &solved)),
         }
+    }
+}
+
+impl PolicyFigures {
+    /// Share solved, time per task and per solved task, and where costs are shown what a
+    /// solved task costs, as the cells of a table.
+    pub(crate) fn cells(&self, costed: bool) -> Vec<String> {
+        let mut cells = vec![
+            estimate(&self.solved, percent, percent_range),
+            estimate(&self.time_per_task_ms, milliseconds, milliseconds_range),
+            estimate(
+                &self.time_per_solved_task_ms,
+                milliseconds,
+                milliseconds_range,
+            ),
+        ];
+        if costed {
+            let cost = self.cost_per_solved_task_usd.as_ref();
+            let known = |cost| estimate(cost, usd, usd_range);
+            cells.push(cost.map_or_else(|| UNKNOWN.to_owned(), known));
+        }
+        cells
     }
 }
 

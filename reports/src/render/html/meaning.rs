@@ -3,8 +3,8 @@
 use crate::charts::Table;
 use crate::decision::{RetryPolicy, Routing};
 use crate::format::{
-    UNKNOWN, count, estimate, milliseconds, milliseconds_range, one_line, percent, percent_range,
-    plural, ratio, ratio_range, round_duration, shorten, usd, usd_range,
+    count, estimate, one_line, percent, percent_range, plural, ratio, ratio_range, round_duration,
+    shorten,
 };
 use crate::summary::{Comparison, Summary};
 
@@ -116,19 +116,8 @@ fn retries(summary: &Summary) -> Table {
         let mut cells = vec![
             format!("{}, {times}", one_line(name)),
             count(policy.tasks as u64),
-            estimate(&figures.solved, percent, percent_range),
-            estimate(&figures.time_per_task_ms, milliseconds, milliseconds_range),
-            estimate(
-                &figures.time_per_solved_task_ms,
-                milliseconds,
-                milliseconds_range,
-            ),
         ];
-        if costed {
-            let cost = figures.cost_per_solved_task_usd.as_ref();
-            let known = |cost| estimate(cost, usd, usd_range);
-            cells.push(cost.map_or_else(|| UNKNOWN.to_owned(), known));
-        }
+        cells.extend(figures.cells(costed));
         cells
     });
     Table {
