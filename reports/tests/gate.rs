@@ -187,6 +187,10 @@ fn a_regression_that_does_not_come_again_is_a_warning() {
         regressed().confirmed_by(&regressed()).verdict,
         Verdict::Regression
     );
+    // To the nanosecond the same is cleared as well.
+    let again = against(&measured(), &measured());
+    let result = regressed().confirmed_by(&again);
+    assert_eq!(verdict_of(&result, "ttft typical"), Verdict::Warn);
     // What could not be judged clears nothing.
     let mut half = another_day(1);
     half.trials.truncate(36);

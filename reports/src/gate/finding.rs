@@ -142,6 +142,18 @@ pub struct Finding {
     pub measured: Option<Measured>,
 }
 
+impl Finding {
+    /// Whether it says that there is no regression. What is the same in every pair passes
+    /// without numbers; a warning without numbers is one for want of data.
+    fn clears(&self) -> bool {
+        match self.verdict {
+            Verdict::Pass => true,
+            Verdict::Warn => self.measured.is_some(),
+            Verdict::Regression | Verdict::Inconclusive | Verdict::Invalid => false,
+        }
+    }
+}
+
 /// What the whole gate says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GateResult {
@@ -194,7 +206,7 @@ impl GateResult {
                 .find(|other| (&other.rule, &other.endpoint) == (&finding.rule, &finding.endpoint));
             match other {
                 Some(other) if other.verdict == Verdict::Regression => {}
-                Some(other) if other.verdict >= Verdict::Warn && other.measured.is_some() => {
+                Some(other) if other.clears() => {
                     finding.verdict = Verdict::Warn;
                     finding.reason = format!(
                         "a regression here, but not in the run that measured again ({run}): {}",
