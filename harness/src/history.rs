@@ -1,6 +1,6 @@
 //! What the history keeps of a run, and which runs may be compared.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use data_encoding::HEXLOWER;
@@ -14,7 +14,7 @@ use timeslip_reports::input::RunData;
 use crate::analysis;
 use crate::console::say;
 use crate::error::Error;
-use crate::plan::{Plan, PlannedEndpoint};
+use crate::plan::{Limits, Plan, PlannedEndpoint};
 use crate::rundir::{Manifest, Remark, RunDirectory};
 use crate::validity;
 
@@ -135,8 +135,8 @@ fn before(run: &RunData) -> Before<'_> {
     }
 }
 
-/// Equal for runs that may be compared: of the same tasks, attempts and sandbox, with
-/// endpoints of the same names, protocols, transports and models.
+/// Equal for runs that may be compared: of the same tasks, attempts, prompts, limits and
+/// sandbox, with endpoints of the same names, protocols, transports and models.
 #[must_use]
 pub fn fingerprint(manifest: &Manifest) -> String {
     let endpoints = manifest.plan.endpoints.iter();
@@ -173,16 +173,43 @@ fn alike(endpoint: &PlannedEndpoint) -> (&str, &str, &str, bool) {
 fn digest(manifest: &Manifest, endpoints: &impl serde::Serialize) -> String {
     let plan = &manifest.plan;
     let trials = plan.trials.iter();
-    let tasks: BTreeSet<(&str, &str)> = trials.map(|trial| (&*trial.suite, &*trial.task)).collect();
-    let text = serde_json::json!([tasks, plan.attempts, manifest.sandbox, endpoints]).to_string();
+    let attempts: BTreeSet<(&str, &str, u32)> = trials
+        .map(|trial| (&*trial.suite, &*trial.task, trial.attempt))
+        .collect();
+    // What is asked, for how long, and what counts as solved.
+    let suites: BTreeMap<&str, _> = plan
+        .suites
+        .iter()
+        .map(|suite| {
+            let limits = comparable(plan.limits_of(&suite.name));
+            let terms = serde_json::json!([suite.prompt, suite.grader, limits]);
+            (&*suite.name, terms)
+        })
+        .collect();
+    let text = serde_json::json!([
+        attempts,
+        suites,
+        comparable(plan.limits),
+        manifest.sandbox,
+        endpoints
+    ])
+    .to_string();
     HEXLOWER.encode(&Sha256::digest(text)[..16])
+}
+
+/// When a run is invalid says nothing about those that are not.
+fn comparable(limits: Limits) -> Limits {
+    Limits {
+        client_lag_ms: 0.0,
+        ..limits
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::Config;
-    use crate::plan::{self, Limits, Overrides};
+    use crate::plan::{self, Overrides};
     use timeslip_datasets::journal::TrialKey;
 
     fn manifest(tasks: &[&str], seed: u64) -> Manifest {
@@ -237,9 +264,12 @@ mod tests {
             first.clone(),
             first.clone(),
         ];
-        others[1].plan.attempts = 2;
+        others[1].plan.trials[0].attempt = 2;
         others[2].sandbox = "process".into();
         others[3].plan.endpoints[0].model.push('x');
+        let mut shorter = first.clone();
+        shorter.plan.limits.trial_seconds = 8;
+        others.push(shorter);
         let mut swapped = first.clone();
         swapped.plan.endpoints.reverse();
         others.push(swapped);

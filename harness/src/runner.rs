@@ -124,13 +124,18 @@ async fn trial(shared: &Shared, key: &TrialKey) {
     let preparing = clock::now();
     let prepared = prepare(shared, key).await;
     let origin = clock::now();
-    let started = |setup_ns| {
+    let started = |setup_ns, start| {
         let at = OffsetDateTime::now_utc()
             .format(&Rfc3339)
             .unwrap_or_default();
-        Event::TrialStarted(TrialStarted { at, setup_ns })
+        Event::TrialStarted(TrialStarted {
+            at,
+            setup_ns,
+            start,
+        })
     };
-    emit(started(origin - preparing));
+    let start = prepared.as_ref().map(|(.., workspace)| workspace.start());
+    emit(started(origin - preparing, start.ok()));
     let (endpoint, task, directory, workspace) = match prepared {
         Ok(prepared) => prepared,
         Err(problem) => {

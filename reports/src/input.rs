@@ -336,6 +336,9 @@ pub struct TrialData {
     pub wall_ns: u64,
     /// Preparing the task's environment.
     pub setup_ns: u64,
+    /// Whether its starting state was there (a copy-on-write layer over an earlier
+    /// trial's, a container started ahead) or made for it; `None` where not recorded.
+    pub warm: Option<bool>,
     /// Running the grader.
     pub grading_ns: u64,
     /// Every stage that occurred; sums to `wall_ns` exactly.

@@ -61,6 +61,30 @@ fn summary_figures_of_the_standard_run() {
 }
 
 #[test]
+fn overhead_is_of_the_trials_that_began() {
+    let mut run = support::run_with(&[FAST], 4, 1);
+    let whole = Summary::from_run(&run).overhead;
+    assert_eq!((whole.cold_setup_ms.n, whole.warm_setup_ms.n), (2, 2));
+    assert_eq!(whole.cold_setup_ms.p50, Some(180.0));
+    assert_eq!(whole.warm_setup_ms.p50, Some(20.0));
+    let [setup, task, grading] = run.trials.iter().fold([0, 0, 0], |sums, trial| {
+        let parts = [trial.setup_ns, trial.wall_ns, trial.grading_ns];
+        std::array::from_fn(|part| sums[part] + parts[part])
+    });
+    let share = setup as f64 / (setup + task + grading) as f64;
+    assert!((whole.setup_share.unwrap() - share).abs() < 1e-12);
+    // One whose environment could not be made, and one of an older journal.
+    run.trials[0].wall_ns = 0;
+    run.trials[1].warm = None;
+    let part = Summary::from_run(&run).overhead;
+    assert_eq!((part.cold_setup_ms.n, part.warm_setup_ms.n), (1, 1));
+    assert_eq!(part.grading_ms.n, 3);
+    run.trials.clear();
+    let none = Summary::from_run(&run).overhead;
+    assert_eq!(none.setup_share.or(none.sandbox_ms_per_tool_call), None);
+}
+
+#[test]
 fn terminal_of_the_standard_run() {
     insta::assert_snapshot!(terminal(&Summary::from_run(&support::run())));
 }

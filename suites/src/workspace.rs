@@ -9,6 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use timeslip_datasets::journal::Start;
 use timeslip_datasets::swebench_pro::APP;
 
 use crate::beneath::Refusal;
@@ -44,6 +45,7 @@ pub struct Workspace {
     logs: Option<PathBuf>,
     quota: Quota,
     root: Option<Root>,
+    start: Start,
 }
 
 /// A host directory that appears inside.
@@ -109,6 +111,7 @@ impl Workspace {
             shims: task.shims.clone(),
             logs: logs(task, root.as_ref(), directory)?,
             quota: quota(task),
+            start: root.as_ref().map_or(Start::Cold, Root::start),
             root,
         };
         if !whole {
@@ -117,7 +120,7 @@ impl Workspace {
                 TaskKind::SweBenchPro { .. } => APP,
                 TaskKind::Harbor { .. } => recipe.as_ref().map_or(TESTBED, Recipe::mount),
             };
-            let template = sandbox.templates().of(task, |tree, tmp| match &task.kind {
+            let (template, start) = sandbox.templates().of(task, |tree, tmp| match &task.kind {
                 TaskKind::SweBench { task, repository } => {
                     repository.check_out(&task.instance_id, &task.base_commit, tree)?;
                     Ok(repository.environment(&task.version))
@@ -146,6 +149,7 @@ impl Workspace {
             })?;
             let layer = template.lay_out(&directory.join("tree"), &workspace.tmp)?;
             workspace.environment.clone_from(&template.environment);
+            workspace.start = start;
             workspace.tree = Some(Tree {
                 path: layer.path().to_path_buf(),
                 inside: inside.to_owned(),
@@ -181,6 +185,7 @@ impl Workspace {
             logs: None,
             quota: self.quota,
             root,
+            start: self.start,
         }
     }
 
@@ -233,6 +238,11 @@ impl Workspace {
             (Some(tree), _) => edit::apply(&tree.path, &path, old, new),
             (None, None) => edit::apply(&self.directory, &path, old, new),
         }
+    }
+
+    /// What it was made from: a state that was there, or one made for it.
+    pub fn start(&self) -> Start {
+        self.start
     }
 
     /// The working directory inside the sandbox.

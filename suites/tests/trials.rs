@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use timeslip_datasets::journal::Start;
 use timeslip_suites::{
     Backend, Error, Grade, Limits, Sandbox, Suite, SuiteFile, Task, Workspace, grade,
 };
@@ -401,11 +402,20 @@ fn trials_can_be_prepared_at_the_same_time() {
     let scratch = swe_bench();
     let task = load(scratch.path(), "swe-bench").unwrap();
     let sandbox = sandbox();
-    std::thread::scope(|scope| {
-        for index in 0..6 {
-            let (task, sandbox) = (&task, &sandbox);
-            let directory = scratch.path().join(format!("trial-{index}"));
-            scope.spawn(move || Workspace::prepare(task, sandbox, &directory).unwrap());
-        }
+    let starts = std::thread::scope(|scope| {
+        let trials: Vec<_> = (0..6)
+            .map(|index| {
+                let (task, sandbox) = (&task, &sandbox);
+                let directory = scratch.path().join(format!("trial-{index}"));
+                scope.spawn(move || Workspace::prepare(task, sandbox, &directory).unwrap())
+            })
+            .collect();
+        let workspaces = trials.into_iter().map(|trial| trial.join().unwrap());
+        workspaces
+            .map(|workspace| workspace.start())
+            .collect::<Vec<_>>()
     });
+    // The state is made by one of them.
+    let cold = starts.iter().filter(|start| **start == Start::Cold);
+    assert_eq!(cold.count(), 1);
 }

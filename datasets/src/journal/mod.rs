@@ -83,6 +83,21 @@ pub struct TrialStarted {
     pub at: String,
     /// How long preparing the environment took, before the trial's clock began.
     pub setup_ns: u64,
+    /// What that began from; absent where it failed, and in older journals.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub start: Option<Start>,
+}
+
+/// What a trial's environment is made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Start {
+    /// Its starting state was made for it: checked out, built, unpacked, or a container
+    /// started.
+    Cold,
+    /// Its starting state was there: a copy-on-write layer over an earlier trial's, or a
+    /// container started ahead.
+    Warm,
 }
 
 /// Marks of one exchange, as defined in the measurement contract.

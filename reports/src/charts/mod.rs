@@ -35,7 +35,7 @@ pub struct Table {
 }
 
 impl Table {
-    fn new<H: Into<String>>(
+    pub(crate) fn new<H: Into<String>>(
         headings: impl IntoIterator<Item = H>,
         rows: impl IntoIterator<Item = Vec<String>>,
     ) -> Self {

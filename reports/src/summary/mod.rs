@@ -8,6 +8,7 @@ mod changes;
 mod checks;
 mod comparison;
 mod endpoint;
+mod overhead;
 mod reconciliation;
 mod trial;
 
@@ -28,6 +29,7 @@ pub use endpoint::{
     EndpointSummary, FirstOfKindSummary, GroupSummary, RateSummary, RepeatedSummary, StageSummary,
     StreamSummary,
 };
+pub use overhead::Overhead;
 pub use reconciliation::Reconciliation;
 pub use trial::TrialSummary;
 pub(crate) use trial::turns;
@@ -85,6 +87,8 @@ pub struct Summary {
     pub endpoints: BTreeMap<String, EndpointSummary>,
     /// Candidate against baseline; `null` when the run has one side only.
     pub comparison: Option<Comparison>,
+    /// What trials take beside the task itself: set-up, grading, sandboxes.
+    pub overhead: Overhead,
     /// Speed and quality at once: timeouts, retries, routing.
     pub decision: Decision,
     /// What the run says to a vendor's claims.
@@ -140,6 +144,7 @@ impl Summary {
                 })
                 .collect(),
             comparison: Comparison::of(run),
+            overhead: Overhead::of(run),
             decision: Decision::of(run),
             claims: claims::answer(asked, run),
             trials: run.trials.iter().map(TrialSummary::of).collect(),

@@ -28,6 +28,8 @@ pub struct TrialSummary {
     pub wait_ns: u64,
     /// Preparing the task's environment; not part of `wall_ns`.
     pub setup_ns: u64,
+    /// Whether its starting state was there or made for it; `null` where not recorded.
+    pub warm: Option<bool>,
     /// Running the grader; not part of `wall_ns`.
     pub grading_ns: u64,
     /// Turns begun.
@@ -54,6 +56,7 @@ impl TrialSummary {
             wall_ns: trial.wall_ns,
             wait_ns: trial.wait_ns(),
             setup_ns: trial.setup_ns,
+            warm: trial.warm,
             grading_ns: trial.grading_ns,
             turns: turns(trial),
             tool_calls: trial.tool_calls,

@@ -209,6 +209,7 @@ pub fn trial(task_index: u64, task: &str, endpoint: &str, attempt: u32, speed: S
         (false, true) => Outcome::LimitReached,
         (false, false) => Outcome::Unresolved,
     };
+    let warm = task_index % 2 == 1;
     TrialData {
         suite: if task_index % 24 < 12 {
             "swe-mini"
@@ -224,7 +225,8 @@ pub fn trial(task_index: u64, task: &str, endpoint: &str, attempt: u32, speed: S
         detail: (outcome == Outcome::LimitReached)
             .then(|| "stopped after the last allowed turn".to_owned()),
         wall_ns: builder.clock,
-        setup_ns: 180_000_000,
+        setup_ns: if warm { 20_000_000 } else { 180_000_000 },
+        warm: Some(warm),
         grading_ns: 420_000_000,
         stages: builder.stages(),
         spans: builder.spans,

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use timeslip_datasets::journal::Start;
+
 use super::docker::Container;
 use super::layer::Layer;
 use super::{Execution, Image, Invocation, Isolation, Sandbox};
@@ -13,7 +15,10 @@ use crate::{Error, Result};
 /// A root file system made from an [`Image`], with changes of its own: what one
 /// command installs, the next one finds. Removed when the last clone is dropped.
 #[derive(Clone, Debug)]
-pub struct Root(Arc<Kind>);
+pub struct Root {
+    kind: Arc<Kind>,
+    start: Start,
+}
 
 #[derive(Debug)]
 enum Kind {
@@ -26,7 +31,7 @@ const NO_OTHER_ROOT: &str =
 
 impl PartialEq for Root {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        Arc::ptr_eq(&self.kind, &other.kind)
     }
 }
 
@@ -36,17 +41,24 @@ impl Sandbox {
     /// Makes a root file system for one workspace. `place` is a directory that does
     /// not exist yet and outlives it.
     pub fn root(&self, image: &Image, place: &Path) -> Result<Root> {
-        let kind = match &self.isolation {
-            Isolation::Bubblewrap(_) => Kind::Layer(Layer::over(&image.directory(self)?, place)?),
+        let (kind, start) = match &self.isolation {
+            Isolation::Bubblewrap(_) => {
+                let (directory, start) = image.directory(self)?;
+                (Kind::Layer(Layer::over(&directory, place)?), start)
+            }
             Isolation::Docker { engine, spares } => {
-                let container = engine
+                let (container, start) = engine
                     .image(image)
-                    .and_then(|ready| spares.take(engine, &ready, &self.run));
-                Kind::Container(container.map_err(|problem| self.failure(problem))?)
+                    .and_then(|ready| spares.take(engine, &ready, &self.run))
+                    .map_err(|problem| self.failure(problem))?;
+                (Kind::Container(container), start)
             }
             Isolation::Process => return Err(self.failure(NO_OTHER_ROOT.to_owned())),
         };
-        Ok(Root(Arc::new(kind)))
+        Ok(Root {
+            kind: Arc::new(kind),
+            start,
+        })
     }
 
     /// Makes an image available: unpacked, found, pulled, built or imported.
@@ -83,16 +95,21 @@ impl Sandbox {
 }
 
 impl Root {
+    /// Whether it was there already, or made now.
+    pub(crate) fn start(&self) -> Start {
+        self.start
+    }
+
     /// Where its files are on this machine, if they are not in a container.
     pub fn path(&self) -> Option<&Path> {
-        match &*self.0 {
+        match &*self.kind {
             Kind::Layer(layer) => Some(layer.path()),
             Kind::Container(_) => None,
         }
     }
 
     fn container(&self) -> Option<&Container> {
-        match &*self.0 {
+        match &*self.kind {
             Kind::Layer(_) => None,
             Kind::Container(container) => Some(container),
         }
@@ -115,7 +132,7 @@ impl Root {
 
     /// [`edit::apply`] to a file of it; `path` is relative to its top.
     pub(crate) fn edit(&self, path: &str, old: &str, new: &str) -> Result<Edited, EditError> {
-        match &*self.0 {
+        match &*self.kind {
             Kind::Layer(layer) => edit::apply(layer.path(), path, old, new),
             Kind::Container(container) => edit::apply_with(
                 path,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tempfile::TempDir;
+use timeslip_datasets::journal::Start;
 
 use crate::sandbox::Layer;
 use crate::sandbox::copy;
@@ -54,21 +55,22 @@ impl Template {
 }
 
 impl Templates {
-    /// The starting state of `task`, made by `fill` unless it is there already.
+    /// The starting state of `task`, made by `fill` unless it is there already, and
+    /// which of the two it was.
     pub(super) fn of(
         &self,
         task: &Task,
         fill: impl FnOnce(&Path, &Path) -> Result<Vec<(String, String)>>,
-    ) -> Result<Arc<Template>> {
+    ) -> Result<(Arc<Template>, Start)> {
         let slot = self.slot(key(task));
         // Whoever panicked while making one has left the slot empty.
         let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(template) = &*slot {
-            return Ok(Arc::clone(template));
+            return Ok((Arc::clone(template), Start::Warm));
         }
         let template = Arc::new(Template::new(fill)?);
         *slot = Some(Arc::clone(&template));
-        Ok(template)
+        Ok((template, Start::Cold))
     }
 
     fn slot(&self, key: Key) -> Slot {

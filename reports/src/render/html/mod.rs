@@ -4,6 +4,7 @@ mod claims;
 mod figures;
 mod instrument;
 mod meaning;
+mod overhead;
 mod tables;
 mod tasks;
 
@@ -21,6 +22,7 @@ use crate::verdict::Verdict;
 use claims::ClaimRow;
 use figures::Figure;
 use meaning::Meaning;
+use overhead::OverheadTable;
 use tables::{EndpointTable, StageTable};
 use tasks::TaskTable;
 
@@ -49,6 +51,7 @@ struct Page<'a> {
     endpoints: EndpointTable,
     changes: Option<Table>,
     stages: Vec<StageTable>,
+    overhead: Option<OverheadTable>,
     tasks: TaskTable,
     instrument: Vec<Fact>,
     environment: Vec<Fact>,
@@ -108,6 +111,7 @@ pub fn html(run: &RunData, summary: &Summary, charts: &[Chart]) -> Result<String
         endpoints: tables::endpoints(summary),
         changes: tables::changes(summary),
         stages: tables::stages(summary),
+        overhead: overhead::overhead(summary),
         tasks: tasks::tasks(run, summary),
         instrument: instrument::facts(summary),
         environment: environment(summary),

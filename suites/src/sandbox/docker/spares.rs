@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 
+use timeslip_datasets::journal::Start;
+
 use super::super::Invocation;
 use super::images::Ready;
 use super::{Container, Engine};
@@ -17,18 +19,18 @@ pub(in super::super) struct Spares(Arc<Mutex<VecDeque<Container>>>);
 
 impl Spares {
     /// A container of an image: a spare one if there is one, otherwise a new one that
-    /// is not started.
+    /// is not started. Also which of the two it is.
     pub(in super::super) fn take(
         &self,
         engine: &'static Engine,
         image: &Ready,
         run: &str,
-    ) -> Result<Container, String> {
+    ) -> Result<(Container, Start), String> {
         let mut spares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let found = spares.iter().position(|spare| spare.image() == image);
         match found.and_then(|index| spares.remove(index)) {
-            Some(spare) => Ok(spare),
-            None => Container::new(engine, image.clone(), run),
+            Some(spare) => Ok((spare, Start::Warm)),
+            None => Ok((Container::new(engine, image.clone(), run)?, Start::Cold)),
         }
     }
 
