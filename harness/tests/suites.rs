@@ -318,7 +318,7 @@ fn verify_lists_what_cannot_be_relied_on_and_quarantines_it() {
     insta::assert_snapshot!(text, @r"
     sound   good
     BROKEN  solved: passed untouched 2 of 2 times
-    mine: 1 of 2 tasks are sound, tried 2 times untouched and 2 times with their solution
+    mine: 1 of 2 tasks are sound; each was tried 2× untouched and 2× with its solution
     ");
     let list = std::fs::read_to_string(folder.join("q.toml")).unwrap();
     assert!(

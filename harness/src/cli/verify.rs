@@ -164,7 +164,7 @@ fn conclude(
         .collect();
     let sound = found.len() - unsound.len();
     super::print(&format!(
-        "{suite}: {sound} of {} tasks are sound, tried {times} times untouched and {times} times with their solution\n",
+        "{suite}: {sound} of {} tasks are sound; each was tried {times}× untouched and {times}× with its solution\n",
         found.len()
     ))?;
     Ok(unsound)
