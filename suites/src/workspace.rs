@@ -1,6 +1,7 @@
 //! The directory a trial works in.
 
 mod environment;
+mod published;
 mod recipe;
 mod repository;
 mod template;
@@ -18,6 +19,7 @@ use crate::suite::TESTBED;
 use crate::{Backend, Error, Invocation, Limits, Mount, Quota, Result, Sandbox, Task, TaskKind};
 
 pub use environment::Environment;
+use published::Start;
 use recipe::Recipe;
 pub(crate) use recipe::copy;
 pub use repository::Repository;
@@ -44,6 +46,8 @@ pub struct Workspace {
     logs: Option<PathBuf>,
     quota: Quota,
     root: Option<Root>,
+    /// What the root is made of, where that is not as it was published.
+    start: Option<Arc<Start>>,
 }
 
 /// A host directory that appears inside.
@@ -67,10 +71,45 @@ const LENT: &str = ".timeslip-lent";
 const SHIMS: &str = "/shims";
 
 impl Workspace {
-    /// Builds the starting state of `task` in the empty or absent directory `directory`.
+    /// Builds the starting state of `task` in the empty or absent directory `directory`,
+    /// for an agent: of a repository, nothing later than its base commit is in it.
     pub fn prepare(task: &Task, sandbox: &Sandbox, directory: &Path) -> Result<Self> {
+        let mut environment = Environment::of(task, sandbox.backend())?;
+        let start = match (&mut environment, task.base_commit()) {
+            (Some(Environment { image, whole: true }), Some(base)) => {
+                let make = || published::start(task, base, image, sandbox);
+                let start = sandbox.templates().image(task, image, make)?;
+                image.clone_from(&start.snapshot.image);
+                Some(start)
+            }
+            _ => None,
+        };
+        let mut workspace = Self::within(task, sandbox, directory, environment)?;
+        if let Some(start) = &start {
+            workspace.environment.extend(start.environment.clone());
+        }
+        Ok(Self { start, ..workspace })
+    }
+
+    /// The same for a verifier: a repository in an image is as it was published.
+    pub(crate) fn for_verifier(task: &Task, sandbox: &Sandbox, directory: &Path) -> Result<Self> {
+        let environment = Environment::of(task, sandbox.backend())?;
+        let whole = environment.as_ref().is_some_and(|found| found.whole);
+        let workspace = Self::within(task, sandbox, directory, environment)?;
+        if whole {
+            published::reset(task, &workspace, sandbox)?;
+        }
+        Ok(workspace)
+    }
+
+    /// A workspace in an environment as that is.
+    fn within(
+        task: &Task,
+        sandbox: &Sandbox,
+        directory: &Path,
+        environment: Option<Environment>,
+    ) -> Result<Self> {
         fs::create_dir_all(directory).map_err(Error::io("cannot be created", directory))?;
-        let environment = Environment::of(task, sandbox.backend());
         let root = environment
             .as_ref()
             .map(|environment| sandbox.root(&environment.image, &directory.join("root")))
@@ -110,6 +149,7 @@ impl Workspace {
             logs: logs(task, root.as_ref(), directory)?,
             quota: quota(task),
             root,
+            start: None,
         };
         if !whole {
             let inside = match &task.kind {
@@ -117,33 +157,41 @@ impl Workspace {
                 TaskKind::SweBenchPro { .. } => APP,
                 TaskKind::Harbor { .. } => recipe.as_ref().map_or(TESTBED, Recipe::mount),
             };
-            let template = sandbox.templates().of(task, |tree, tmp| match &task.kind {
-                TaskKind::SweBench { task, repository } => {
-                    repository.check_out(&task.instance_id, &task.base_commit, tree)?;
-                    Ok(repository.environment(&task.version))
-                }
-                TaskKind::SweBenchPro { task, repository } => {
-                    repository.check_out(&task.instance_id, &task.base_commit, tree)?;
-                    Ok(Vec::new())
-                }
-                TaskKind::Harbor { task: harbor, .. } => {
-                    // What is built outside the tree is nobody's.
-                    let beside = tree.parent().unwrap_or(tree);
-                    let place = beside.join("root");
-                    let root = environment
-                        .as_ref()
-                        .map(|environment| sandbox.root(&environment.image, &place))
-                        .transpose()?;
-                    let mut draft = Self {
-                        logs: logs(task, None, beside)?,
-                        ..workspace.draft(inside, tree, tmp, root)
-                    };
-                    if let Some(recipe) = &recipe {
-                        recipe.follow(&mut draft, tree, harbor, sandbox)?;
+            let no_clone = || Error::Unsupported {
+                task: task.id.clone(),
+                message: "its code is in an image alone".to_owned(),
+            };
+            let template = sandbox
+                .templates()
+                .tree(task, |tree, tmp| match &task.kind {
+                    TaskKind::SweBench { task, repository } => {
+                        let repository = repository.as_ref().ok_or_else(no_clone)?;
+                        repository.check_out(&task.instance_id, &task.base_commit, tree)?;
+                        Ok(repository.environment(&task.version))
                     }
-                    Ok(draft.environment)
-                }
-            })?;
+                    TaskKind::SweBenchPro { task, repository } => {
+                        let repository = repository.as_ref().ok_or_else(no_clone)?;
+                        repository.check_out(&task.instance_id, &task.base_commit, tree)?;
+                        Ok(Vec::new())
+                    }
+                    TaskKind::Harbor { task: harbor, .. } => {
+                        // What is built outside the tree is nobody's.
+                        let beside = tree.parent().unwrap_or(tree);
+                        let place = beside.join("root");
+                        let root = environment
+                            .as_ref()
+                            .map(|environment| sandbox.root(&environment.image, &place))
+                            .transpose()?;
+                        let mut draft = Self {
+                            logs: logs(task, None, beside)?,
+                            ..workspace.draft(inside, tree, tmp, root)
+                        };
+                        if let Some(recipe) = &recipe {
+                            recipe.follow(&mut draft, tree, harbor, sandbox)?;
+                        }
+                        Ok(draft.environment)
+                    }
+                })?;
             let layer = template.lay_out(&directory.join("tree"), &workspace.tmp)?;
             workspace.environment.clone_from(&template.environment);
             workspace.tree = Some(Tree {
@@ -181,6 +229,7 @@ impl Workspace {
             logs: None,
             quota: self.quota,
             root,
+            start: None,
         }
     }
 
@@ -188,7 +237,7 @@ impl Workspace {
     /// tasks of a suite begin with is made available on the way; one of a task's own
     /// can be large, and is when the task is prepared.
     pub fn check(task: &Task, sandbox: &Sandbox) -> Result<()> {
-        let environment = Environment::of(task, sandbox.backend());
+        let environment = Environment::of(task, sandbox.backend())?;
         let whole = environment
             .as_ref()
             .is_some_and(|environment| environment.whole);
@@ -197,7 +246,7 @@ impl Workspace {
             None if sandbox.backend() == Backend::Docker => {
                 return Err(Error::Unsupported {
                     task: task.id.clone(),
-                    message: "names no image; give its suite an `image` or a `rootfs`, or use another --sandbox".to_owned(),
+                    message: "names no image; give its suite an `image` or a `rootfs`, or use another --sandbox; what has a published image is tried there if its suite names no `repositories`".to_owned(),
                 });
             }
             _ => {}
@@ -205,10 +254,10 @@ impl Workspace {
         Self::check_recipe(task, sandbox.backend())
     }
 
-    /// Checks what a task is prepared from, where a backend prepares it out of a
-    /// Dockerfile. Nothing is made available for that.
+    /// Checks what a task is prepared from: that its code is to be had, and its Dockerfile
+    /// where a backend follows that. Nothing is made available for it.
     pub fn check_recipe(task: &Task, backend: Backend) -> Result<()> {
-        let whole = Environment::of(task, backend).is_some_and(|environment| environment.whole);
+        let whole = Environment::of(task, backend)?.is_some_and(|environment| environment.whole);
         match &task.kind {
             TaskKind::Harbor { task, .. } if !whole || backend != Backend::Docker => {
                 Recipe::of(task).map(drop)
@@ -233,6 +282,12 @@ impl Workspace {
             (Some(tree), _) => edit::apply(&tree.path, &path, old, new),
             (None, None) => edit::apply(&self.directory, &path, old, new),
         }
+    }
+
+    /// The commit that changes of a repository are told from: `base`, unless the image it
+    /// is in has changes of its own.
+    pub(crate) fn starts_at<'a>(&'a self, base: &'a str) -> &'a str {
+        self.start.as_ref().map_or(base, |start| &start.commit)
     }
 
     /// The working directory inside the sandbox.
@@ -262,7 +317,11 @@ impl Workspace {
         }
         if let Some(shims) = &self.shims {
             invocation.mounts.push(mount(shims, SHIMS, false));
-            let path = format!("{SHIMS}:{SYSTEM_PATH}");
+            let own = self.environment.iter().rfind(|(name, _)| name == "PATH");
+            let own = own.map(|(_, path)| path.as_str());
+            let image = || self.root.as_ref().and_then(Root::search_path);
+            let path = own.or_else(image).unwrap_or(SYSTEM_PATH);
+            let path = format!("{SHIMS}:{path}");
             invocation.environment.push(("PATH".to_owned(), path));
         }
         invocation

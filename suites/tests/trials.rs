@@ -352,12 +352,22 @@ fn a_task_without_its_history_or_a_known_parser_is_an_error() {
         let error = load(scratch.path(), "swe-bench").unwrap_err().to_string();
         error.replace(&format!("{}/", scratch.path().display()), "")
     };
-    insta::assert_snapshot!(without(&|source| fs::remove_dir_all(source.join("repos")).unwrap()), @"made__f-1: source/repos/made__f.fast-import is missing; it holds the history of made/f as a git fast-import stream");
+    insta::assert_snapshot!(without(&|source| fs::remove_file(source.join("repos/made__f.fast-import")).unwrap()), @"made__f-1: source/repos/made__f.fast-import is missing; it holds the history of made/f as a git fast-import stream");
     insta::assert_snapshot!(without(&|source| {
         let file = source.join("tasks/made__f-1/task.yaml");
         let yaml = fs::read_to_string(&file).unwrap();
         fs::write(file, yaml.replace("parse_log_pytest", "parse_log_cargo")).unwrap();
     }), @r#"made__f-1: log_parser "parse_log_cargo" is not known; there are parse_log_pytest, parse_log_pytest_options, parse_log_pytest_v2, parse_log_django, parse_log_seaborn, parse_log_sympy, parse_log_matplotlib, parse_log_astroid, parse_log_flask, parse_log_marshmallow, parse_log_pvlib, parse_log_pyvista, parse_log_sqlfluff, parse_log_xarray, parse_log_pydicom, parse_log_requests, parse_log_pylint, parse_log_astropy, parse_log_scikit, parse_log_sphinx"#);
+}
+
+#[test]
+fn a_task_repository_without_histories_has_its_code_in_images() {
+    let scratch = swe_bench();
+    fs::remove_dir_all(scratch.path().join("source/repos")).unwrap();
+    let task = load(scratch.path(), "swe-bench").unwrap();
+    let error = Workspace::check_recipe(&task, Backend::Bubblewrap).unwrap_err();
+    insta::assert_snapshot!(error, @"made__f-1: its code is in the image x: use `--sandbox docker`, or export it and name the archive as `rootfs`, with {task} in its name, or name a folder with a clone of made/f as `repositories` in the suite file");
+    Workspace::check_recipe(&task, Backend::Docker).unwrap();
 }
 
 #[test]

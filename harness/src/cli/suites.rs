@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use timeslip_datasets::harbor::Network;
 use timeslip_suites::{Backend, Sandbox, Suite, SuiteFile, Task, TaskKind, Workspace};
 
+use super::isolation;
 use crate::config::Config;
 use crate::error::Error;
 use crate::{exit, plan};
@@ -16,6 +17,9 @@ pub(super) struct Arguments {
     /// Suites to look at: names or suite files [default: all that are shipped or configured]
     #[arg(value_name = "SUITE")]
     suites: Vec<String>,
+    /// What is to keep tasks away from this machine: auto, bubblewrap, docker or process
+    #[arg(long, value_name = "NAME")]
+    sandbox: Option<String>,
     /// Configuration file [default: timeslip.toml, if there is one]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -33,7 +37,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
         arguments.suites.clone()
     };
     let scratch = Sandbox::scratch()?;
-    let backend = Backend::detect().backend;
+    let name = arguments.sandbox.clone().or(config.run.sandbox.clone());
+    let chosen = isolation::choose(name.as_deref().unwrap_or(isolation::AUTO))?;
+    let backend = chosen.sandbox.backend();
     let mut usable = true;
     for name in &names {
         let file = plan::suite_file(&config, name)?;

@@ -153,7 +153,7 @@ fn separate(
     sandbox: &Sandbox,
     directory: &Path,
 ) -> Result<Result<Workspace, String>> {
-    let fresh = Workspace::prepare(task, sandbox, directory)?;
+    let fresh = Workspace::for_verifier(task, sandbox, directory)?;
     let (Some((from, inside)), Some((to, _))) = (workspace.mounted(), fresh.mounted()) else {
         return Err(Error::Unsupported {
             task: task.id.clone(),

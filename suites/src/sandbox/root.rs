@@ -3,12 +3,26 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::docker::Container;
+use super::docker::{Commit, Container};
 use super::layer::Layer;
 use super::{Execution, Image, Invocation, Isolation, Sandbox};
 use crate::beneath;
 use crate::edit::{self, EditError, Edited};
 use crate::{Error, Result};
+
+/// What a root file system was at one time, as an image to make others of. Gone when
+/// dropped.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) image: Image,
+    _kept: Kept,
+}
+
+#[derive(Debug)]
+enum Kept {
+    Layer { _root: Root },
+    Container { _image: Commit },
+}
 
 /// A root file system made from an [`Image`], with changes of its own: what one
 /// command installs, the next one finds. Removed when the last clone is dropped.
@@ -18,7 +32,7 @@ pub struct Root(Arc<Kind>);
 #[derive(Debug)]
 enum Kind {
     Layer(Layer),
-    Container(Container),
+    Container(Box<Container>),
 }
 
 const NO_OTHER_ROOT: &str =
@@ -42,11 +56,33 @@ impl Sandbox {
                 let container = engine
                     .image(image)
                     .and_then(|ready| spares.take(engine, &ready, &self.run));
-                Kind::Container(container.map_err(|problem| self.failure(problem))?)
+                Kind::Container(Box::new(
+                    container.map_err(|problem| self.failure(problem))?,
+                ))
             }
             Isolation::Process => return Err(self.failure(NO_OTHER_ROOT.to_owned())),
         };
         Ok(Root(Arc::new(kind)))
+    }
+
+    /// Makes an image of a root file system that nobody changes any more.
+    pub(crate) fn snapshot(&self, root: &Root) -> Result<Snapshot> {
+        Ok(match &*root.0 {
+            Kind::Layer(layer) => Snapshot {
+                image: Image::Directory(layer.path().to_path_buf()),
+                _kept: Kept::Layer {
+                    _root: root.clone(),
+                },
+            },
+            Kind::Container(container) => {
+                let commit = container.snapshot();
+                let commit = commit.map_err(|problem| self.failure(problem))?;
+                Snapshot {
+                    image: Image::Reference(commit.name().to_owned()),
+                    _kept: Kept::Container { _image: commit },
+                }
+            }
+        })
     }
 
     /// Makes an image available: unpacked, found, pulled, built or imported.
@@ -106,6 +142,11 @@ impl Root {
     /// The host directory behind its `/logs`, if it has one already.
     pub(crate) fn logs(&self) -> Option<PathBuf> {
         self.container().map(Container::logs)
+    }
+
+    /// Where its image wants programs to be looked for.
+    pub(crate) fn search_path(&self) -> Option<&str> {
+        self.container()?.image().search_path.as_deref()
     }
 
     /// Where its image wants commands to start.

@@ -28,10 +28,10 @@ const UPLOAD_PACK: &str = "--upload-pack=git -c uploadpack.allowAnySHA1InWant=tr
 
 /// What interpreters and compilers leave behind is not part of a change, whether
 /// or not the repository has thought of it.
-const EXCLUDED: &str = "__pycache__/\n*.pyc\n*.o\n";
+pub(super) const EXCLUDED: &str = "__pycache__/\n*.pyc\n*.o\n";
 
 /// Agents commit, and git wants to know who they are.
-const IDENTITY: &str = "[user]\n\tname = agent\n\temail = agent@localhost\n";
+pub(super) const IDENTITY: &str = "[user]\n\tname = agent\n\temail = agent@localhost\n";
 
 impl Repository {
     pub(crate) fn stream(stream: PathBuf, caches: &Path) -> Self {

@@ -32,7 +32,7 @@ count() {
 const LAUNCHER: &str = r#"
 ulimit -c 0 2>/dev/null; ulimit -f "$3" 2>/dev/null
 printf s >&2
-cd -- "$2" && unset OLDPWD && bash -c "$1" 2>&1
+cd -- "$2" 2>&1 && unset OLDPWD && bash -c "$1" 2>&1
 code=$?
 printf e >&2
 count
