@@ -291,6 +291,7 @@ impl Sandbox {
             },
             quota: Quota::default(),
             root: None,
+            user: None,
         })?;
         match execution.exit {
             Exit::Code(0) => Ok(()),

@@ -1,22 +1,27 @@
 //! The directory a trial works in.
 
+mod caveats;
 mod environment;
 mod published;
 mod recipe;
 mod repository;
 mod template;
+mod worker;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
+use timeslip_datasets::harbor::VerifierImage;
 use timeslip_datasets::swebench_pro::APP;
 
-use crate::beneath::Refusal;
 use crate::edit::{self, EditError, Edited};
 use crate::sandbox::{Layer, Root, SYSTEM_PATH, TMP};
 use crate::suite::TESTBED;
-use crate::{Backend, Error, Invocation, Limits, Mount, Quota, Result, Sandbox, Task, TaskKind};
+use crate::{
+    Backend, Error, Image, Invocation, Limits, Mount, Quota, Result, Sandbox, Task, TaskKind,
+};
 
 pub use environment::Environment;
 use published::Start;
@@ -25,6 +30,7 @@ pub(crate) use recipe::copy;
 pub use repository::Repository;
 use template::Template;
 pub(crate) use template::Templates;
+use worker::Worker;
 
 /// A fresh copy of a task's starting state, and what an agent made of it.
 ///
@@ -48,6 +54,7 @@ pub struct Workspace {
     root: Option<Root>,
     /// What the root is made of, where that is not as it was published.
     start: Option<Arc<Start>>,
+    worker: Mutex<Worker>,
 }
 
 /// A host directory that appears inside.
@@ -63,6 +70,12 @@ struct Tree {
 pub(crate) const LOGS: &str = "/logs";
 /// Below it: what is handed on to the verifier.
 pub(crate) const ARTIFACTS: &str = "artifacts";
+
+/// The number that is root in every container.
+const ROOT: &str = "0";
+
+/// What is kept of the output of managing commands, for a person.
+const MANAGED_BYTES: usize = 4096;
 
 /// Below `/tmp`: what a container is lent.
 const LENT: &str = ".timeslip-lent";
@@ -100,6 +113,32 @@ impl Workspace {
             published::reset(task, &workspace, sandbox)?;
         }
         Ok(workspace)
+    }
+
+    /// The environment of its own that a verifier has.
+    pub(crate) fn in_verifier_image(
+        task: &Task,
+        image: &VerifierImage,
+        sandbox: &Sandbox,
+        directory: &Path,
+    ) -> Result<Self> {
+        let environment = Environment {
+            image: match image {
+                VerifierImage::Published(name) => Image::Reference(name.clone()),
+                VerifierImage::Built(context) => Image::Build {
+                    context: context.clone(),
+                    dockerfile: "Dockerfile".to_owned(),
+                },
+            },
+            whole: true,
+        };
+        let workspace = Self::within(task, sandbox, directory, Some(environment))?;
+        let own = workspace.root.as_ref().and_then(Root::working_directory);
+        Ok(Self {
+            working_directory: own.unwrap_or("/").to_owned(),
+            environment: Vec::new(),
+            ..workspace
+        })
     }
 
     /// A workspace in an environment as that is.
@@ -150,6 +189,7 @@ impl Workspace {
             quota: quota(task),
             root,
             start: None,
+            worker: Mutex::default(),
         };
         if !whole {
             let inside = match &task.kind {
@@ -230,6 +270,7 @@ impl Workspace {
             quota: self.quota,
             root,
             start: None,
+            worker: Mutex::default(),
         }
     }
 
@@ -278,7 +319,7 @@ impl Workspace {
         let path = self.below().join(relative);
         let path = path.to_string_lossy();
         match (&self.tree, &self.root) {
-            (None, Some(root)) => root.edit(&path, old, new),
+            (None, Some(root)) => root.edit(&path, old, new, self.worker().owner),
             (Some(tree), _) => edit::apply(&tree.path, &path, old, new),
             (None, None) => edit::apply(&self.directory, &path, old, new),
         }
@@ -311,7 +352,9 @@ impl Workspace {
             limits,
             quota: self.quota,
             root: self.root.clone(),
+            user: None,
         };
+        invocation = self.by(self.worker().user(), invocation);
         if let Some(logs) = &self.logs {
             invocation.mounts.push(mount(logs, LOGS, true));
         }
@@ -332,19 +375,64 @@ impl Workspace {
     /// changes elsewhere lasts.
     pub(crate) fn lend(
         &self,
+        task: &Task,
         invocation: &mut Invocation,
         host: &Path,
         inside: &str,
-    ) -> Result<(), Refusal> {
-        if !self.in_container() {
-            invocation.mounts.push(mount(host, inside, false));
-            return Ok(());
+        sandbox: &Sandbox,
+    ) -> Result<()> {
+        if self.in_container() {
+            return self.put(task, host, inside, sandbox);
         }
-        copy(host, &self.tmp, Path::new(LENT))?;
-        let place = format!("{TMP}/{LENT}");
-        let put = format!("mkdir -p {inside} && cp -R {place}/. {inside} && rm -rf {place}");
-        invocation.command = format!("{put} || exit 125\n{}", invocation.command);
+        invocation.mounts.push(mount(host, inside, false));
         Ok(())
+    }
+
+    /// Puts a copy of the content of `host` into the directory `inside` of a container,
+    /// which its first user may do anywhere.
+    pub(crate) fn put(
+        &self,
+        task: &Task,
+        host: &Path,
+        inside: &str,
+        sandbox: &Sandbox,
+    ) -> Result<()> {
+        let failed = |why: String| Error::Prepare {
+            task: task.id.clone(),
+            message: format!("{} cannot be put into its container: {why}", host.display()),
+        };
+        copy(host, &self.tmp, Path::new(LENT))
+            .map_err(|refusal| failed(format!("it {refusal}")))?;
+        let (place, inside) = (format!("{TMP}/{LENT}"), quoted(inside));
+        let put = format!("mkdir -p {inside} && cp -R {place}/. {inside} && rm -rf {place}");
+        self.manage(task, &put, sandbox)?.map_err(failed)
+    }
+
+    /// Runs a command of nobody's in a container, as its first user; `Err` says why it
+    /// failed.
+    pub(crate) fn manage(
+        &self,
+        task: &Task,
+        command: &str,
+        sandbox: &Sandbox,
+    ) -> Result<Result<(), String>> {
+        let limits = Limits {
+            wall: task.verifier_timeout,
+            output_bytes: MANAGED_BYTES,
+            memory_mb: task.memory_mb,
+        };
+        let execution = sandbox.run(&Invocation {
+            user: Some(ROOT.to_owned()),
+            working_directory: "/".to_owned(),
+            ..self.invocation(command, limits)
+        })?;
+        Ok(match execution.succeeded() {
+            true => Ok(()),
+            false => {
+                let printed = execution.text();
+                Err(format!("{:?}: {}", execution.exit, printed.trim_end()))
+            }
+        })
     }
 
     /// Whether commands run in a container, which has files of its own.
@@ -417,7 +505,22 @@ fn logs(task: &Task, root: Option<&Root>, directory: &Path) -> Result<Option<Pat
         .unwrap_or_else(|| directory.join(LOGS.trim_start_matches('/')));
     let artifacts = logs.join(ARTIFACTS);
     fs::create_dir_all(&artifacts).map_err(Error::io("cannot be created", &artifacts))?;
+    if root.is_some_and(|root| root.path().is_none()) {
+        open_to_all(&artifacts)?;
+    }
     Ok(Some(logs))
+}
+
+/// Lets every user of a container write to a directory that it shares with this machine;
+/// here it is in one that nobody else can enter.
+pub(crate) fn open_to_all(directory: &Path) -> Result<()> {
+    let all = PermissionsExt::from_mode(0o777);
+    fs::set_permissions(directory, all).map_err(Error::io("cannot be changed", directory))
+}
+
+/// As a word of a shell.
+pub(crate) fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 pub(crate) fn mount(host: &Path, inside: &str, writable: bool) -> Mount {

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use timeslip_datasets::harbor::Network;
-use timeslip_suites::{Backend, Sandbox, Suite, SuiteFile, Task, TaskKind, Workspace};
+use timeslip_suites::{Backend, Sandbox, Suite, SuiteFile, Task, Workspace};
 
-use super::isolation;
+use super::{caveats, isolation};
 use crate::config::Config;
 use crate::error::Error;
 use crate::{exit, plan};
@@ -46,6 +45,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
         let (suite, problems) = Suite::open(&file, scratch.path())?;
         let (suite, unprepared) = preparable(suite, backend);
         super::print(&describe(&file, &suite))?;
+        for caveat in caveats::of(&suite.tasks, backend) {
+            super::print(&format!("  {caveat}\n"))?;
+        }
         let problems = problems.into_iter().map(|(_, problem)| problem);
         for problem in problems.chain(unprepared) {
             super::print(&format!("  UNUSABLE {problem}\n"))?;
@@ -85,16 +87,6 @@ fn describe(file: &SuiteFile, suite: &Suite) -> String {
     let tags = frequent_tags(suite);
     if !tags.is_empty() {
         add(format_args!("  tags: {}\n", tags.join(", ")));
-    }
-    let online = suite.tasks.iter().filter(|task| match &task.kind {
-        TaskKind::Harbor { task, .. } => task.environment.network == Network::Allowlist,
-        TaskKind::SweBench { .. } | TaskKind::SweBenchPro { .. } => false,
-    });
-    let online = online.count();
-    if online > 0 {
-        add(format_args!(
-            "  {online} tasks name hosts that they want to reach; there is no network in the sandbox\n"
-        ));
     }
     for entry in &suite.excluded {
         add(format_args!(

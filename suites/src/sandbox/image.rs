@@ -142,6 +142,7 @@ fn unpacked(archive: &Path, cache: &Path, sandbox: &Sandbox) -> Result<PathBuf> 
         limits: UNPACKING,
         quota: Quota::default(),
         root: None,
+        user: None,
     });
     let problem = match execution {
         Ok(execution) if execution.exit == Exit::Code(0) => None,

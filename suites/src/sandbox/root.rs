@@ -144,6 +144,11 @@ impl Root {
         self.container().map(Container::logs)
     }
 
+    /// Who commands in its image are, unless root.
+    pub(crate) fn user(&self) -> Option<&str> {
+        self.container()?.image().user.as_deref()
+    }
+
     /// Where its image wants programs to be looked for.
     pub(crate) fn search_path(&self) -> Option<&str> {
         self.container()?.image().search_path.as_deref()
@@ -154,8 +159,15 @@ impl Root {
         self.container().map(Container::working_directory)
     }
 
-    /// [`edit::apply`] to a file of it; `path` is relative to its top.
-    pub(crate) fn edit(&self, path: &str, old: &str, new: &str) -> Result<Edited, EditError> {
+    /// [`edit::apply`] to a file of it; `path` is relative to its top. In a container, a
+    /// new file belongs to `owner`, a user and a group.
+    pub(crate) fn edit(
+        &self,
+        path: &str,
+        old: &str,
+        new: &str,
+        owner: (u64, u64),
+    ) -> Result<Edited, EditError> {
         match &*self.0 {
             Kind::Layer(layer) => edit::apply(layer.path(), path, old, new),
             Kind::Container(container) => edit::apply_with(
@@ -164,7 +176,7 @@ impl Root {
                 new,
                 |path, limit| container.read(&Path::new("/").join(path), limit),
                 |path, like, content| {
-                    container.write(&Path::new("/").join(path), like.as_ref(), content)
+                    container.write(&Path::new("/").join(path), like.as_ref(), owner, content)
                 },
             ),
         }

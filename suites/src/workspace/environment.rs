@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use timeslip_datasets::harbor::Step;
+
 use crate::{Backend, Error, Image, Result, Task, TaskKind};
 
 /// Stands for the task's id in the `rootfs` or `image` of a suite.
@@ -66,7 +68,17 @@ impl Environment {
                 task,
                 repository: None,
             } => (task.image_name(), &task.repo),
-            _ => return Ok(environment),
+            TaskKind::Harbor { task: harbor, .. } => {
+                let own = |step: &Step| step.verifier.image.is_some();
+                if backend != Backend::Docker && harbor.steps.iter().any(own) {
+                    return Err(Error::Unsupported {
+                        task: task.id.clone(),
+                        message: "has an image of its own for its verifier, which needs containers; use `--sandbox docker`".to_owned(),
+                    });
+                }
+                return Ok(environment);
+            }
+            TaskKind::SweBench { .. } | TaskKind::SweBenchPro { .. } => return Ok(environment),
         };
         if whole {
             return Ok(environment);

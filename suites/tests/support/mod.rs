@@ -45,6 +45,7 @@ pub fn invocation(workspace: &Path, command: &str, limits: Limits) -> Invocation
         limits,
         quota: Quota::default(),
         root: None,
+        user: None,
     }
 }
 

@@ -233,7 +233,6 @@ impl Container {
             entrypoint: Some(INIT.map(str::to_owned).to_vec()),
             cmd: Some(Vec::new()),
             hostname: Some("sandbox".to_owned()),
-            working_dir: Some("/".to_owned()),
             labels: Some(HashMap::from([
                 (OWNER.to_owned(), owner.name()),
                 (RUN.to_owned(), self.run.clone()),
@@ -288,7 +287,8 @@ impl Made {
     fn run(&mut self, invocation: &Invocation) -> Result<Execution, String> {
         let done = exec::run(self.engine, &self.id, invocation, self.counts)?;
         self.counts = done.counts;
-        if !done.clean {
+        let alone = invocation.user.is_none() || exec::kill_others(self.engine, &self.id)?;
+        if !done.clean || !alone {
             self.kill()?;
         }
         Ok(Execution {

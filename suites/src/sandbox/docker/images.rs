@@ -24,6 +24,8 @@ pub(in super::super) struct Ready {
     pub(super) id: String,
     /// Where it wants commands to start.
     pub(in super::super) working_directory: String,
+    /// Who its commands are, unless root.
+    pub(in super::super) user: Option<String>,
     /// Where it wants programs to be looked for, if it says.
     pub(in super::super) search_path: Option<String>,
 }
@@ -68,6 +70,7 @@ impl Engine {
         let ready = Ready {
             id: found.id.unwrap_or(name),
             search_path: path.map(str::to_owned),
+            user: config.user.filter(|user| !user.is_empty()),
             working_directory: config
                 .working_dir
                 .filter(|path| !path.is_empty())
