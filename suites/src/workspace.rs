@@ -1,6 +1,7 @@
 //! The directory a trial works in.
 
 mod caveats;
+mod container;
 mod environment;
 mod published;
 mod recipe;
@@ -23,6 +24,7 @@ use crate::{
     Backend, Error, Image, Invocation, Limits, Mount, Quota, Result, Sandbox, Task, TaskKind,
 };
 
+pub(crate) use container::quoted;
 pub use environment::Environment;
 use published::Start;
 use recipe::Recipe;
@@ -70,15 +72,6 @@ struct Tree {
 pub(crate) const LOGS: &str = "/logs";
 /// Below it: what is handed on to the verifier.
 pub(crate) const ARTIFACTS: &str = "artifacts";
-
-/// The number that is root in every container.
-const ROOT: &str = "0";
-
-/// What is kept of the output of managing commands, for a person.
-const MANAGED_BYTES: usize = 4096;
-
-/// Below `/tmp`: what a container is lent.
-const LENT: &str = ".timeslip-lent";
 
 /// Where the shims of a suite appear inside.
 const SHIMS: &str = "/shims";
@@ -178,12 +171,16 @@ impl Workspace {
                 (Some(recipe), directory)
             }
         };
+        let mut variables = task.variables();
+        if whole && let TaskKind::SweBench { .. } = &task.kind {
+            variables.extend(repository::offline());
+        }
         let mut workspace = Self {
             directory: directory.to_path_buf(),
             tree: None,
             working_directory,
             tmp,
-            environment: task.variables(),
+            environment: variables,
             shims: task.shims.clone(),
             logs: logs(task, root.as_ref(), directory)?,
             quota: quota(task),
@@ -370,77 +367,6 @@ impl Workspace {
         invocation
     }
 
-    /// Lets a command see the content of `host` in the directory `inside`. A container
-    /// sees only what it was made with: it is given a copy, so that what the command
-    /// changes elsewhere lasts.
-    pub(crate) fn lend(
-        &self,
-        task: &Task,
-        invocation: &mut Invocation,
-        host: &Path,
-        inside: &str,
-        sandbox: &Sandbox,
-    ) -> Result<()> {
-        if self.in_container() {
-            return self.put(task, host, inside, sandbox);
-        }
-        invocation.mounts.push(mount(host, inside, false));
-        Ok(())
-    }
-
-    /// Puts a copy of the content of `host` into the directory `inside` of a container,
-    /// which its first user may do anywhere.
-    pub(crate) fn put(
-        &self,
-        task: &Task,
-        host: &Path,
-        inside: &str,
-        sandbox: &Sandbox,
-    ) -> Result<()> {
-        let failed = |why: String| Error::Prepare {
-            task: task.id.clone(),
-            message: format!("{} cannot be put into its container: {why}", host.display()),
-        };
-        copy(host, &self.tmp, Path::new(LENT))
-            .map_err(|refusal| failed(format!("it {refusal}")))?;
-        let (place, inside) = (format!("{TMP}/{LENT}"), quoted(inside));
-        let put = format!("mkdir -p {inside} && cp -R {place}/. {inside} && rm -rf {place}");
-        self.manage(task, &put, sandbox)?.map_err(failed)
-    }
-
-    /// Runs a command of nobody's in a container, as its first user; `Err` says why it
-    /// failed.
-    pub(crate) fn manage(
-        &self,
-        task: &Task,
-        command: &str,
-        sandbox: &Sandbox,
-    ) -> Result<Result<(), String>> {
-        let limits = Limits {
-            wall: task.verifier_timeout,
-            output_bytes: MANAGED_BYTES,
-            memory_mb: task.memory_mb,
-        };
-        let execution = sandbox.run(&Invocation {
-            user: Some(ROOT.to_owned()),
-            working_directory: "/".to_owned(),
-            ..self.invocation(command, limits)
-        })?;
-        Ok(match execution.succeeded() {
-            true => Ok(()),
-            false => {
-                let printed = execution.text();
-                Err(format!("{:?}: {}", execution.exit, printed.trim_end()))
-            }
-        })
-    }
-
-    /// Whether commands run in a container, which has files of its own.
-    pub(crate) fn in_container(&self) -> bool {
-        let root = self.root.as_ref();
-        root.is_some_and(|root| root.path().is_none())
-    }
-
     /// The host directory that the task's own directory is, unless that is part of the
     /// root file system.
     pub(crate) fn tree(&self) -> Option<&Path> {
@@ -516,11 +442,6 @@ fn logs(task: &Task, root: Option<&Root>, directory: &Path) -> Result<Option<Pat
 pub(crate) fn open_to_all(directory: &Path) -> Result<()> {
     let all = PermissionsExt::from_mode(0o777);
     fs::set_permissions(directory, all).map_err(Error::io("cannot be changed", directory))
-}
-
-/// As a word of a shell.
-pub(crate) fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 pub(crate) fn mount(host: &Path, inside: &str, writable: bool) -> Mount {

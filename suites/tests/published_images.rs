@@ -163,9 +163,9 @@ fn a_published_image_is_worked_in_without_its_future_and_graded_as_it_is() {
             text(
                 &sandbox,
                 &workspace,
-                "command -v pytest; echo $CONDA_DEFAULT_ENV $BY; cat pins build.log"
+                "command -v pytest; echo $CONDA_DEFAULT_ENV $BY $PIP_NO_INDEX; cat pins build.log"
             ),
-            "/opt/miniconda3/envs/testbed/bin/pytest\ntestbed image\nx==1\nbuilt\n"
+            "/opt/miniconda3/envs/testbed/bin/pytest\ntestbed image 1\nx==1\nbuilt\n"
         );
         let untouched = grade(&task, &workspace, &sandbox).unwrap();
         assert_eq!(untouched.change, Change::Empty, "{untouched:?}");
