@@ -56,7 +56,7 @@ pub struct Environment {
     pub memory_mb: u64,
     /// Disk space it is made for, in megabytes.
     pub storage_mb: u64,
-    /// Whether it is meant to reach a network.
+    /// What it is meant to reach in any of its phases.
     pub network: Network,
     /// Where commands start, in the place of the Dockerfile's `WORKDIR`.
     pub workdir: Option<String>,
@@ -68,16 +68,18 @@ pub struct Environment {
     pub needs: Vec<String>,
 }
 
-/// What a task wants of the network.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What a task wants of the network, the most demanding last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Network {
+    /// It does not say.
+    #[default]
+    Unsaid,
     /// Nothing.
     None,
-    /// Everything.
-    #[default]
-    Public,
     /// Named hosts.
     Allowlist,
+    /// Everything.
+    Public,
 }
 
 /// A command that is repeated until it exits with 0.
@@ -134,8 +136,19 @@ pub struct Verifier {
     pub user: Option<String>,
     /// It runs in a fresh copy of the environment that got nothing but `artifacts`.
     pub separate: bool,
+    /// Where it runs in the place of such a copy; `/tests` is part of that.
+    pub image: Option<VerifierImage>,
     /// Absolute paths inside that are the result.
     pub artifacts: Vec<String>,
+}
+
+/// An environment of a verifier's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VerifierImage {
+    /// A published one.
+    Published(String),
+    /// What is built from the Dockerfile in a directory.
+    Built(PathBuf),
 }
 
 /// How a test script tells its verdict.

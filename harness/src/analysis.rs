@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use timeslip_datasets::journal::{self, EventKind, Exchange, Outcome, Start, Trial};
+use timeslip_datasets::journal::{self, EventKind, Exchange, Outcome, Trial, Warmth};
 use timeslip_reports::input::{
     Calibration, ConnectionFacts, EndpointData, ExchangeData, FirstOfKind,
     Outcome as ReportedOutcome, ReportedTimes, Role, RunData, StreamCounts, TrialData,
@@ -156,7 +156,7 @@ fn trial_data(plan: &Plan, trial: &Trial, prefill: Option<PrefillModel>) -> Tria
         detail: finished.detail.clone(),
         wall_ns: finished.wall_ns,
         setup_ns: trial.started.setup_ns,
-        warm: trial.started.start.map(|start| start == Start::Warm),
+        warm: trial.started.warmth.map(|warmth| warmth == Warmth::Warm),
         grading_ns: finished.grading_ns,
         stages: attribution.stages,
         spans: attribution.spans,

@@ -124,18 +124,18 @@ async fn trial(shared: &Shared, key: &TrialKey) {
     let preparing = clock::now();
     let prepared = prepare(shared, key).await;
     let origin = clock::now();
-    let started = |setup_ns, start| {
+    let started = |setup_ns, warmth| {
         let at = OffsetDateTime::now_utc()
             .format(&Rfc3339)
             .unwrap_or_default();
         Event::TrialStarted(TrialStarted {
             at,
             setup_ns,
-            start,
+            warmth,
         })
     };
-    let start = prepared.as_ref().map(|(.., workspace)| workspace.start());
-    emit(started(origin - preparing, start.ok()));
+    let warmth = prepared.as_ref().map(|(.., workspace)| workspace.warmth());
+    emit(started(origin - preparing, warmth.ok()));
     let (endpoint, task, directory, workspace) = match prepared {
         Ok(prepared) => prepared,
         Err(problem) => {

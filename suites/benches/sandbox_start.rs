@@ -53,6 +53,7 @@ fn measure(sandbox: &Sandbox) -> f64 {
         },
         quota: Quota::default(),
         root: None,
+        user: None,
     };
     let (mut starts, mut ends, mut wholes) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..ROUNDS + 10 {

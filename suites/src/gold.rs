@@ -31,11 +31,7 @@ pub fn solve(
         memory_mb: task.memory_mb,
     };
     let lend = |invocation: &mut Invocation, directory: &Path, inside: &str| {
-        let lent = workspace.lend(invocation, directory, inside);
-        lent.map_err(|refusal| Error::Prepare {
-            task: task.id.clone(),
-            message: format!("{} {refusal}", directory.display()),
-        })
+        workspace.lend(task, invocation, directory, inside, sandbox)
     };
     let invocation = match &task.kind {
         TaskKind::SweBench { .. } | TaskKind::SweBenchPro { .. } => {

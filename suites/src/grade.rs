@@ -13,6 +13,7 @@ mod change;
 mod harbor;
 mod infrastructure;
 mod pytest_summary;
+mod separate;
 mod swe_bench;
 mod swe_bench_pro;
 
@@ -90,7 +91,7 @@ pub fn grade_patch(
         } => swe_bench_pro::grade_patch(
             task,
             pro,
-            repository,
+            repository.as_ref(),
             patch.map(str::as_bytes),
             place,
             sandbox,
@@ -124,6 +125,7 @@ pub(crate) fn step(
             repository,
         } => change::graded(task, &pro.base_commit, workspace, sandbox, |patch| {
             let place = workspace.directory();
+            let repository = repository.as_ref();
             swe_bench_pro::grade_patch(task, pro, repository, Some(patch), place, sandbox)
         })
         .map(StepGrade::only),

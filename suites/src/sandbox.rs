@@ -42,6 +42,7 @@ pub use image::Image;
 pub use invocation::{Invocation, Limits, Mount, Quota};
 pub(crate) use layer::{Layer, copy};
 pub use root::Root;
+pub(crate) use root::Snapshot;
 pub use sweep::clean_up;
 
 /// How a command is kept away from the machine.
@@ -290,6 +291,7 @@ impl Sandbox {
             },
             quota: Quota::default(),
             root: None,
+            user: None,
         })?;
         match execution.exit {
             Exit::Code(0) => Ok(()),

@@ -66,27 +66,14 @@ pub fn begin_step(
     let run = |command: &str, wall: Duration| -> Result<Execution> {
         sandbox.run(&workspace.invocation(command, limits(wall)))
     };
+    workspace.work_as(own.agent_user.as_deref(), task, sandbox)?;
     if let Some(files) = &own.workdir {
         let refused = |refusal| failed(format!("{} {refusal}", files.display()));
         if let Some((tree, _)) = workspace.mounted() {
             copy(files, tree, workspace.below()).map_err(refused)?;
         } else {
             // What is in a container is put there from within.
-            let mut put = workspace.invocation("true", limits(harbor.environment.build_timeout));
-            let directory = workspace.working_directory();
-            workspace
-                .lend(&mut put, files, directory)
-                .map_err(refused)?;
-            let execution = sandbox.run(&put)?;
-            if !execution.succeeded() {
-                let printed = execution.text();
-                return Err(failed(format!(
-                    "files of step {} cannot be put into the container ({:?}): {}",
-                    own.name,
-                    execution.exit,
-                    printed.trim_end()
-                )));
-            }
+            workspace.put(task, files, workspace.working_directory(), sandbox)?;
         }
         if files.join("setup.sh").is_file() {
             let command = format!("bash {}/setup.sh", workspace.working_directory());

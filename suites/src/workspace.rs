@@ -1,29 +1,39 @@
 //! The directory a trial works in.
 
+mod caveats;
+mod container;
 mod environment;
+mod published;
 mod recipe;
 mod repository;
 mod template;
+mod worker;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use timeslip_datasets::journal::Start;
+use timeslip_datasets::harbor::VerifierImage;
+use timeslip_datasets::journal::Warmth;
 use timeslip_datasets::swebench_pro::APP;
 
-use crate::beneath::Refusal;
 use crate::edit::{self, EditError, Edited};
 use crate::sandbox::{Layer, Root, SYSTEM_PATH, TMP};
 use crate::suite::TESTBED;
-use crate::{Backend, Error, Invocation, Limits, Mount, Quota, Result, Sandbox, Task, TaskKind};
+use crate::{
+    Backend, Error, Image, Invocation, Limits, Mount, Quota, Result, Sandbox, Task, TaskKind,
+};
 
+pub(crate) use container::quoted;
 pub use environment::Environment;
+use published::Start;
 use recipe::Recipe;
 pub(crate) use recipe::copy;
 pub use repository::Repository;
 use template::Template;
 pub(crate) use template::Templates;
+use worker::Worker;
 
 /// A fresh copy of a task's starting state, and what an agent made of it.
 ///
@@ -45,7 +55,10 @@ pub struct Workspace {
     logs: Option<PathBuf>,
     quota: Quota,
     root: Option<Root>,
-    start: Start,
+    warmth: Warmth,
+    /// What the root is made of, where that is not as it was published.
+    start: Option<Arc<Start>>,
+    worker: Mutex<Worker>,
 }
 
 /// A host directory that appears inside.
@@ -62,17 +75,78 @@ pub(crate) const LOGS: &str = "/logs";
 /// Below it: what is handed on to the verifier.
 pub(crate) const ARTIFACTS: &str = "artifacts";
 
-/// Below `/tmp`: what a container is lent.
-const LENT: &str = ".timeslip-lent";
-
 /// Where the shims of a suite appear inside.
 const SHIMS: &str = "/shims";
 
 impl Workspace {
-    /// Builds the starting state of `task` in the empty or absent directory `directory`.
+    /// Builds the starting state of `task` in the empty or absent directory `directory`,
+    /// for an agent: of a repository, nothing later than its base commit is in it.
     pub fn prepare(task: &Task, sandbox: &Sandbox, directory: &Path) -> Result<Self> {
+        let mut environment = Environment::of(task, sandbox.backend())?;
+        let start = match (&mut environment, task.base_commit()) {
+            (Some(Environment { image, whole: true }), Some(base)) => {
+                let make = || published::start(task, base, image, sandbox);
+                let (start, warmth) = sandbox.templates().image(task, image, make)?;
+                image.clone_from(&start.snapshot.image);
+                Some((start, warmth))
+            }
+            _ => None,
+        };
+        let mut workspace = Self::within(task, sandbox, directory, environment)?;
+        if let Some((start, warmth)) = start {
+            workspace.environment.extend(start.environment.clone());
+            // Made for it is what either part of it was made for.
+            workspace.warmth = workspace.warmth.min(warmth);
+            workspace.start = Some(start);
+        }
+        Ok(workspace)
+    }
+
+    /// The same for a verifier: a repository in an image is as it was published.
+    pub(crate) fn for_verifier(task: &Task, sandbox: &Sandbox, directory: &Path) -> Result<Self> {
+        let environment = Environment::of(task, sandbox.backend())?;
+        let whole = environment.as_ref().is_some_and(|found| found.whole);
+        let workspace = Self::within(task, sandbox, directory, environment)?;
+        if whole {
+            published::reset(task, &workspace, sandbox)?;
+        }
+        Ok(workspace)
+    }
+
+    /// The environment of its own that a verifier has.
+    pub(crate) fn in_verifier_image(
+        task: &Task,
+        image: &VerifierImage,
+        sandbox: &Sandbox,
+        directory: &Path,
+    ) -> Result<Self> {
+        let environment = Environment {
+            image: match image {
+                VerifierImage::Published(name) => Image::Reference(name.clone()),
+                VerifierImage::Built(context) => Image::Build {
+                    context: context.clone(),
+                    dockerfile: "Dockerfile".to_owned(),
+                },
+            },
+            whole: true,
+        };
+        let workspace = Self::within(task, sandbox, directory, Some(environment))?;
+        let own = workspace.root.as_ref().and_then(Root::working_directory);
+        Ok(Self {
+            working_directory: own.unwrap_or("/").to_owned(),
+            environment: Vec::new(),
+            ..workspace
+        })
+    }
+
+    /// A workspace in an environment as that is.
+    fn within(
+        task: &Task,
+        sandbox: &Sandbox,
+        directory: &Path,
+        environment: Option<Environment>,
+    ) -> Result<Self> {
         fs::create_dir_all(directory).map_err(Error::io("cannot be created", directory))?;
-        let environment = Environment::of(task, sandbox.backend());
         let root = environment
             .as_ref()
             .map(|environment| sandbox.root(&environment.image, &directory.join("root")))
@@ -102,17 +176,23 @@ impl Workspace {
                 (Some(recipe), directory)
             }
         };
+        let mut variables = task.variables();
+        if whole && let TaskKind::SweBench { .. } = &task.kind {
+            variables.extend(repository::offline());
+        }
         let mut workspace = Self {
             directory: directory.to_path_buf(),
             tree: None,
             working_directory,
             tmp,
-            environment: task.variables(),
+            environment: variables,
             shims: task.shims.clone(),
             logs: logs(task, root.as_ref(), directory)?,
             quota: quota(task),
-            start: root.as_ref().map_or(Start::Cold, Root::start),
+            warmth: root.as_ref().map_or(Warmth::Cold, Root::warmth),
             root,
+            start: None,
+            worker: Mutex::default(),
         };
         if !whole {
             let inside = match &task.kind {
@@ -120,36 +200,45 @@ impl Workspace {
                 TaskKind::SweBenchPro { .. } => APP,
                 TaskKind::Harbor { .. } => recipe.as_ref().map_or(TESTBED, Recipe::mount),
             };
-            let (template, start) = sandbox.templates().of(task, |tree, tmp| match &task.kind {
-                TaskKind::SweBench { task, repository } => {
-                    repository.check_out(&task.instance_id, &task.base_commit, tree)?;
-                    Ok(repository.environment(&task.version))
-                }
-                TaskKind::SweBenchPro { task, repository } => {
-                    repository.check_out(&task.instance_id, &task.base_commit, tree)?;
-                    Ok(Vec::new())
-                }
-                TaskKind::Harbor { task: harbor, .. } => {
-                    // What is built outside the tree is nobody's.
-                    let beside = tree.parent().unwrap_or(tree);
-                    let place = beside.join("root");
-                    let root = environment
-                        .as_ref()
-                        .map(|environment| sandbox.root(&environment.image, &place))
-                        .transpose()?;
-                    let mut draft = Self {
-                        logs: logs(task, None, beside)?,
-                        ..workspace.draft(inside, tree, tmp, root)
-                    };
-                    if let Some(recipe) = &recipe {
-                        recipe.follow(&mut draft, tree, harbor, sandbox)?;
-                    }
-                    Ok(draft.environment)
-                }
-            })?;
+            let no_clone = || Error::Unsupported {
+                task: task.id.clone(),
+                message: "its code is in an image alone".to_owned(),
+            };
+            let (template, warmth) =
+                sandbox
+                    .templates()
+                    .tree(task, |tree, tmp| match &task.kind {
+                        TaskKind::SweBench { task, repository } => {
+                            let repository = repository.as_ref().ok_or_else(no_clone)?;
+                            repository.check_out(&task.instance_id, &task.base_commit, tree)?;
+                            Ok(repository.environment(&task.version))
+                        }
+                        TaskKind::SweBenchPro { task, repository } => {
+                            let repository = repository.as_ref().ok_or_else(no_clone)?;
+                            repository.check_out(&task.instance_id, &task.base_commit, tree)?;
+                            Ok(Vec::new())
+                        }
+                        TaskKind::Harbor { task: harbor, .. } => {
+                            // What is built outside the tree is nobody's.
+                            let beside = tree.parent().unwrap_or(tree);
+                            let place = beside.join("root");
+                            let root = environment
+                                .as_ref()
+                                .map(|environment| sandbox.root(&environment.image, &place))
+                                .transpose()?;
+                            let mut draft = Self {
+                                logs: logs(task, None, beside)?,
+                                ..workspace.draft(inside, tree, tmp, root)
+                            };
+                            if let Some(recipe) = &recipe {
+                                recipe.follow(&mut draft, tree, harbor, sandbox)?;
+                            }
+                            Ok(draft.environment)
+                        }
+                    })?;
             let layer = template.lay_out(&directory.join("tree"), &workspace.tmp)?;
             workspace.environment.clone_from(&template.environment);
-            workspace.start = start;
+            workspace.warmth = warmth;
             workspace.tree = Some(Tree {
                 path: layer.path().to_path_buf(),
                 inside: inside.to_owned(),
@@ -185,7 +274,9 @@ impl Workspace {
             logs: None,
             quota: self.quota,
             root,
-            start: self.start,
+            warmth: self.warmth,
+            start: None,
+            worker: Mutex::default(),
         }
     }
 
@@ -193,7 +284,7 @@ impl Workspace {
     /// tasks of a suite begin with is made available on the way; one of a task's own
     /// can be large, and is when the task is prepared.
     pub fn check(task: &Task, sandbox: &Sandbox) -> Result<()> {
-        let environment = Environment::of(task, sandbox.backend());
+        let environment = Environment::of(task, sandbox.backend())?;
         let whole = environment
             .as_ref()
             .is_some_and(|environment| environment.whole);
@@ -202,7 +293,7 @@ impl Workspace {
             None if sandbox.backend() == Backend::Docker => {
                 return Err(Error::Unsupported {
                     task: task.id.clone(),
-                    message: "names no image; give its suite an `image` or a `rootfs`, or use another --sandbox".to_owned(),
+                    message: "names no image; give its suite an `image` or a `rootfs`, or use another --sandbox; what has a published image is tried there if its suite names no `repositories`".to_owned(),
                 });
             }
             _ => {}
@@ -210,10 +301,10 @@ impl Workspace {
         Self::check_recipe(task, sandbox.backend())
     }
 
-    /// Checks what a task is prepared from, where a backend prepares it out of a
-    /// Dockerfile. Nothing is made available for that.
+    /// Checks what a task is prepared from: that its code is to be had, and its Dockerfile
+    /// where a backend follows that. Nothing is made available for it.
     pub fn check_recipe(task: &Task, backend: Backend) -> Result<()> {
-        let whole = Environment::of(task, backend).is_some_and(|environment| environment.whole);
+        let whole = Environment::of(task, backend)?.is_some_and(|environment| environment.whole);
         match &task.kind {
             TaskKind::Harbor { task, .. } if !whole || backend != Backend::Docker => {
                 Recipe::of(task).map(drop)
@@ -234,15 +325,21 @@ impl Workspace {
         let path = self.below().join(relative);
         let path = path.to_string_lossy();
         match (&self.tree, &self.root) {
-            (None, Some(root)) => root.edit(&path, old, new),
+            (None, Some(root)) => root.edit(&path, old, new, self.worker().owner),
             (Some(tree), _) => edit::apply(&tree.path, &path, old, new),
             (None, None) => edit::apply(&self.directory, &path, old, new),
         }
     }
 
     /// What it was made from: a state that was there, or one made for it.
-    pub fn start(&self) -> Start {
-        self.start
+    pub fn warmth(&self) -> Warmth {
+        self.warmth
+    }
+
+    /// The commit that changes of a repository are told from: `base`, unless the image it
+    /// is in has changes of its own.
+    pub(crate) fn starts_at<'a>(&'a self, base: &'a str) -> &'a str {
+        self.start.as_ref().map_or(base, |start| &start.commit)
     }
 
     /// The working directory inside the sandbox.
@@ -266,42 +363,22 @@ impl Workspace {
             limits,
             quota: self.quota,
             root: self.root.clone(),
+            user: None,
         };
+        invocation = self.by(self.worker().user(), invocation);
         if let Some(logs) = &self.logs {
             invocation.mounts.push(mount(logs, LOGS, true));
         }
         if let Some(shims) = &self.shims {
             invocation.mounts.push(mount(shims, SHIMS, false));
-            let path = format!("{SHIMS}:{SYSTEM_PATH}");
+            let own = self.environment.iter().rfind(|(name, _)| name == "PATH");
+            let own = own.map(|(_, path)| path.as_str());
+            let image = || self.root.as_ref().and_then(Root::search_path);
+            let path = own.or_else(image).unwrap_or(SYSTEM_PATH);
+            let path = format!("{SHIMS}:{path}");
             invocation.environment.push(("PATH".to_owned(), path));
         }
         invocation
-    }
-
-    /// Lets a command see the content of `host` in the directory `inside`. A container
-    /// sees only what it was made with: it is given a copy, so that what the command
-    /// changes elsewhere lasts.
-    pub(crate) fn lend(
-        &self,
-        invocation: &mut Invocation,
-        host: &Path,
-        inside: &str,
-    ) -> Result<(), Refusal> {
-        if !self.in_container() {
-            invocation.mounts.push(mount(host, inside, false));
-            return Ok(());
-        }
-        copy(host, &self.tmp, Path::new(LENT))?;
-        let place = format!("{TMP}/{LENT}");
-        let put = format!("mkdir -p {inside} && cp -R {place}/. {inside} && rm -rf {place}");
-        invocation.command = format!("{put} || exit 125\n{}", invocation.command);
-        Ok(())
-    }
-
-    /// Whether commands run in a container, which has files of its own.
-    pub(crate) fn in_container(&self) -> bool {
-        let root = self.root.as_ref();
-        root.is_some_and(|root| root.path().is_none())
     }
 
     /// The host directory that the task's own directory is, unless that is part of the
@@ -368,7 +445,17 @@ fn logs(task: &Task, root: Option<&Root>, directory: &Path) -> Result<Option<Pat
         .unwrap_or_else(|| directory.join(LOGS.trim_start_matches('/')));
     let artifacts = logs.join(ARTIFACTS);
     fs::create_dir_all(&artifacts).map_err(Error::io("cannot be created", &artifacts))?;
+    if root.is_some_and(|root| root.path().is_none()) {
+        open_to_all(&artifacts)?;
+    }
     Ok(Some(logs))
+}
+
+/// Lets every user of a container write to a directory that it shares with this machine;
+/// here it is in one that nobody else can enter.
+pub(crate) fn open_to_all(directory: &Path) -> Result<()> {
+    let all = PermissionsExt::from_mode(0o777);
+    fs::set_permissions(directory, all).map_err(Error::io("cannot be changed", directory))
 }
 
 pub(crate) fn mount(host: &Path, inside: &str, writable: bool) -> Mount {

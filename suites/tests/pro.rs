@@ -2,11 +2,12 @@
 //! script and a parser of its own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod support;
+
 use std::fs;
-use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
+use support::files::{commit, git, repository};
 use timeslip_suites::{
     Backend, Change, Grade, Limits, Sandbox, Suite, SuiteFile, Task, Workspace, grade, grade_patch,
 };
@@ -24,30 +25,11 @@ struct Made {
     gold: String,
 }
 
-fn git(directory: &Path, arguments: &[&str]) -> String {
-    let output = Command::new("git")
-        .args(["-c", "user.name=a", "-c", "user.email=a@b"])
-        .args(arguments)
-        .current_dir(directory)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{output:?}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
 fn made(parser: &str) -> Made {
     let scratch = tempfile::tempdir().unwrap();
     let clone = scratch.path().join("clones/made/f");
-    fs::create_dir_all(&clone).unwrap();
-    git(&clone, &["init", "-q", "-b", "main"]);
-    let commit = |files: &[(&str, &str)]| {
-        for (name, content) in files {
-            fs::write(clone.join(name), content).unwrap();
-        }
-        git(&clone, &["add", "-A"]);
-        git(&clone, &["commit", "-q", "-m", "x"]);
-        git(&clone, &["rev-parse", "HEAD"]).trim().to_owned()
-    };
+    repository(&clone);
+    let commit = |files: &[(&str, &str)]| commit(&clone, files, "x");
     let base = commit(&[
         ("f.py", "def f(): return 1\n"),
         ("test_f.py", "print('old')\n"),

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use support::{LIMITS, bubblewrap, invocation, rootfs};
-use timeslip_datasets::journal::Start;
+use timeslip_datasets::journal::Warmth;
 use timeslip_suites::{Backend, Image, Root, Sandbox, Suite, SuiteFile, Workspace, grade};
 
 fn text(sandbox: &Sandbox, root: &Root, workspace: &Path, command: &str) -> String {
@@ -119,17 +119,17 @@ fn a_suite_names_a_system_or_whole_environments() {
     fs::write(directory.join("images/made/app/here"), "whole\n").unwrap();
 
     for (lines, here, starts) in [
-        ("rootfs = \"base\"", "made\n", [Start::Cold, Start::Warm]),
-        ("rootfs = \"images/{task}\"", "whole\n", [Start::Warm; 2]),
+        ("rootfs = \"base\"", "made\n", [Warmth::Cold, Warmth::Warm]),
+        ("rootfs = \"images/{task}\"", "whole\n", [Warmth::Warm; 2]),
     ] {
         let suite = suite(directory, lines);
         let task = &suite.tasks[0];
         // Prepared twice: made once, and laid out again.
-        for start in starts {
+        for warmth in starts {
             let place = tempfile::tempdir_in(directory).unwrap();
             let workspace =
                 Workspace::prepare(task, &sandbox, &place.path().join("trial")).unwrap();
-            assert_eq!(workspace.start(), start);
+            assert_eq!(workspace.warmth(), warmth);
             let run = |command: &str| {
                 let invocation = workspace.invocation(command, LIMITS);
                 sandbox.run(&invocation).unwrap().text()

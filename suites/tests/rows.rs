@@ -2,11 +2,12 @@
 //! patch can fare.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod support;
+
 use std::fs;
-use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
+use support::files::{commit, git, repository};
 use timeslip_suites::{
     Backend, Change, Grade, Limits, Sandbox, Suite, SuiteFile, Task, Workspace, grade_patch,
 };
@@ -19,30 +20,16 @@ struct Made {
 
 const EVAL: &str = "#!/bin/bash\ncd /testbed\n: '>>>>> Start Test Output'\necho \">>>>> Start Test Output\"\npython3 -c 'import f; print(\"PASSED\" if f.f() == 2 else \"FAILED\", \"f\")'\necho \">>>>> End Test Output\"\n";
 
-fn git(directory: &Path, arguments: &[&str]) -> String {
-    let output = Command::new("git")
-        .args(["-c", "user.name=a", "-c", "user.email=a@b"])
-        .args(arguments)
-        .current_dir(directory)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{output:?}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
 fn made(eval: &str) -> Made {
     let scratch = tempfile::tempdir().unwrap();
     let clone = scratch.path().join("clones/made__f");
-    fs::create_dir_all(&clone).unwrap();
-    git(&clone, &["init", "-q", "-b", "main"]);
+    repository(&clone);
     for (content, message) in [
         ("def f(): return 0\n", "start"),
         ("def f(): return 1\n", "break"),
         ("def f(): return 2\n", "the secret fix"),
     ] {
-        fs::write(clone.join("f.py"), content).unwrap();
-        git(&clone, &["add", "-A"]);
-        git(&clone, &["commit", "-q", "-m", message]);
+        commit(&clone, &[("f.py", content)], message);
     }
     let base = git(&clone, &["rev-parse", "HEAD~1"]);
     let gold = git(&clone, &["diff", "HEAD~1", "HEAD"]);
@@ -164,7 +151,19 @@ fn a_broken_environment_is_not_taken_for_a_wrong_change() {
 fn what_a_row_lacks_is_said() {
     let made = made(EVAL);
     let error = |lines: &str| made.load(lines).unwrap_err();
-    insta::assert_snapshot!(error(""), @"made__f-1: its code is in the image swebench/sweb.eval.x86_64.made_1776_f-1:latest; to work without it, name a folder with a clone of made/f as `repositories` in the suite file (and 1 more tasks cannot be used; `timeslip suites` with the suite lists them all)");
+    let task = made
+        .load("include = [\"made__f-1\"]")
+        .unwrap()
+        .tasks
+        .remove(0);
+    let without_containers = Workspace::check_recipe(&task, Backend::Bubblewrap).unwrap_err();
+    insta::assert_snapshot!(without_containers, @"made__f-1: its code is in the image swebench/sweb.eval.x86_64.made_1776_f-1:latest: use `--sandbox docker`, or export it and name the archive as `rootfs`, with {task} in its name, or name a folder with a clone of made/f as `repositories` in the suite file");
+    Workspace::check_recipe(&task, Backend::Docker).unwrap();
+    let shared = "image = \"python\"\ninclude = [\"made__f-1\"]";
+    let task = made.load(shared).unwrap().tasks.remove(0);
+    let shared = Workspace::check_recipe(&task, Backend::Docker).unwrap_err();
+    insta::assert_snapshot!(shared, @"made__f-1: its code is in the image swebench/sweb.eval.x86_64.made_1776_f-1:latest: leave `image` and `rootfs` out of the suite file, or write {task} in their name, or name a folder with a clone of made/f as `repositories` in the suite file");
+    insta::assert_snapshot!(error("include = [\"made__g-1\"]"), @"made__g-1: has no eval_script, and how made/g is tested is known of no version; known are astropy/astropy, django/django, matplotlib/matplotlib, mwaskom/seaborn, pallets/flask, psf/requests, pydata/xarray, pylint-dev/pylint, pytest-dev/pytest, scikit-learn/scikit-learn, sphinx-doc/sphinx, sympy/sympy");
     insta::assert_snapshot!(error("repositories = \"clones\""), @"suite.toml:4: repositories names clones, which holds no clone of made/g; make one with `git clone --mirror URL clones/made__g.git`");
     fs::create_dir_all(made.scratch.path().join("clones/made/g.git")).unwrap();
     insta::assert_snapshot!(error("repositories = \"clones\""), @"made__g-1: has no eval_script, and how made/g is tested is known of no version; known are astropy/astropy, django/django, matplotlib/matplotlib, mwaskom/seaborn, pallets/flask, psf/requests, pydata/xarray, pylint-dev/pylint, pytest-dev/pytest, scikit-learn/scikit-learn, sphinx-doc/sphinx, sympy/sympy");

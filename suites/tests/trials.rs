@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use timeslip_datasets::journal::Start;
+use timeslip_datasets::journal::Warmth;
 use timeslip_suites::{
     Backend, Error, Grade, Limits, Sandbox, Suite, SuiteFile, Task, Workspace, grade,
 };
@@ -128,7 +128,7 @@ fn swe_bench() -> tempfile::TempDir {
     let yaml = format!(
         "instance_id: made__f-1\nrepo: made/f\nbase_commit: {base}version: '1'\nsplit: test\nimage: x\nlog_parser: parse_log_pytest\neval_type: pass_and_fail\n"
     );
-    let eval = "#!/bin/bash\nset -uxo pipefail\ncd /testbed\n: '>>>>> Start Test Output'\npython3 -c 'import f; print(\"PASSED\" if f.f() == 2 else \"FAILED\", \"f\")'\n: '>>>>> End Test Output'\n";
+    let eval = "#!/bin/bash\nset -uxo pipefail\ncd /testbed\n: '>>>>> Warmth Test Output'\npython3 -c 'import f; print(\"PASSED\" if f.f() == 2 else \"FAILED\", \"f\")'\n: '>>>>> End Test Output'\n";
     write(&task.join("task.yaml"), &yaml);
     write(
         &task.join("tests.json"),
@@ -353,12 +353,22 @@ fn a_task_without_its_history_or_a_known_parser_is_an_error() {
         let error = load(scratch.path(), "swe-bench").unwrap_err().to_string();
         error.replace(&format!("{}/", scratch.path().display()), "")
     };
-    insta::assert_snapshot!(without(&|source| fs::remove_dir_all(source.join("repos")).unwrap()), @"made__f-1: source/repos/made__f.fast-import is missing; it holds the history of made/f as a git fast-import stream");
+    insta::assert_snapshot!(without(&|source| fs::remove_file(source.join("repos/made__f.fast-import")).unwrap()), @"made__f-1: source/repos/made__f.fast-import is missing; it holds the history of made/f as a git fast-import stream");
     insta::assert_snapshot!(without(&|source| {
         let file = source.join("tasks/made__f-1/task.yaml");
         let yaml = fs::read_to_string(&file).unwrap();
         fs::write(file, yaml.replace("parse_log_pytest", "parse_log_cargo")).unwrap();
     }), @r#"made__f-1: log_parser "parse_log_cargo" is not known; there are parse_log_pytest, parse_log_pytest_options, parse_log_pytest_v2, parse_log_django, parse_log_seaborn, parse_log_sympy, parse_log_matplotlib, parse_log_astroid, parse_log_flask, parse_log_marshmallow, parse_log_pvlib, parse_log_pyvista, parse_log_sqlfluff, parse_log_xarray, parse_log_pydicom, parse_log_requests, parse_log_pylint, parse_log_astropy, parse_log_scikit, parse_log_sphinx"#);
+}
+
+#[test]
+fn a_task_repository_without_histories_has_its_code_in_images() {
+    let scratch = swe_bench();
+    fs::remove_dir_all(scratch.path().join("source/repos")).unwrap();
+    let task = load(scratch.path(), "swe-bench").unwrap();
+    let error = Workspace::check_recipe(&task, Backend::Bubblewrap).unwrap_err();
+    insta::assert_snapshot!(error, @"made__f-1: its code is in the image x: use `--sandbox docker`, or export it and name the archive as `rootfs`, with {task} in its name, or name a folder with a clone of made/f as `repositories` in the suite file");
+    Workspace::check_recipe(&task, Backend::Docker).unwrap();
 }
 
 #[test]
@@ -412,10 +422,10 @@ fn trials_can_be_prepared_at_the_same_time() {
             .collect();
         let workspaces = trials.into_iter().map(|trial| trial.join().unwrap());
         workspaces
-            .map(|workspace| workspace.start())
+            .map(|workspace| workspace.warmth())
             .collect::<Vec<_>>()
     });
     // The state is made by one of them.
-    let cold = starts.iter().filter(|start| **start == Start::Cold);
+    let cold = starts.iter().filter(|start| **start == Warmth::Cold);
     assert_eq!(cold.count(), 1);
 }

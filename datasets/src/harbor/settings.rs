@@ -1,5 +1,7 @@
 //! `task.toml`, schema versions 1.0 to 1.4.
 
+mod verifier;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -72,12 +74,14 @@ pub(super) struct SolutionTable {
 #[derive(Default, Deserialize)]
 struct AgentTable {
     timeout_sec: Option<f64>,
+    network_mode: Option<NetworkName>,
     user: Option<User>,
 }
 
 #[derive(Default, Deserialize)]
 struct VerifierTable {
     timeout_sec: Option<f64>,
+    network_mode: Option<NetworkName>,
     #[serde(default)]
     env: Variables,
     user: Option<User>,
@@ -136,6 +140,16 @@ enum NetworkName {
     NoNetwork,
     Public,
     Allowlist,
+}
+
+impl NetworkName {
+    fn meaning(self) -> Network {
+        match self {
+            Self::NoNetwork => Network::None,
+            Self::Public => Network::Public,
+            Self::Allowlist => Network::Allowlist,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -246,16 +260,31 @@ impl Settings {
                 "storage",
                 file,
             )?,
-            network: match (table.network_mode, table.allow_internet) {
-                (Some(NetworkName::NoNetwork), _) | (None, Some(false)) => Network::None,
-                (Some(NetworkName::Allowlist), _) => Network::Allowlist,
-                (Some(NetworkName::Public), _) | (None, _) => Network::Public,
-            },
+            network: self.network(),
             workdir: table.workdir.clone(),
             env: table.env.clone(),
             healthcheck: healthcheck(table.healthcheck.as_ref(), "environment", file)?,
             needs,
         })
+    }
+
+    /// The most that any phase asks for.
+    fn network(&self) -> Network {
+        let legacy = self.environment.allow_internet.map(|all| match all {
+            true => Network::Public,
+            false => Network::None,
+        });
+        let whole = self.environment.network_mode.map(NetworkName::meaning);
+        let steps = self.steps.iter();
+        let phases = steps.flat_map(|step| [step.agent.network_mode, step.verifier.network_mode]);
+        [self.agent.network_mode, self.verifier.network_mode]
+            .into_iter()
+            .chain(phases)
+            .flatten()
+            .map(NetworkName::meaning)
+            .chain(whole.or(legacy))
+            .max()
+            .unwrap_or_default()
     }
 
     /// The steps; a task without `[[steps]]` is one of no name.
@@ -351,18 +380,24 @@ impl Settings {
         key: &str,
         file: &Path,
     ) -> Result<Verifier> {
+        let (outer, inner) = (&self.verifier, &step.verifier);
+        let separate = inner.mode().or(outer.mode()) == Some(Mode::Separate);
+        let image = match separate {
+            true => verifier::image(&[(inner, own), (outer, shared)])?,
+            false => None,
+        };
         let mut tests = Vec::new();
         if own != shared {
             tests.extend(directory(shared, "tests")?);
         }
         tests.extend(directory(own, "tests")?);
-        if !tests.iter().any(|tests| tests.join("test.sh").is_file()) {
+        // An image of its own brings them.
+        if image.is_none() && !tests.iter().any(|tests| tests.join("test.sh").is_file()) {
             return Err(Error::Missing {
                 file: own.join("tests/test.sh"),
                 remedy: "without it nothing grades the task".to_owned(),
             });
         }
-        let (outer, inner) = (&self.verifier, &step.verifier);
         let mut env = outer.environment_env();
         env.extend(inner.environment_env());
         env.extend(outer.env.clone());
@@ -382,7 +417,8 @@ impl Settings {
             )?,
             env,
             user: None,
-            separate: inner.mode().or(outer.mode()) == Some(Mode::Separate),
+            separate,
+            image,
             artifacts: artifacts
                 .filter_map(|artifact| match artifact {
                     Artifact::Path(source) => Some(source.clone()),
@@ -394,37 +430,6 @@ impl Settings {
                 })
                 .collect(),
         })
-    }
-}
-
-impl VerifierTable {
-    fn mode(&self) -> Option<Mode> {
-        let implied = self.environment.as_ref().map(|_| Mode::Separate);
-        self.environment_mode.or(implied)
-    }
-
-    fn environment_env(&self) -> Variables {
-        let environment = self.environment.as_ref();
-        environment.map_or_else(Variables::new, |table| table.env.clone())
-    }
-
-    fn needs(&self, tests: &Path, needs: &mut Vec<String>) {
-        let image = self
-            .environment
-            .as_ref()
-            .and_then(|environment| environment.docker_image.as_ref());
-        let separate = self.mode() == Some(Mode::Separate);
-        let built = ["Dockerfile", "docker-compose.yaml"]
-            .into_iter()
-            .any(|name| tests.join(name).exists());
-        if image.is_some() || (separate && built) {
-            needs.push("an image of its own for the verifier".to_owned());
-        }
-        if !self.collect.is_empty() {
-            needs.push("hooks in containers ([[verifier.collect]])".to_owned());
-        }
-        let environment = self.environment.iter();
-        needs.extend(environment.flat_map(EnvironmentTable::needs));
     }
 }
 

@@ -35,7 +35,7 @@ fn everything_has_a_default() {
     let task = read("").unwrap();
     assert_eq!(task.name, "hello");
     assert_eq!(task.environment.memory_mb, 2048);
-    assert_eq!(task.environment.network, Network::Public);
+    assert_eq!(task.environment.network, Network::Unsaid);
     let [step] = &task.steps[..] else {
         panic!("{task:?}")
     };
@@ -114,8 +114,56 @@ fn what_needs_containers_is_listed() {
         &own.join("environment/docker-compose.yaml"),
         "services: {}\n",
     );
-    write(&own.join("tests/Dockerfile"), "FROM x\n");
-    insta::assert_snapshot!(read_in(&scratch).unwrap().environment.needs.join("; "), @"1 GPUs; the operating system Windows; MCP servers; several containers (environment/docker-compose.yaml); an image of its own for the verifier; hooks in containers ([[verifier.collect]])");
+    write(&own.join("tests/docker-compose.yaml"), "services: {}\n");
+    insta::assert_snapshot!(read_in(&scratch).unwrap().environment.needs.join("; "), @"1 GPUs; the operating system Windows; MCP servers; several containers (environment/docker-compose.yaml); several containers (tests/docker-compose.yaml); hooks in containers ([[verifier.collect]])");
+}
+
+#[test]
+fn a_separate_verifier_may_have_an_image_of_its_own() {
+    let scratch = task(
+        "[verifier]\nenvironment_mode = 'separate'\n[verifier.environment]\nenv = { A = '1' }",
+    );
+    let tests = scratch.path().join("hello/tests");
+    let verifier = |scratch: &tempfile::TempDir| read_in(scratch).unwrap().steps.remove(0).verifier;
+    assert_eq!(verifier(&scratch).image, None);
+    write(&tests.join("Dockerfile"), "FROM x\n");
+    fs::remove_file(tests.join("test.sh")).unwrap();
+    let built = verifier(&scratch);
+    assert_eq!(built.image, Some(VerifierImage::Built(tests)));
+    assert_eq!((built.separate, built.env["A"].as_str()), (true, "1"));
+    let named = "[verifier.environment]\ndocker_image = 'i:1'\n[[steps]]\nname = 'one'\n[[steps]]\nname = 'two'\n[steps.verifier.environment]\ndocker_image = 'i:2'";
+    let scratch = task(named);
+    for step in ["one", "two"] {
+        let file = format!("hello/steps/{step}/instruction.md");
+        write(&scratch.path().join(file), step);
+    }
+    let images: Vec<_> = read_in(&scratch)
+        .unwrap()
+        .steps
+        .into_iter()
+        .map(|step| step.verifier.image)
+        .collect();
+    let published = |name: &str| Some(VerifierImage::Published(name.to_owned()));
+    assert_eq!(images, [published("i:1"), published("i:2")]);
+    // Beside the agent, there is nothing to build.
+    let scratch = task("");
+    write(&scratch.path().join("hello/tests/Dockerfile"), "FROM x\n");
+    assert_eq!(verifier(&scratch).image, None);
+}
+
+#[test]
+fn the_network_is_the_most_that_a_phase_asks_for() {
+    let network = |toml: &str| read(toml).unwrap().environment.network;
+    assert_eq!(
+        network("[environment]\nnetwork_mode = 'no-network'"),
+        Network::None
+    );
+    assert_eq!(
+        network("[environment]\nallow_internet = true"),
+        Network::Public
+    );
+    let phases = "[agent]\nnetwork_mode = 'no-network'\n[verifier]\nnetwork_mode = 'allowlist'";
+    assert_eq!(network(phases), Network::Allowlist);
 }
 
 #[test]

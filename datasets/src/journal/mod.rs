@@ -85,13 +85,13 @@ pub struct TrialStarted {
     pub setup_ns: u64,
     /// What that began from; absent where it failed, and in older journals.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub start: Option<Start>,
+    pub warmth: Option<Warmth>,
 }
 
 /// What a trial's environment is made from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Start {
+pub enum Warmth {
     /// Its starting state was made for it: checked out, built, unpacked, or a container
     /// started.
     Cold,

@@ -202,7 +202,7 @@ mod tests {
         Event::TrialStarted(TrialStarted {
             at: "2026-01-01T00:00:00Z".into(),
             setup_ns: 5,
-            start: None,
+            warmth: None,
         })
     }
 

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use timeslip_datasets::swebench::read_predictions;
-use timeslip_suites::{Backend, Sandbox, Suite};
+use timeslip_suites::Suite;
 
+use super::isolation::{self, Chosen};
 use crate::config::Config;
 use crate::console::say;
 use crate::error::Error;
@@ -37,6 +38,9 @@ pub(super) struct Arguments {
     /// Tasks at once
     #[arg(long, value_name = "N", default_value_t = 1)]
     concurrency: usize,
+    /// What keeps tasks away from this machine: auto, bubblewrap, docker or process
+    #[arg(long, value_name = "NAME")]
+    sandbox: Option<String>,
     /// Configuration file [default: timeslip.toml, if there is one]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -74,11 +78,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
         ));
     }
     let entries = subject.entries(&suite)?;
-    let detection = Backend::detect();
-    if detection.backend == Backend::Process {
-        say(&format!("warning: {}", detection.why));
+    let name = arguments.sandbox.clone().or(config.run.sandbox.clone());
+    let Chosen { sandbox, warnings } =
+        isolation::choose(name.as_deref().unwrap_or(isolation::AUTO))?;
+    for warning in warnings {
+        say(&format!("warning: {warning}"));
     }
-    let sandbox = Sandbox::new(detection.backend)?;
     let folder = arguments.output.as_deref().map(Folder::open).transpose()?;
     let verdicts = grading::grade_all(
         &entries,

@@ -2,6 +2,7 @@
 
 mod ad_hoc;
 mod calibrate;
+mod caveats;
 mod claims;
 mod compare;
 mod conformance;

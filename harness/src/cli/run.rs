@@ -5,10 +5,11 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use timeslip_datasets::journal::{self, TrialKey};
-use timeslip_suites::{Quarantined, Sandbox, Suite, Workspace, sandbox};
+use timeslip_suites::{Quarantined, Sandbox, Suite, Task, Workspace, sandbox};
 use tokio::runtime::Runtime;
 
 use super::ad_hoc::AdHoc;
+use super::caveats;
 use super::claims::Claims;
 use super::isolation::{self, Chosen};
 use super::report;
@@ -137,7 +138,11 @@ fn fresh(
         let excluded = suite.excluded.iter();
         warnings.extend(excluded.map(|entry| left_out(&suite.name, entry)));
     }
-    check_tasks(&plan, &suites, &sandbox)?;
+    let planned = planned(&plan, &suites);
+    for task in &planned {
+        Workspace::check(task, &sandbox)?;
+    }
+    warnings.extend(caveats::of(planned, sandbox.backend()));
     let backend = sandbox.backend().name();
     let (directory, manifest) =
         RunDirectory::create(parent, backend, environment::facts(), warnings, plan)?;
@@ -167,19 +172,17 @@ fn left_out(suite: &str, entry: &Quarantined) -> String {
     )
 }
 
-/// Checks every task that has a trial.
-fn check_tasks(plan: &Plan, suites: &[Suite], sandbox: &Sandbox) -> Result<(), Error> {
+/// The tasks that have a trial.
+fn planned<'a>(plan: &Plan, suites: &'a [Suite]) -> Vec<&'a Task> {
     let planned: HashSet<(&str, &str)> = plan
         .trials
         .iter()
         .map(|trial| (trial.suite.as_str(), trial.task.as_str()))
         .collect();
-    for task in suites.iter().flat_map(|suite| &suite.tasks) {
-        if planned.contains(&(task.suite.as_str(), task.id.as_str())) {
-            Workspace::check(task, sandbox)?;
-        }
-    }
-    Ok(())
+    let tasks = suites.iter().flat_map(|suite| &suite.tasks);
+    tasks
+        .filter(|task| planned.contains(&(task.suite.as_str(), task.id.as_str())))
+        .collect()
 }
 
 /// Opens an interrupted run and finds out what is left of it.

@@ -97,6 +97,7 @@ fn smallest(workspace: &Path, root: Option<Root>) -> Invocation {
         },
         quota: Quota::default(),
         root,
+        user: None,
     }
 }
 

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use timeslip_datasets::harbor::Network;
-use timeslip_suites::{Backend, Sandbox, Suite, SuiteFile, Task, TaskKind, Workspace};
+use timeslip_suites::{Backend, Sandbox, Suite, SuiteFile, Task, Workspace};
 
+use super::{caveats, isolation};
 use crate::config::Config;
 use crate::error::Error;
 use crate::{exit, plan};
@@ -16,6 +16,9 @@ pub(super) struct Arguments {
     /// Suites to look at: names or suite files [default: all that are shipped or configured]
     #[arg(value_name = "SUITE")]
     suites: Vec<String>,
+    /// What is to keep tasks away from this machine: auto, bubblewrap, docker or process
+    #[arg(long, value_name = "NAME")]
+    sandbox: Option<String>,
     /// Configuration file [default: timeslip.toml, if there is one]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -33,13 +36,18 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
         arguments.suites.clone()
     };
     let scratch = Sandbox::scratch()?;
-    let backend = Backend::detect().backend;
+    let name = arguments.sandbox.clone().or(config.run.sandbox.clone());
+    let chosen = isolation::choose(name.as_deref().unwrap_or(isolation::AUTO))?;
+    let backend = chosen.sandbox.backend();
     let mut usable = true;
     for name in &names {
         let file = plan::suite_file(&config, name)?;
         let (suite, problems) = Suite::open(&file, scratch.path())?;
         let (suite, unprepared) = preparable(suite, backend);
         super::print(&describe(&file, &suite))?;
+        for caveat in caveats::of(&suite.tasks, backend) {
+            super::print(&format!("  {caveat}\n"))?;
+        }
         let problems = problems.into_iter().map(|(_, problem)| problem);
         for problem in problems.chain(unprepared) {
             super::print(&format!("  UNUSABLE {problem}\n"))?;
@@ -79,16 +87,6 @@ fn describe(file: &SuiteFile, suite: &Suite) -> String {
     let tags = frequent_tags(suite);
     if !tags.is_empty() {
         add(format_args!("  tags: {}\n", tags.join(", ")));
-    }
-    let online = suite.tasks.iter().filter(|task| match &task.kind {
-        TaskKind::Harbor { task, .. } => task.environment.network == Network::Allowlist,
-        TaskKind::SweBench { .. } | TaskKind::SweBenchPro { .. } => false,
-    });
-    let online = online.count();
-    if online > 0 {
-        add(format_args!(
-            "  {online} tasks name hosts that they want to reach; there is no network in the sandbox\n"
-        ));
     }
     for entry in &suite.excluded {
         add(format_args!(

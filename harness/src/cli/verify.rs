@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 use timeslip_suites::verify::{Soundness, verify};
 use timeslip_suites::{Quarantined, Sandbox, Suite, Task};
 
+use super::caveats;
 use super::isolation::{self, Chosen};
 use crate::config::Config;
 use crate::console::say;
@@ -64,6 +65,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
         say(&format!("warning: {warning}"));
     }
     let tasks: Vec<&Task> = suite.tasks.iter().filter(|task| wanted(&task.id)).collect();
+    for caveat in caveats::of(tasks.iter().copied(), sandbox.backend()) {
+        say(&format!("warning: {caveat}"));
+    }
     let mut found: Vec<(String, Soundness)> = problems
         .iter()
         .filter(|(id, _)| wanted(id))

@@ -17,7 +17,7 @@ fn trial(wall_ns: u64, exchanges: Vec<Exchange>, tools: Vec<Tool>) -> Trial {
         started: TrialStarted {
             at: String::new(),
             setup_ns: 0,
-            start: None,
+            warmth: None,
         },
         exchanges,
         tools,

@@ -13,7 +13,7 @@ const DIFF: &str = "git -c core.fsmonitor=false -c core.quotePath=true add -A 2>
     git -c core.fsmonitor=false --no-pager diff --cached --binary --no-color --no-ext-diff \
     --no-textconv --src-prefix=a/ --dst-prefix=b/ ";
 
-/// Takes the change since `base` from a workspace and has it graded.
+/// Takes the change since `base`, or since the state that its image had, from a workspace and has it graded.
 pub(super) fn graded(
     task: &Task,
     base: &str,
@@ -26,6 +26,7 @@ pub(super) fn graded(
         output_bytes: PATCH_BYTES,
         memory_mb: task.memory_mb,
     };
+    let base = workspace.starts_at(base);
     let diff = format!("{DIFF}{base} 2>/dev/null");
     let execution = sandbox.run(&workspace.invocation(&diff, limits))?;
     if execution.output_total_bytes > PATCH_BYTES as u64 {

@@ -3,16 +3,16 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value;
-use timeslip_datasets::harbor::{HarborTask, Verdict, Verifier};
+use timeslip_datasets::harbor::{HarborTask, Verdict};
 
-use super::{Grade, REWARD, last_lines, pytest_summary, single, solves};
+use super::{Grade, REWARD, last_lines, pytest_summary, separate, single, solves};
 use crate::beneath::{self, Refusal};
 use crate::sandbox::TMP;
 use crate::steps::{StepGrade, lay_out_tests, reaches};
-use crate::workspace::{ARTIFACTS, LOGS, copy, mount};
+use crate::workspace::{ARTIFACTS, LOGS, mount, open_to_all};
 use crate::{Error, Exit, Limits, Result, Sandbox, Task, Workspace};
 
 const OUTPUT_BYTES: usize = 1024 * 1024;
@@ -43,9 +43,13 @@ pub(super) fn grade(
     let (logs, tmp, tests) = (here("logs"), here("tmp"), here("tests"));
     for new in [&logs.join("verifier"), &logs.join(ARTIFACTS), &tmp, &tests] {
         fs::create_dir_all(new).map_err(Error::io("cannot be created", new))?;
+        if workspace.in_container() {
+            // Whoever the verifier is there.
+            open_to_all(new)?;
+        }
     }
     let fresh = if own.verifier.separate {
-        match separate(task, &own.verifier, workspace, sandbox, &here("separate"))? {
+        match separate::prepare(task, &own.verifier, workspace, sandbox, &here("separate"))? {
             Ok(fresh) => Some(fresh),
             Err(why) => return Ok(judged(Grade::no_verdict(why), Rewards::new(), false)),
         }
@@ -58,10 +62,9 @@ pub(super) fn grade(
         memory_mb: task.memory_mb,
     };
     let command = format!("bash /tests/{}", own.verifier.script);
-    let mut invocation = fresh
-        .as_ref()
-        .unwrap_or(workspace)
-        .invocation(&command, limits);
+    let judged_in = fresh.as_ref().unwrap_or(workspace);
+    let user = own.verifier.user.as_deref();
+    let mut invocation = judged_in.by(user, judged_in.invocation(&command, limits));
     // A scratch directory the agent has not prepared: it is the home directory too.
     invocation
         .mounts
@@ -74,11 +77,12 @@ pub(super) fn grade(
             &tests
         }
     };
-    invocation.mounts.extend([
-        mount(&tmp, TMP, true),
-        mount(tests, "/tests", false),
-        mount(&logs, LOGS, true),
-    ]);
+    invocation
+        .mounts
+        .extend([mount(&tmp, TMP, true), mount(&logs, LOGS, true)]);
+    if own.verifier.image.is_none() {
+        invocation.mounts.push(mount(tests, "/tests", false));
+    }
     if let Some(artifacts) = workspace.artifacts() {
         let inside = format!("{LOGS}/{ARTIFACTS}");
         invocation.mounts.push(mount(&artifacts, &inside, true));
@@ -142,68 +146,6 @@ fn shown(rewards: &Rewards) -> String {
             each.join(", ")
         }
     }
-}
-
-/// A fresh copy of the environment that got nothing of the agent's but the artifacts;
-/// `Err` says why what the agent left cannot be taken over.
-fn separate(
-    task: &Task,
-    verifier: &Verifier,
-    workspace: &Workspace,
-    sandbox: &Sandbox,
-    directory: &Path,
-) -> Result<Result<Workspace, String>> {
-    let fresh = Workspace::prepare(task, sandbox, directory)?;
-    let (Some((from, inside)), Some((to, _))) = (workspace.mounted(), fresh.mounted()) else {
-        return Err(Error::Unsupported {
-            task: task.id.clone(),
-            message: "hands files to a separate verifier, which containers cannot do here; use another --sandbox".to_owned(),
-        });
-    };
-    for artifact in &verifier.artifacts {
-        let Some(relative) = below(artifact, inside) else {
-            return Err(Error::Unsupported {
-                task: task.id.clone(),
-                message: format!(
-                    "hands {artifact} to its verifier, which is outside {inside}; that needs a root file system of its own"
-                ),
-            });
-        };
-        match take_over(from, to, &relative) {
-            // What the agent did not make is for the verifier to miss.
-            Ok(()) | Err(Refusal::Missing) => {}
-            Err(refusal) => return Ok(Err(format!("{artifact} {refusal}"))),
-        }
-    }
-    Ok(Ok(fresh))
-}
-
-/// Copies a file or directory of an agent to the same place in another tree.
-fn take_over(from: &Path, to: &Path, relative: &Path) -> Result<(), Refusal> {
-    // No part of the way may be a link: it would be followed on this machine.
-    let mut path = from.to_path_buf();
-    for part in relative.components() {
-        path.push(part);
-        match fs::symlink_metadata(&path) {
-            Ok(kind) if kind.is_symlink() => return Err(Refusal::Link),
-            Ok(_) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(Refusal::Missing);
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
-    copy(&path, to, relative)
-}
-
-/// `path` below the directory `top`, both as seen inside.
-fn below(path: &str, top: &str) -> Option<PathBuf> {
-    let relative = Path::new(path).strip_prefix(top).ok()?;
-    let plain = |part: Component<'_>| matches!(part, Component::Normal(_));
-    relative
-        .components()
-        .all(plain)
-        .then(|| relative.to_path_buf())
 }
 
 /// The rewards below `logs`: `reward.json` beats `reward.txt`, and the exit code
@@ -282,22 +224,6 @@ mod tests {
         let summed = read(r#"{"right": 0, "reward": 1}"#);
         assert_eq!((single(&summed), solves(&summed, 1.0)), (Some(1.0), true));
         assert!(solves(&parts, 0.5));
-    }
-
-    #[test]
-    fn artifacts_are_taken_over_without_following_links() {
-        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        fs::create_dir_all(from.path().join("d")).unwrap();
-        fs::write(from.path().join("d/f"), "x").unwrap();
-        symlink("/etc", from.path().join("link")).unwrap();
-        let take = |path: &str| take_over(from.path(), to.path(), Path::new(path));
-        take("d").unwrap();
-        assert_eq!(fs::read(to.path().join("d/f")).unwrap(), b"x");
-        assert!(matches!(take("none"), Err(Refusal::Missing)));
-        assert!(matches!(take("link/passwd"), Err(Refusal::Link)));
-        assert!(matches!(take("link"), Err(Refusal::Link)));
-        assert_eq!(below("/app/../etc", "/app"), None);
-        assert_eq!(below("/app/a/b", "/app"), Some(PathBuf::from("a/b")));
     }
 
     #[test]

@@ -20,13 +20,18 @@ const EXIT_CODE: &str = ">>>>> Test Exit Code:";
 /// The exit code of a shell whose script was killed by a signal is above this.
 const KILLED: i32 = 128;
 
-/// Upstream's chain: ever more forgiving ways to apply a patch, each from a clean
-/// tree, and at the end the question whether it was there all along.
+/// Upstream's chain: ever more forgiving ways to apply a patch, each from the tree as it
+/// was (an image may have changes of its own in it), and at the end the question whether
+/// it was there all along.
 const APPLY: &str = r#"
 patch=/tmp/patch.diff
-clean() { git reset -q --hard && git clean -fdq; }
+remember() {
+  head=$(git rev-parse HEAD) && git add -A && tree=$(git write-tree) && git reset -q &&
+    was=$(git -c user.name=grader -c user.email=grader@localhost commit-tree -p "$head" -m x "$tree")
+}
+clean() { git reset -q --hard "$was" && git clean -fdq && git reset -q "$head"; }
 git apply --verbose "$patch" ||
-{ clean && git apply --verbose --3way "$patch"; } ||
+{ remember && git apply --verbose --3way "$patch"; } ||
 { clean && git apply --verbose --reject "$patch"; } ||
 { clean && patch --batch --forward --fuzz=5 -p1 -i "$patch"; } ||
 git apply --check --reverse "$patch"
@@ -56,7 +61,7 @@ pub(super) fn grade_patch(
     }
     let place = tempfile::tempdir_in(directory)
         .map_err(Error::io("cannot create a directory", directory))?;
-    let fresh = Workspace::prepare(task, sandbox, &place.path().join("checkout"))?;
+    let fresh = Workspace::for_verifier(task, sandbox, &place.path().join("checkout"))?;
     let limits = Limits {
         wall: task.verifier_timeout,
         output_bytes: OUTPUT_BYTES,

@@ -19,10 +19,10 @@ const OUTPUT_BYTES: usize = 16 * 1024 * 1024;
 /// The largest list of results that is read.
 const RESULT_BYTES: u64 = 64 * 1024 * 1024;
 
-/// Where scripts, patch and results are.
+/// Where scripts and results are.
 const PLACE: &str = "/workspace";
 
-const APPLY: &str = "git apply -v /workspace/patch.diff";
+const APPLY: &str = "git apply -v /tmp/patch.diff";
 
 /// Runs the tests and reads what they print. The parser's Python has either name.
 const RUN: &str = "bash /workspace/set_up_tests.sh
@@ -46,7 +46,7 @@ struct Test {
 pub(super) fn grade_patch(
     task: &Task,
     pro: &ProTask,
-    repository: &Repository,
+    repository: Option<&Repository>,
     patch: Option<&[u8]>,
     directory: &Path,
     sandbox: &Sandbox,
@@ -57,9 +57,9 @@ pub(super) fn grade_patch(
     }
     let place = tempfile::tempdir_in(directory)
         .map_err(Error::io("cannot create a directory", directory))?;
-    let fresh = Workspace::prepare(task, sandbox, &place.path().join("checkout"))?;
+    let fresh = Workspace::for_verifier(task, sandbox, &place.path().join("checkout"))?;
     // The agent's checkout does not have them.
-    if let Some(tree) = fresh.tree() {
+    if let (Some(tree), Some(repository)) = (fresh.tree(), repository) {
         repository.add(&task.id, &pro.commits_of_tests(), tree)?;
     }
     let limits = Limits {
@@ -77,14 +77,10 @@ pub(super) fn grade_patch(
     write("run_script.sh", pro.run_script.as_bytes())?;
     write("parser.py", pro.parser.as_bytes())?;
     write("test_files", pro.test_files.join(",").as_bytes())?;
-    let run = |command: &str| {
-        let mut invocation = fresh.invocation(command, limits);
-        invocation.mounts.push(mount(&scripts, PLACE, true));
-        sandbox.run(&invocation)
-    };
     if let Some(patch) = &patch {
-        write("patch.diff", patch)?;
-        let applied = run(APPLY)?;
+        let file = fresh.tmp().join("patch.diff");
+        fs::write(&file, patch).map_err(Error::io("cannot be written", &file))?;
+        let applied = sandbox.run(&fresh.invocation(APPLY, limits))?;
         if !applied.succeeded() {
             let log = applied.text();
             return Ok(Grade {
@@ -97,7 +93,9 @@ pub(super) fn grade_patch(
             .with_log(log));
         }
     }
-    let execution = run(RUN)?;
+    let mut invocation = fresh.invocation(RUN, limits);
+    invocation.mounts.push(mount(&scripts, PLACE, true));
+    let execution = sandbox.run(&invocation)?;
     let log = execution.text();
     let grade = match execution.exit {
         Exit::TimedOut => Grade::no_verdict(format!(

@@ -13,6 +13,6 @@ mod files;
 mod images;
 mod spares;
 
-pub(super) use container::Container;
+pub(super) use container::{Commit, Container};
 pub(super) use engine::Engine;
 pub(super) use spares::Spares;

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use timeslip_datasets::journal::Start;
+use timeslip_datasets::journal::Warmth;
 
 use super::owner::Owner;
 use super::{Invocation, Limits, Mount, Quota, Sandbox, TMP, sweep};
@@ -62,7 +62,7 @@ impl Image {
 
     /// The directory with its files; an archive is unpacked into a cache first, once.
     /// Also whether it was there already.
-    pub(super) fn directory(&self, sandbox: &Sandbox) -> Result<(PathBuf, Start)> {
+    pub(super) fn directory(&self, sandbox: &Sandbox) -> Result<(PathBuf, Warmth)> {
         match self {
             Self::Directory(directory) => {
                 if !directory.join("bin/bash").exists() && !directory.join("usr/bin/bash").exists()
@@ -72,12 +72,12 @@ impl Image {
                         directory.display()
                     )));
                 }
-                Ok((directory.clone(), Start::Warm))
+                Ok((directory.clone(), Warmth::Warm))
             }
             Self::Archive(archive) => {
-                let (directory, start) = unpacked(archive, &cache()?, sandbox)?;
+                let (directory, warmth) = unpacked(archive, &cache()?, sandbox)?;
                 let (directory, _) = Self::Directory(directory).directory(sandbox)?;
-                Ok((directory, start))
+                Ok((directory, warmth))
             }
             Self::Reference(name) => Err(sandbox.failure(format!(
                 "the image {name} needs a container engine; use `--sandbox docker`, or export it (`docker export` of a container made from it) and name the archive as rootfs"
@@ -108,7 +108,7 @@ fn cache() -> Result<PathBuf> {
 
 /// The directory an archive was or is now unpacked to. Others may do so at the same
 /// time: each unpacks on its own, and the first to finish is kept.
-fn unpacked(archive: &Path, cache: &Path, sandbox: &Sandbox) -> Result<(PathBuf, Start)> {
+fn unpacked(archive: &Path, cache: &Path, sandbox: &Sandbox) -> Result<(PathBuf, Warmth)> {
     let archive = fs::canonicalize(archive).map_err(Error::io("cannot be found", archive))?;
     let is = fs::metadata(&archive).map_err(Error::io("cannot be read", &archive))?;
     let stem = archive.file_stem().unwrap_or_default().to_string_lossy();
@@ -121,7 +121,7 @@ fn unpacked(archive: &Path, cache: &Path, sandbox: &Sandbox) -> Result<(PathBuf,
         is.mtime_nsec()
     ));
     if directory.is_dir() {
-        return Ok((directory, Start::Warm));
+        return Ok((directory, Warmth::Warm));
     }
     // What processes that are no more had begun.
     sweep::directories(cache, Owner::is_gone);
@@ -146,6 +146,7 @@ fn unpacked(archive: &Path, cache: &Path, sandbox: &Sandbox) -> Result<(PathBuf,
         limits: UNPACKING,
         quota: Quota::default(),
         root: None,
+        user: None,
     });
     let problem = match execution {
         Ok(execution) if execution.exit == Exit::Code(0) => None,
@@ -165,7 +166,7 @@ fn unpacked(archive: &Path, cache: &Path, sandbox: &Sandbox) -> Result<(PathBuf,
     };
     // Left only where it was not needed.
     let _ = fs::remove_dir_all(&fresh);
-    renamed.map(|()| (directory, Start::Cold))
+    renamed.map(|()| (directory, Warmth::Cold))
 }
 
 #[cfg(test)]
@@ -199,13 +200,13 @@ mod tests {
         let [scratch, cache] = [(); 2].map(|()| tempfile::tempdir().unwrap());
         let script = "mkdir -p bin dev app/dev; echo a >bin/bash; echo d >dev/null; echo k >app/dev/kept; tar -cf $1 .";
         let archive = archive(scratch.path(), script);
-        let (first, start) = unpacked(&archive, cache.path(), &sandbox).unwrap();
-        assert_eq!(start, Start::Cold);
+        let (first, warmth) = unpacked(&archive, cache.path(), &sandbox).unwrap();
+        assert_eq!(warmth, Warmth::Cold);
         assert_eq!(fs::read_to_string(first.join("bin/bash")).unwrap(), "a\n");
         assert!(first.join("app/dev/kept").exists() && !first.join("dev").exists());
         fs::write(first.join("mark"), "").unwrap();
         let again = unpacked(&archive, cache.path(), &sandbox).unwrap();
-        assert_eq!(again, (first.clone(), Start::Warm));
+        assert_eq!(again, (first.clone(), Warmth::Warm));
         assert!(first.join("mark").exists());
         assert_eq!(cache.path().read_dir().unwrap().count(), 1);
     }

@@ -65,6 +65,9 @@ pub struct Invocation {
     pub quota: Quota,
     /// What it sees in the place of the machine's own read-only system.
     pub root: Option<Root>,
+    /// The user it runs as, where that is a container: by name or number. Its image's
+    /// own if not given. Other sandboxes have only one.
+    pub user: Option<String>,
 }
 
 /// The longest command that fits one argument of a process, with some room

@@ -3,27 +3,41 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use timeslip_datasets::journal::Start;
+use timeslip_datasets::journal::Warmth;
 
-use super::docker::Container;
+use super::docker::{Commit, Container};
 use super::layer::Layer;
 use super::{Execution, Image, Invocation, Isolation, Sandbox};
 use crate::beneath;
 use crate::edit::{self, EditError, Edited};
 use crate::{Error, Result};
 
+/// What a root file system was at one time, as an image to make others of. Gone when
+/// dropped.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) image: Image,
+    _kept: Kept,
+}
+
+#[derive(Debug)]
+enum Kept {
+    Layer { _root: Root },
+    Container { _image: Commit },
+}
+
 /// A root file system made from an [`Image`], with changes of its own: what one
 /// command installs, the next one finds. Removed when the last clone is dropped.
 #[derive(Clone, Debug)]
 pub struct Root {
     kind: Arc<Kind>,
-    start: Start,
+    warmth: Warmth,
 }
 
 #[derive(Debug)]
 enum Kind {
     Layer(Layer),
-    Container(Container),
+    Container(Box<Container>),
 }
 
 const NO_OTHER_ROOT: &str =
@@ -41,23 +55,43 @@ impl Sandbox {
     /// Makes a root file system for one workspace. `place` is a directory that does
     /// not exist yet and outlives it.
     pub fn root(&self, image: &Image, place: &Path) -> Result<Root> {
-        let (kind, start) = match &self.isolation {
+        let (kind, warmth) = match &self.isolation {
             Isolation::Bubblewrap(_) => {
-                let (directory, start) = image.directory(self)?;
-                (Kind::Layer(Layer::over(&directory, place)?), start)
+                let (directory, warmth) = image.directory(self)?;
+                (Kind::Layer(Layer::over(&directory, place)?), warmth)
             }
             Isolation::Docker { engine, spares } => {
-                let (container, start) = engine
+                let (container, warmth) = engine
                     .image(image)
                     .and_then(|ready| spares.take(engine, &ready, &self.run))
                     .map_err(|problem| self.failure(problem))?;
-                (Kind::Container(container), start)
+                (Kind::Container(Box::new(container)), warmth)
             }
             Isolation::Process => return Err(self.failure(NO_OTHER_ROOT.to_owned())),
         };
         Ok(Root {
             kind: Arc::new(kind),
-            start,
+            warmth,
+        })
+    }
+
+    /// Makes an image of a root file system that nobody changes any more.
+    pub(crate) fn snapshot(&self, root: &Root) -> Result<Snapshot> {
+        Ok(match &*root.kind {
+            Kind::Layer(layer) => Snapshot {
+                image: Image::Directory(layer.path().to_path_buf()),
+                _kept: Kept::Layer {
+                    _root: root.clone(),
+                },
+            },
+            Kind::Container(container) => {
+                let commit = container.snapshot();
+                let commit = commit.map_err(|problem| self.failure(problem))?;
+                Snapshot {
+                    image: Image::Reference(commit.name().to_owned()),
+                    _kept: Kept::Container { _image: commit },
+                }
+            }
         })
     }
 
@@ -96,8 +130,8 @@ impl Sandbox {
 
 impl Root {
     /// Whether it was there already, or made now.
-    pub(crate) fn start(&self) -> Start {
-        self.start
+    pub(crate) fn warmth(&self) -> Warmth {
+        self.warmth
     }
 
     /// Where its files are on this machine, if they are not in a container.
@@ -125,13 +159,30 @@ impl Root {
         self.container().map(Container::logs)
     }
 
+    /// Who commands in its image are, unless root.
+    pub(crate) fn user(&self) -> Option<&str> {
+        self.container()?.image().user.as_deref()
+    }
+
+    /// Where its image wants programs to be looked for.
+    pub(crate) fn search_path(&self) -> Option<&str> {
+        self.container()?.image().search_path.as_deref()
+    }
+
     /// Where its image wants commands to start.
     pub(crate) fn working_directory(&self) -> Option<&str> {
         self.container().map(Container::working_directory)
     }
 
-    /// [`edit::apply`] to a file of it; `path` is relative to its top.
-    pub(crate) fn edit(&self, path: &str, old: &str, new: &str) -> Result<Edited, EditError> {
+    /// [`edit::apply`] to a file of it; `path` is relative to its top. In a container, a
+    /// new file belongs to `owner`, a user and a group.
+    pub(crate) fn edit(
+        &self,
+        path: &str,
+        old: &str,
+        new: &str,
+        owner: (u64, u64),
+    ) -> Result<Edited, EditError> {
         match &*self.kind {
             Kind::Layer(layer) => edit::apply(layer.path(), path, old, new),
             Kind::Container(container) => edit::apply_with(
@@ -140,7 +191,7 @@ impl Root {
                 new,
                 |path, limit| container.read(&Path::new("/").join(path), limit),
                 |path, like, content| {
-                    container.write(&Path::new("/").join(path), like.as_ref(), content)
+                    container.write(&Path::new("/").join(path), like.as_ref(), owner, content)
                 },
             ),
         }

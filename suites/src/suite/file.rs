@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Format;
 use super::place::Place;
-use crate::{Error, Result};
+use crate::{Environment, Error, Result};
 
 /// A suite file: which tasks belong together, and how they are tried.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -57,7 +57,8 @@ pub struct SuiteFile {
     /// Variables of this machine that tasks may ask for.
     #[serde(default)]
     pub pass_env: Vec<String>,
-    /// A directory with clones of the repositories that the tasks are about, bare or
+    /// A directory with clones of the repositories that the tasks of SWE-bench or
+    /// SWE-bench Pro are about, where their published images are not to be used: bare or
     /// not, called `<owner>__<name>` or `<owner>/<name>`, with or without `.git`;
     /// relative to the suite file.
     #[serde(default)]
@@ -237,6 +238,12 @@ impl SuiteFile {
                 );
                 self.place.error("repositories", &message)
             })
+    }
+
+    /// Whether it names root file systems or images that hold the tasks' own files.
+    pub(super) fn names_whole_environments(&self) -> bool {
+        let named = self.rootfs.as_deref().or(self.image.as_deref());
+        named.is_some_and(Environment::is_whole)
     }
 
     /// What the agent is told.

@@ -47,15 +47,15 @@ pub enum TaskKind {
     SweBench {
         /// The task as its dataset has it.
         task: Box<SweTask>,
-        /// Where its code comes from.
-        repository: Repository,
+        /// Where its code comes from, unless it is in an image.
+        repository: Option<Repository>,
     },
     /// A change of a repository, larger than one of SWE-bench.
     SweBenchPro {
         /// The task as its dataset has it.
         task: Box<ProTask>,
-        /// Where its code comes from.
-        repository: Repository,
+        /// Where its code comes from, unless it is in an image.
+        repository: Option<Repository>,
     },
     /// Terminal work.
     Harbor {
@@ -76,7 +76,7 @@ impl Task {
     pub(super) fn from_swe_bench(
         suite: &str,
         task: SweTask,
-        repository: Repository,
+        repository: Option<Repository>,
         directory: PathBuf,
     ) -> Self {
         Self {
@@ -100,7 +100,7 @@ impl Task {
     pub(super) fn from_swe_bench_pro(
         suite: &str,
         task: ProTask,
-        repository: Repository,
+        repository: Option<Repository>,
         directory: PathBuf,
     ) -> Self {
         Self {
@@ -161,6 +161,15 @@ impl Task {
         })
     }
 
+    /// The commit that the work starts from, where it is on a repository.
+    pub(crate) fn base_commit(&self) -> Option<&str> {
+        match &self.kind {
+            TaskKind::SweBench { task, .. } => Some(&task.base_commit),
+            TaskKind::SweBenchPro { task, .. } => Some(&task.base_commit),
+            TaskKind::Harbor { .. } => None,
+        }
+    }
+
     /// The reference solution, where it is a patch.
     #[must_use]
     pub fn gold_patch(&self) -> Option<&str> {
@@ -186,7 +195,9 @@ impl Task {
     pub fn without_history(mut self) -> Self {
         match &mut self.kind {
             TaskKind::SweBench { repository, .. } | TaskKind::SweBenchPro { repository, .. } => {
-                repository.shallow();
+                if let Some(repository) = repository {
+                    repository.shallow();
+                }
             }
             TaskKind::Harbor { .. } => {}
         }

@@ -23,15 +23,36 @@ enum Source {
     Mirror(PathBuf),
 }
 
+/// Tells pip that there is no network: it takes what is installed, to build with too, and
+/// does not wait for an answer.
+const OFFLINE: [(&str, &str); 4] = [
+    ("PIP_DISABLE_PIP_VERSION_CHECK", "1"),
+    // Not a mistake: pip takes the value for that of build isolation.
+    ("PIP_NO_BUILD_ISOLATION", "0"),
+    ("PIP_NO_DEPS", "1"),
+    ("PIP_NO_INDEX", "1"),
+];
+
+/// What commands find set where the code is in an image that has all it needs.
+pub(super) fn offline() -> Vec<(String, String)> {
+    owned(OFFLINE.iter())
+}
+
+fn owned<'a>(variables: impl Iterator<Item = &'a (&'a str, &'a str)>) -> Vec<(String, String)> {
+    variables
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
 /// A single commit is asked for, which need not be the tip of a branch.
 const UPLOAD_PACK: &str = "--upload-pack=git -c uploadpack.allowAnySHA1InWant=true upload-pack";
 
 /// What interpreters and compilers leave behind is not part of a change, whether
 /// or not the repository has thought of it.
-const EXCLUDED: &str = "__pycache__/\n*.pyc\n*.o\n";
+pub(super) const EXCLUDED: &str = "__pycache__/\n*.pyc\n*.o\n";
 
 /// Agents commit, and git wants to know who they are.
-const IDENTITY: &str = "[user]\n\tname = agent\n\temail = agent@localhost\n";
+pub(super) const IDENTITY: &str = "[user]\n\tname = agent\n\temail = agent@localhost\n";
 
 impl Repository {
     pub(crate) fn stream(stream: PathBuf, caches: &Path) -> Self {
@@ -96,19 +117,17 @@ impl Repository {
                     "/tmp/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
                 ),
                 ("PIP_BREAK_SYSTEM_PACKAGES", "1"),
-                ("PIP_DISABLE_PIP_VERSION_CHECK", "1"),
-                // Not a mistake: pip takes the value for that of build isolation.
-                ("PIP_NO_BUILD_ISOLATION", "0"),
-                ("PIP_NO_DEPS", "1"),
-                ("PIP_NO_INDEX", "1"),
                 ("PIP_USER", "1"),
                 // Where that is, also for tests that change the home directory.
                 ("PYTHONUSERBASE", "/tmp/.local"),
                 ("SETUPTOOLS_SCM_PRETEND_VERSION", version),
             ],
         };
-        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-        variables.iter().map(owned).collect()
+        let offline: &[(&str, &str)] = match &self.source {
+            Source::Stream { .. } => &[],
+            Source::Mirror(_) => &OFFLINE,
+        };
+        owned(variables.iter().chain(offline))
     }
 
     /// The same without history, where nobody looks at it.

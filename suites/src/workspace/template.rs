@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tempfile::TempDir;
-use timeslip_datasets::journal::Start;
+use timeslip_datasets::journal::Warmth;
 
+use super::Repository;
+use super::published::Start;
 use crate::sandbox::Layer;
 use crate::sandbox::copy;
-use crate::{Error, Result, Sandbox, Task, TaskKind};
+use crate::{Error, Image, Result, Sandbox, Task, TaskKind};
 
 /// Starting states that are kept. Attempts of a task are run close to each other, so
 /// few suffice, and a repository can be large.
@@ -25,14 +27,29 @@ pub(super) struct Template {
 }
 
 /// Tells tasks apart: suite, task, and where it comes from.
-type Key = (String, String, (PathBuf, bool));
+type Key = (String, String, Source);
+
+/// What a starting state is made of.
+#[derive(Debug, PartialEq, Eq)]
+enum Source {
+    /// Files of this machine; a repository with its history or without.
+    Files(PathBuf, bool),
+    Image(Image),
+}
 
 /// The state of a task, once somebody has made it; locked while it is being made.
-type Slot = Arc<Mutex<Option<Arc<Template>>>>;
+type Slot<T> = Arc<Mutex<Option<Arc<T>>>>;
 
-/// The starting states made most recently, the last used first.
+/// What was made most recently, the last used first.
+#[derive(Debug)]
+struct Recent<T>(Mutex<VecDeque<(Key, Slot<T>)>>);
+
+/// The starting states made most recently.
 #[derive(Debug, Default)]
-pub(crate) struct Templates(Mutex<VecDeque<(Key, Slot)>>);
+pub(crate) struct Templates {
+    trees: Recent<Template>,
+    images: Recent<Start>,
+}
 
 impl Template {
     /// A new one, filled by `fill`, which gets two empty directories, for the task's
@@ -57,23 +74,58 @@ impl Template {
 impl Templates {
     /// The starting state of `task`, made by `fill` unless it is there already, and
     /// which of the two it was.
-    pub(super) fn of(
+    pub(super) fn tree(
         &self,
         task: &Task,
         fill: impl FnOnce(&Path, &Path) -> Result<Vec<(String, String)>>,
-    ) -> Result<(Arc<Template>, Start)> {
-        let slot = self.slot(key(task));
-        // Whoever panicked while making one has left the slot empty.
-        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(template) = &*slot {
-            return Ok((Arc::clone(template), Start::Warm));
-        }
-        let template = Arc::new(Template::new(fill)?);
-        *slot = Some(Arc::clone(&template));
-        Ok((template, Start::Cold))
+    ) -> Result<(Arc<Template>, Warmth)> {
+        let source = match &task.kind {
+            TaskKind::SweBench { repository, .. } | TaskKind::SweBenchPro { repository, .. } => {
+                repository.as_ref().map(Repository::identity)
+            }
+            TaskKind::Harbor { task, .. } => Some((task.directory.clone(), true)),
+        };
+        let (path, history) = source.unwrap_or_default();
+        let source = Source::Files(path, history);
+        self.trees.of(key(task, source), || Template::new(fill))
     }
 
-    fn slot(&self, key: Key) -> Slot {
+    /// The same of a task whose repository is in `image`.
+    pub(super) fn image(
+        &self,
+        task: &Task,
+        image: &Image,
+        make: impl FnOnce() -> Result<Start>,
+    ) -> Result<(Arc<Start>, Warmth)> {
+        let source = Source::Image(image.clone());
+        self.images.of(key(task, source), make)
+    }
+}
+
+fn key(task: &Task, source: Source) -> Key {
+    (task.suite.clone(), task.id.clone(), source)
+}
+
+impl<T> Default for Recent<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T> Recent<T> {
+    fn of(&self, key: Key, make: impl FnOnce() -> Result<T>) -> Result<(Arc<T>, Warmth)> {
+        let slot = self.slot(key);
+        // Whoever panicked while making one has left the slot empty.
+        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(made) = &*slot {
+            return Ok((Arc::clone(made), Warmth::Warm));
+        }
+        let made = Arc::new(make()?);
+        *slot = Some(Arc::clone(&made));
+        Ok((made, Warmth::Cold))
+    }
+
+    fn slot(&self, key: Key) -> Slot<T> {
         let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let slot = match slots.iter().position(|(other, _)| *other == key) {
             Some(index) => slots.remove(index).map(|(_, slot)| slot),
@@ -84,14 +136,4 @@ impl Templates {
         slots.truncate(KEPT);
         slot
     }
-}
-
-fn key(task: &Task) -> Key {
-    let source = match &task.kind {
-        TaskKind::SweBench { repository, .. } | TaskKind::SweBenchPro { repository, .. } => {
-            repository.identity()
-        }
-        TaskKind::Harbor { task, .. } => (task.directory.clone(), true),
-    };
-    (task.suite.clone(), task.id.clone(), source)
 }

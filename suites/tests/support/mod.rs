@@ -1,6 +1,9 @@
 //! Sandboxes to test, and small commands to run in them.
 #![allow(dead_code, reason = "not every test needs everything")]
 
+pub mod containers;
+pub mod files;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -42,6 +45,7 @@ pub fn invocation(workspace: &Path, command: &str, limits: Limits) -> Invocation
         limits,
         quota: Quota::default(),
         root: None,
+        user: None,
     }
 }
 

@@ -63,7 +63,14 @@ impl Drop for Made {
 
 /// An image that is removed when dropped.
 #[derive(Debug)]
-struct Commit(&'static Engine, String);
+pub(in super::super) struct Commit(&'static Engine, String);
+
+impl Commit {
+    /// What the engine knows it by.
+    pub(in super::super) fn name(&self) -> &str {
+        &self.1
+    }
+}
 
 impl Drop for Commit {
     fn drop(&mut self) {
@@ -188,7 +195,13 @@ impl Container {
         act(made)
     }
 
-    /// Its id, made if need be.
+    /// An image of its files.
+    pub(in super::super) fn snapshot(&self) -> Result<Commit, String> {
+        let id = self.id().ok_or("no container was made yet")?;
+        self.commit(&id)
+    }
+
+    /// Its id, if it was made.
     pub(super) fn id(&self) -> Option<String> {
         let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         made.as_ref().map(|made| made.id.clone())
@@ -220,7 +233,6 @@ impl Container {
             entrypoint: Some(INIT.map(str::to_owned).to_vec()),
             cmd: Some(Vec::new()),
             hostname: Some("sandbox".to_owned()),
-            working_dir: Some("/".to_owned()),
             labels: Some(HashMap::from([
                 (OWNER.to_owned(), owner.name()),
                 (RUN.to_owned(), self.run.clone()),
@@ -275,7 +287,8 @@ impl Made {
     fn run(&mut self, invocation: &Invocation) -> Result<Execution, String> {
         let done = exec::run(self.engine, &self.id, invocation, self.counts)?;
         self.counts = done.counts;
-        if !done.clean {
+        let alone = invocation.user.is_none() || exec::kill_others(self.engine, &self.id)?;
+        if !done.clean || !alone {
             self.kill()?;
         }
         Ok(Execution {

@@ -32,7 +32,7 @@ count() {
 const LAUNCHER: &str = r#"
 ulimit -c 0 2>/dev/null; ulimit -f "$3" 2>/dev/null
 printf s >&2
-cd -- "$2" && unset OLDPWD && bash -c "$1" 2>&1
+cd -- "$2" 2>&1 && unset OLDPWD && bash -c "$1" 2>&1
 code=$?
 printf e >&2
 count
@@ -43,6 +43,12 @@ exit "$code"
 
 /// What the launcher says at the end, where it did not get there.
 const REPORT: &str = r#"count; printf 'e%s %s;' "$memory" "$processes" >&2"#;
+
+/// Everything but the container's first process and this one.
+const KILL: &str = "kill -9 -1 2>/dev/null; true";
+
+/// The number that is root in every container.
+pub(super) const ROOT: &str = "0";
 
 /// Bytes of marks that are looked at.
 const MARKS_BYTES: usize = 64;
@@ -136,17 +142,11 @@ pub(super) fn run(
         .iter()
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
+    let asked = options(&arguments, environment, invocation.user.clone());
     let mut capture = Capture::new(limits.output_bytes);
     let mut marks = Marks::default();
-    let code = engine.wait(follow(
-        engine,
-        container,
-        &arguments,
-        environment,
-        deadline,
-        &mut capture,
-        &mut marks,
-    ))?;
+    let following = follow(engine, container, asked, deadline, &mut capture, &mut marks);
+    let code = engine.wait(following)?;
     let clean = marks.counts().is_some() && code.is_some();
     let counts = match marks.counts() {
         Some(counts) => counts,
@@ -182,44 +182,51 @@ fn count(engine: &Engine, container: &str) -> Option<Counts> {
     let script = format!("{COUNT}{REPORT}");
     let (mut capture, mut marks) = (Capture::new(0), Marks::default());
     let deadline = Instant::now() + NOTICE;
-    let arguments = ["bash", "-c", &script];
-    let following = follow(
-        engine,
-        container,
-        &arguments,
-        Vec::new(),
-        deadline,
-        &mut capture,
-        &mut marks,
-    );
+    let asked = options(&["bash", "-c", &script], Vec::new(), None);
+    let following = follow(engine, container, asked, deadline, &mut capture, &mut marks);
     engine.wait(following).ok()?;
     marks.counts()
+}
+
+/// Kills what other users than the one of a command have left: the launcher may kill its
+/// own processes only. Says whether that worked.
+pub(super) fn kill_others(engine: &Engine, container: &str) -> Result<bool, String> {
+    let (mut capture, mut marks) = (Capture::new(0), Marks::default());
+    let deadline = Instant::now() + NOTICE;
+    let asked = options(&["bash", "-c", KILL], Vec::new(), Some(ROOT.to_owned()));
+    let following = follow(engine, container, asked, deadline, &mut capture, &mut marks);
+    Ok(engine.wait(following)? == Some(0))
+}
+
+fn options(
+    arguments: &[&str],
+    environment: Vec<String>,
+    user: Option<String>,
+) -> CreateExecOptions<String> {
+    let owned = |argument: &&str| (*argument).to_owned();
+    CreateExecOptions {
+        attach_stdout: Some(true),
+        attach_stderr: Some(true),
+        cmd: Some(arguments.iter().map(owned).collect()),
+        env: Some(environment),
+        user,
+        // The image's own may be gone.
+        working_dir: Some("/".to_owned()),
+        ..Default::default()
+    }
 }
 
 /// Follows a command to its end; `None` if the deadline came first.
 async fn follow(
     engine: &Engine,
     container: &str,
-    arguments: &[&str],
-    environment: Vec<String>,
+    asked: CreateExecOptions<String>,
     deadline: Instant,
     capture: &mut Capture,
     marks: &mut Marks,
 ) -> Result<Option<i32>, bollard::errors::Error> {
     let docker = &engine.docker;
-    let options = CreateExecOptions {
-        attach_stdout: Some(true),
-        attach_stderr: Some(true),
-        cmd: Some(
-            arguments
-                .iter()
-                .map(|argument| (*argument).to_owned())
-                .collect(),
-        ),
-        env: Some(environment),
-        ..Default::default()
-    };
-    let id = docker.create_exec(container, options).await?.id;
+    let id = docker.create_exec(container, asked).await?.id;
     let StartExecResults::Attached { mut output, .. } = docker.start_exec(&id, None).await? else {
         return Ok(None);
     };

@@ -78,11 +78,13 @@ impl Container {
         Ok((header, content))
     }
 
-    /// Writes the file at an absolute `path`, with the owner and mode of `like`.
+    /// Writes the file at an absolute `path`, with the owner and mode of `like`; a new one
+    /// belongs to `owner`, a user and a group.
     pub(in super::super) fn write(
         &self,
         path: &Path,
         like: Option<&Header>,
+        owner: (u64, u64),
         content: &[u8],
     ) -> Result<(), Refusal> {
         let id = self.id().ok_or(Refusal::Missing)?;
@@ -90,8 +92,8 @@ impl Container {
         let old = |field: fn(&Header) -> io::Result<u64>| like.and_then(|like| field(like).ok());
         let mode = like.and_then(|like| like.mode().ok());
         header.set_mode(mode.unwrap_or(NEW));
-        header.set_uid(old(Header::uid).unwrap_or(0));
-        header.set_gid(old(Header::gid).unwrap_or(0));
+        header.set_uid(old(Header::uid).unwrap_or(owner.0));
+        header.set_gid(old(Header::gid).unwrap_or(owner.1));
         header.set_size(content.len() as u64);
         header.set_entry_type(EntryType::Regular);
         let mut archive = Builder::new(Vec::new());

@@ -24,6 +24,10 @@ pub(in super::super) struct Ready {
     pub(super) id: String,
     /// Where it wants commands to start.
     pub(in super::super) working_directory: String,
+    /// Who its commands are, unless root.
+    pub(in super::super) user: Option<String>,
+    /// Where it wants programs to be looked for, if it says.
+    pub(in super::super) search_path: Option<String>,
 }
 
 const PIECE: usize = 64 * 1024;
@@ -60,10 +64,15 @@ impl Engine {
             }
         };
         let found = self.inspect(&name)?;
-        let directory = found.config.and_then(|config| config.working_dir);
+        let config = found.config.unwrap_or_default();
+        let variables = config.env.unwrap_or_default();
+        let path = variables.iter().find_map(|line| line.strip_prefix("PATH="));
         let ready = Ready {
             id: found.id.unwrap_or(name),
-            working_directory: directory
+            search_path: path.map(str::to_owned),
+            user: config.user.filter(|user| !user.is_empty()),
+            working_directory: config
+                .working_dir
                 .filter(|path| !path.is_empty())
                 .unwrap_or_else(|| "/".to_owned()),
         };

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 
-use timeslip_datasets::journal::Start;
+use timeslip_datasets::journal::Warmth;
 
 use super::super::Invocation;
 use super::images::Ready;
@@ -25,12 +25,12 @@ impl Spares {
         engine: &'static Engine,
         image: &Ready,
         run: &str,
-    ) -> Result<(Container, Start), String> {
+    ) -> Result<(Container, Warmth), String> {
         let mut spares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let found = spares.iter().position(|spare| spare.image() == image);
         match found.and_then(|index| spares.remove(index)) {
-            Some(spare) => Ok((spare, Start::Warm)),
-            None => Ok((Container::new(engine, image.clone(), run)?, Start::Cold)),
+            Some(spare) => Ok((spare, Warmth::Warm)),
+            None => Ok((Container::new(engine, image.clone(), run)?, Warmth::Cold)),
         }
     }
 

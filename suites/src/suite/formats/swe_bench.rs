@@ -29,28 +29,25 @@ fn make(file: &SuiteFile, task: SweTask, source: &Path, caches: &Path) -> Result
         task: task.instance_id.clone(),
         message,
     };
+    let stream = repository_stream(source, &task);
     let repository = match file.repository(&task.repo)? {
-        Some(mirror) => Repository::mirror(mirror),
-        None if source.is_dir() => {
-            let stream = repository_stream(source, &task);
-            if !stream.is_file() {
-                return Err(unsupported(format!(
-                    "{} is missing; it holds the history of {} as a git fast-import stream",
-                    stream.display(),
-                    task.repo
-                )));
-            }
-            Repository::stream(stream, caches)
-        }
-        None => {
+        Some(mirror) => Some(Repository::mirror(mirror)),
+        None if stream.is_file() => Some(Repository::stream(stream, caches)),
+        None if stream.parent().is_some_and(Path::is_dir) => {
             return Err(unsupported(format!(
-                "its code is in the image {}; to work without it, name a folder with a clone of {} as `repositories` in the suite file",
-                task.image_name(),
+                "{} is missing; it holds the history of {} as a git fast-import stream",
+                stream.display(),
                 task.repo
             )));
         }
+        // Its image has the code.
+        None => None,
     };
-    let completed = task.clone().completed(Environment::Checkout);
+    let environment = match &repository {
+        Some(_) if !file.names_whole_environments() => Environment::Checkout,
+        _ => Environment::Image,
+    };
+    let completed = task.clone().completed(environment);
     let task = completed.map_err(unsupported)?;
     let parser = task.log_parser.as_deref().unwrap_or_default();
     if log_parsers::find(parser).is_none() {

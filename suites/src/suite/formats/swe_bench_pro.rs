@@ -4,10 +4,10 @@ use std::path::Path;
 
 use timeslip_datasets::swebench_pro::{self, ProTask};
 
+use crate::Result;
 use crate::suite::select::Candidate;
 use crate::suite::{SuiteFile, Task};
 use crate::workspace::Repository;
-use crate::{Error, Result};
 
 pub(super) fn load(file: &SuiteFile, source: &Path, _place: &Path) -> Result<Vec<Candidate>> {
     let candidate = |task: ProTask| {
@@ -19,15 +19,8 @@ pub(super) fn load(file: &SuiteFile, source: &Path, _place: &Path) -> Result<Vec
 }
 
 fn make(file: &SuiteFile, task: ProTask, source: &Path) -> Result<Task> {
-    let clone = file.repository(&task.repo)?.ok_or_else(|| Error::Unsupported {
-        task: task.instance_id.clone(),
-        message: format!(
-            "its code is in the image {}; to work without it, name a folder with a clone of {} as `repositories` in the suite file",
-            task.image_name(),
-            task.repo
-        ),
-    })?;
-    let repository = Repository::mirror(clone);
+    // Without clones, its image has the code.
+    let repository = file.repository(&task.repo)?.map(Repository::mirror);
     let scripts = source.with_file_name("run_scripts").join(&task.instance_id);
     Ok(Task::from_swe_bench_pro(
         &file.name, task, repository, scripts,

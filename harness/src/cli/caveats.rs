@@ -1,0 +1,42 @@
+//! What tasks ask for and do not get, for a person.
+
+use std::collections::BTreeMap;
+
+use timeslip_suites::{Backend, Task, Workspace};
+
+/// Names that are shown of the tasks that something holds of.
+const SHOWN: usize = 3;
+
+/// One sentence for every thing that some of the tasks ask for and do not get. A task
+/// that cannot be tried at all is left out.
+pub(super) fn of<'a>(tasks: impl IntoIterator<Item = &'a Task>, backend: Backend) -> Vec<String> {
+    let mut found: BTreeMap<&'static str, Vec<&str>> = BTreeMap::new();
+    for task in tasks {
+        for caveat in Workspace::caveats(task, backend).unwrap_or_default() {
+            found.entry(caveat).or_default().push(&task.id);
+        }
+    }
+    let sentences = found.iter();
+    let sentences = sentences.map(|(caveat, tasks)| sentence(tasks, caveat));
+    sentences.collect()
+}
+
+/// `4 tasks (a, b, c, …) want a network`.
+fn sentence(tasks: &[&str], caveat: &str) -> String {
+    let mut names = tasks[..tasks.len().min(SHOWN)].join(", ");
+    if tasks.len() > SHOWN {
+        names.push_str(", …");
+    }
+    format!("{} tasks ({names}) {caveat}", tasks.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_names_are_shown() {
+        insta::assert_snapshot!(sentence(&["a"], "want it"), @"1 tasks (a) want it");
+        insta::assert_snapshot!(sentence(&["a", "b", "c", "d"], "want it"), @"4 tasks (a, b, c, …) want it");
+    }
+}
