@@ -128,7 +128,7 @@ fn swe_bench() -> tempfile::TempDir {
     let yaml = format!(
         "instance_id: made__f-1\nrepo: made/f\nbase_commit: {base}version: '1'\nsplit: test\nimage: x\nlog_parser: parse_log_pytest\neval_type: pass_and_fail\n"
     );
-    let eval = "#!/bin/bash\nset -uxo pipefail\ncd /testbed\n: '>>>>> Warmth Test Output'\npython3 -c 'import f; print(\"PASSED\" if f.f() == 2 else \"FAILED\", \"f\")'\n: '>>>>> End Test Output'\n";
+    let eval = "#!/bin/bash\nset -uxo pipefail\ncd /testbed\n: '>>>>> Start Test Output'\npython3 -c 'import f; print(\"PASSED\" if f.f() == 2 else \"FAILED\", \"f\")'\n: '>>>>> End Test Output'\n";
     write(&task.join("task.yaml"), &yaml);
     write(
         &task.join("tests.json"),
@@ -295,7 +295,7 @@ fn a_change_is_graded_on_a_fresh_checkout() {
     assert_eq!(trial.grade().detail.as_deref(), Some("nothing was changed"));
     trial.run("sed -i s/1/3/ f.py");
     let wrong = trial.grade();
-    assert_eq!(wrong.failed_tests, ["f"]);
+    assert_eq!(wrong.failed_tests, ["f"], "{wrong:?}");
     assert!(wrong.patch.unwrap().contains("+def f(): return 3"));
     trial.run("sed -i s/3/2/ f.py && git commit -qam 'my fix'");
     let right = trial.grade();
