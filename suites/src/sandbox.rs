@@ -95,6 +95,9 @@ const ENVIRONMENT: [(&str, &str); 3] = [("PATH", SYSTEM_PATH), ("HOME", TMP), ("
 /// Where programs are looked for.
 pub(crate) const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// What the machine is called inside.
+const HOSTNAME: &str = "sandbox";
+
 /// The scratch directory inside.
 pub(crate) const TMP: &str = "/tmp";
 

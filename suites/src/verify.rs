@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use crate::steps::{begin_step, combine, grade_step};
-use crate::{Grade, Result, Sandbox, Task, Workspace, gold};
+use crate::{Execution, Exit, Grade, Result, Sandbox, Task, Workspace, gold};
 
 /// What trying a task came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +25,9 @@ enum Work {
     /// What its author did.
     Solution,
 }
+
+/// How much of what a failing solution printed is told.
+const TOLD: usize = 200;
 
 /// How one attempt ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,7 +121,7 @@ fn graded(
     let place = tempfile::tempdir_in(scratch)
         .map_err(crate::Error::io("cannot create a directory", scratch))?;
     let workspace = Workspace::prepare(task, sandbox, &place.path().join("trial"))?;
-    let mut grades = Vec::new();
+    let (mut grades, mut failures) = (Vec::new(), Vec::new());
     for step in 0..task.steps() {
         match begin_step(task, step, &workspace, sandbox) {
             // The step before left nothing to go on with.
@@ -127,8 +130,11 @@ fn graded(
         }
         if work == Work::Nothing {
             leave_a_note(task, &workspace);
-        } else if gold::solve(task, step, &workspace, sandbox)?.is_none() {
-            return Ok(Err("has no solution to try".to_owned()));
+        } else {
+            match gold::solve(task, step, &workspace, sandbox)? {
+                None => return Ok(Err("has no solution to try".to_owned())),
+                Some(execution) => failures.extend(failure(&execution)),
+            }
         }
         let grade = grade_step(task, step, &workspace, sandbox)?;
         let go_on = grade.go_on;
@@ -137,7 +143,29 @@ fn graded(
             break;
         }
     }
-    Ok(Ok(combine(task, grades)))
+    let mut grade = combine(task, grades);
+    if let Some(detail) = &mut grade.detail {
+        // What came first says more.
+        failures.push(std::mem::take(detail));
+        *detail = failures.join("; ");
+    }
+    Ok(Ok(grade))
+}
+
+/// How a solution failed, if it did. What it was to do may be done all the same.
+fn failure(execution: &Execution) -> Option<String> {
+    let how = match execution.exit {
+        Exit::Code(0) => return None,
+        Exit::Code(code) => format!("exited with code {code}"),
+        Exit::Signal(signal) => format!("was killed by signal {signal}"),
+        Exit::TimedOut => "took too long".to_owned(),
+    };
+    let text = execution.text();
+    let text = text.trim_end();
+    let start = text.len().saturating_sub(TOLD);
+    let start = (start..=text.len()).find(|at| text.is_char_boundary(*at));
+    let last = start.map_or("", |start| &text[start..]);
+    Some(format!("its solution {how}: {last}"))
 }
 
 /// A change without a meaning: a repository that was not changed at all is not even

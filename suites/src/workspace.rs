@@ -1,11 +1,13 @@
 //! The directory a trial works in.
 
+mod built;
 mod caveats;
 mod container;
 mod environment;
 mod published;
 mod recipe;
 mod repository;
+mod start;
 mod template;
 mod worker;
 
@@ -19,7 +21,7 @@ use timeslip_datasets::journal::Warmth;
 use timeslip_datasets::swebench_pro::APP;
 
 use crate::edit::{self, EditError, Edited};
-use crate::sandbox::{Layer, Root, SYSTEM_PATH, TMP};
+use crate::sandbox::{self, Layer, Root, SYSTEM_PATH, TMP};
 use crate::suite::TESTBED;
 use crate::{
     Backend, Error, Image, Invocation, Limits, Mount, Quota, Result, Sandbox, Task, TaskKind,
@@ -27,10 +29,10 @@ use crate::{
 
 pub(crate) use container::quoted;
 pub use environment::Environment;
-use published::Start;
-use recipe::Recipe;
 pub(crate) use recipe::copy;
+use recipe::{Reach, Recipe};
 pub use repository::Repository;
+use start::Start;
 use template::Template;
 pub(crate) use template::Templates;
 use worker::Worker;
@@ -83,23 +85,53 @@ impl Workspace {
     /// for an agent: of a repository, nothing later than its base commit is in it.
     pub fn prepare(task: &Task, sandbox: &Sandbox, directory: &Path) -> Result<Self> {
         let mut environment = Environment::of(task, sandbox.backend())?;
-        let start = match (&mut environment, task.base_commit()) {
-            (Some(Environment { image, whole: true }), Some(base)) => {
-                let make = || published::start(task, base, image, sandbox);
-                let (start, warmth) = sandbox.templates().image(task, image, make)?;
-                image.clone_from(&start.snapshot.image);
-                Some((start, warmth))
-            }
-            _ => None,
+        let start = match &mut environment {
+            Some(found) => Self::whole_start(task, found, sandbox)?,
+            None => None,
         };
         let mut workspace = Self::within(task, sandbox, directory, environment)?;
         if let Some((start, warmth)) = start {
-            workspace.environment.extend(start.environment.clone());
+            workspace.set_first(&start.environment);
+            if let Some(tmp) = &start.tmp {
+                sandbox::copy(tmp, &workspace.tmp)?;
+            }
             // Made for it is what either part of it was made for.
             workspace.warmth = workspace.warmth.min(warmth);
             workspace.start = Some(start);
         }
         Ok(workspace)
+    }
+
+    /// What `task` begins with where that is a root file system of its own; `environment`
+    /// is then made from it.
+    fn whole_start(
+        task: &Task,
+        environment: &mut Environment,
+        sandbox: &Sandbox,
+    ) -> Result<Option<(Arc<Start>, Warmth)>> {
+        let image = &environment.image;
+        let make: Box<dyn Fn() -> Result<Start>> = match (&task.kind, task.base_commit()) {
+            (_, Some(base)) if environment.whole => {
+                Box::new(move || published::start(task, base, image, sandbox))
+            }
+            (TaskKind::Harbor { task: harbor, .. }, _)
+                if !environment.whole && sandbox.backend() == Backend::Bubblewrap =>
+            {
+                Box::new(move || built::start(task, harbor, image, sandbox))
+            }
+            _ => return Ok(None),
+        };
+        let made = sandbox.templates().image(task, image, make)?;
+        *environment = Environment {
+            image: made.0.snapshot.image.clone(),
+            whole: true,
+        };
+        Ok(Some(made))
+    }
+
+    /// Variables of every command that those of the task come before.
+    fn set_first(&mut self, variables: &[(String, String)]) {
+        self.environment.splice(0..0, variables.iter().cloned());
     }
 
     /// The same for a verifier: a repository in an image is as it was published.
@@ -171,7 +203,7 @@ impl Workspace {
                 (None, own.unwrap_or(directory).to_owned())
             }
             (TaskKind::Harbor { task, .. }, _) => {
-                let recipe = Recipe::of(task)?;
+                let recipe = Recipe::of(task, Reach::of(environment.as_ref(), sandbox.backend()))?;
                 let directory = recipe.working_directory().to_owned();
                 (Some(recipe), directory)
             }
@@ -237,7 +269,7 @@ impl Workspace {
                         }
                     })?;
             let layer = template.lay_out(&directory.join("tree"), &workspace.tmp)?;
-            workspace.environment.clone_from(&template.environment);
+            workspace.set_first(&template.environment);
             workspace.warmth = warmth;
             workspace.tree = Some(Tree {
                 path: layer.path().to_path_buf(),
@@ -269,7 +301,7 @@ impl Workspace {
             }),
             working_directory: self.working_directory.clone(),
             tmp: tmp.to_path_buf(),
-            environment: self.environment.clone(),
+            environment: Vec::new(),
             shims: self.shims.clone(),
             logs: None,
             quota: self.quota,
@@ -304,10 +336,11 @@ impl Workspace {
     /// Checks what a task is prepared from: that its code is to be had, and its Dockerfile
     /// where a backend follows that. Nothing is made available for it.
     pub fn check_recipe(task: &Task, backend: Backend) -> Result<()> {
-        let whole = Environment::of(task, backend)?.is_some_and(|environment| environment.whole);
+        let environment = Environment::of(task, backend)?;
+        let whole = environment.as_ref().is_some_and(|found| found.whole);
         match &task.kind {
             TaskKind::Harbor { task, .. } if !whole || backend != Backend::Docker => {
-                Recipe::of(task).map(drop)
+                Recipe::of(task, Reach::of(environment.as_ref(), backend)).map(drop)
             }
             _ => Ok(()),
         }
@@ -339,7 +372,10 @@ impl Workspace {
     /// The commit that changes of a repository are told from: `base`, unless the image it
     /// is in has changes of its own.
     pub(crate) fn starts_at<'a>(&'a self, base: &'a str) -> &'a str {
-        self.start.as_ref().map_or(base, |start| &start.commit)
+        let start = self.start.as_ref();
+        start
+            .and_then(|start| start.commit.as_deref())
+            .unwrap_or(base)
     }
 
     /// The working directory inside the sandbox.

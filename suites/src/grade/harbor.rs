@@ -8,9 +8,9 @@ use std::path::Path;
 use serde_json::Value;
 use timeslip_datasets::harbor::{HarborTask, Verdict};
 
-use super::{Grade, REWARD, last_lines, pytest_summary, separate, single, solves};
+use super::{Grade, REWARD, infrastructure, last_lines, pytest_summary, separate, single, solves};
 use crate::beneath::{self, Refusal};
-use crate::sandbox::TMP;
+use crate::sandbox::{TMP, copy};
 use crate::steps::{StepGrade, lay_out_tests, reaches};
 use crate::workspace::{ARTIFACTS, LOGS, mount, open_to_all};
 use crate::{Error, Exit, Limits, Result, Sandbox, Task, Workspace};
@@ -69,19 +69,17 @@ pub(super) fn grade(
     invocation
         .mounts
         .retain(|mount| mount.inside != TMP && mount.inside != LOGS);
-    let tests = match &own.verifier.tests[..] {
-        [single] if single.is_dir() => single,
-        several => {
-            lay_out_tests(several, &tests)
-                .map_err(|(path, refusal)| failed(format!("{path} {refusal}")))?;
-            &tests
-        }
-    };
+    // Their own copy: some build in there.
+    match &own.verifier.tests[..] {
+        [single] if single.is_dir() => copy(single, &tests)?,
+        several => lay_out_tests(several, &tests)
+            .map_err(|(path, refusal)| failed(format!("{path} {refusal}")))?,
+    }
     invocation
         .mounts
         .extend([mount(&tmp, TMP, true), mount(&logs, LOGS, true)]);
     if own.verifier.image.is_none() {
-        invocation.mounts.push(mount(tests, "/tests", false));
+        invocation.mounts.push(mount(&tests, "/tests", true));
     }
     if let Some(artifacts) = workspace.artifacts() {
         let inside = format!("{LOGS}/{ARTIFACTS}");
@@ -114,6 +112,7 @@ pub(super) fn grade(
             let resolved = solves(&rewards, task.grader.solved_at());
             let grade = Grade {
                 resolved,
+                infrastructure: infrastructure::find(&output).filter(|_| !resolved),
                 reward: single(&rewards),
                 detail: (!resolved)
                     .then(|| format!("reward {}: {}", shown(&rewards), last_lines(&output))),

@@ -63,6 +63,14 @@ const SIGNS: &[Sign] = &[
         ],
     ),
     sign(
+        "not_prepared",
+        false,
+        &[
+            "is not among those that were prepared",
+            "no network here; what is",
+        ],
+    ),
+    sign(
         "missing_module",
         false,
         &[

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::cgroup::{self, Group};
-use super::{Backend, ENVIRONMENT, Invocation, Root, TMP, supervise};
+use super::{Backend, ENVIRONMENT, HOSTNAME, Invocation, Root, TMP, supervise};
 use crate::{Error, Result};
 
 /// An installed `bwrap`, and what of this machine its sandboxes show.
@@ -49,7 +49,7 @@ const ETC: [&str; 15] = [
 const ISOLATION: [&str; 7] = [
     "--unshare-all",
     "--hostname",
-    "sandbox",
+    HOSTNAME,
     "--cap-drop",
     "ALL",
     "--new-session",
@@ -57,7 +57,12 @@ const ISOLATION: [&str; 7] = [
 ];
 
 /// In a root file system of its own the user is root, as in a container.
-const BECOME_ROOT: [&str; 5] = ["--unshare-user", "--uid", "0", "--gid", "0"];
+const BECOME_ROOT: &[&str] = &["--unshare-user", "--uid", "0", "--gid", "0"];
+
+/// What programs in a root file system of their own rely on and containers have. Nothing
+/// of this machine is below the root that one could get out of. A bubblewrap that is
+/// setuid gives it to root alone.
+const CONTAINER_CAPABILITIES: &[&str] = &["--cap-add", "CAP_SYS_CHROOT"];
 
 impl Bubblewrap {
     pub(super) fn find() -> Result<Self> {
@@ -76,6 +81,7 @@ impl Bubblewrap {
         command
             .env_clear()
             .envs(ENVIRONMENT)
+            .envs(home(invocation))
             .envs(
                 invocation
                     .environment
@@ -85,9 +91,10 @@ impl Bubblewrap {
             .args(ISOLATION);
         match invocation.root.as_ref().and_then(Root::path) {
             Some(root) => {
-                if !rustix::process::geteuid().is_root() {
-                    command.args(BECOME_ROOT);
-                }
+                command.args(match rustix::process::geteuid().is_root() {
+                    true => CONTAINER_CAPABILITIES,
+                    false => BECOME_ROOT,
+                });
                 command.arg("--bind").arg(root).arg("/");
             }
             None => {
@@ -116,6 +123,12 @@ impl Bubblewrap {
             ));
         command
     }
+}
+
+/// A root file system of its own has its user's home directory, too.
+fn home(invocation: &Invocation) -> Option<(&'static str, &'static str)> {
+    let root = invocation.root.as_ref().and_then(Root::path)?;
+    root.join("root").is_dir().then_some(("HOME", "/root"))
 }
 
 /// The read-only part of the root, as it is laid out on this machine.

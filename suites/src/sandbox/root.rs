@@ -1,5 +1,7 @@
 //! The root file system of one workspace.
 
+use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -7,8 +9,8 @@ use timeslip_datasets::journal::Warmth;
 
 use super::docker::{Commit, Container};
 use super::layer::Layer;
-use super::{Execution, Image, Invocation, Isolation, Sandbox};
-use crate::beneath;
+use super::{Execution, HOSTNAME, Image, Invocation, Isolation, Sandbox};
+use crate::beneath::{self, Refusal};
 use crate::edit::{self, EditError, Edited};
 use crate::{Error, Result};
 
@@ -58,7 +60,9 @@ impl Sandbox {
         let (kind, warmth) = match &self.isolation {
             Isolation::Bubblewrap(_) => {
                 let (directory, warmth) = image.directory(self)?;
-                (Kind::Layer(Layer::over(&directory, place)?), warmth)
+                let layer = Layer::over(&directory, place)?;
+                name_this_machine(layer.path())?;
+                (Kind::Layer(layer), warmth)
             }
             Isolation::Docker { engine, spares } => {
                 let (container, warmth) = engine
@@ -126,6 +130,23 @@ impl Sandbox {
         }
         Ok(())
     }
+}
+
+/// Writes down the names of the machine itself, which container engines do as well: a
+/// root file system without them does not know `localhost`.
+fn name_this_machine(root: &Path) -> Result<()> {
+    let hosts = Path::new("etc/hosts");
+    if fs::symlink_metadata(root.join(hosts)).is_ok() {
+        return Ok(());
+    }
+    let failed = |refusal: Refusal| Error::Sandbox {
+        backend: "root file system",
+        message: format!("/etc/hosts {refusal}"),
+    };
+    let mut file = beneath::create(root, hosts).map_err(failed)?;
+    let names = format!("127.0.0.1\tlocalhost\n::1\tlocalhost\n127.0.1.1\t{HOSTNAME}\n");
+    let written = file.write_all(names.as_bytes());
+    written.map_err(|error| failed(error.into()))
 }
 
 impl Root {

@@ -8,25 +8,10 @@
 
 use std::time::Duration;
 
-use tempfile::TempDir;
-
 use super::repository::{EXCLUDED, IDENTITY};
+use super::start::Start;
 use super::{Environment, Workspace};
-use crate::sandbox::Snapshot;
 use crate::{Error, Execution, Image, Limits, Result, Sandbox, Task, TaskKind};
-
-/// The state that all agents of a task begin in, made once.
-#[derive(Debug)]
-pub(super) struct Start {
-    /// What their root file systems are made of.
-    pub(super) snapshot: Snapshot,
-    /// Where that is, if it is on this machine; removed after it.
-    _place: TempDir,
-    /// The commit that is checked out.
-    pub(super) commit: String,
-    /// Variables of every command.
-    pub(super) environment: Vec<(String, String)>,
-}
 
 /// Packing a large history takes minutes on a slow disk.
 const PATIENCE: Duration = Duration::from_secs(1800);
@@ -129,8 +114,9 @@ pub(super) fn start(task: &Task, base: &str, image: &Image, sandbox: &Sandbox) -
     Ok(Start {
         snapshot: snapshot.ok_or_else(|| failed(task, &forgotten))??,
         _place: place,
-        commit,
+        commit: Some(commit),
         environment,
+        tmp: None,
     })
 }
 

@@ -1,8 +1,9 @@
 //! Makes a Harbor task's environment out of its Dockerfile, without Docker.
 //!
-//! The image named by `FROM` is not fetched: the read-only system of the sandbox
-//! stands in for it. One top-level directory (that of the last `WORKDIR`) is the
-//! task's own; whatever the Dockerfile copies or makes has to be inside it.
+//! The image named by `FROM` is not fetched: the root file system of the suite stands in
+//! for it, or the read-only system of the sandbox. Over that, one top-level directory
+//! (that of the last `WORKDIR`) is the task's own; whatever the Dockerfile copies or
+//! makes has to be inside it.
 
 use std::fs;
 use std::io;
@@ -12,8 +13,9 @@ use std::time::Duration;
 use timeslip_datasets::dockerfile::{self, Instruction, Kind};
 use timeslip_datasets::harbor::HarborTask;
 
-use super::Workspace;
+use super::{Environment, Workspace};
 use crate::beneath::{self, Refusal};
+use crate::sandbox::TMP;
 use crate::{Backend, Error, Exit, Limits, Result, Sandbox};
 
 /// A checked Dockerfile.
@@ -23,6 +25,25 @@ pub(super) struct Recipe {
     mount: String,
     working_directory: String,
     steps: Vec<Step>,
+}
+
+/// Where a Dockerfile may write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// In the task's own top-level directory: the system around it is read-only.
+    OwnDirectory,
+    /// Everywhere: it has a root file system of its own.
+    Everywhere,
+}
+
+impl Reach {
+    /// Of a Dockerfile that is followed in an environment.
+    pub(super) fn of(environment: Option<&Environment>, backend: Backend) -> Self {
+        match (environment, backend) {
+            (Some(_), Backend::Bubblewrap) => Self::Everywhere,
+            _ => Self::OwnDirectory,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -59,7 +80,7 @@ const OUTPUT_BYTES: usize = 4096;
 
 impl Recipe {
     /// Reads and checks the Dockerfile of a task.
-    pub(super) fn of(task: &HarborTask) -> Result<Self> {
+    pub(super) fn of(task: &HarborTask, reach: Reach) -> Result<Self> {
         let environment = &task.environment;
         let file = &environment.dockerfile;
         if let Some(image) = &environment.docker_image
@@ -77,6 +98,7 @@ impl Recipe {
             environment.workdir.as_deref(),
             &environment.context,
             file,
+            reach,
         )
     }
 
@@ -86,6 +108,7 @@ impl Recipe {
         workdir: Option<&str>,
         context: &Path,
         file: &Path,
+        reach: Reach,
     ) -> Result<Self> {
         if let Some(workdir) = workdir {
             instructions.push(Instruction {
@@ -155,6 +178,14 @@ impl Recipe {
             }
         }
 
+        if reach == Reach::Everywhere {
+            return Ok(Self {
+                file: file.to_path_buf(),
+                mount: "/".to_owned(),
+                working_directory: directory,
+                steps,
+            });
+        }
         let top = directory.split('/').nth(1).unwrap_or_default().to_owned();
         let last_line = steps.last().map_or(1, |step| step.line);
         if top.is_empty() {
@@ -191,7 +222,7 @@ impl Recipe {
                 return Err(self.error(
                     step,
                     format!(
-                        "{what} writes to {path}, outside {}; without Docker only that directory can be prepared",
+                        "{what} writes to {path}, outside {}; without Docker or a `rootfs` in the suite file only that directory can be prepared",
                         self.mount
                     ),
                 ));
@@ -221,7 +252,8 @@ impl Recipe {
         for step in &self.steps {
             match &step.action {
                 Action::MakeDirectory => {
-                    beneath::create_directory(tree, self.below_mount(&step.directory))
+                    let (tree, below) = self.place(&step.directory, tree, workspace);
+                    beneath::create_directory(tree, below)
                         .map_err(|refusal| self.refused(step, &step.directory, &refusal))?;
                 }
                 Action::Copy {
@@ -230,7 +262,7 @@ impl Recipe {
                     into,
                 } => {
                     let from = task.environment.context.join(source);
-                    let to = self.below_mount(destination);
+                    let (tree, to) = self.place(destination, tree, workspace);
                     let to = match source.file_name() {
                         Some(name) if from.is_file() && (*into || tree.join(to).is_dir()) => {
                             to.join(name)
@@ -299,9 +331,18 @@ impl Recipe {
         Path::new(path).strip_prefix(&self.mount).ok()
     }
 
-    fn below_mount<'a>(&self, path: &'a str) -> &'a Path {
-        // Every path was checked when the recipe was made.
-        self.relative(path).unwrap_or(Path::new(""))
+    /// The host directory that holds `path`, and where in it that is.
+    fn place<'a>(
+        &self,
+        path: &'a str,
+        tree: &'a Path,
+        workspace: &'a Workspace,
+    ) -> (&'a Path, &'a Path) {
+        match Path::new(path).strip_prefix(TMP) {
+            Ok(below) => (workspace.tmp(), below),
+            // Every path was checked when the recipe was made.
+            Err(_) => (tree, self.relative(path).unwrap_or(Path::new(""))),
+        }
     }
 
     fn refused(&self, step: &Step, path: &str, refusal: &Refusal) -> Error {

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use timeslip_datasets::journal::Warmth;
 
 use super::Repository;
-use super::published::Start;
+use super::start::Start;
 use crate::sandbox::Layer;
 use crate::sandbox::copy;
 use crate::{Error, Image, Result, Sandbox, Task, TaskKind};
@@ -90,7 +90,7 @@ impl Templates {
         self.trees.of(key(task, source), || Template::new(fill))
     }
 
-    /// The same of a task whose repository is in `image`.
+    /// The same of a task whose workspaces are whole root file systems made from `image`.
     pub(super) fn image(
         &self,
         task: &Task,

@@ -15,7 +15,7 @@ use bollard::query_parameters::{
 use tempfile::TempDir;
 
 use super::super::owner::Owner;
-use super::super::{Execution, Invocation, Mount, Quota, TMP};
+use super::super::{Execution, HOSTNAME, Invocation, Mount, Quota, TMP};
 use super::Engine;
 use super::engine::{OWNER, RUN};
 use super::exec::{self, Counts};
@@ -232,7 +232,7 @@ impl Container {
             ),
             entrypoint: Some(INIT.map(str::to_owned).to_vec()),
             cmd: Some(Vec::new()),
-            hostname: Some("sandbox".to_owned()),
+            hostname: Some(HOSTNAME.to_owned()),
             labels: Some(HashMap::from([
                 (OWNER.to_owned(), owner.name()),
                 (RUN.to_owned(), self.run.clone()),

@@ -1,0 +1,22 @@
+//! What the trials of one task begin with, where that is a whole root file system.
+
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+use crate::sandbox::Snapshot;
+
+/// The state that all agents of a task begin in, made once.
+#[derive(Debug)]
+pub(super) struct Start {
+    /// What their root file systems are made of.
+    pub(super) snapshot: Snapshot,
+    /// Where that is, if it is on this machine; removed after it.
+    pub(super) _place: TempDir,
+    /// The commit that is checked out, where it is a repository.
+    pub(super) commit: Option<String>,
+    /// Variables of every command.
+    pub(super) environment: Vec<(String, String)>,
+    /// What lies in `/tmp`.
+    pub(super) tmp: Option<PathBuf>,
+}
