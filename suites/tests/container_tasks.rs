@@ -124,16 +124,18 @@ fn a_workdir_that_nothing_is_put_into_is_there_whoever_the_user() {
     for (more, user) in [("", "0"), ("USER games\n", "5")] {
         let scratch = tempfile::tempdir().unwrap();
         let dockerfile = format!(
-            "FROM {}\nENV SAID='by the image'\n{more}WORKDIR /app/deep\n",
+            "FROM {}\nENV SAID='by the image' PATH=/opt/own:$PATH\n{more}WORKDIR /app/deep\n",
             base()
         );
-        let task = task(scratch.path(), "", &dockerfile, "");
+        write(&scratch.path().join("shims/apt-get"), "#!/bin/bash\n");
+        let task = task(scratch.path(), "", &dockerfile, "shims = \"shims\"\n");
         let workspace = prepare(&task, &sandbox, &scratch.path().join("trial"));
         let run = |command: &str| text(&sandbox, &workspace, command);
         assert_eq!(
             run("pwd; id -u; echo $SAID"),
             format!("/app/deep\n{user}\nby the image\n")
         );
+        assert!(run("echo $PATH").starts_with("/shims:/opt/own:/usr/"));
         // Gone is gone, and said.
         let gone = run("cd /; rmdir /app/deep || echo kept");
         if gone.is_empty() {
