@@ -143,3 +143,56 @@ fn a_suite_names_a_system_or_whole_environments() {
         }
     }
 }
+
+#[test]
+fn what_a_dockerfile_does_anywhere_lasts_in_a_root() {
+    let Some(sandbox) = bubblewrap() else { return };
+    let scratch = tempfile::tempdir().unwrap();
+    let directory = scratch.path();
+    rootfs(&directory.join("base"));
+    let source = directory.join("source/made");
+    fs::create_dir_all(source.join("environment")).unwrap();
+    fs::write(source.join("environment/tool"), "echo a tool\n").unwrap();
+    let suite = suite(directory, "rootfs = \"base\"");
+    fs::write(
+        source.join("environment/Dockerfile"),
+        "FROM x\nENV KIND=image LEVEL=image\nCOPY tool /usr/local/bin/tool\nCOPY tool /tmp/tool\n\
+         RUN mkdir /opt && echo $KIND-${LEVEL} >/opt/made && echo here >here\n",
+    )
+    .unwrap();
+    fs::write(
+        source.join("task.toml"),
+        "[environment.env]\nLEVEL = \"task\"\n",
+    )
+    .unwrap();
+    let file = SuiteFile::read(&directory.join("suite.toml")).unwrap();
+    assert_eq!(suite.tasks.len(), 1);
+    let suite = Suite::load(&file, directory).unwrap();
+    let task = &suite.tasks[0];
+    Workspace::check(task, &sandbox).unwrap();
+    for warmth in [Warmth::Cold, Warmth::Warm] {
+        let place = tempfile::tempdir_in(directory).unwrap();
+        let workspace = Workspace::prepare(task, &sandbox, &place.path().join("trial")).unwrap();
+        assert_eq!(workspace.warmth(), warmth);
+        let run = |command: &str| {
+            let invocation = workspace.invocation(command, LIMITS);
+            sandbox.run(&invocation).unwrap().text()
+        };
+        assert_eq!(
+            run("bash /usr/local/bin/tool; bash /tmp/tool; cat /opt/made /here"),
+            "a tool\na tool\nimage-image\nhere\n"
+        );
+        // A task's own variables come over those of its image.
+        assert_eq!(run("echo $PWD $HOME $KIND $LEVEL"), "/ /root image task\n");
+        assert_eq!(
+            run("cat /etc/hosts"),
+            "127.0.0.1\tlocalhost\n::1\tlocalhost\n127.0.1.1\tsandbox\n"
+        );
+        // What a trial does is its own.
+        run("echo changed >/opt/made; echo x >/opt/other; echo y >/tmp/tool");
+        assert_eq!(run("ls /opt; cat /opt/made"), "made\nother\nchanged\n");
+        workspace.edit("opt/made", "changed", "edited").unwrap();
+        assert_eq!(run("cat /opt/made"), "edited\n");
+    }
+    assert!(!directory.join("base/opt").exists());
+}

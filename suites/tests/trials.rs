@@ -240,7 +240,7 @@ fn dockerfiles_that_need_docker_are_errors_with_a_line() {
         let prefix = scratch.path().join("source/made/environment");
         error.replace(&prefix.display().to_string(), "environment")
     };
-    insta::assert_snapshot!(error("FROM x\nCOPY run.sh /usr/bin/\nWORKDIR /app\n"), @"environment/Dockerfile:2: COPY writes to /usr/bin, outside /app; without Docker only that directory can be prepared");
+    insta::assert_snapshot!(error("FROM x\nCOPY run.sh /usr/bin/\nWORKDIR /app\n"), @"environment/Dockerfile:2: COPY writes to /usr/bin, outside /app; without Docker or a `rootfs` in the suite file only that directory can be prepared");
     insta::assert_snapshot!(error("FROM x\nWORKDIR /app\nCOPY ../tests .\n"), @r#"environment/Dockerfile:3: COPY "../tests" leaves the build context"#);
     insta::assert_snapshot!(error("FROM x\nWORKDIR /app\nCOPY run.sh ../../etc/x\n"), @r#"environment/Dockerfile:3: "../../etc/x" has '..' in it; write the path without"#);
     insta::assert_snapshot!(error("FROM x\nWORKDIR /app\nCOPY none .\n"), @r#"environment/Dockerfile:3: COPY "none" is not in environment"#);

@@ -69,17 +69,24 @@ pub(super) fn grade(
     invocation
         .mounts
         .retain(|mount| mount.inside != TMP && mount.inside != LOGS);
-    // Their own copy: some build in there.
-    match &own.verifier.tests[..] {
-        [single] if single.is_dir() => copy(single, &tests)?,
-        several => lay_out_tests(several, &tests)
-            .map_err(|(path, refusal)| failed(format!("{path} {refusal}")))?,
-    }
+    let writable = task.grader.writable_tests;
+    let tests = match &own.verifier.tests[..] {
+        [single] if single.is_dir() && !writable => single,
+        [single] if single.is_dir() => {
+            copy(single, &tests)?;
+            &tests
+        }
+        several => {
+            lay_out_tests(several, &tests)
+                .map_err(|(path, refusal)| failed(format!("{path} {refusal}")))?;
+            &tests
+        }
+    };
     invocation
         .mounts
         .extend([mount(&tmp, TMP, true), mount(&logs, LOGS, true)]);
     if own.verifier.image.is_none() {
-        invocation.mounts.push(mount(&tests, "/tests", true));
+        invocation.mounts.push(mount(tests, "/tests", writable));
     }
     if let Some(artifacts) = workspace.artifacts() {
         let inside = format!("{LOGS}/{ARTIFACTS}");

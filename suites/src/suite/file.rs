@@ -114,6 +114,10 @@ pub struct GraderOptions {
     pub timeout_seconds: Option<u64>,
     /// The reward from which on a task counts as solved, 1 unless said otherwise.
     pub solved_at: Option<f64>,
+    /// Verifiers may write beside their tests, as some do that build them. What they run
+    /// of the agent's may then do so, too.
+    #[serde(default)]
+    pub writable_tests: bool,
 }
 
 impl GraderOptions {

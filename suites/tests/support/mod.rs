@@ -63,7 +63,7 @@ pub fn run(sandbox: &Sandbox, command: &str) -> Execution {
 /// Makes a root file system out of this machine's bash and a few other programs.
 pub fn rootfs(directory: &Path) {
     let script = r#"
-        mkdir -p bin etc tmp
+        mkdir -p bin etc tmp root
         for name in bash ls cat touch mkdir sleep id; do
             program=$(command -v $name); cp -L "$program" bin/
             ldd "$program" | grep -o '/[^ ]*' | while read -r library; do
