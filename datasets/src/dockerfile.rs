@@ -1,8 +1,11 @@
 //! The small part of the Dockerfile language that can be run without Docker.
 
+mod variables;
+
 use std::path::{Path, PathBuf};
 
 use crate::{Error, Result, files};
+use variables::Variables;
 
 /// One instruction and the line it starts on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,12 +48,16 @@ pub fn read(file: &Path) -> Result<Vec<Instruction>> {
 
 /// Parses a Dockerfile; `file` only names it in errors.
 pub fn parse(text: &str, file: &Path) -> Result<Vec<Instruction>> {
+    let mut variables = Variables::default();
     let instructions = logical_lines(text)
         .into_iter()
         .map(|(line, text)| {
-            instruction(&text)
-                .map(|kind| Instruction { line, kind })
-                .map_err(|message| Error::invalid_line(file, line, message))
+            let kind = instruction(&text, &variables)
+                .map_err(|message| Error::invalid_line(file, line, message))?;
+            if let Kind::Env(pairs) = &kind {
+                variables.set(pairs);
+            }
+            Ok(Instruction { line, kind })
         })
         .collect::<Result<Vec<_>>>()?;
     let stages = instructions
@@ -88,7 +95,7 @@ fn logical_lines(text: &str) -> Vec<(u64, String)> {
     lines
 }
 
-fn instruction(line: &str) -> Result<Kind, String> {
+fn instruction(line: &str, variables: &Variables) -> Result<Kind, String> {
     let line = line.trim();
     let (keyword, rest) = line
         .split_once(char::is_whitespace)
@@ -99,12 +106,12 @@ fn instruction(line: &str) -> Result<Kind, String> {
     }
     match keyword.as_str() {
         "FROM" => Ok(Kind::From(rest.to_owned())),
-        "WORKDIR" => match words(rest)?.as_slice() {
+        "WORKDIR" => match words(rest, variables)?.as_slice() {
             [directory] => Ok(Kind::Workdir(directory.clone())),
             _ => Err("WORKDIR takes one directory; quote it if it holds spaces".to_owned()),
         },
-        "COPY" => copy(rest),
-        "ENV" => env(rest).map(Kind::Env),
+        "COPY" => copy(rest, variables),
+        "ENV" => env(rest, variables).map(Kind::Env),
         "RUN" => run(rest),
         "LABEL" | "EXPOSE" | "CMD" | "ENTRYPOINT" | "USER" => Ok(Kind::Ignored(keyword)),
         _ => Err(format!(
@@ -113,7 +120,7 @@ fn instruction(line: &str) -> Result<Kind, String> {
     }
 }
 
-fn copy(rest: &str) -> Result<Kind, String> {
+fn copy(rest: &str, variables: &Variables) -> Result<Kind, String> {
     if rest.starts_with("--") {
         return Err("COPY with options needs Docker; use COPY source… destination".to_owned());
     }
@@ -121,7 +128,7 @@ fn copy(rest: &str) -> Result<Kind, String> {
         serde_json::from_str::<Vec<String>>(rest)
             .map_err(|error| format!("COPY is not a JSON list of paths: {error}"))?
     } else {
-        words(rest)?
+        words(rest, variables)?
     };
     if paths.iter().any(|path| path.contains(['*', '?', '['])) {
         return Err(
@@ -153,10 +160,10 @@ fn run(rest: &str) -> Result<Kind, String> {
     Ok(Kind::Run(rest.to_owned()))
 }
 
-fn env(rest: &str) -> Result<Vec<(String, String)>, String> {
+fn env(rest: &str, variables: &Variables) -> Result<Vec<(String, String)>, String> {
     let first = rest.split_whitespace().next().unwrap_or_default();
     let pairs: Vec<(String, String)> = if first.contains('=') {
-        words(rest)?
+        words(rest, variables)?
             .into_iter()
             .map(|word| match word.split_once('=') {
                 Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
@@ -167,9 +174,9 @@ fn env(rest: &str) -> Result<Vec<(String, String)>, String> {
         let (name, value) = rest
             .split_once(char::is_whitespace)
             .ok_or_else(|| format!("ENV: {rest:?} is not of the form name=value"))?;
-        vec![(name.to_owned(), value.trim().to_owned())]
+        vec![(name.to_owned(), variables.substitute(value.trim())?)]
     };
-    for (name, value) in &pairs {
+    for (name, _) in &pairs {
         let valid = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
             && name
                 .bytes()
@@ -177,21 +184,17 @@ fn env(rest: &str) -> Result<Vec<(String, String)>, String> {
         if !valid {
             return Err(format!("ENV: {name:?} is not the name of a variable"));
         }
-        if value.contains('$') {
-            return Err(format!(
-                "ENV: {name} refers to another variable, which needs Docker"
-            ));
-        }
     }
     Ok(pairs)
 }
 
-/// Splits at blanks, honouring single quotes, double quotes and backslashes.
-fn words(text: &str) -> Result<Vec<String>, String> {
+/// Splits at blanks, honouring single quotes, double quotes, backslashes and, outside
+/// single quotes, variables.
+fn words(text: &str, variables: &Variables) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut quote: Option<char> = None;
-    let mut characters = text.chars();
+    let mut characters = text.chars().peekable();
     while let Some(character) = characters.next() {
         match (quote, character) {
             (Some(open), _) if character == open => quote = None,
@@ -204,6 +207,10 @@ fn words(text: &str) -> Result<Vec<String>, String> {
                     .next()
                     .ok_or_else(|| "ends with a lone backslash".to_owned())?;
                 word.get_or_insert_default().push(escaped);
+            }
+            (None | Some('"'), '$') => {
+                let value = variables.after_dollar(&mut characters)?;
+                word.get_or_insert_default().push_str(&value);
             }
             (None, blank) if blank.is_whitespace() => words.extend(word.take()),
             _ => word.get_or_insert_default().push(character),
@@ -285,6 +292,33 @@ mod tests {
     }
 
     #[test]
+    fn variables_are_those_set_before() {
+        let set = |line: &str| {
+            let text = format!("FROM x\nENV A=/a B=\"b c\"\n{line}\n");
+            kinds(&text).unwrap().pop().unwrap()
+        };
+        let env = |value: &str| match set(&format!("ENV X={value}")) {
+            Kind::Env(pairs) => pairs[0].1.clone(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(env("$A/x:${B}"), "/a/x:b c");
+        assert_eq!(env("\"$B\"'$B'\\$B"), "b c$B$B");
+        assert_eq!(
+            env("<$NONE>${NONE:-else}${A:-else}${A:+there}"),
+            "<>else/athere"
+        );
+        assert_eq!(env("$A$"), "/a$");
+        // Of the image nothing is known but what nearly all have.
+        assert!(env("/x:$PATH").starts_with("/x:/usr/local/sbin:"));
+        assert_eq!(set("WORKDIR $A/in"), Kind::Workdir("/a/in".to_owned()));
+        assert_eq!(
+            set("ENV X of $A"),
+            Kind::Env(vec![("X".to_owned(), "of /a".to_owned())])
+        );
+        assert_eq!(set("RUN echo $A"), Kind::Run("echo $A".to_owned()));
+    }
+
+    #[test]
     fn a_copy_of_several_sources_needs_a_directory() {
         assert!(only("COPY a b c/").is_ok());
         assert!(only("COPY a b .").is_ok());
@@ -303,7 +337,8 @@ mod tests {
         insta::assert_snapshot!(only("ADD http://x /y").unwrap_err(), @"Dockerfile:2: ADD needs Docker; without it FROM, WORKDIR, COPY, ENV and RUN are understood");
         insta::assert_snapshot!(only("COPY --from=b a c").unwrap_err(), @"Dockerfile:2: COPY with options needs Docker; use COPY source… destination");
         insta::assert_snapshot!(only("COPY *.py c/").unwrap_err(), @"Dockerfile:2: COPY with wildcards needs Docker; name the files or their directory");
-        insta::assert_snapshot!(only("ENV A=$B").unwrap_err(), @"Dockerfile:2: ENV: A refers to another variable, which needs Docker");
+        insta::assert_snapshot!(only("ENV A=${B%x}").unwrap_err(), @"Dockerfile:2: ${B%x} needs Docker; without it $NAME, ${NAME}, ${NAME:-else} and ${NAME:+then} are understood");
+        insta::assert_snapshot!(only("ENV A=${B").unwrap_err(), @"Dockerfile:2: has a '${' that is never closed");
         insta::assert_snapshot!(only("ENV 1A=2").unwrap_err(), @r#"Dockerfile:2: ENV: "1A" is not the name of a variable"#);
         insta::assert_snapshot!(only("COPY 'a b").unwrap_err(), @"Dockerfile:2: has a quote that is never closed");
         insta::assert_snapshot!(kinds("RUN ls\n").unwrap_err(), @"Dockerfile: has to start with its only FROM; builds of several stages need Docker");
@@ -313,7 +348,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn never_panics(text in "(FROM|COPY|ENV|RUN|WORKDIR|\\\\|\n|#|'|\"| |\\[|=|.){0,60}") {
+        fn never_panics(text in "(FROM|COPY|ENV|RUN|WORKDIR|\\$\\{|:-|\\}|\\\\|\n|#|'|\"| |\\[|=|.){0,60}") {
             let _ = kinds(&text);
         }
     }
