@@ -27,6 +27,16 @@ need() {
   exit 1
 }
 
+# Says so when another Python is asked for than the one there is.
+want_python() {
+  local here
+  here=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+  case $1 in
+    "$here" | "$here".* | 3 | python3 | "python$here") ;;
+    *) echo "uv: Python $1 was not prepared; this is $here" >&2 ;;
+  esac
+}
+
 # Runs a program of a package, a script, or whatever else there is.
 run_program() {
   local program=${1-}
