@@ -2,30 +2,13 @@
 //! passes, and its recordings end as they say.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::time::Duration;
+mod support;
 
+use support::{LIMITS, sandbox};
 use timeslip_datasets::atif::{ToolCall, Trajectory};
 use timeslip_suites::{
-    Backend, Grade, Limits, Sandbox, Suite, SuiteFile, Task, TaskKind, Workspace, gold, grade,
+    Backend, Grade, Sandbox, Suite, SuiteFile, Task, TaskKind, Workspace, gold, grade,
 };
-
-const LIMITS: Limits = Limits {
-    wall: Duration::from_secs(60),
-    output_bytes: 64 * 1024,
-    memory_mb: 4096,
-};
-
-/// The strongest sandbox there is.
-fn sandbox() -> Sandbox {
-    let backend = match Backend::Bubblewrap.check() {
-        Ok(_) => Backend::Bubblewrap,
-        Err(why) => {
-            eprintln!("SKIPPED: not tried in bubblewrap: {why}");
-            Backend::Process
-        }
-    };
-    Sandbox::new(backend).unwrap()
-}
 
 /// Prepares a workspace, lets `work` at it, and grades the result.
 fn attempt(task: &Task, sandbox: &Sandbox, work: impl FnOnce(&Workspace)) -> Grade {

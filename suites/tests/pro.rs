@@ -8,8 +8,9 @@ use std::fs;
 use std::time::Duration;
 
 use support::files::{commit, git, repository};
+use support::sandbox;
 use timeslip_suites::{
-    Backend, Change, Grade, Limits, Sandbox, Suite, SuiteFile, Task, Workspace, grade, grade_patch,
+    Change, Grade, Limits, Suite, SuiteFile, Task, Workspace, grade, grade_patch,
 };
 
 const ID: &str = "instance_made__f-1-vnan";
@@ -65,10 +66,6 @@ impl Made {
         let task = self.task().without_history();
         grade_patch(&task, patch, &sandbox(), self.scratch.path()).unwrap()
     }
-}
-
-fn sandbox() -> Sandbox {
-    Sandbox::new(Backend::detect().backend).unwrap()
 }
 
 #[test]

@@ -8,8 +8,9 @@ use std::fs;
 use std::time::Duration;
 
 use support::files::{commit, git, repository};
+use support::sandbox;
 use timeslip_suites::{
-    Backend, Change, Grade, Limits, Sandbox, Suite, SuiteFile, Task, Workspace, grade_patch,
+    Backend, Change, Grade, Limits, Suite, SuiteFile, Task, Workspace, grade_patch,
 };
 
 /// A clone `made__f` with a broken `f.py`, then the fix, and a row about it.
@@ -73,10 +74,6 @@ impl Made {
         let task = self.task().without_history();
         grade_patch(&task, patch, &sandbox(), self.scratch.path()).unwrap()
     }
-}
-
-fn sandbox() -> Sandbox {
-    Sandbox::new(Backend::detect().backend).unwrap()
 }
 
 #[test]

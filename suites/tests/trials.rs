@@ -2,39 +2,17 @@
 //! what it hides, and agents that try to cheat.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod support;
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
+use support::files::write;
+use support::{LIMITS, sandbox};
 use timeslip_datasets::journal::Warmth;
-use timeslip_suites::{
-    Backend, Error, Grade, Limits, Sandbox, Suite, SuiteFile, Task, Workspace, grade,
-};
+use timeslip_suites::{Backend, Error, Grade, Sandbox, Suite, SuiteFile, Task, Workspace, grade};
 
-const LIMITS: Limits = Limits {
-    wall: Duration::from_secs(20),
-    output_bytes: 64 * 1024,
-    memory_mb: 2048,
-};
-
-fn sandbox() -> Sandbox {
-    let backend = match Backend::Bubblewrap.check() {
-        Ok(_) => Backend::Bubblewrap,
-        Err(why) => {
-            eprintln!("SKIPPED: not tried in bubblewrap: {why}");
-            Backend::Process
-        }
-    };
-    Sandbox::new(backend).unwrap()
-}
-
-fn write(file: &Path, content: &str) {
-    fs::create_dir_all(file.parent().unwrap()).unwrap();
-    fs::write(file, content).unwrap();
-}
-
-/// Loads the only task of a suite in `directory/source`.
 fn load(directory: &Path, format: &str) -> Result<Task, Error> {
     let file = directory.join("suite.toml");
     let text = format!("name = \"made\"\nformat = \"{format}\"\nsource = \"source\"\n");

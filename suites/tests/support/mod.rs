@@ -3,6 +3,7 @@
 
 pub mod containers;
 pub mod files;
+pub mod tasks;
 
 use std::path::Path;
 use std::time::Duration;
@@ -30,6 +31,11 @@ pub fn bubblewrap() -> Option<Sandbox> {
     sandboxes()
         .into_iter()
         .find(|sandbox| sandbox.backend() == Backend::Bubblewrap)
+}
+
+/// The strongest sandbox there is without an engine.
+pub fn sandbox() -> Sandbox {
+    bubblewrap().unwrap_or_else(|| Sandbox::new(Backend::Process).unwrap())
 }
 
 pub fn invocation(workspace: &Path, command: &str, limits: Limits) -> Invocation {
