@@ -72,6 +72,22 @@ pub fn parse(text: &str, file: &Path) -> Result<Vec<Instruction>> {
     }
 }
 
+/// What the `ENV` lines of a Dockerfile set, whatever else is in it; `file` only names it
+/// in errors.
+pub fn environment(text: &str, file: &Path) -> Result<Vec<(String, String)>> {
+    let mut variables = Variables::default();
+    let mut environment = Vec::new();
+    for (line, text) in logical_lines(text) {
+        if let Some(rest) = text.trim().strip_prefix("ENV ") {
+            let pairs = env(rest.trim(), &variables)
+                .map_err(|message| Error::invalid_line(file, line, message))?;
+            variables.set(&pairs);
+            environment.extend(pairs);
+        }
+    }
+    Ok(environment)
+}
+
 /// Joins continued lines; drops comments and blank lines, also inside a continuation.
 fn logical_lines(text: &str) -> Vec<(u64, String)> {
     let mut lines = Vec::new();

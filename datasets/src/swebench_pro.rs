@@ -1,11 +1,12 @@
-//! SWE-bench Pro: rows, and `run_scripts/<id>/{run_script.sh,parser.py}` beside them.
+//! SWE-bench Pro: rows, and beside them `run_scripts/<id>/{run_script.sh,parser.py}` and,
+//! where they are, `dockerfiles/{base_dockerfile,instance_dockerfile}/<id>/Dockerfile`.
 
 use std::path::Path;
 
 use serde::Deserialize;
 
 use crate::swebench::check_repository;
-use crate::{Error, Result, files, python_list, table};
+use crate::{Error, Result, dockerfile, files, python_list, table};
 
 /// One task.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +39,9 @@ pub struct ProTask {
     pub run_script: String,
     /// Turns what they print into `{"tests": [{"name": …, "status": …}]}`.
     pub parser: String,
+    /// What the Dockerfiles of its image set, as far as they are there: flags of the test
+    /// runner among it.
+    pub environment: Vec<(String, String)>,
 }
 
 /// Where the images have the repository.
@@ -107,6 +111,7 @@ pub fn read_tasks(file: &Path) -> Result<Vec<ProTask>> {
                 set_up_tests: last_line(&raw.before_repo_set_cmd),
                 run_script: script("run_script.sh", "it runs the tests")?,
                 parser: script("parser.py", "it reads what the tests print")?,
+                environment: environment(&file.with_file_name("dockerfiles"), &raw.instance_id)?,
                 repo: raw.repo,
                 instance_id: raw.instance_id,
                 base_commit: raw.base_commit,
@@ -118,6 +123,19 @@ pub fn read_tasks(file: &Path) -> Result<Vec<ProTask>> {
             })
         })
         .collect()
+}
+
+/// The variables of an image that is built in two stages.
+fn environment(dockerfiles: &Path, id: &str) -> Result<Vec<(String, String)>> {
+    let mut environment = Vec::new();
+    for stage in ["base_dockerfile", "instance_dockerfile"] {
+        let file = files::member(&dockerfiles.join(stage).join(id), "Dockerfile")?;
+        if file.exists() {
+            let text = files::read_text(&file, "it sets variables of the tests")?;
+            environment.extend(dockerfile::environment(&text, &file)?);
+        }
+    }
+    Ok(environment)
 }
 
 fn last_line(text: &str) -> String {
@@ -180,6 +198,7 @@ mod tests {
             test_files: Vec::new(),
             run_script: String::new(),
             parser: String::new(),
+            environment: Vec::new(),
         }
     }
 

@@ -174,9 +174,14 @@ fn one(
     let started = Instant::now();
     let graded = grade_patch(entry.task, patch, sandbox, scratch);
     let seconds = started.elapsed().as_secs_f64();
-    let grade = graded.unwrap_or_else(|error| Grade {
-        detail: Some(error.to_string()),
-        ..Grade::default()
+    let grade = graded.unwrap_or_else(|error| {
+        // Whoever reads it sees the task's name beside it.
+        let text = error.to_string();
+        let own = text.strip_prefix(&format!("{}: ", entry.task.id));
+        Grade {
+            detail: Some(own.unwrap_or(&text).to_owned()),
+            ..Grade::default()
+        }
     });
     let verdict = Verdict::new(entry, key, &grade, seconds);
     if let Some(folder) = folder {

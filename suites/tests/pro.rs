@@ -49,6 +49,16 @@ fn made(parser: &str) -> Made {
     fs::create_dir_all(&scripts).unwrap();
     fs::write(scripts.join("run_script.sh"), RUN_SCRIPT).unwrap();
     fs::write(scripts.join("parser.py"), parser).unwrap();
+    let dockerfile = scratch
+        .path()
+        .join("dockerfiles/instance_dockerfile")
+        .join(ID);
+    fs::create_dir_all(&dockerfile).unwrap();
+    fs::write(
+        dockerfile.join("Dockerfile"),
+        "FROM base\nENV ADDED=\"a flag\"\nRUN cat <<'END' >/x\nif\nEND\n",
+    )
+    .unwrap();
     Made { scratch, gold }
 }
 
@@ -99,10 +109,23 @@ fn an_agents_change_is_graded_and_the_tests_are_not_where_it_works() {
     let listed = "git cat-file --batch-all-objects --batch-check";
     let objects = sandbox.run(&workspace.invocation(listed, limits)).unwrap();
     assert_eq!(objects.text().lines().count(), 4, "{objects:?}");
+    let added = sandbox.run(&workspace.invocation("echo $ADDED", limits));
+    assert_eq!(added.unwrap().text(), "a flag\n");
     workspace.edit("f.py", "return 1", "return 2").unwrap();
     let graded = grade(&task, &workspace, &sandbox).unwrap();
     assert!(graded.resolved, "{graded:?}");
     assert!(graded.patch.unwrap().contains("+def f(): return 2"));
+}
+
+#[test]
+fn tests_that_did_not_run_are_told_from_those_that_failed() {
+    let silent = "import json, sys\njson.dump({'tests': [{'name': 'it loads', 'status': 'FAILED'}]}, open(sys.argv[3], 'w'))\n";
+    let made = made(silent);
+    let grade = made.grade(Some(&made.gold));
+    assert_eq!(
+        grade.detail.as_deref(),
+        Some("2 hidden tests failed, of which 1 did not run")
+    );
 }
 
 #[test]

@@ -1,11 +1,14 @@
 //! What came of grading one task.
 
+use std::os::unix::fs::MetadataExt;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use timeslip_datasets::swebench::{self, Split};
-use timeslip_suites::{Grade, Task, grade};
+use timeslip_suites::{Environment, Grade, Image, Task, grade};
 
 use super::Entry;
+use crate::console::one_line;
 
 /// What came of grading one task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -81,12 +84,31 @@ pub(super) fn key(task: &Task, patch: Option<&str>) -> String {
         patch.map_or("untouched".to_owned(), |patch| format!("patch {patch}")),
         task.grading(),
         format!("{:?}", task.environment),
+        task.environment.as_ref().map_or_else(String::new, state),
     ] {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     }
     let bytes = hash.finalize();
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Tells a root file system from one that was made anew in its place.
+fn state(environment: &Environment) -> String {
+    let (Image::Directory(path) | Image::Archive(path)) = &environment.image else {
+        return String::new();
+    };
+    // What installs packages changes one of these; what is not there is its own state.
+    let places = ["", "usr/bin", "usr/lib", "usr/local/lib", "var/lib/dpkg"];
+    let state = |place: &str| {
+        let found = match place {
+            "" => std::fs::metadata(path),
+            place => std::fs::metadata(path.join(place)),
+        };
+        let found = found.ok()?;
+        Some((found.ino(), found.len(), found.mtime(), found.mtime_nsec()))
+    };
+    format!("{:?}", places.map(state))
 }
 
 impl Verdict {
@@ -128,7 +150,10 @@ impl Verdict {
     pub fn line(&self) -> String {
         let name = self.outcome.name();
         let end = if self.reused { " (kept)" } else { "" };
-        format!("{name}{end}")
+        match (&self.outcome, &self.detail) {
+            (Outcome::Error, Some(why)) => format!("{name}{end}: {}", one_line(why)),
+            _ => format!("{name}{end}"),
+        }
     }
 
     /// As the summary of a run counts it.

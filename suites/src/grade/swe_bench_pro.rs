@@ -1,7 +1,7 @@
 //! SWE-bench Pro: the hidden tests are taken from the fix's commit, run by the task's
 //! own script, and read by its own parser.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -105,7 +105,7 @@ pub(super) fn grade_patch(
         Exit::Signal(signal) => {
             Grade::no_verdict(format!("the evaluation was killed by signal {signal}"))
         }
-        Exit::Code(_) => match passed(&scripts) {
+        Exit::Code(_) => match reported(&scripts) {
             Ok(passed) => verdict(pro, patch.is_some(), &passed),
             Err(why) => Grade::no_verdict(format!("{why}: {}", last_lines(&log))),
         },
@@ -144,27 +144,27 @@ fn without_binaries(patch: &[u8]) -> Vec<u8> {
     kept
 }
 
-/// The tests that the parser found to have passed. It runs beside tested code, which
-/// can put anything in the place of its file.
-fn passed(scripts: &Path) -> Result<BTreeSet<String>, String> {
+/// The tests that the parser names, and whether they passed. It runs beside tested code,
+/// which can put anything in the place of its file.
+fn reported(scripts: &Path) -> Result<BTreeMap<String, bool>, String> {
     let file = beneath::read(scripts, Path::new("output.json"), RESULT_BYTES)
         .map_err(|refusal| format!("the parser's output.json {refusal}"))?;
     let results: Results = serde_json::from_slice(&file)
         .map_err(|error| format!("the parser's output.json is not valid: {error}"))?;
-    Ok(results
-        .tests
-        .into_iter()
-        .filter(|test| test.status == "PASSED")
-        .map(|test| test.name)
-        .collect())
+    let mut reported = BTreeMap::new();
+    for test in results.tests {
+        // Of several results of a test one that passed counts, as upstream.
+        *reported.entry(test.name).or_default() |= test.status == "PASSED";
+    }
+    Ok(reported)
 }
 
-fn verdict(pro: &ProTask, patched: bool, passed: &BTreeSet<String>) -> Grade {
+fn verdict(pro: &ProTask, patched: bool, reported: &BTreeMap<String, bool>) -> Grade {
     let split = |tests: &[String]| {
         let (success, failure) = tests
             .iter()
             .cloned()
-            .partition(|test| passed.contains(test));
+            .partition(|test| reported.get(test) == Some(&true));
         Split { success, failure }
     };
     let tests = TestsStatus {
@@ -177,7 +177,7 @@ fn verdict(pro: &ProTask, patched: bool, passed: &BTreeSet<String>) -> Grade {
     let resolved = failed_tests.is_empty();
     Grade {
         resolved,
-        detail: (!resolved).then(|| format!("{} hidden tests failed", failed_tests.len())),
+        detail: (!resolved).then(|| failure(&failed_tests, reported)),
         failed_tests,
         report: Some(Box::new(InstanceReport {
             patch_is_none: !patched,
@@ -188,6 +188,18 @@ fn verdict(pro: &ProTask, patched: bool, passed: &BTreeSet<String>) -> Grade {
             ..InstanceReport::default()
         })),
         ..Grade::default()
+    }
+}
+
+/// A test that the parser does not name has not run at all: nothing may have.
+fn failure(failed: &[String], reported: &BTreeMap<String, bool>) -> String {
+    let silent = failed.iter().filter(|test| !reported.contains_key(*test));
+    match silent.count() {
+        0 => format!("{} hidden tests failed", failed.len()),
+        silent => format!(
+            "{} hidden tests failed, of which {silent} did not run",
+            failed.len()
+        ),
     }
 }
 

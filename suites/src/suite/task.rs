@@ -253,7 +253,8 @@ impl Task {
     pub(crate) fn variables(&self) -> Vec<(String, String)> {
         match &self.kind {
             TaskKind::Harbor { task, .. } => task.environment.env.clone().into_iter().collect(),
-            TaskKind::SweBench { .. } | TaskKind::SweBenchPro { .. } => Vec::new(),
+            TaskKind::SweBench { .. } => Vec::new(),
+            TaskKind::SweBenchPro { task, .. } => task.environment.clone(),
         }
     }
 
