@@ -156,8 +156,11 @@ fn verdict(swe: &SweTask, patched: bool, log: &str) -> Grade {
             last_lines(log)
         ));
     };
-    let parse = swe.log_parser.as_deref().and_then(log_parsers::find);
-    let statuses = parse.map(|parse| parse(section)).unwrap_or_default();
+    let parser = swe.log_parser.as_deref().unwrap_or_default();
+    let statuses = match log_parsers::find(parser, &swe.instance_id) {
+        Ok(parse) => parse(section),
+        Err(message) => return no_verdict(message),
+    };
     if statuses.is_empty() {
         return no_verdict(format!(
             "the test output holds no result: {}",
