@@ -163,7 +163,7 @@ pub fn find(name: &str, instance_id: &str) -> Result<LogParser, String> {
         ))
     } else {
         Err(format!(
-            "log_parser {name:?} is another for every task, and known of {} alone; name the parser of its runner",
+            "log_parser {name:?} depends on the task, and is known for {} alone; name the parser that it stands for",
             tasks.join(", ")
         ))
     }

@@ -50,7 +50,7 @@ fn result(text: &str) -> Option<(Status, &str)> {
     let mut name = rest.chars();
     name.next()?
         .is_whitespace()
-        .then(|| (status, name.as_str()))
+        .then_some((status, name.as_str()))
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ fn some_names_depend_on_the_task() {
     assert_eq!(read("jekyll__jekyll-9141", sentences).len(), 1);
     assert_eq!(read("jekyll__jekyll-8761", steps).len(), 1);
     assert_eq!(read("jekyll__jekyll-9141", steps).len(), 0);
-    insta::assert_snapshot!(find("parse_log_immutable_js", "a__b-1").unwrap_err(), @r#"log_parser "parse_log_immutable_js" is another for every task, and known of immutable-js__immutable-js-2005, immutable-js__immutable-js-2006 alone; name the parser of its runner"#);
+    insta::assert_snapshot!(find("parse_log_immutable_js", "a__b-1").unwrap_err(), @r#"log_parser "parse_log_immutable_js" depends on the task, and is known for immutable-js__immutable-js-2005, immutable-js__immutable-js-2006 alone; name the parser that it stands for"#);
 }
 
 /// Pieces of the logs of every runner.
