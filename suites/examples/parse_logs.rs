@@ -1,5 +1,5 @@
-//! Reads lines `{"parser": …, "log": …}` and writes, for each, what the parser
-//! finds: `{"name": "Passed"}`. For comparing the parsers with others.
+//! Reads lines `{"parser": …, "instance_id": …, "log": …}` and writes, for each, what
+//! the parser finds: `{"name": "Passed"}`. For comparing the parsers with others.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -12,7 +12,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for line in io::stdin().lock().lines() {
         let request: BTreeMap<String, String> = serde_json::from_str(&line?)?;
         let field = |name: &str| request.get(name).map(String::as_str).ok_or("lacks a field");
-        let parse = log_parsers::find(field("parser")?).ok_or("no such parser")?;
+        let parse = log_parsers::find(field("parser")?, field("instance_id")?)?;
         let found: BTreeMap<String, String> = parse(field("log")?)
             .into_iter()
             .map(|(name, status)| (name, format!("{status:?}")))

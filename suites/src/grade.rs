@@ -13,6 +13,7 @@ mod change;
 mod harbor;
 mod infrastructure;
 mod pytest_summary;
+mod runner_summary;
 mod separate;
 mod swe_bench;
 mod swe_bench_pro;

@@ -15,7 +15,7 @@ fn read(log: &str, parser: &str) -> String {
         .join("tests/logs")
         .join(format!("{log}.log"));
     let text = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{log}: {error}"));
-    let parse = log_parsers::find(parser).expect(parser);
+    let parse = log_parsers::find(parser, "a__b-1").unwrap();
     let mut lines = String::new();
     for (name, status) in parse(&text) {
         writeln!(lines, "{status:?} {name}").unwrap();
@@ -71,4 +71,28 @@ fn django() {
 fn sympy() {
     insta::assert_snapshot!("sympy 1.8", read("sympy-1.8", "parse_log_sympy"));
     insta::assert_snapshot!("sympy 1.12", read("sympy-1.12", "parse_log_sympy"));
+}
+
+/// The runners of SWE-bench Multilingual.
+#[test]
+fn other_languages() {
+    for (log, parser) in [
+        ("cargo-1.95", "parse_log_cargo"),
+        ("doctest-2.4", "parse_log_doctest"),
+        ("go-1.19", "parse_log_gotest"),
+        ("googletest-1.12", "parse_log_googletest"),
+        ("gradle-4.4", "parse_log_gradle_custom"),
+        ("jest-30.5", "parse_log_jest"),
+        ("jest-30.5-json", "parse_log_jest_json"),
+        ("karma-6.4", "parse_log_karma"),
+        ("minitest-5.17", "parse_log_minitest"),
+        ("mocha-12.0-tap", "parse_log_tap"),
+        ("phpunit-9.6", "parse_log_phpunit"),
+        ("qunit-3.0-tap", "parse_log_tap"),
+        ("rspec-3.12", "parse_log_rspec_transformed_json"),
+        ("test-unit-3.5", "parse_log_ruby_unit"),
+        ("vitest-4.1", "parse_log_vitest"),
+    ] {
+        insta::assert_snapshot!(log, read(log, parser));
+    }
 }

@@ -335,8 +335,8 @@ fn a_task_without_its_history_or_a_known_parser_is_an_error() {
     insta::assert_snapshot!(without(&|source| {
         let file = source.join("tasks/made__f-1/task.yaml");
         let yaml = fs::read_to_string(&file).unwrap();
-        fs::write(file, yaml.replace("parse_log_pytest", "parse_log_cargo")).unwrap();
-    }), @r#"made__f-1: log_parser "parse_log_cargo" is not known; there are parse_log_pytest, parse_log_pytest_options, parse_log_pytest_v2, parse_log_django, parse_log_seaborn, parse_log_sympy, parse_log_matplotlib, parse_log_astroid, parse_log_flask, parse_log_marshmallow, parse_log_pvlib, parse_log_pyvista, parse_log_sqlfluff, parse_log_xarray, parse_log_pydicom, parse_log_requests, parse_log_pylint, parse_log_astropy, parse_log_scikit, parse_log_sphinx"#);
+        fs::write(file, yaml.replace("parse_log_pytest", "parse_log_cobol")).unwrap();
+    }), @r#"made__f-1: log_parser "parse_log_cobol" is not known; there are parse_log_pytest, parse_log_pytest_options, parse_log_pytest_v2, parse_log_django, parse_log_seaborn, parse_log_sympy, parse_log_matplotlib, parse_log_astroid, parse_log_flask, parse_log_marshmallow, parse_log_pvlib, parse_log_pyvista, parse_log_sqlfluff, parse_log_xarray, parse_log_pydicom, parse_log_requests, parse_log_pylint, parse_log_astropy, parse_log_scikit, parse_log_sphinx, parse_log_redis, parse_log_jq, parse_log_doctest, parse_log_micropython_test, parse_log_googletest, parse_log_gotest, parse_log_maven, parse_log_ant, parse_log_gradle_custom, parse_log_jest, parse_log_jest_json, parse_log_vitest, parse_log_karma, parse_log_tap, parse_log_phpunit, parse_log_minitest, parse_log_cucumber, parse_log_ruby_unit, parse_log_rspec_transformed_json, parse_log_cargo, parse_log_immutable_js, parse_log_jekyll"#);
 }
 
 #[test]

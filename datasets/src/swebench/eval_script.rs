@@ -25,8 +25,13 @@ pub(super) fn build(
     environment: Environment,
 ) -> Result<(String, &'static str), String> {
     let spec = specs::find(&task.repo, &task.version).ok_or_else(|| {
+        let missing = match (&task.eval_script, &task.log_parser) {
+            (Some(_), _) => "log_parser",
+            (None, Some(_)) => "eval_script",
+            (None, None) => "eval_script and no log_parser",
+        };
         format!(
-            "has no eval_script, and how {} is tested is known of no version; known are {}",
+            "row of {} has no {missing}: only rows of {} can do without; take the data set in the form of swebench 5, whose rows have both",
             task.repo,
             specs::repositories().join(", ")
         )
@@ -165,7 +170,17 @@ mod tests {
     #[test]
     fn what_cannot_be_run_is_said() {
         let error = |task: &SweTask| build(task, Environment::Image).unwrap_err();
-        insta::assert_snapshot!(error(&task("a/b", "1")), @"has no eval_script, and how a/b is tested is known of no version; known are astropy/astropy, django/django, matplotlib/matplotlib, mwaskom/seaborn, pallets/flask, psf/requests, pydata/xarray, pylint-dev/pylint, pytest-dev/pytest, scikit-learn/scikit-learn, sphinx-doc/sphinx, sympy/sympy");
+        insta::assert_snapshot!(error(&task("a/b", "1")), @"row of a/b has no eval_script and no log_parser: only rows of astropy/astropy, django/django, matplotlib/matplotlib, mwaskom/seaborn, pallets/flask, psf/requests, pydata/xarray, pylint-dev/pylint, pytest-dev/pytest, scikit-learn/scikit-learn, sphinx-doc/sphinx, sympy/sympy can do without; take the data set in the form of swebench 5, whose rows have both");
+        let half = |script: Option<&str>, parser: Option<&str>| {
+            let message = error(&SweTask {
+                eval_script: script.map(str::to_owned),
+                log_parser: parser.map(str::to_owned),
+                ..task("redis/redis", "13115")
+            });
+            message.split_once(':').unwrap().0.to_owned()
+        };
+        insta::assert_snapshot!(half(None, Some("parse_log_redis")), @"row of redis/redis has no eval_script");
+        insta::assert_snapshot!(half(Some("make test"), None), @"row of redis/redis has no log_parser");
         let hostile = SweTask {
             test_patch: format!("x\n{END_OF_PATCH}\nrm -rf /\n"),
             ..task("sympy/sympy", "1")

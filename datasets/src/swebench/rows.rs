@@ -126,6 +126,20 @@ mod tests {
     }
 
     #[test]
+    fn a_row_can_bring_how_it_is_run() {
+        let newer = ROW.replace(
+            r#""difficulty":"d""#,
+            r#""image":"i:latest","eval_script":"go test","log_parser":"parse_log_gotest","eval_type":"fail_only""#,
+        );
+        let task = read(&newer).unwrap().remove(0);
+        assert_eq!(task.image_name(), "i:latest");
+        assert_eq!(task.eval_script.as_deref(), Some("go test"));
+        assert_eq!(task.log_parser.as_deref(), Some("parse_log_gotest"));
+        assert_eq!(task.eval_type, EvalType::FailOnly);
+        insta::assert_snapshot!(read(&newer.replace("fail_only", "pass_only")).unwrap_err(), @"rows.jsonl:1: is not a row: unknown variant `pass_only`, expected `pass_and_fail` or `fail_only` at line 1 column 370");
+    }
+
+    #[test]
     fn the_real_dataset_is_read() {
         let Some(tasks) = crate::swebench::verified() else {
             return;

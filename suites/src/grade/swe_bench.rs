@@ -6,7 +6,7 @@ use std::path::Path;
 
 use timeslip_datasets::swebench::{EvalType, InstanceReport, Split, SweTask, TestsStatus};
 
-use super::{Change, Grade, change, infrastructure, last_lines};
+use super::{Change, Grade, change, infrastructure, last_lines, runner_summary};
 use crate::log_parsers::{self, Status, Statuses};
 use crate::workspace::mount;
 use crate::{Error, Exit, Limits, Result, Sandbox, Task, Workspace};
@@ -161,9 +161,14 @@ fn verdict(swe: &SweTask, patched: bool, log: &str) -> Grade {
             last_lines(log)
         ));
     };
-    let parse = swe.log_parser.as_deref().and_then(log_parsers::find);
-    let statuses = parse.map(|parse| parse(section)).unwrap_or_default();
-    if statuses.is_empty() {
+    let parser = swe.log_parser.as_deref().unwrap_or_default();
+    let statuses = match log_parsers::find(parser, &swe.instance_id) {
+        Ok(parse) => parse(section),
+        Err(message) => return no_verdict(message),
+    };
+    // Of failures alone, there may be none to see.
+    let all_well = swe.eval_type == EvalType::FailOnly && runner_summary::tests_ran(section);
+    if statuses.is_empty() && !all_well {
         return no_verdict(format!(
             "the test output holds no result: {}",
             last_lines(section)
@@ -210,16 +215,13 @@ fn recorded_exit_code(log: &str) -> Option<i32> {
 }
 
 fn tests_status(swe: &SweTask, statuses: &Statuses) -> TestsStatus {
-    let passes = |test: &str, skipping_allowed: bool| {
-        let status = status_of(test, statuses);
-        match swe.eval_type {
-            EvalType::FailOnly => status != Some(Status::Failed),
-            EvalType::PassAndFail => match status {
-                Some(Status::Passed | Status::ExpectedFailure) => true,
-                Some(Status::Skipped) => skipping_allowed,
-                Some(Status::Failed | Status::Error) | None => false,
-            },
-        }
+    let passes = |test: &str, skipping_allowed: bool| match swe.eval_type {
+        EvalType::FailOnly => statuses.get(test) != Some(&Status::Failed),
+        EvalType::PassAndFail => match status_of(test, statuses) {
+            Some(Status::Passed | Status::ExpectedFailure) => true,
+            Some(Status::Skipped) => skipping_allowed,
+            Some(Status::Failed | Status::Error) | None => false,
+        },
     };
     let split = |tests: &[String], skipping_allowed: bool| {
         let (success, failure) = tests
@@ -305,6 +307,51 @@ mod tests {
         };
         assert!(verdict(&task, true, &log("PASSED other")).resolved);
         assert!(!verdict(&task, true, &log("FAILED kept")).resolved);
+        let fixed = verdict(&task, true, &log("FAILED fixed\nPASSED kept"));
+        assert_eq!(fixed.failed_tests, ["fixed"]);
+        assert!(verdict(&task, true, &log("ERROR fixed\nSKIPPED kept")).resolved);
+    }
+
+    #[test]
+    fn fail_only_asks_for_a_run() {
+        let fail_only = SweTask {
+            eval_type: EvalType::FailOnly,
+            log_parser: Some("parse_log_jest".to_owned()),
+            ..task(&["fixed"], &["kept"])
+        };
+        assert!(verdict(&fail_only, true, &log("Tests:   2 passed, 2 total")).resolved);
+        for never_began in ["Tests:   0 total", "Cannot start Chrome", ""] {
+            let grade = verdict(&fail_only, true, &log(never_began));
+            assert!(grade.verifier_failed && !grade.resolved, "{never_began}");
+        }
+        let broken = format!("{}{EXIT_CODE} 1\n", log("Tests:   2 passed, 2 total"));
+        assert!(verdict(&fail_only, true, &broken).verifier_failed);
+        let pass_and_fail = SweTask {
+            eval_type: EvalType::PassAndFail,
+            ..fail_only
+        };
+        assert!(verdict(&pass_and_fail, true, &log("Tests:   2 passed, 2 total")).verifier_failed);
+    }
+
+    #[test]
+    fn every_language_is_graded() {
+        let task = SweTask {
+            instance_id: "tokio-rs__axum-1".to_owned(),
+            log_parser: Some("parse_log_cargo".to_owned()),
+            ..task(&["tests::fixed"], &["tests::kept"])
+        };
+        let judge = |fixed: &str| {
+            let results = format!("test tests::fixed ... {fixed}\ntest tests::kept ... ok");
+            verdict(&task, true, &log(&results))
+        };
+        assert!(judge("ok").resolved);
+        assert_eq!(judge("FAILED").failed_tests, ["tests::fixed"]);
+        let of_its_own = SweTask {
+            log_parser: Some("parse_log_jekyll".to_owned()),
+            ..task.clone()
+        };
+        let grade = verdict(&of_its_own, true, &log("test tests::fixed ... ok"));
+        insta::assert_snapshot!(grade.detail.unwrap(), @r#"log_parser "parse_log_jekyll" depends on the task, and is known for jekyll__jekyll-8047, jekyll__jekyll-8167, jekyll__jekyll-8761, jekyll__jekyll-8771, jekyll__jekyll-9141 alone; name the parser that it stands for"#);
     }
 
     #[test]

@@ -50,16 +50,10 @@ fn make(file: &SuiteFile, task: SweTask, source: &Path, caches: &Path) -> Result
     let completed = task.clone().completed(environment);
     let task = completed.map_err(unsupported)?;
     let parser = task.log_parser.as_deref().unwrap_or_default();
-    if log_parsers::find(parser).is_none() {
-        let known: Vec<_> = log_parsers::names().collect();
-        return Err(Error::Unsupported {
-            task: task.instance_id.clone(),
-            message: format!(
-                "log_parser {parser:?} is not known; there are {}",
-                known.join(", ")
-            ),
-        });
-    }
+    log_parsers::find(parser, &task.instance_id).map_err(|message| Error::Unsupported {
+        task: task.instance_id.clone(),
+        message,
+    })?;
     let directory = source.join("tasks").join(&task.instance_id);
     Ok(Task::from_swe_bench(
         &file.name, task, repository, directory,
