@@ -13,8 +13,6 @@
 //! - Django's dots stand on the line of the name, between spaces.
 //! - A result without a name, `[ OK ]  (0 ms)`, is that of no test.
 //! - doctest's report has to be well-formed; upstream ends with an exception.
-//! - A PHPUnit test without a suite above it has no name to go by; upstream calls
-//!   the suite `None`.
 
 mod ant;
 mod automake;

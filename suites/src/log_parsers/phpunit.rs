@@ -6,18 +6,20 @@ use super::{Status, Statuses, line};
 /// has other marks and is in no row.
 pub(super) fn parse(log: &str) -> Statuses {
     let mut statuses = Statuses::new();
-    let mut suite = None;
+    let mut suite = UNNAMED;
     for line in log.split('\n') {
         if let Some(name) = heading(line) {
-            suite = Some(name);
-        } else if let (Some(suite), Some((status, name))) =
-            (suite, line::marked(line.trim_start(), &MARKS))
-        {
+            suite = name;
+        } else if let Some((status, name)) = line::marked(line.trim_start(), &MARKS) {
             statuses.insert(format!("{suite} > {}", name.trim_start()), status);
         }
     }
     statuses
 }
+
+/// A class outside every namespace has a heading without parentheses; what upstream
+/// then writes is in the lists of its rows.
+const UNNAMED: &str = "None";
 
 const MARKS: [(&str, Status); 3] = [
     ("✔", Status::Passed),
@@ -37,9 +39,10 @@ mod tests {
 
     #[test]
     fn suites_and_tests() {
-        let log = "PHPUnit 10.5 by Sebastian Bergmann and contributors.\n\n ✔ before any suite\n....                4 / 4 (100%)\n\nSetters (Tests\\Carbon\\SettersTest)\n ✔ Year setter\n ✘ Month setter\n   │\n   │ Failed asserting that 1 is 2.\n ↩ Later\n ∅ Unfinished\n\nWith (parentheses) (Tests\\With)\n ✔ Year setter\n";
+        let log = "PHPUnit 10.5 by Sebastian Bergmann and contributors.\n\nSums\n ✔ Adds\n....                4 / 4 (100%)\n\nSetters (Tests\\Carbon\\SettersTest)\n ✔ Year setter\n ✘ Month setter\n   │\n   │ Failed asserting that 1 is 2.\n ↩ Later\n ∅ Unfinished\n\nWith (parentheses) (Tests\\With)\n ✔ Year setter\n";
         insta::assert_debug_snapshot!(parse(log), @r#"
         {
+            "None > Adds": Passed,
             "Setters > Later": Skipped,
             "Setters > Month setter": Failed,
             "Setters > Year setter": Passed,
