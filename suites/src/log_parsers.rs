@@ -30,6 +30,7 @@ mod matplotlib;
 mod maven;
 mod micropython;
 mod minitest;
+mod paths;
 mod phpunit;
 mod pytest;
 mod pytest_options;

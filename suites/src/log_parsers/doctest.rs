@@ -3,6 +3,7 @@
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
+use super::paths::Paths;
 use super::{Status, Statuses};
 
 /// `TEST_CASE > SUBCASE`; a subcase passes when every expression inside succeeds.
@@ -21,6 +22,7 @@ fn subcases(report: &str) -> Option<Statuses> {
     let mut reader = Reader::from_str(report);
     let mut test_case = String::new();
     // In the order in which they begin: of one name, the last counts.
+    let mut paths = Paths::default();
     let mut found: Vec<(String, Status)> = Vec::new();
     let mut open: Vec<usize> = Vec::new();
     loop {
@@ -29,7 +31,7 @@ fn subcases(report: &str) -> Option<Statuses> {
             Event::Start(element) | Event::Empty(element) => match element.name().as_ref() {
                 b"TestCase" => test_case = attribute(element, "name")?,
                 b"SubCase" => {
-                    let name = format!("{test_case} > {}", attribute(element, "name")?);
+                    let name = paths.name(&[&test_case, &attribute(element, "name")?])?;
                     if matches!(event, Event::Start(_)) {
                         open.push(found.len());
                     }

@@ -1,5 +1,6 @@
 //! Karma's mocha reporter: a tree of `describe` blocks by indentation.
 
+use super::paths::Paths;
 use super::{Status, Statuses, line};
 
 /// Lines `✔ name` below the names of their blocks, joined by ` > `, from the start
@@ -9,7 +10,7 @@ use super::{Status, Statuses, line};
 /// same depth ended does not take its place, and one further out only ends the
 /// innermost.
 pub(super) fn parse(log: &str) -> Statuses {
-    let mut statuses = Statuses::new();
+    let mut paths = Paths::default();
     let mut blocks: Vec<&str> = Vec::new();
     let mut depth = 0;
     let mut started = false;
@@ -25,7 +26,7 @@ pub(super) fn parse(log: &str) -> Statuses {
         let text = line.trim_start();
         if let Some((status, name)) = result(text) {
             let path: Vec<&str> = blocks.iter().copied().chain([name]).collect();
-            statuses.insert(path.join(" > "), status);
+            paths.insert(&path, status);
             continue;
         }
         let indent = line.chars().count() - text.chars().count();
@@ -40,7 +41,7 @@ pub(super) fn parse(log: &str) -> Statuses {
         }
         depth = indent;
     }
-    statuses
+    paths.into_statuses()
 }
 
 const MARKS: [(&str, Status); 2] = [("✔", Status::Passed), ("✖", Status::Failed)];

@@ -1,20 +1,21 @@
 //! PHPUnit, `--testdox`.
 
+use super::paths::Paths;
 use super::{Status, Statuses, line};
 
 /// Lines `✔ name` below `Suite (Name\Space\SuiteTest)`; what is incomplete or risky
 /// has other marks and is in no row.
 pub(super) fn parse(log: &str) -> Statuses {
-    let mut statuses = Statuses::new();
+    let mut paths = Paths::default();
     let mut suite = UNNAMED;
     for line in log.split('\n') {
         if let Some(name) = heading(line) {
             suite = name;
         } else if let Some((status, name)) = line::marked(line.trim_start(), &MARKS) {
-            statuses.insert(format!("{suite} > {}", name.trim_start()), status);
+            paths.insert(&[suite, name.trim_start()], status);
         }
     }
-    statuses
+    paths.into_statuses()
 }
 
 /// A class outside every namespace has a heading without parentheses; what upstream
