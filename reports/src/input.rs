@@ -337,7 +337,7 @@ pub struct TrialData {
     /// Preparing the task's environment.
     pub setup_ns: u64,
     /// Whether its starting state was there (a copy-on-write layer over an earlier
-    /// trial's, a container started ahead) or made for it; `None` where not recorded.
+    /// trial's, a container started ahead) or made while it waited; `None` where not recorded.
     pub warm: Option<bool>,
     /// Running the grader.
     pub grading_ns: u64,

@@ -364,7 +364,7 @@ impl Workspace {
         }
     }
 
-    /// What it was made from: a state that was there, or one made for it.
+    /// Whether the state it was made from was there, or was made meanwhile.
     pub fn warmth(&self) -> Warmth {
         self.warmth
     }

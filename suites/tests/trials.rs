@@ -403,7 +403,8 @@ fn trials_can_be_prepared_at_the_same_time() {
             .map(|workspace| workspace.warmth())
             .collect::<Vec<_>>()
     });
-    // The state is made by one of them.
-    let cold = starts.iter().filter(|start| **start == Warmth::Cold);
-    assert_eq!(cold.count(), 1);
+    // Somebody makes the state; whoever waits for it has not found it.
+    assert!(starts.contains(&Warmth::Cold));
+    let later = Workspace::prepare(&task, &sandbox, &scratch.path().join("later")).unwrap();
+    assert_eq!(later.warmth(), Warmth::Warm);
 }

@@ -92,8 +92,8 @@ pub struct TrialStarted {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Warmth {
-    /// Its starting state was made for it: checked out, built, unpacked, or a container
-    /// started.
+    /// Its starting state was made while it waited: checked out, built, unpacked, or a
+    /// container started.
     Cold,
     /// Its starting state was there: a copy-on-write layer over an earlier trial's, or a
     /// container started ahead.

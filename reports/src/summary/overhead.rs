@@ -12,7 +12,7 @@ use crate::stats::Distribution;
 /// the model.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Overhead {
-    /// Set-up of trials whose starting state was made for them, in milliseconds.
+    /// Set-up of trials whose starting state was made while they waited, in milliseconds.
     pub cold_setup_ms: Distribution,
     /// Set-up of trials whose starting state was there, in milliseconds.
     pub warm_setup_ms: Distribution,

@@ -28,7 +28,8 @@ pub struct TrialSummary {
     pub wait_ns: u64,
     /// Preparing the task's environment; not part of `wall_ns`.
     pub setup_ns: u64,
-    /// Whether its starting state was there or made for it; `null` where not recorded.
+    /// Whether its starting state was there or made while it waited; `null` where not
+    /// recorded.
     pub warm: Option<bool>,
     /// Running the grader; not part of `wall_ns`.
     pub grading_ns: u64,

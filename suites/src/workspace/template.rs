@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
 use tempfile::TempDir;
 use timeslip_datasets::journal::Warmth;
@@ -115,10 +115,15 @@ impl<T> Default for Recent<T> {
 impl<T> Recent<T> {
     fn of(&self, key: Key, make: impl FnOnce() -> Result<T>) -> Result<(Arc<T>, Warmth)> {
         let slot = self.slot(key);
+        let (slot, warmth) = match slot.try_lock() {
+            Err(TryLockError::WouldBlock) => (slot.lock(), Warmth::Cold),
+            Ok(free) => (Ok(free), Warmth::Warm),
+            Err(TryLockError::Poisoned(free)) => (Err(free), Warmth::Warm),
+        };
         // Whoever panicked while making one has left the slot empty.
-        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = slot.unwrap_or_else(PoisonError::into_inner);
         if let Some(made) = &*slot {
-            return Ok((Arc::clone(made), Warmth::Warm));
+            return Ok((Arc::clone(made), warmth));
         }
         let made = Arc::new(make()?);
         *slot = Some(Arc::clone(&made));

@@ -31,8 +31,8 @@ pub(super) fn overhead(summary: &Summary) -> Option<OverheadTable> {
         ));
     }
     let rows = [
-        ("Set-up, made for the trial", &overhead.cold_setup_ms),
-        ("Set-up, from what was there", &overhead.warm_setup_ms),
+        ("Set-up, cold", &overhead.cold_setup_ms),
+        ("Set-up, warm", &overhead.warm_setup_ms),
         ("Grading", &overhead.grading_ms),
     ];
     let row = |(name, times): (&str, &Distribution)| {
