@@ -185,9 +185,14 @@ impl Grade {
 /// The end of a verifier's output, for a person.
 fn last_lines(output: &str) -> &str {
     const SHOWN: usize = 2000;
-    let from = output.len().saturating_sub(SHOWN);
-    let from = (from..output.len())
-        .find(|index| output.is_char_boundary(*index))
-        .unwrap_or(output.len());
-    output[from..].trim()
+    tail(output, SHOWN)
+}
+
+/// The last so many bytes of a text, without blanks around them.
+pub(crate) fn tail(text: &str, bytes: usize) -> &str {
+    let from = text.len().saturating_sub(bytes);
+    let from = (from..text.len())
+        .find(|index| text.is_char_boundary(*index))
+        .unwrap_or(text.len());
+    text[from..].trim()
 }

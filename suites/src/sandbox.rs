@@ -95,6 +95,9 @@ const ENVIRONMENT: [(&str, &str); 3] = [("PATH", SYSTEM_PATH), ("HOME", TMP), ("
 /// Where programs are looked for.
 pub(crate) const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// The number that is root in every container.
+pub(crate) const ROOT: &str = "0";
+
 /// What the machine is called inside.
 const HOSTNAME: &str = "sandbox";
 

@@ -3,8 +3,9 @@
 
 use std::path::Path;
 
+use crate::grade::tail;
 use crate::steps::{begin_step, combine, grade_step};
-use crate::{Execution, Exit, Grade, Result, Sandbox, Task, Workspace, gold};
+use crate::{Execution, Grade, Result, Sandbox, Task, Workspace, gold};
 
 /// What trying a task came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -154,18 +155,12 @@ fn graded(
 
 /// How a solution failed, if it did. What it was to do may be done all the same.
 fn failure(execution: &Execution) -> Option<String> {
-    let how = match execution.exit {
-        Exit::Code(0) => return None,
-        Exit::Code(code) => format!("exited with code {code}"),
-        Exit::Signal(signal) => format!("was killed by signal {signal}"),
-        Exit::TimedOut => "took too long".to_owned(),
-    };
+    if execution.succeeded() {
+        return None;
+    }
     let text = execution.text();
-    let text = text.trim_end();
-    let start = text.len().saturating_sub(TOLD);
-    let start = (start..=text.len()).find(|at| text.is_char_boundary(*at));
-    let last = start.map_or("", |start| &text[start..]);
-    Some(format!("its solution {how}: {last}"))
+    let last = tail(text.trim_end(), TOLD);
+    Some(format!("its solution {}: {last}", execution.exit))
 }
 
 /// A change without a meaning: a repository that was not changed at all is not even

@@ -110,18 +110,18 @@ impl Workspace {
         sandbox: &Sandbox,
     ) -> Result<Option<(Arc<Start>, Warmth)>> {
         let image = &environment.image;
-        let make: Box<dyn Fn() -> Result<Start>> = match (&task.kind, task.base_commit()) {
+        let starts = sandbox.templates();
+        let made = match (&task.kind, task.base_commit()) {
             (_, Some(base)) if environment.whole => {
-                Box::new(move || published::start(task, base, image, sandbox))
+                starts.image(task, image, || published::start(task, base, image, sandbox))?
             }
             (TaskKind::Harbor { task: harbor, .. }, _)
                 if !environment.whole && sandbox.backend() == Backend::Bubblewrap =>
             {
-                Box::new(move || built::start(task, harbor, image, sandbox))
+                starts.image(task, image, || built::start(task, harbor, image, sandbox))?
             }
             _ => return Ok(None),
         };
-        let made = sandbox.templates().image(task, image, make)?;
         *environment = Environment {
             image: made.0.snapshot.image.clone(),
             whole: true,
@@ -129,7 +129,7 @@ impl Workspace {
         Ok(Some(made))
     }
 
-    /// Variables of every command that those of the task come before.
+    /// Adds variables of every command, which the task's own override.
     fn set_first(&mut self, variables: &[(String, String)]) {
         self.environment.splice(0..0, variables.iter().cloned());
     }

@@ -13,7 +13,8 @@ const DIFF: &str = "git -c core.fsmonitor=false -c core.quotePath=true add -A 2>
     git -c core.fsmonitor=false --no-pager diff --cached --binary --no-color --no-ext-diff \
     --no-textconv --src-prefix=a/ --dst-prefix=b/ ";
 
-/// Takes the change since `base`, or since the state that its image had, from a workspace and has it graded.
+/// Takes the change since `base`, or since the state that its image had, from a workspace
+/// and has it graded.
 pub(super) fn graded(
     task: &Task,
     base: &str,

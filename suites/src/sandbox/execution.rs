@@ -1,5 +1,6 @@
 //! What came of a command.
 
+use std::fmt;
 use std::time::Instant;
 
 /// How a command ended.
@@ -11,6 +12,16 @@ pub enum Exit {
     Signal(i32),
     /// It was killed because [`crate::Limits::wall`] was over.
     TimedOut,
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Exit::Code(code) => write!(f, "exited with code {code}"),
+            Exit::Signal(signal) => write!(f, "was killed by signal {signal}"),
+            Exit::TimedOut => f.write_str("took too long"),
+        }
+    }
 }
 
 /// What happened, and when.

@@ -5,7 +5,6 @@ use timeslip_datasets::harbor::HarborTask;
 
 use super::recipe::{Reach, Recipe};
 use super::start::Start;
-use super::{Environment, Workspace};
 use crate::{Error, Image, Result, Sandbox, Task};
 
 /// Follows the Dockerfile of `task` in a root file system made from `image`.
@@ -15,12 +14,7 @@ pub(super) fn start(
     image: &Image,
     sandbox: &Sandbox,
 ) -> Result<Start> {
-    let place = Sandbox::scratch()?;
-    let whole = Environment {
-        image: image.clone(),
-        whole: true,
-    };
-    let mut draft = Workspace::within(task, sandbox, &place.path().join("draft"), Some(whole))?;
+    let (place, mut draft) = Start::draft(task, image, sandbox)?;
     // What the task sets for its agent is not there while its image is built.
     draft.environment.clear();
     let no_files = || Error::Prepare {

@@ -3,11 +3,8 @@
 use std::path::Path;
 
 use super::{Workspace, copy, mount};
-use crate::sandbox::TMP;
+use crate::sandbox::{ROOT, TMP};
 use crate::{Error, Invocation, Limits, Result, Sandbox, Task};
-
-/// The number that is root in every container.
-const ROOT: &str = "0";
 
 /// What is kept of the output of managing commands, for a person.
 const MANAGED_BYTES: usize = 4096;

@@ -8,9 +8,9 @@
 
 use std::time::Duration;
 
+use super::Workspace;
 use super::repository::{EXCLUDED, IDENTITY};
 use super::start::Start;
-use super::{Environment, Workspace};
 use crate::{Error, Execution, Image, Limits, Result, Sandbox, Task, TaskKind};
 
 /// Packing a large history takes minutes on a slow disk.
@@ -89,12 +89,7 @@ pub(super) fn reset(task: &Task, workspace: &Workspace, sandbox: &Sandbox) -> Re
 
 /// Makes what agents begin with, after the commit `base`, out of `image`.
 pub(super) fn start(task: &Task, base: &str, image: &Image, sandbox: &Sandbox) -> Result<Start> {
-    let place = Sandbox::scratch()?;
-    let whole = Environment {
-        image: image.clone(),
-        whole: true,
-    };
-    let draft = Workspace::within(task, sandbox, &place.path().join("draft"), Some(whole))?;
+    let (place, draft) = Start::draft(task, image, sandbox)?;
     reset(task, &draft, sandbox)?;
     let script =
         format!("base={base} excluded='{EXCLUDED}' identity='{IDENTITY}'\n{BEGIN}{FORGET}");

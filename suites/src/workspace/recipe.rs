@@ -310,9 +310,8 @@ impl Recipe {
             Exit::Code(0) => Ok(()),
             exit => {
                 let how = match exit {
-                    Exit::Code(code) => format!("exited with code {code}"),
-                    Exit::Signal(signal) => format!("was killed by signal {signal}"),
                     Exit::TimedOut => format!("took longer than {}", show(timeout)),
+                    exit => exit.to_string(),
                 };
                 let hint = match &workspace.shims {
                     Some(_) => "",

@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 
 use super::super::capture::Capture;
 use super::super::supervise::LARGEST_FILE_MB;
-use super::super::{Exceeded, Execution, Exit, Invocation};
+use super::super::{Exceeded, Execution, Exit, Invocation, ROOT};
 use super::Engine;
 
 /// Finds out how often the container has run into its bounds.
@@ -46,9 +46,6 @@ const REPORT: &str = r#"count; printf 'e%s %s;' "$memory" "$processes" >&2"#;
 
 /// Everything but the container's first process and this one.
 const KILL: &str = "kill -9 -1 2>/dev/null; true";
-
-/// The number that is root in every container.
-pub(super) const ROOT: &str = "0";
 
 /// Bytes of marks that are looked at.
 const MARKS_BYTES: usize = 64;
