@@ -5,6 +5,7 @@ mod variables;
 use std::path::{Path, PathBuf};
 
 use crate::{Error, Result, files};
+pub use variables::USUAL_PATH;
 use variables::Variables;
 
 /// One instruction and the line it starts on.
@@ -332,6 +333,15 @@ mod tests {
             Kind::Env(vec![("X".to_owned(), "of /a".to_owned())])
         );
         assert_eq!(set("RUN echo $A"), Kind::Run("echo $A".to_owned()));
+    }
+
+    #[test]
+    fn variables_that_double_with_every_line_do_not_fill_the_memory() {
+        let text = format!("FROM x\nENV A=0123456789\n{}", "ENV A=$A$A\n".repeat(60));
+        let error = kinds(&text).unwrap_err();
+        assert!(error.contains("more than 1048576 bytes"), "{error}");
+        let error = environment(&text, Path::new("Dockerfile")).unwrap_err();
+        assert!(error.to_string().contains("more than 1048576 bytes"));
     }
 
     #[test]

@@ -93,7 +93,7 @@ enum Isolation {
 const ENVIRONMENT: [(&str, &str); 3] = [("PATH", SYSTEM_PATH), ("HOME", TMP), ("LANG", "C.UTF-8")];
 
 /// Where programs are looked for.
-pub(crate) const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(crate) const SYSTEM_PATH: &str = timeslip_datasets::dockerfile::USUAL_PATH;
 
 /// The number that is root in every container.
 pub(crate) const ROOT: &str = "0";
