@@ -31,6 +31,7 @@ mod tests {
     use crate::model::Model;
     use proptest::prelude::*;
     use serde_json::{Map, Value, json};
+    use timeslip_wire::protocols::PROTOCOLS;
 
     /// Names that requests use, so that chance gets past the first check.
     const NAMES: &[&str] = &[
@@ -94,6 +95,15 @@ mod tests {
         })
     }
 
+    #[test]
+    fn every_protocol_has_a_dialect() {
+        for protocol in PROTOCOLS {
+            let path = format!("{}{}", protocol.base_path(), protocol.path("m"));
+            let path = path.split('?').next().unwrap();
+            assert!(of_path(path).takes(path), "{path}");
+        }
+    }
+
     proptest! {
         #[test]
         fn no_request_is_too_strange(mut body in object(anything()), list in prop::collection::vec(object(anything()), 0..4)) {
@@ -104,8 +114,9 @@ mod tests {
                     body[field] = json!(list);
                 }
             }
-            for path in ["/v1/responses", "/v1/chat/completions", "/v1/messages", "/api/chat", "/v1beta/models/m:generateContent"] {
-                let read = of_path(path).read(&path.parse().unwrap(), body.clone());
+            for protocol in PROTOCOLS {
+                let path = format!("{}{}", protocol.base_path(), protocol.path("m"));
+                let read = of_path(&path).read(&path.parse().unwrap(), body.clone());
                 if let Ok((call, _)) = read {
                     prop_assert!(!model.next(&call).is_empty());
                 }

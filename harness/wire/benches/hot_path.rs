@@ -5,10 +5,12 @@
 //! All times are processor time of the reading thread: what a core can do, whatever
 //! else the machine is doing.
 //!
-//! `cargo bench --bench hot_path`
+//! `cargo bench -p timeslip-wire --bench hot_path`
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-#[path = "../tests/support/mod.rs"]
+#[path = "../tests/it/recorded.rs"]
+mod recorded;
+#[path = "../tests/it/support.rs"]
 mod support;
 
 use std::hint::black_box;
@@ -19,26 +21,18 @@ use std::time::Duration;
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use rustix::time::{ClockId, clock_gettime};
-use timeslip::clock;
-use timeslip::connection::Arrival;
-use timeslip::exchange::split::{Piece, Splitter};
-use timeslip::exchange::{Recorder, Session};
-use timeslip::protocols::{self, Item, Protocol};
-use timeslip::transports::Kind;
+use timeslip_datasets::journal::EventKind;
+use timeslip_wire::clock;
+use timeslip_wire::connection::Arrival;
+use timeslip_wire::framing::{Piece, Splitter, StreamFormat};
+use timeslip_wire::protocols::{Item, PROTOCOLS, Protocol};
+use timeslip_wire::{Recorder, Session};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::{Builder, Runtime};
 
 const TOKENS: usize = 20_000;
 /// What a busy socket gives a reader at once.
 const LARGE_READ: usize = 16 << 10;
-const WORDS: [&str; 6] = [" the", " parser", " fails", ",", " value", " ="];
-
-/// What comes before the deltas, a delta, and what comes after.
-type Parts = (
-    &'static [&'static str],
-    fn(usize, &str) -> String,
-    &'static [&'static str],
-);
 
 /// A response of [`TOKENS`] text deltas, as the servers of a protocol send it.
 struct Stream {
@@ -47,81 +41,20 @@ struct Stream {
 }
 
 impl Stream {
-    fn new(name: &str) -> Self {
-        let (before, delta, after): Parts = match name {
-            "responses" => (
-                &[
-                    "event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"id\":\"resp_1\",\"model\":\"m\"}}\n\n",
-                ],
-                |at, word| {
-                    format!(
-                        "event: response.output_text.delta\ndata: {{\"type\":\"response.output_text.delta\",\"sequence_number\":{at},\"item_id\":\"msg_68f0c1\",\"output_index\":0,\"content_index\":0,\"delta\":\"{word}\"}}\n\n"
-                    )
-                },
-                &[
-                    "event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{\"id\":\"resp_1\",\"model\":\"m\",\"output\":[],\"usage\":{\"input_tokens\":9,\"output_tokens\":20000}}}\n\n",
-                ],
-            ),
-            "chat-completions" => (
-                &[
-                    "data: {\"id\":\"chatcmpl-7f\",\"object\":\"chat.completion.chunk\",\"created\":1763700000,\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"logprobs\":null,\"finish_reason\":null}]}\n\n",
-                ],
-                |_, word| {
-                    format!(
-                        "data: {{\"id\":\"chatcmpl-7f\",\"object\":\"chat.completion.chunk\",\"created\":1763700000,\"model\":\"m\",\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{word}\"}},\"logprobs\":null,\"finish_reason\":null}}]}}\n\n"
-                    )
-                },
-                &[
-                    "data: {\"id\":\"chatcmpl-7f\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":20000}}\n\n",
-                    "data: [DONE]\n\n",
-                ],
-            ),
-            "anthropic-messages" => (
-                &[
-                    "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"model\":\"m\",\"usage\":{\"input_tokens\":9,\"output_tokens\":1}}}\n\n",
-                    "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n",
-                ],
-                |_, word| {
-                    format!(
-                        "event: content_block_delta\ndata: {{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{{\"type\":\"text_delta\",\"text\":\"{word}\"}}}}\n\n"
-                    )
-                },
-                &[
-                    "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":20000}}\n\n",
-                    "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
-                ],
-            ),
-            "gemini" => (
-                &[],
-                |at, word| {
-                    format!(
-                        "data: {{\"candidates\": [{{\"content\": {{\"parts\": [{{\"text\": \"{word}\"}}],\"role\": \"model\"}},\"index\": 0}}],\"usageMetadata\": {{\"promptTokenCount\": 9,\"candidatesTokenCount\": {at},\"totalTokenCount\": {at}}},\"modelVersion\": \"m\",\"responseId\": \"Il0taoSYJ5CezX\"}}\n\n"
-                    )
-                },
-                &[
-                    "data: {\"candidates\": [{\"content\": {\"parts\": [{\"text\": \".\"}],\"role\": \"model\"},\"finishReason\": \"STOP\",\"index\": 0}],\"usageMetadata\": {\"promptTokenCount\": 9,\"candidatesTokenCount\": 20000}}\n\n",
-                ],
-            ),
-            "ollama" => (
-                &[],
-                |_, word| {
-                    format!(
-                        "{{\"model\":\"m\",\"created_at\":\"2026-11-20T22:54:57.641643Z\",\"message\":{{\"role\":\"assistant\",\"content\":\"{word}\"}},\"done\":false}}\n"
-                    )
-                },
-                &[
-                    "{\"model\":\"m\",\"created_at\":\"2026-11-20T22:54:57.641643Z\",\"message\":{\"role\":\"assistant\",\"content\":\"\"},\"done_reason\":\"stop\",\"done\":true,\"eval_count\":20000}\n",
-                ],
-            ),
-            other => panic!("no stream of {other}: a new protocol needs one here"),
+    /// A recorded stream whose first delta of text comes [`TOKENS`] times.
+    fn new(protocol: &'static dyn Protocol) -> Self {
+        let streams = recorded::files(protocol).into_iter();
+        let mut streams = streams.filter_map(|file| {
+            let stream = std::fs::read_to_string(file).unwrap();
+            let events = events(protocol.format(), &stream);
+            Some((first_text(protocol, &events)?, events))
+        });
+        let Some((delta, mut events)) = streams.next() else {
+            panic!("no whole stream of {} has text", protocol.name());
         };
-        let before = before.iter().map(|event| (*event).to_owned());
-        let deltas = (0..TOKENS).map(|at| delta(at, WORDS[at % WORDS.len()]));
-        let after = after.iter().map(|event| (*event).to_owned());
-        Stream {
-            protocol: protocols::by_name(name).unwrap(),
-            events: before.chain(deltas).chain(after).collect(),
-        }
+        let repeated = vec![events[delta].clone(); TOKENS];
+        events.splice(delta..=delta, repeated);
+        Stream { protocol, events }
     }
 
     fn bytes(&self) -> Vec<u8> {
@@ -144,6 +77,37 @@ impl Stream {
         let (exchange, _) = black_box(recorder.finish("http-sse"));
         assert!(done && exchange.events.as_slice().len() >= TOKENS);
     }
+}
+
+/// The events of a stream with what separates them.
+fn events(format: StreamFormat, stream: &str) -> Vec<String> {
+    let end = match format {
+        StreamFormat::ServerSentEvents => "\n\n",
+        StreamFormat::JsonLines => "\n",
+    };
+    let events = stream.split_inclusive(end);
+    events.map(str::to_owned).collect()
+}
+
+/// Which event is the first delta of text and nothing else, in a stream that is whole.
+fn first_text(protocol: &dyn Protocol, events: &[String]) -> Option<usize> {
+    let mut splitter = Splitter::new(protocol.format());
+    let mut decoder = protocol.decoder();
+    let (mut found, mut whole) = (None, false);
+    for (at, event) in events.iter().enumerate() {
+        let fed = splitter.feed(event.as_bytes(), |piece| {
+            if let Piece::Payload(payload) = piece
+                && let Ok(meaning) = decoder.payload(payload)
+            {
+                whole |= meaning.done;
+                if meaning.outputs().eq([(EventKind::Text, meaning.text)]) && !meaning.done {
+                    found.get_or_insert(at);
+                }
+            }
+        });
+        fed.ok()?;
+    }
+    found.filter(|_| whole || decoder.may_end())
 }
 
 /// Processor time of this thread.
@@ -276,7 +240,7 @@ async fn read_bare(port: u16, length: usize, count: u64) -> Duration {
 
 /// Asks as a trial does; the time of `count` responses.
 async fn read_marked(protocol: &'static dyn Protocol, port: u16, count: u64) -> Duration {
-    let mut endpoint = support::endpoint_of(protocol.name(), port, Kind::HttpSse);
+    let mut endpoint = support::endpoint_of(protocol.name(), port, "http-sse");
     endpoint.max_retries = 0;
     let items = [Item::User("go".into())];
     let mut session = Session::new(&endpoint, "key".into(), clock::now());
@@ -337,7 +301,7 @@ fn median(mut times: Vec<Duration>) -> Option<Duration> {
 
 fn main() {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-    let streams: Vec<Stream> = protocols::names().map(Stream::new).collect();
+    let streams: Vec<Stream> = PROTOCOLS.iter().copied().map(Stream::new).collect();
     let mut criterion = Criterion::default()
         .with_measurement(ProcessorTime)
         .measurement_time(Duration::from_secs(3))
