@@ -40,7 +40,10 @@ fn specs() -> Vec<ToolSpec> {
     let tool = |name| ToolSpec {
         name,
         description: "A tool.",
-        parameters: json!({ "type": "object", "properties": {} }),
+        parameters: json!({
+            "type": "object",
+            "properties": { "command": { "type": "string" } },
+        }),
     };
     ["shell", "edit_file", "submit"].map(tool).into()
 }
