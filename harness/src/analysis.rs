@@ -8,9 +8,9 @@ use timeslip_reports::input::{
     Outcome as ReportedOutcome, ReportedTimes, Role, RunData, StreamCounts, TrialData,
 };
 
-use crate::config::Price;
 use crate::error::Error;
-use crate::plan::{Plan, PlannedEndpoint};
+use crate::run::config::Price;
+use crate::run::plan::{Plan, PlannedEndpoint};
 use crate::rundir::{Manifest, RunDirectory};
 use crate::stages::{self, PrefillModel};
 use crate::validity;
@@ -54,7 +54,7 @@ fn analyse(manifest: &Manifest, calibration: Option<Calibration>, trials: &[Tria
             role,
             model: endpoint.model.clone(),
             protocol: endpoint.protocol.clone(),
-            transport: endpoint.transport.name().into(),
+            transport: endpoint.transport.clone(),
             simulated: endpoint.simulate.is_some(),
             notes: endpoint
                 .simulate

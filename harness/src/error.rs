@@ -15,6 +15,9 @@ pub enum Error {
         /// What is wrong and what to do.
         problem: String,
     },
+    /// A profile of a simulated endpoint is wrong.
+    #[error(transparent)]
+    Profile(#[from] timeslip_simulator::ProfileError),
     /// A suite, a task or a sandbox is wrong.
     #[error(transparent)]
     Suite(#[from] timeslip_suites::Error),
@@ -93,6 +96,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Config { .. }
+            | Error::Profile(_)
             | Error::Suite(_)
             | Error::Rules(_)
             | Error::Unreachable { .. }

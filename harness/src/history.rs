@@ -14,7 +14,7 @@ use timeslip_reports::input::RunData;
 use crate::analysis;
 use crate::console::say;
 use crate::error::Error;
-use crate::plan::{Limits, Plan, PlannedEndpoint};
+use crate::run::plan::{Limits, Plan, PlannedEndpoint};
 use crate::rundir::{Manifest, Remark, RunDirectory};
 use crate::validity;
 
@@ -164,7 +164,7 @@ pub fn same_endpoint(plan: &Plan) -> bool {
 fn alike(endpoint: &PlannedEndpoint) -> (&str, &str, &str, bool) {
     (
         &endpoint.protocol,
-        endpoint.transport.name(),
+        &endpoint.transport,
         &endpoint.model,
         endpoint.simulate.is_some(),
     )
@@ -208,8 +208,8 @@ fn comparable(limits: Limits) -> Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
-    use crate::plan::{self, Overrides};
+    use crate::run::config::Config;
+    use crate::run::plan::{self, Overrides};
     use timeslip_datasets::journal::TrialKey;
 
     fn manifest(tasks: &[&str], seed: u64) -> Manifest {

@@ -11,34 +11,17 @@
 //! from the journal.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
-pub mod agent;
 pub mod analysis;
-pub mod calibration;
 pub mod cli;
-pub mod clock;
-pub mod config;
-pub mod conformance;
-pub mod connection;
 pub mod console;
 pub mod downloads;
-pub mod endpoints;
-pub mod environment;
 pub mod error;
-pub mod exchange;
 pub mod exit;
 pub mod grading;
 pub mod history;
-pub mod plan;
-pub mod probing;
-pub mod protocols;
+pub mod instrument;
 pub mod regression;
+pub mod run;
 pub mod rundir;
-pub mod runner;
-pub mod server;
 pub mod stages;
-pub mod subscribers;
-pub mod timer;
-pub mod transports;
 pub mod validity;
-
-mod kernel;

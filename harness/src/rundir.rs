@@ -12,7 +12,7 @@ use timeslip_reports::input::Calibration;
 use timeslip_reports::render::atomic;
 
 use crate::error::Error;
-use crate::plan::Plan;
+use crate::run::plan::Plan;
 
 /// Longest part of a file name that is made from a name from outside.
 const MAX_NAME: usize = 64;

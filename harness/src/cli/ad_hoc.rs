@@ -1,7 +1,9 @@
 //! An endpoint given on the command line instead of in a file.
 
-use crate::config::EndpointTable;
-use crate::transports;
+use clap::builder::PossibleValuesParser;
+use timeslip_wire::transports;
+
+use crate::run::config::EndpointTable;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct AdHoc {
@@ -15,8 +17,8 @@ pub(super) struct AdHoc {
     #[arg(long, value_name = "PROTOCOL", requires = "base_url")]
     protocol: Option<String>,
     /// Transport at --base-url [default: http-sse]
-    #[arg(long, value_name = "TRANSPORT", requires = "base_url", value_parser = super::transport)]
-    transport: Option<transports::Kind>,
+    #[arg(long, value_name = "TRANSPORT", requires = "base_url", value_parser = PossibleValuesParser::new(transports::names()))]
+    transport: Option<String>,
     /// Environment variable that holds the key for --base-url
     #[arg(long, value_name = "NAME", requires = "base_url")]
     api_key_env: Option<String>,
@@ -33,7 +35,7 @@ impl AdHoc {
             base_url: Some(self.base_url.clone()?),
             model: self.model.clone(),
             protocol: self.protocol.clone(),
-            transport: self.transport,
+            transport: self.transport.clone(),
             api_key_env: self.api_key_env.clone(),
             body: self.body.iter().cloned().collect(),
             ..EndpointTable::default()

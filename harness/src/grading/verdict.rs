@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::MetadataExt;
 
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use timeslip_datasets::swebench::{self, Split};
@@ -89,8 +90,7 @@ pub(super) fn key(task: &Task, patch: Option<&str>) -> String {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     }
-    let bytes = hash.finalize();
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(&hash.finalize())
 }
 
 /// Tells a root file system from one that was made anew in its place.
