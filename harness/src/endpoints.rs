@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use timeslip_datasets::run::plan::{Plan, PlannedEndpoint};
 use timeslip_suites::Suite;
 
 use crate::connection::{self, Target};
 use crate::error::Error;
 use crate::exchange::{Endpoint, Secret};
-use crate::plan::{Plan, PlannedEndpoint};
 use crate::protocols;
 use crate::server::{self, KnownTask, Model, Options, Profile, Running};
+use crate::transports;
 
 /// How long a real server may take to accept a connection before a run begins.
 const KNOCK: Duration = Duration::from_secs(10);
@@ -32,7 +33,7 @@ pub async fn check(planned: &[PlannedEndpoint]) -> Result<(), Error> {
         let target = target(endpoint, url)?;
         let opened = tokio::time::timeout(
             KNOCK,
-            connection::open(&target, endpoint.transport.application()),
+            connection::open(&target, transport(endpoint)?.application()),
         )
         .await;
         let problem = match opened {
@@ -89,8 +90,11 @@ pub fn open(
         return Ok((endpoint(planned, url)?, None));
     };
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let figures = simulation.figures.clone();
-    let server = simulate(address, &simulation.profile, figures, seed, suites, log)?;
+    let profile = Profile::from_map(simulation.figures.clone()).map_err(|problem| {
+        let place = format!("endpoint.{}.simulate.figures", planned.name);
+        Error::Config { place, problem }
+    })?;
+    let server = simulate(address, &simulation.profile, profile, seed, suites, log)?;
     let url = simulated_url(server.address, &planned.protocol);
     Ok((endpoint(planned, &url)?, Some(server)))
 }
@@ -163,7 +167,7 @@ fn endpoint(planned: &PlannedEndpoint, url: &str) -> Result<Endpoint, Error> {
         target: target(planned, url)?,
         model: planned.model.clone(),
         protocol,
-        transport: planned.transport,
+        transport: transport(planned)?,
         prewarm: planned.prewarm,
         deflate: planned.deflate,
         shared: planned.shared_connection.then(Arc::default),
@@ -173,6 +177,13 @@ fn endpoint(planned: &PlannedEndpoint, url: &str) -> Result<Endpoint, Error> {
         extra: planned.body.clone(),
         idle_timeout: planned.idle_timeout(),
         max_retries: planned.retries,
+    })
+}
+
+fn transport(planned: &PlannedEndpoint) -> Result<transports::Kind, Error> {
+    transports::by_name(&planned.transport).ok_or_else(|| Error::Config {
+        place: format!("endpoint.{}.transport", planned.name),
+        problem: format!("'{}' is not known", planned.transport),
     })
 }
 

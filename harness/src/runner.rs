@@ -12,6 +12,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use timeslip_datasets::atif::Trajectory;
 use timeslip_datasets::journal::{Event, Outcome, Record, TrialFinished, TrialKey, TrialStarted};
+use timeslip_datasets::run::plan::Plan;
 use timeslip_suites::steps::{self, StepGrade};
 use timeslip_suites::{Limits, Sandbox, Suite, Task, Workspace};
 use tokio::task::JoinSet;
@@ -19,7 +20,6 @@ use tokio::task::JoinSet;
 use crate::agent::{self, Assignment, Bench, Stop};
 use crate::clock;
 use crate::exchange::Endpoint;
-use crate::plan::Plan;
 use crate::protocols::ToolSpec;
 
 /// Something the runner did.

@@ -13,7 +13,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use timeslip_reports::input::{Calibration, ErrorQuantiles, StreamCalibration};
+use timeslip_datasets::run::calibration::{Calibration, ErrorQuantiles, StreamCalibration};
+use timeslip_datasets::run::plan::Plan;
 
 pub use clocks::clock_resolution_ns;
 pub use load::{Load, Measured, drive, endpoint};
@@ -22,8 +23,8 @@ pub use truth::{Differences, read_log};
 use crate::endpoints;
 use crate::error::Error;
 use crate::exchange::Endpoint;
-use crate::plan::Plan;
 use crate::server::{self, Model, Options, Profile};
+use crate::transports;
 
 /// Output tokens per second of a calibrating stream: the fast path's.
 const TOKENS_PER_SECOND: f64 = 1_000.0;
@@ -63,7 +64,7 @@ pub fn profile(streams: u32) -> Profile {
 /// [`Error::System`] when the server cannot start, [`Error::Unreachable`] when an
 /// exchange with it fails, [`Error::Run`] when its log is not whole.
 pub async fn embedded(
-    like: (&str, crate::transports::Kind),
+    like: (&str, transports::Kind),
     deflate: bool,
     load: &Load,
 ) -> Result<StreamCalibration, Error> {
@@ -95,7 +96,7 @@ pub async fn embedded(
 /// [`Error::Unreachable`] when an exchange fails, [`Error::Run`] when the log does not
 /// tell of every exchange within a few seconds.
 pub async fn beside(
-    (protocol, transport): (&str, crate::transports::Kind),
+    (protocol, transport): (&str, transports::Kind),
     base_url: &str,
     log: &Path,
     load: &Load,
@@ -129,18 +130,21 @@ pub async fn short(plan: &Plan) -> Result<Calibration, Error> {
     let mut ways: BTreeSet<(&str, &str)> = plan
         .endpoints
         .iter()
-        .map(|endpoint| (endpoint.protocol.as_str(), endpoint.transport.name()))
+        .map(|endpoint| (endpoint.protocol.as_str(), endpoint.transport.as_str()))
         .collect();
     let mut settings = Vec::new();
     for endpoint in &plan.endpoints {
-        let way = (endpoint.protocol.as_str(), endpoint.transport);
-        if ways.take(&(way.0, way.1.name())).is_some() {
+        let way = (endpoint.protocol.as_str(), endpoint.transport.as_str());
+        if ways.take(&way).is_some() {
             // Where endpoints differ in it, what costs more counts.
-            let deflate = plan
-                .endpoints
-                .iter()
-                .any(|other| other.deflate && (other.protocol.as_str(), other.transport) == way);
-            settings.push(embedded(way, deflate, &load).await?);
+            let deflate = plan.endpoints.iter().any(|other| {
+                other.deflate && (other.protocol.as_str(), other.transport.as_str()) == way
+            });
+            let transport = transports::by_name(way.1).ok_or_else(|| Error::Config {
+                place: format!("endpoint.{}.transport", endpoint.name),
+                problem: format!("'{}' is not known", way.1),
+            })?;
+            settings.push(embedded((way.0, transport), deflate, &load).await?);
         }
     }
     Ok(Calibration {

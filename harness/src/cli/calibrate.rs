@@ -3,8 +3,8 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
+use timeslip_datasets::run::calibration::{Calibration, ErrorQuantiles, StreamCalibration};
 use timeslip_reports::format::nanoseconds;
-use timeslip_reports::input::{Calibration, ErrorQuantiles, StreamCalibration};
 
 use crate::calibration::{self, Load};
 use crate::error::Error;

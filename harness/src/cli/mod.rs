@@ -8,6 +8,7 @@ mod compare;
 mod conformance;
 mod datasets;
 mod doctor;
+mod error;
 mod gate;
 mod grade;
 mod history;
@@ -16,7 +17,6 @@ mod presets;
 mod probe;
 mod report;
 mod run;
-mod runs;
 mod sandbox_times;
 mod serve;
 mod suites;
@@ -141,11 +141,10 @@ fn print(text: &str) -> Result<u8, Error> {
 
 /// Reads the name of a transport.
 fn transport(text: &str) -> Result<transports::Kind, String> {
-    let known = transports::Kind::ALL;
-    known
-        .into_iter()
-        .find(|kind| kind.name() == text)
-        .ok_or_else(|| format!("known are {}", known.map(transports::Kind::name).join(", ")))
+    transports::by_name(text).ok_or_else(|| {
+        let known = transports::Kind::ALL.map(transports::Kind::name);
+        format!("known are {}", known.join(", "))
+    })
 }
 
 /// A runtime for measuring: one thread reads everything. A second one would take no

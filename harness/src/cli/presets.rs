@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use crate::config::{self, EndpointTable, Price};
+use timeslip_datasets::run::plan::Price;
+
+use crate::config::{self, EndpointTable};
 use crate::error::Error;
 
 pub(super) fn run() -> Result<u8, Error> {

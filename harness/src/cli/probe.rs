@@ -1,18 +1,21 @@
 //! `timeslip probe`: what an endpoint is like.
 
+mod figures;
+
 use std::fmt::Write;
 use std::path::PathBuf;
 
+use timeslip_datasets::atomic;
 use timeslip_reports::format::{milliseconds, rate};
-use timeslip_reports::render::atomic;
 
 use super::ad_hoc::AdHoc;
 use crate::config::Config;
 use crate::console::say;
 use crate::error::Error;
 use crate::plan::{self, Overrides};
-use crate::probing::{self, Effort, Figures};
+use crate::probing::{self, Effort};
 use crate::{endpoints, exit};
+use figures::{Figure, Figures};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -101,7 +104,7 @@ fn describe(origin: &str, figures: &Figures) -> String {
     let mut line = |name: &str, value: String, note: String| {
         let _ = writeln!(text, "{name:<28}{value:<20}{note}");
     };
-    let residual = |figure: probing::Figure| {
+    let residual = |figure: Figure| {
         figure
             .residual_ns
             .map_or_else(String::new, |ns| format!("±{} a point", ms(ns)))

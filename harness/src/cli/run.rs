@@ -4,7 +4,10 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use timeslip_datasets::journal::{self, TrialKey};
+use timeslip_datasets::journal::TrialKey;
+use timeslip_datasets::run::RunDirectory;
+use timeslip_datasets::run::manifest::Manifest;
+use timeslip_datasets::run::plan::Plan;
 use timeslip_suites::{Quarantined, Sandbox, Suite, Task, Workspace, sandbox};
 use tokio::runtime::Runtime;
 
@@ -16,8 +19,7 @@ use super::report;
 use crate::config::Config;
 use crate::console::say;
 use crate::error::Error;
-use crate::plan::{self, Overrides, Plan};
-use crate::rundir::{Manifest, RunDirectory};
+use crate::plan::{self, Overrides};
 use crate::subscribers::{self, Journal, Progress};
 use crate::{calibration, endpoints, environment, runner};
 
@@ -89,7 +91,7 @@ pub(super) fn run(arguments: Arguments) -> Result<u8, Error> {
         let config = Config::load(arguments.config.as_deref())?;
         let (plan, suites) = plan::resolve(&config, &overrides(&arguments), scratch.path())?;
         if arguments.dry_run {
-            return super::print(&plan.describe());
+            return super::print(&plan::describe(&plan));
         }
         let parent = arguments
             .directory
@@ -104,7 +106,7 @@ pub(super) fn run(arguments: Arguments) -> Result<u8, Error> {
         say(&format!("warning: {warning}"));
     }
     let _lock = measure(ready, scratch.path(), runtime)?;
-    report::render(&directory, &manifest, &Claims::default())
+    report::render(directory.path(), &Claims::default())
 }
 
 fn overrides(arguments: &Arguments) -> Overrides {
@@ -148,7 +150,7 @@ fn fresh(
         RunDirectory::create(parent, backend, environment::facts(), warnings, plan)?;
     let sandbox = sandbox.for_run(&manifest.run_id);
     let lock = directory.lock()?;
-    let whole_bytes = journal::read(&directory.journal())?.whole_bytes;
+    let whole_bytes = directory.read_journal(&manifest)?.whole_bytes;
     Ok(Ready {
         directory,
         manifest,
@@ -189,7 +191,7 @@ fn planned<'a>(plan: &Plan, suites: &'a [Suite]) -> Vec<&'a Task> {
 fn resume(path: &Path, scratch: &Path, runtime: &Runtime) -> Result<Ready, Error> {
     let (directory, manifest) = RunDirectory::open(path)?;
     let lock = directory.lock()?;
-    let journal = journal::read(&directory.journal())?;
+    let journal = directory.read_journal(&manifest)?;
     let Chosen { sandbox, .. } = isolation::choose(&manifest.sandbox).map_err(|error| Error::Run {
         path: directory.path().to_owned(),
         problem: format!(
@@ -202,8 +204,14 @@ fn resume(path: &Path, scratch: &Path, runtime: &Runtime) -> Result<Ready, Error
         .plan
         .suites
         .iter()
-        .map(|suite| Suite::load(suite, scratch))
-        .collect::<Result<Vec<_>, _>>()?;
+        .map(|suite| {
+            let file = suite.to_file().map_err(|error| Error::Run {
+                path: directory.path().to_owned(),
+                problem: format!("the suite '{}' of its plan: {error}", suite.name()),
+            })?;
+            Ok(Suite::load(&file, scratch)?)
+        })
+        .collect::<Result<Vec<_>, Error>>()?;
     runtime.block_on(endpoints::check(&manifest.plan.endpoints))?;
     let (finished, whole_bytes) = (journal.finished(), journal.whole_bytes);
     Ok(Ready {
@@ -234,7 +242,8 @@ fn measure(ready: Ready, scratch: &Path, runtime: Runtime) -> Result<File, Error
         let calibration = runtime.block_on(calibration::short(plan))?;
         directory.write_calibration(&calibration)?;
     }
-    let (called, _servers) = endpoints::start(plan, &suites, |name| directory.emissions(name))?;
+    let (called, _servers) =
+        endpoints::start(plan, &suites, |name| Ok(directory.emissions(name)?))?;
     let (events, listener) = subscribers::listen(vec![
         Box::new(Journal::open(&directory, whole_bytes)?),
         Box::new(Progress::new(finished.len(), plan.trials.len())),

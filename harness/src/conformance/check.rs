@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use timeslip_datasets::journal::{EventKind, Exchange, StreamEvent};
+use timeslip_datasets::run::calibration::ErrorQuantiles;
 use tokio::time::Instant;
 
 use super::Case;
@@ -11,7 +12,6 @@ use crate::endpoints;
 use crate::error::Error;
 use crate::exchange::{Failure, Session};
 use crate::protocols::{self, Item};
-use crate::regression::median;
 use crate::server::{self, Emission, Model, Options, ScenarioEvent};
 use crate::transports::Kind;
 use crate::{calibration, clock};
@@ -284,11 +284,8 @@ fn compare(case: &Case, exchange: &Exchange, truth: &Emission) -> Vec<String> {
 }
 
 fn middle(at: &[u64]) -> Option<u64> {
-    let mut gaps: Vec<f64> = at
-        .windows(2)
-        .map(|pair| (pair[1] - pair[0]) as f64)
-        .collect();
-    median(&mut gaps).map(|gap| gap as u64)
+    let gaps = at.windows(2).map(|pair| pair[1] - pair[0]);
+    Some(ErrorQuantiles::of(gaps)?.p50_ns)
 }
 
 fn letters(events: &[StreamEvent]) -> String {
@@ -296,5 +293,8 @@ fn letters(events: &[StreamEvent]) -> String {
 }
 
 fn shown(ns: Option<u64>) -> String {
-    ns.map_or_else(|| "nothing".into(), timeslip_reports::format::nanoseconds)
+    ns.map_or_else(
+        || "nothing".into(),
+        |ns| format!("{:.2?}", Duration::from_nanos(ns)),
+    )
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::{Response, StatusCode, header};
-use timeslip_reports::render::atomic;
+use timeslip_datasets::atomic;
 
 use super::http::{self, From};
 use super::{Dataset, sha256, with_ending};

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use timeslip_datasets::run::plan::Limits;
 use timeslip_suites::{Suite, SuiteFile};
 
-use super::{Limits, Overrides};
+use super::Overrides;
 use crate::config::Config;
 use crate::error::Error;
 

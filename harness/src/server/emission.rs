@@ -1,65 +1,20 @@
-//! The truth about every response, as JSON lines.
+//! Writing the log of emissions: the truth about every response.
 
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::{OnceLock, mpsc};
 use std::thread::JoinHandle;
 
-use serde::{Deserialize, Serialize};
+use timeslip_datasets::run::emissions::Emission;
 
 use crate::clock;
 use crate::console::say;
 
-/// What truly happened to one response. Times are nanoseconds on [`clock::now`] of the
-/// server's process, taken just before the bytes are handed to the kernel, or to the
-/// simulated link where there is one; adding `clock_origin_ns` puts them on the machine's monotonic clock, which other processes
-/// can read too.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Emission {
-    /// Id of the response.
-    pub response_id: String,
-    /// The protocol it was sent in.
-    pub protocol: String,
-    /// What carried it: `http-sse`, `http-lines`, `websocket`, or `http` for one object.
-    pub transport: String,
-    /// The monotonic clock when the process's own clock was zero; absent where the
-    /// platform has no such clock to share.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub clock_origin_ns: Option<u64>,
-    /// Request read in full.
-    pub received_ns: u64,
-    /// Spent waiting for a slot.
-    pub queue_ns: u64,
-    /// Spent reading the prompt.
-    pub prefill_ns: u64,
-    /// When each output event left, in order. Events that left in one write share a time.
-    pub events_ns: Vec<u64>,
-    /// What each of them carried: `r` reasoning, `t` text, `a` tool arguments.
-    pub kinds: String,
-    /// Output tokens in each of them.
-    pub tokens: Vec<u32>,
-    /// When the terminal event left; absent when the client was gone before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub done_ns: Option<u64>,
-    /// The whole response was sent.
-    pub complete: bool,
-}
-
-impl Emission {
-    /// The same, told by this process's own clock; as it is where the clocks have
-    /// nothing in common.
-    #[must_use]
-    pub fn on_our_clock(mut self) -> Self {
-        let (Some(theirs), Some(ours)) = (self.clock_origin_ns, clock_origin_ns()) else {
-            return self;
-        };
-        let shift = |at: u64| at.saturating_add(theirs).saturating_sub(ours);
-        self.received_ns = shift(self.received_ns);
-        self.events_ns.iter_mut().for_each(|at| *at = shift(*at));
-        self.done_ns = self.done_ns.map(shift);
-        self.clock_origin_ns = Some(ours);
-        self
-    }
+/// An emission told by this process's own clock; as it is where the clocks have nothing in
+/// common.
+#[must_use]
+pub fn on_our_clock(emission: Emission) -> Emission {
+    emission.on_clock(clock_origin_ns())
 }
 
 /// The monotonic clock at the origin of [`clock::now`]. Found out once: every line of a
@@ -102,12 +57,8 @@ pub(super) fn writer(path: &Path) -> io::Result<(mpsc::Sender<Emission>, JoinHan
         .name("timeslip-emissions".into())
         .spawn(move || {
             for emission in receiver {
-                let written = serde_json::to_vec(&emission)
-                    .map_err(io::Error::from)
-                    .and_then(|mut line| {
-                        line.push(b'\n');
-                        file.write_all(&line)
-                    });
+                let line = emission.to_line().map_err(io::Error::from);
+                let written = line.and_then(|line| file.write_all(&line));
                 if let Err(error) = written {
                     say(&format!(
                         "timeslip server: cannot write the emission log: {error}"
@@ -131,28 +82,4 @@ fn drop_torn_line(file: &mut std::fs::File) -> io::Result<()> {
         file.set_len(whole as u64)?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn absurd_times_do_not_overflow() {
-        let emission = Emission {
-            response_id: "r".into(),
-            protocol: "p".into(),
-            transport: "t".into(),
-            clock_origin_ns: Some(u64::MAX),
-            received_ns: u64::MAX,
-            queue_ns: 0,
-            prefill_ns: 0,
-            events_ns: vec![u64::MAX, 1],
-            kinds: "tt".into(),
-            tokens: vec![1, 1],
-            done_ns: Some(u64::MAX),
-            complete: true,
-        };
-        assert!(emission.on_our_clock().done_ns.is_some());
-    }
 }

@@ -36,10 +36,11 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-pub use emission::Emission;
+pub use emission::on_our_clock;
 pub use model::{KnownTask, Model};
 pub use profile::Profile;
 pub use scenario::{Moment, Scenario, ScenarioEvent};
+pub use timeslip_datasets::run::emissions::Emission;
 
 use crate::connection::Timed;
 use crate::console::say;

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::error::Error;
 
@@ -80,6 +81,25 @@ impl Profile {
         profile
             .check()
             .map_err(|problem| Error::config(path, problem))?;
+        Ok(profile)
+    }
+
+    /// Its figures as a plan keeps them.
+    ///
+    /// # Errors
+    /// What the serialiser says.
+    pub fn to_map(&self) -> serde_json::Result<Map<String, Value>> {
+        serde_json::from_value(serde_json::to_value(self)?)
+    }
+
+    /// The profile that a plan keeps.
+    ///
+    /// # Errors
+    /// A sentence on the figure that is missing or wrong.
+    pub fn from_map(figures: Map<String, Value>) -> Result<Self, String> {
+        let profile: Profile =
+            serde_json::from_value(Value::Object(figures)).map_err(|error| error.to_string())?;
+        profile.check()?;
         Ok(profile)
     }
 

@@ -82,6 +82,12 @@ impl Kind {
     }
 }
 
+/// The transport of a configuration name.
+#[must_use]
+pub fn by_name(name: &str) -> Option<Kind> {
+    Kind::ALL.into_iter().find(|kind| kind.name() == name)
+}
+
 /// A transport and its connection, if one is open.
 #[derive(Debug)]
 pub struct Transport {

@@ -11,10 +11,10 @@ use timeslip::connection::Target;
 use timeslip::exchange::{Endpoint, Session};
 use timeslip::protocols::{self, Item, Protocol};
 use timeslip::server::Emission;
-use timeslip::stages::{Context, PrefillModel, Segment, fit_prefill, segments};
 use timeslip::transports::Kind;
 use timeslip_datasets::journal::{Exchange, Reported};
-use timeslip_reports::input::Stage;
+use timeslip_reports::attribution::{Context, PrefillModel, Segment, fit_prefill, segments};
+use timeslip_reports::stages::Stage;
 use tokio::time::Instant;
 
 use crate::measured::Measured;

@@ -2,10 +2,8 @@
 //! uncached prompt tokens, which a few queued or cached requests must not bend.
 
 use timeslip_datasets::journal::Exchange;
-use timeslip_reports::stats::{quantile, sorted};
 
-use super::exchange::PrefillModel;
-use crate::regression::theil_sen;
+use crate::stats::{quantile, sorted, theil_sen};
 
 /// Fewer exchanges say nothing.
 const MIN_POINTS: usize = 8;
@@ -19,6 +17,33 @@ const QUARTER_DEVIATIONS: f64 = 0.971;
 /// What lies so many standard deviations above that quarter is a queue: three and a half above
 /// the median, which noise of a run seldom reaches.
 const QUEUE_DEVIATIONS: f64 = 0.674 + 3.5;
+
+/// Prefill time as fitted over many exchanges of one endpoint.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PrefillModel {
+    /// Nanoseconds for one uncached prompt token.
+    pub ns_per_token: f64,
+    /// Half the 95 % interval of that.
+    pub slope_error: f64,
+    /// TTFT of an empty prompt while nothing queues: round trip and fixed cost.
+    pub unloaded_ns: u64,
+    /// TTFT of an empty prompt above which there surely was a queue.
+    pub busy_ns: u64,
+    /// Median absolute residual of the fit.
+    pub error_ns: u64,
+}
+
+impl PrefillModel {
+    /// Time to read so many tokens, and the bound on its error.
+    pub(super) fn prefill(&self, uncached: u64) -> (u64, u64) {
+        let tokens = uncached as f64;
+        let error = (self.slope_error * tokens) as u64;
+        (
+            (self.ns_per_token * tokens).max(0.0) as u64,
+            error.saturating_add(self.error_ns),
+        )
+    }
+}
 
 /// Fits the exchanges of one endpoint; `None` when they cannot tell, be it that the
 /// slope may as well be zero, or when the server reports prefill itself.
@@ -77,6 +102,7 @@ mod tests {
 
     use super::super::Context;
     use super::*;
+    use crate::stages::Stage;
 
     /// A run of 60 exchanges with normal noise of 5 ms on 100 ms and the given slope; a
     /// share of them wait in a queue for 60 to 200 ms.
@@ -126,9 +152,7 @@ mod tests {
                     ..Context::default()
                 };
                 let segments = super::super::segments(exchange, context);
-                let queue = segments
-                    .iter()
-                    .any(|segment| segment.stage == timeslip_reports::input::Stage::Queue);
+                let queue = segments.iter().any(|segment| segment.stage == Stage::Queue);
                 count[usize::from(exchange.response_id.is_some())][usize::from(queue)] += 1;
             }
         }
