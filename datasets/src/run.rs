@@ -32,7 +32,7 @@ use plan::Plan;
 
 pub use error::Error;
 
-/// What is said of a run after it was measured.
+/// A remark on a run, made after it was measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remark {
     /// It is the baseline of its setting.
@@ -42,7 +42,7 @@ pub enum Remark {
 }
 
 impl Remark {
-    /// The empty file that says it.
+    /// The empty file that stands for it.
     fn file(self) -> &'static str {
         match self {
             Remark::Pinned => "pinned",
@@ -68,11 +68,11 @@ impl RunDirectory {
         warnings: Vec<String>,
         plan: Plan,
     ) -> Result<(Self, Manifest), Error> {
-        // For people: a fraction of a second says nothing to them.
+        // The start is shown to people, who have no use for fractions of a second.
         let now = OffsetDateTime::now_utc()
             .replace_nanosecond(0)
             .unwrap_or_else(|_| OffsetDateTime::now_utc());
-        // Colons are not welcome in file names everywhere.
+        // Not every file system takes colons in names.
         let stamp = format!(
             "{}T{:02}-{:02}-{:02}Z",
             now.date(),
@@ -212,14 +212,14 @@ impl RunDirectory {
         )
     }
 
-    /// Whether something was said of the run. It is kept here and not in the history, which
-    /// is made again from run directories.
+    /// Whether a remark is set. Remarks are kept here and not in the history, which can be
+    /// made again from run directories.
     #[must_use]
     pub fn is(&self, remark: Remark) -> bool {
         self.file(remark.file()).exists()
     }
 
-    /// Says something of the run, or takes it back.
+    /// Sets a remark or takes it back.
     ///
     /// # Errors
     /// [`Error::System`].
@@ -285,7 +285,7 @@ impl RunDirectory {
         }
     }
 
-    /// `latest` is a convenience; a file system without links does without it.
+    /// Points the link `latest` here. Where links cannot be made there is none.
     fn point_latest(&self, parent: &Path) {
         #[cfg(unix)]
         if let Some(name) = self.0.file_name() {
@@ -298,7 +298,7 @@ impl RunDirectory {
     }
 }
 
-/// A temporary directory is private to its maker; a run is for everybody.
+/// A temporary directory is private to its maker; a run may be read by everybody.
 fn make_readable(path: &Path) -> std::io::Result<()> {
     #[cfg(unix)]
     {

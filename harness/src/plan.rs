@@ -7,7 +7,7 @@ mod suites;
 
 use std::path::Path;
 
-use timeslip_datasets::run::plan::{Limits, Plan, PlannedSuite};
+use timeslip_datasets::run::plan::{Plan, PlannedSuite, TrialLimits};
 use timeslip_suites::Suite;
 
 pub use description::describe;
@@ -54,7 +54,7 @@ pub fn resolve(
         problem: "has no value, not even in the defaults".into(),
     };
     let (run, limits) = (&config.run, &config.limits);
-    let limits = Limits {
+    let limits = TrialLimits {
         turns: overrides
             .turns
             .or(limits.turns)

@@ -29,7 +29,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// token; `None` where no exchange had output.
 fn slowest_share(trial: &TrialData) -> Option<f64> {
     let exchanges = trial.exchanges.iter();
-    let times = exchanges.filter_map(|exchange| Some(exchange.ttft_ns? + exchange.decode_ns?));
+    let times = exchanges
+        .filter_map(|exchange| Some(exchange.ttft_ns?.saturating_add(exchange.decode_ns?)));
     let slowest = times.max()?;
     (trial.wall_ns > 0).then(|| slowest as f64 / trial.wall_ns as f64)
 }

@@ -75,13 +75,13 @@ fn tool_segments(tool: &Tool) -> Vec<Segment> {
     }
 }
 
-/// Stages no exchange could tell: shown as unavailable rather than as zero.
+/// Stages that are known of no exchange: shown as unavailable rather than as zero.
 fn unavailable(exchanges: &[Exchange], context: Context) -> Vec<Stage> {
     let answered = exchanges.iter().filter(|exchange| {
         exchange.marks.first_token.is_some() && exchange.backoff_until.is_none()
     });
     answered
-        .map(|exchange| exchange::untold(exchange, context).collect::<Vec<Stage>>())
+        .map(|exchange| exchange::unknown_parts(exchange, context).collect::<Vec<Stage>>())
         .reduce(|all, own| {
             all.into_iter()
                 .filter(|stage| own.contains(stage))

@@ -106,30 +106,6 @@ impl Stage {
     }
 }
 
-/// The coarse group a stage is shown under.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum StageGroup {
-    /// Connection steps, sending and one round trip per request.
-    Network,
-    /// Waiting in the server's queue.
-    Queue,
-    /// Reading the prompt.
-    Prefill,
-    /// The unexplained part of TTFT.
-    Residue,
-    /// Streaming output, token by token, and its tail.
-    Decode,
-    /// Tool calls.
-    Tool,
-    /// The agent harness itself.
-    Harness,
-    /// Backoff and retries.
-    Wait,
-}
-
 /// A row of [`GROUPS`].
 #[derive(Clone, Copy, Debug)]
 pub struct GroupRow {
@@ -149,96 +125,57 @@ pub struct GroupRow {
     pub pale: bool,
 }
 
-/// Every group, in the order reports show them.
-pub static GROUPS: &[GroupRow] = &[
-    GroupRow {
-        group: StageGroup::Network,
-        name: "network",
-        label: "network",
-        variable: "--network",
-        light: 0x8647d1,
-        dark: 0x9a70dc,
-        pale: false,
-    },
-    GroupRow {
-        group: StageGroup::Queue,
-        name: "queue",
-        label: "queue",
-        variable: "--queue",
-        light: 0xab901b,
-        dark: 0xe6bb4f,
-        pale: true,
-    },
-    GroupRow {
-        group: StageGroup::Prefill,
-        name: "prefill",
-        label: "prefill",
-        variable: "--prefill",
-        light: 0x3b7a69,
-        dark: 0x4fd0a8,
-        pale: false,
-    },
-    GroupRow {
-        group: StageGroup::Residue,
-        name: "residue",
-        label: "residue",
-        variable: "--residue",
-        light: 0x8d949e,
-        dark: 0x838a94,
-        pale: true,
-    },
-    GroupRow {
-        group: StageGroup::Decode,
-        name: "decode",
-        label: "decode",
-        variable: "--decode",
-        light: 0x3f7fd6,
-        dark: 0x36a9fd,
-        pale: true,
-    },
-    GroupRow {
-        group: StageGroup::Tool,
-        name: "tool",
-        label: "tools",
-        variable: "--tool",
-        light: 0xb0560a,
-        dark: 0xd7762c,
-        pale: false,
-    },
-    GroupRow {
-        group: StageGroup::Harness,
-        name: "harness",
-        label: "harness",
-        variable: "--harness",
-        light: 0x30353c,
-        dark: 0xc3cad4,
-        pale: false,
-    },
-    GroupRow {
-        group: StageGroup::Wait,
-        name: "wait",
-        label: "wait",
-        variable: "--wait",
-        light: 0xc2247f,
-        dark: 0xe060b0,
-        pale: false,
-    },
-];
+/// Declares the groups: the type, its names and the table, from one row each.
+macro_rules! groups {
+    ($($group:ident = $name:literal shown as $label:literal: $about:literal,
+        $variable:literal, $light:literal, $dark:literal, pale $pale:literal;)*) => {
+        /// The coarse group a stage is shown under.
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+        )]
+        pub enum StageGroup {
+            $(#[doc = $about] #[serde(rename = $name)] $group,)*
+        }
+
+        /// Every group, in the order reports show them.
+        pub static GROUPS: &[GroupRow] = &[$(GroupRow {
+            group: StageGroup::$group,
+            name: $name,
+            label: $label,
+            variable: $variable,
+            light: $light,
+            dark: $dark,
+            pale: $pale,
+        },)*];
+
+        impl StageGroup {
+            /// Every group, in the order reports show them.
+            pub const ALL: [StageGroup; [$($name),*].len()] = [$(StageGroup::$group),*];
+        }
+    };
+}
+
+groups! {
+    Network = "network" shown as "network": "Connection steps, sending and one round trip per request.",
+        "--network", 0x8647d1, 0x9a70dc, pale false;
+    Queue = "queue" shown as "queue": "Waiting in the server's queue.",
+        "--queue", 0xab901b, 0xe6bb4f, pale true;
+    Prefill = "prefill" shown as "prefill": "Reading the prompt.",
+        "--prefill", 0x3b7a69, 0x4fd0a8, pale false;
+    Residue = "residue" shown as "residue": "The unexplained part of TTFT.",
+        "--residue", 0x8d949e, 0x838a94, pale true;
+    Decode = "decode" shown as "decode": "Streaming output, token by token, and its tail.",
+        "--decode", 0x3f7fd6, 0x36a9fd, pale true;
+    Tool = "tool" shown as "tools": "Tool calls.",
+        "--tool", 0xb0560a, 0xd7762c, pale false;
+    Harness = "harness" shown as "harness": "The agent harness itself.",
+        "--harness", 0x30353c, 0xc3cad4, pale false;
+    Wait = "wait" shown as "wait": "Backoff and retries.",
+        "--wait", 0xc2247f, 0xe060b0, pale false;
+}
 
 impl StageGroup {
-    /// Every group, in the order reports show them.
-    pub const ALL: [StageGroup; 8] = [
-        StageGroup::Network,
-        StageGroup::Queue,
-        StageGroup::Prefill,
-        StageGroup::Residue,
-        StageGroup::Decode,
-        StageGroup::Tool,
-        StageGroup::Harness,
-        StageGroup::Wait,
-    ];
-
-    /// Its row.
+    /// Its row in the table.
     #[must_use]
     pub fn row(self) -> &'static GroupRow {
         &GROUPS[self as usize]
@@ -294,13 +231,11 @@ mod tests {
     fn every_row_is_found_by_its_stage_or_group() {
         for row in STAGES {
             assert_eq!(row.stage.name(), row.name);
-            let written = serde_json::to_value(row.stage).unwrap();
-            assert_eq!(written, row.name, "the name is also what is serialised");
+            assert_eq!(serde_json::to_value(row.stage).unwrap(), row.name);
         }
-        assert_eq!(GROUPS.len(), StageGroup::ALL.len());
-        for group in StageGroup::ALL {
-            assert_eq!(group.row().group, group);
-            assert_eq!(serde_json::to_value(group).unwrap(), group.name());
+        for row in GROUPS {
+            assert_eq!(row.group.name(), row.name);
+            assert_eq!(serde_json::to_value(row.group).unwrap(), row.name);
         }
     }
 

@@ -2,6 +2,8 @@
 //! object a line, appended. The simulator writes it; calibration holds the client's marks
 //! against it.
 
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -47,16 +49,6 @@ pub struct Emission {
 }
 
 impl Emission {
-    /// Its line, the line's end included.
-    ///
-    /// # Errors
-    /// What the serialiser says.
-    pub fn to_line(&self) -> serde_json::Result<Vec<u8>> {
-        let mut line = serde_json::to_vec(self)?;
-        line.push(b'\n');
-        Ok(line)
-    }
-
     /// The same on the clock of a process whose origin is `origin_ns` on the monotonic
     /// clock; unchanged where the two clocks have nothing in common.
     #[must_use]
@@ -71,6 +63,56 @@ impl Emission {
         self.clock_origin_ns = Some(ours);
         self
     }
+}
+
+/// Appends to a log.
+#[derive(Debug)]
+pub struct Writer(File);
+
+impl Writer {
+    /// Opens a log, or begins one, and cuts off the line that a killed process did not
+    /// finish.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn open(file: &Path) -> io::Result<Self> {
+        let mut options = OpenOptions::new();
+        let mut file = options.create(true).append(true).read(true).open(file)?;
+        let (length, whole) = (file.metadata()?.len(), end_of_last_line(&mut file)?);
+        if whole < length {
+            file.set_len(whole)?;
+        }
+        Ok(Writer(file))
+    }
+
+    /// Appends an emission in one write.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn append(&mut self, emission: &Emission) -> io::Result<()> {
+        let mut line = serde_json::to_vec(emission)?;
+        line.push(b'\n');
+        self.0.write_all(&line)
+    }
+}
+
+/// Where the last whole line ends; looked for from the end, block by block.
+fn end_of_last_line(file: &mut File) -> io::Result<u64> {
+    const BLOCK: u64 = 64 * 1024;
+    let mut end = file.metadata()?.len();
+    let mut block = Vec::new();
+    while end > 0 {
+        let start = end.saturating_sub(BLOCK);
+        file.seek(SeekFrom::Start(start))?;
+        block.clear();
+        let part = &mut *file;
+        part.take(end - start).read_to_end(&mut block)?;
+        if let Some(at) = block.iter().rposition(|byte| *byte == b'\n') {
+            return Ok(start + at as u64 + 1);
+        }
+        end = start;
+    }
+    Ok(0)
 }
 
 /// Reads a log of emissions. A torn last line, which is still being written or was cut off
@@ -120,13 +162,27 @@ mod tests {
     }
 
     #[test]
-    fn a_torn_line_is_left_out_and_a_broken_one_is_named() {
+    fn a_torn_line_is_left_out_and_cut_off() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("log.jsonl");
-        let line = emission().to_line().unwrap();
-        std::fs::write(&file, [&line[..], &line[..], &line[..9]].concat()).unwrap();
+        for torn in [&b"{"[..], &[b'x'; 200_000]] {
+            Writer::open(&file).unwrap().append(&emission()).unwrap();
+            let whole = std::fs::read(&file).unwrap();
+            std::fs::write(&file, [&whole, torn].concat()).unwrap();
+            assert_eq!(read(&file).unwrap().last(), Some(&emission()));
+            Writer::open(&file).unwrap();
+            assert_eq!(std::fs::read(&file).unwrap(), whole);
+        }
         assert_eq!(read(&file).unwrap(), [emission(), emission()]);
-        std::fs::write(&file, [&line[..], b"{}\n"].concat()).unwrap();
+    }
+
+    #[test]
+    fn a_broken_line_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("log.jsonl");
+        Writer::open(&file).unwrap().append(&emission()).unwrap();
+        let whole = std::fs::read(&file).unwrap();
+        std::fs::write(&file, [&whole[..], b"{}\n"].concat()).unwrap();
         let error = read(&file).unwrap_err().to_string();
         assert!(error.contains("log.jsonl:2: is not an emission"), "{error}");
     }

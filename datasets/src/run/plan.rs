@@ -25,11 +25,11 @@ pub struct Plan {
     pub concurrency: u32,
     /// Seed of order and simulation.
     pub seed: u64,
-    /// Limits of a trial.
-    pub limits: Limits,
-    /// Limits of the trials of suites that have their own.
+    /// TrialLimits of a trial.
+    pub limits: TrialLimits,
+    /// TrialLimits of the trials of suites that have their own.
     #[serde(default)]
-    pub suite_limits: BTreeMap<String, Limits>,
+    pub suite_limits: BTreeMap<String, TrialLimits>,
     /// Every trial, in the order they start.
     pub trials: Vec<TrialKey>,
     /// What kind of task each is, by suite and task.
@@ -40,7 +40,7 @@ pub struct Plan {
 impl Plan {
     /// The limits of a suite's trials.
     #[must_use]
-    pub fn limits_of(&self, suite: &str) -> Limits {
+    pub fn limits_of(&self, suite: &str) -> TrialLimits {
         self.suite_limits.get(suite).copied().unwrap_or(self.limits)
     }
 
@@ -177,9 +177,9 @@ pub struct Price {
     pub priced_at: String,
 }
 
-/// Limits of a trial.
+/// TrialLimits of a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Limits {
+pub struct TrialLimits {
     /// Model calls.
     pub turns: u32,
     /// Wall-clock seconds.

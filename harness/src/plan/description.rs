@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use timeslip_datasets::run::plan::{Limits, Plan};
+use timeslip_datasets::run::plan::{Plan, TrialLimits};
 
 /// The plan as people read it.
 #[must_use]
@@ -68,8 +68,8 @@ fn attempts_shown(plan: &Plan) -> String {
     }
 }
 
-fn limits(limits: Limits) -> String {
-    let Limits {
+fn limits(limits: TrialLimits) -> String {
+    let TrialLimits {
         turns,
         trial_seconds,
         command_seconds,

@@ -1,11 +1,11 @@
 //! Writing the log of emissions: the truth about every response.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::path::Path;
 use std::sync::{OnceLock, mpsc};
 use std::thread::JoinHandle;
 
-use timeslip_datasets::run::emissions::Emission;
+use timeslip_datasets::run::emissions::{Emission, Writer};
 
 use crate::clock;
 use crate::console::say;
@@ -46,20 +46,13 @@ pub(super) fn clock_origin_ns() -> Option<u64> {
 /// Appends emissions on a thread of its own: pacing never waits for a disk. The thread
 /// ends when the last sender is gone.
 pub(super) fn writer(path: &Path) -> io::Result<(mpsc::Sender<Emission>, JoinHandle<()>)> {
-    let mut file = std::fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .read(true)
-        .open(path)?;
-    drop_torn_line(&mut file)?;
+    let mut log = Writer::open(path)?;
     let (sender, receiver) = mpsc::channel::<Emission>();
     let thread = std::thread::Builder::new()
         .name("timeslip-emissions".into())
         .spawn(move || {
             for emission in receiver {
-                let line = emission.to_line().map_err(io::Error::from);
-                let written = line.and_then(|line| file.write_all(&line));
-                if let Err(error) = written {
+                if let Err(error) = log.append(&emission) {
                     say(&format!(
                         "timeslip server: cannot write the emission log: {error}"
                     ));
@@ -68,18 +61,4 @@ pub(super) fn writer(path: &Path) -> io::Result<(mpsc::Sender<Emission>, JoinHan
             }
         })?;
     Ok((sender, thread))
-}
-
-/// Cuts off the line that a killed process did not finish.
-fn drop_torn_line(file: &mut std::fs::File) -> io::Result<()> {
-    let mut content = Vec::new();
-    file.read_to_end(&mut content)?;
-    let whole = content
-        .iter()
-        .rposition(|byte| *byte == b'\n')
-        .map_or(0, |end| end + 1);
-    if whole < content.len() {
-        file.set_len(whole as u64)?;
-    }
-    Ok(())
 }

@@ -128,9 +128,9 @@ const fn decode(kind: EventKind) -> Stage {
     }
 }
 
-/// Which of network, queue and prefill an exchange cannot tell: their time is inside the
-/// residue.
-pub(super) fn untold(exchange: &Exchange, context: Context) -> impl Iterator<Item = Stage> {
+/// Which of network, queue and prefill are not known of an exchange: their time is inside
+/// the residue.
+pub(super) fn unknown_parts(exchange: &Exchange, context: Context) -> impl Iterator<Item = Stage> {
     let parts = parts(exchange, context);
     [
         (Stage::Network, parts.network),

@@ -45,8 +45,8 @@ impl PrefillModel {
     }
 }
 
-/// Fits the exchanges of one endpoint; `None` when they cannot tell, be it that the
-/// slope may as well be zero, or when the server reports prefill itself.
+/// Fits the exchanges of one endpoint. `None` when there are too few, when zero lies within
+/// the slope's interval, and when the server reports prefill itself.
 #[must_use]
 pub fn fit_prefill<'a>(exchanges: impl Iterator<Item = &'a Exchange>) -> Option<PrefillModel> {
     let mut points = Vec::new();
@@ -69,7 +69,7 @@ pub fn fit_prefill<'a>(exchanges: impl Iterator<Item = &'a Exchange>) -> Option<
     let line = theil_sen(&points)?;
     let (low, high) = line.slope_interval;
     if low <= 0.0 {
-        // TTFT that does not surely grow with the prompt says nothing of prefill.
+        // TTFT that may not grow with the prompt at all shows no prefill.
         return None;
     }
     let fixed = sorted(points.iter().map(|(x, y)| y - line.slope * x));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 use timeslip_datasets::run::manifest::Manifest;
-use timeslip_datasets::run::plan::{Limits, Plan, PlannedEndpoint};
+use timeslip_datasets::run::plan::{Plan, PlannedEndpoint, TrialLimits};
 
 /// Equal for runs that may be compared: of the same tasks, attempts, prompts, limits and
 /// sandbox, with endpoints of the same names, protocols, transports and models.
@@ -73,8 +73,8 @@ fn digest(manifest: &Manifest, endpoints: &impl serde::Serialize) -> String {
 }
 
 /// When a run is invalid says nothing about those that are not.
-fn comparable(limits: Limits) -> Limits {
-    Limits {
+fn comparable(limits: TrialLimits) -> TrialLimits {
+    TrialLimits {
         client_lag_ms: 0.0,
         ..limits
     }
@@ -129,7 +129,7 @@ mod tests {
                 concurrency: 1,
                 seed,
                 suite_limits: BTreeMap::new(),
-                limits: Limits {
+                limits: TrialLimits {
                     turns: 9,
                     trial_seconds: 9,
                     command_seconds: 9,
