@@ -22,6 +22,9 @@ use timeslip_datasets::journal::{Exchange, Tool, Trial};
 use crate::stages::{Provenance, Stage};
 use line::{lay, line_up};
 
+/// Longest name of a tool that a span keeps, in characters: it comes from the model.
+const MAX_LABEL: usize = 40;
+
 /// Attributes a trial.
 #[must_use]
 pub fn attribute(trial: &Trial, prefill: Option<PrefillModel>) -> Attribution {
@@ -38,17 +41,13 @@ pub fn attribute(trial: &Trial, prefill: Option<PrefillModel>) -> Attribution {
             exchange.marks.start,
             segments(exchange, context),
             exchange.turn,
-            |_| exchange.transport.clone(),
+            &exchange.transport,
         );
     }
     for tool in &trial.tools {
-        lay(
-            &mut pieces,
-            tool.start,
-            tool_segments(tool),
-            tool.turn,
-            |_| tool.name.chars().take(40).collect(),
-        );
+        let label: String = tool.name.chars().take(MAX_LABEL).collect();
+        let segments = tool_segments(tool);
+        lay(&mut pieces, tool.start, segments, tool.turn, &label);
     }
     line_up(
         pieces,

@@ -29,7 +29,7 @@ pub(super) fn lay(
     mut start: u64,
     segments: Vec<Segment>,
     turn: u32,
-    label: impl Fn(Stage) -> String,
+    label: &str,
 ) {
     for segment in segments {
         let next = segment.end.max(start);
@@ -37,7 +37,7 @@ pub(super) fn lay(
             start,
             segment,
             turn,
-            label: label(segment.stage),
+            label: label.to_owned(),
         });
         start = next;
     }
