@@ -4,9 +4,9 @@ mod ad_hoc;
 mod caveats;
 mod claims;
 mod commands;
+mod error;
 mod isolation;
 mod output;
-mod runs;
 mod runtime;
 mod sandbox_times;
 

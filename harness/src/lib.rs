@@ -2,26 +2,20 @@
 //! is faster, where every millisecond goes, and at what quality.
 //!
 //! ```text
-//! config ─► plan ─► runner ─► events ─► journal ─► stages ─► analysis ─► reports
+//! config ─► plan ─► runner ─► events ─► run directory ─► reports
 //!                     │
 //!                   agent ─► exchange ─► protocols × transports ─► connection
 //! ```
 //!
 //! Measuring only takes marks; everything computed from them is computed afterwards,
-//! from the journal.
+//! from the run directory, by the crate of reports.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
-pub mod analysis;
 pub mod cli;
 pub mod console;
 pub mod downloads;
 pub mod error;
 pub mod exit;
 pub mod grading;
-pub mod history;
 pub mod instrument;
-pub mod regression;
 pub mod run;
-pub mod rundir;
-pub mod stages;
-pub mod validity;

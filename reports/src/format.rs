@@ -1,5 +1,7 @@
 //! Numbers as people read them: three significant digits, a unit, no false precision.
 
+pub use timeslip_datasets::steers_terminal;
+
 use crate::stats::Estimate;
 
 /// Shown where a value is absent.
@@ -262,16 +264,6 @@ pub fn shorten(text: &str, limit: usize) -> String {
     let mut short: String = text.chars().take(limit.saturating_sub(1)).collect();
     short.push('…');
     short
-}
-
-/// Whether a terminal would obey this character rather than show it: control
-/// characters and marks that change the direction of writing.
-#[must_use]
-pub fn steers_terminal(c: char) -> bool {
-    c.is_control()
-        || c == '\u{fffe}'
-        || c == '\u{ffff}'
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn minus(value: f64) -> &'static str {

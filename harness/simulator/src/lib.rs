@@ -38,10 +38,11 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-pub use emission::Emission;
+pub use emission::on_our_clock;
 pub use model::{KnownTask, Model};
 pub use profile::{Profile, ProfileError};
 pub use scenario::{Moment, Scenario, ScenarioEvent};
+pub use timeslip_datasets::run::emissions::Emission;
 
 use engine::Engine;
 use service::{Received, Service};

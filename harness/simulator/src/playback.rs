@@ -11,8 +11,8 @@ use std::task::{Context, Poll, ready};
 use timeslip_datasets::journal::EventKind;
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::Emission;
 use super::dialect::{Answer, Voice};
-use super::emission::Emission;
 use super::schedule::{Beat, Cue, Piece};
 use super::wire::{Chunk, Framing, Wire};
 use timeslip_wire::clock;

@@ -1,6 +1,7 @@
 //! How fast and how good a simulated endpoint is.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 const SHIPPED: &[(&str, &str)] = &[
     ("spark-sim", include_str!("profiles/spark-sim.toml")),
@@ -86,6 +87,25 @@ impl Profile {
         let profile: Profile = toml::from_str(&text)
             .map_err(|error| wrong(&path, error.to_string().trim_end().to_owned()))?;
         profile.check().map_err(|problem| wrong(&path, problem))?;
+        Ok(profile)
+    }
+
+    /// Its figures as a plan keeps them.
+    ///
+    /// # Errors
+    /// What the serialiser says.
+    pub fn to_map(&self) -> serde_json::Result<Map<String, Value>> {
+        serde_json::from_value(serde_json::to_value(self)?)
+    }
+
+    /// The profile that a plan keeps.
+    ///
+    /// # Errors
+    /// A sentence on the figure that is missing or wrong.
+    pub fn from_map(figures: Map<String, Value>) -> Result<Self, String> {
+        let profile: Profile =
+            serde_json::from_value(Value::Object(figures)).map_err(|error| error.to_string())?;
+        profile.check()?;
         Ok(profile)
     }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::Emission;
 use super::dialect::{Answer, Call, Prompt, Timing, Voice};
-use super::emission::Emission;
 use super::engine::Engine;
 use super::model::Model;
 use super::output::Output;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::{Response, StatusCode, header};
-use timeslip_reports::render::atomic;
+use timeslip_datasets::atomic;
 
 use super::http::{self, From};
 use super::{Dataset, sha256, with_ending};

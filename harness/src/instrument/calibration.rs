@@ -13,7 +13,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use timeslip_reports::input::{Calibration, ErrorQuantiles, StreamCalibration};
+use timeslip_datasets::run::calibration::{Calibration, ErrorQuantiles, StreamCalibration};
+use timeslip_datasets::run::plan::{Plan, PlannedEndpoint};
 
 pub use clocks::clock_resolution_ns;
 pub use load::{Load, Measured, drive, endpoint};
@@ -23,7 +24,6 @@ pub use truth::{Differences, read_log};
 
 use crate::error::Error;
 use crate::run::endpoints;
-use crate::run::plan::{Plan, PlannedEndpoint};
 
 /// Output tokens per second of a calibrating stream: the fast path's.
 const TOKENS_PER_SECOND: f64 = 1_000.0;

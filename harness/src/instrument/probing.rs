@@ -6,14 +6,12 @@
 //! ```
 //!
 //! Every prompt is unique from its first word on, so that no server has it cached;
-//! then it is sent once more, which shows what a cached token costs. Slopes are fitted
-//! robustly ([`crate::regression`]); all of it is an estimate and says so.
+//! then it is sent once more, which shows what a cached token costs. `timeslip probe`
+//! fits the slopes robustly; all of it is an estimate and says so.
 
 mod ask;
-mod figures;
 
 pub use ask::{Sample, Samples, take};
-pub use figures::{Figure, Figures};
 
 /// How much to ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ mod raw;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-pub use raw::{EndpointTable, LimitsTable, Price, RunTable};
+pub use raw::{EndpointTable, LimitsTable, RunTable};
 use timeslip_suites::SuiteFile;
 
 use crate::error::Error;

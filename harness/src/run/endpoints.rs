@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use timeslip_datasets::run::plan::{Plan, PlannedEndpoint};
 use timeslip_simulator::{KnownTask, Model, Options, Profile, Running};
 use timeslip_suites::Suite;
 use timeslip_wire::connection::{self, Target};
@@ -13,7 +14,6 @@ use timeslip_wire::transports::{self, Transport};
 use timeslip_wire::{Endpoint, Secret};
 
 use crate::error::Error;
-use crate::run::plan::{Plan, PlannedEndpoint};
 
 /// How long a real server may take to accept a connection before a run begins.
 const KNOCK: Duration = Duration::from_secs(10);
@@ -89,8 +89,11 @@ pub fn open(
         return Ok((endpoint(planned, url)?, None));
     };
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let figures = simulation.figures.clone();
-    let server = simulate(address, &simulation.profile, figures, seed, suites, log)?;
+    let profile = Profile::from_map(simulation.figures.clone()).map_err(|problem| {
+        let place = format!("endpoint.{}.simulate.figures", planned.name);
+        Error::Config { place, problem }
+    })?;
+    let server = simulate(address, &simulation.profile, profile, seed, suites, log)?;
     let url = simulated_url(server.address, &planned.protocol);
     Ok((endpoint(planned, &url)?, Some(server)))
 }

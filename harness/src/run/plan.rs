@@ -1,86 +1,21 @@
-//! The resolved plan: everything a run will do, validated, printable, stored.
+//! Resolving configuration and command line into the plan of a run.
 
 mod description;
 mod endpoints;
 mod order;
 mod suites;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
-use timeslip_datasets::journal::TrialKey;
-use timeslip_suites::{Suite, SuiteFile};
+use timeslip_datasets::run::plan::{Plan, PlannedSuite, TrialLimits};
+use timeslip_suites::Suite;
 
-pub use endpoints::{AD_HOC, PlannedEndpoint, Simulation, endpoints};
+pub use description::describe;
+pub use endpoints::{AD_HOC, endpoints};
 pub use suites::suite_file;
 
 use crate::error::Error;
 use crate::run::config::{Config, EndpointTable};
-
-/// What a run will do.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Plan {
-    /// Suites, resolved.
-    pub suites: Vec<SuiteFile>,
-    /// Endpoints, the candidate first.
-    pub endpoints: Vec<PlannedEndpoint>,
-    /// Attempts of every task on every endpoint; a suite may have its own number.
-    pub attempts: u32,
-    /// Trials at once.
-    pub concurrency: u32,
-    /// Seed of order and simulation.
-    pub seed: u64,
-    /// Limits of a trial.
-    pub limits: Limits,
-    /// Limits of the trials of suites that have their own.
-    #[serde(default)]
-    pub suite_limits: BTreeMap<String, Limits>,
-    /// Every trial, in the order they start.
-    pub trials: Vec<TrialKey>,
-    /// What kind of task each is, by suite and task.
-    #[serde(default)]
-    pub tags: BTreeMap<String, BTreeMap<String, Vec<String>>>,
-}
-
-impl Plan {
-    /// The limits of a suite's trials.
-    #[must_use]
-    pub fn limits_of(&self, suite: &str) -> Limits {
-        self.suite_limits.get(suite).copied().unwrap_or(self.limits)
-    }
-
-    /// The longest that any trial may take, in seconds.
-    #[must_use]
-    pub fn longest_trial_seconds(&self) -> u64 {
-        let suites = self.suites.iter().map(|suite| self.limits_of(&suite.name));
-        let longest = suites.map(|limits| limits.trial_seconds).max();
-        longest.unwrap_or(self.limits.trial_seconds)
-    }
-}
-
-/// Limits of a trial.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Limits {
-    /// Model calls.
-    pub turns: u32,
-    /// Wall-clock seconds.
-    pub trial_seconds: u64,
-    /// Seconds of one command.
-    pub command_seconds: u64,
-    /// Kibibytes of output the model sees.
-    pub output_kib: usize,
-    /// Mebibytes of memory of one command.
-    pub memory_mb: u64,
-    /// Milliseconds that 99 of 100 output events may lie unread in a valid run.
-    #[serde(default = "default_client_lag_ms")]
-    pub client_lag_ms: f64,
-}
-
-/// What holds for runs planned before there was a limit.
-fn default_client_lag_ms() -> f64 {
-    5.0
-}
 
 /// What the command line says on top of the configuration.
 #[derive(Clone, Debug, Default)]
@@ -119,7 +54,7 @@ pub fn resolve(
         problem: "has no value, not even in the defaults".into(),
     };
     let (run, limits) = (&config.run, &config.limits);
-    let limits = Limits {
+    let limits = TrialLimits {
         turns: overrides
             .turns
             .or(limits.turns)
@@ -221,8 +156,14 @@ pub fn resolve(
     let suite_limits = suites::limits(limits, &files, overrides);
     let suites = std::iter::zip(files, &loaded)
         .filter(|(_, suite)| !suite.tasks.is_empty())
-        .map(|(file, suite)| suites::settled(file, suite))
-        .collect();
+        .map(|(file, suite)| {
+            let file = suites::settled(file, suite);
+            PlannedSuite::of(&file).map_err(|error| Error::Config {
+                place: format!("suite '{}'", file.name),
+                problem: format!("cannot be planned: {error}"),
+            })
+        })
+        .collect::<Result<_, _>>()?;
     let plan = Plan {
         suites,
         endpoints,

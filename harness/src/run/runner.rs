@@ -13,6 +13,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use timeslip_datasets::atif::Trajectory;
 use timeslip_datasets::journal::{Event, Outcome, Record, TrialFinished, TrialKey, TrialStarted};
+use timeslip_datasets::run::plan::Plan;
 use timeslip_suites::steps::{self, StepGrade};
 use timeslip_suites::{Limits, Sandbox, Suite, Task, Workspace};
 use timeslip_wire::Endpoint;
@@ -21,7 +22,6 @@ use timeslip_wire::protocols::ToolSpec;
 use tokio::task::JoinSet;
 
 use crate::run::agent::{self, Assignment, Bench, Stop};
-use crate::run::plan::Plan;
 
 /// Something the runner did.
 #[derive(Debug)]

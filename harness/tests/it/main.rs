@@ -4,6 +4,7 @@
 mod bad_input;
 mod conformance;
 mod datasets;
+mod doc_examples;
 mod gate;
 mod grade;
 mod help;

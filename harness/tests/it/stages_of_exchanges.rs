@@ -1,9 +1,9 @@
 //! What the time of unusual exchanges is put down to.
 
 use serde_json::{Value, json};
-use timeslip::stages::{Context, Segment, segments};
 use timeslip_datasets::journal::Exchange;
-use timeslip_reports::input::Stage;
+use timeslip_reports::attribution::{Context, Segment, segments};
+use timeslip_reports::stages::Stage;
 
 use crate::scripted::{Connection, Say, answer, error, scripted};
 use crate::server::{canned, endpoint, events, http};

@@ -6,9 +6,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Map;
-use timeslip::stages::{Context, PrefillModel, Segment, fit_prefill, segments};
 use timeslip_datasets::journal::{Exchange, Reported};
-use timeslip_reports::input::Stage;
+use timeslip_reports::attribution::{Context, PrefillModel, Segment, fit_prefill, segments};
+use timeslip_reports::stages::Stage;
 use timeslip_simulator::Emission;
 use timeslip_wire::clock;
 use timeslip_wire::connection::Target;

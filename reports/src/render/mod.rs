@@ -1,12 +1,13 @@
 //! Files and text made from a run.
 
-pub mod atomic;
 mod changes;
 mod csv_files;
 mod html;
 mod terminal;
 
 use std::path::{Path, PathBuf};
+
+pub use timeslip_datasets::atomic;
 
 pub use changes::changes;
 pub use csv_files::all as csv_tables;

@@ -22,6 +22,7 @@ mod signed_rank;
 mod student;
 mod sums;
 mod tango;
+mod theil_sen;
 mod walsh;
 mod wilson;
 mod woodruff;
@@ -42,6 +43,7 @@ pub use rate::token_rate;
 pub use signed_rank::signed_rank;
 pub use student::{mean, mean_interval};
 pub use sums::{sums_effect, sums_log_ratio};
+pub use theil_sen::{Line, median, theil_sen};
 pub use wilson::{effective_trials, mean_share, resolve_rate, share_effect, share_of, wilson};
 
 use schemars::JsonSchema;

@@ -227,15 +227,15 @@ fn stream<'a>(exchanges: impl Iterator<Item = &'a ExchangeData> + Clone) -> Stre
         .clone()
         .filter(|exchange| exchange.streamed_tokens.is_some());
     let told = with_usage
-        .map(|exchange| exchange.stream.output_events)
+        .map(|exchange| exchange.output_events)
         .fold(0, u64::saturating_add);
     StreamSummary {
         tokens_per_event: share(sum(|exchange| exchange.streamed_tokens.unwrap_or(0)), told),
         events_per_read: share(
-            sum(|exchange| exchange.stream.output_events),
-            sum(|exchange| exchange.stream.output_reads),
+            sum(|exchange| exchange.output_events),
+            sum(|exchange| exchange.stream.output_reads.into()),
         ),
-        keep_alives: sum(|exchange| exchange.stream.keep_alives),
+        keep_alives: sum(|exchange| exchange.stream.keep_alives.into()),
     }
 }
 

@@ -2,10 +2,11 @@
 //! the same tasks, made from a small model of where time goes.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+use timeslip_datasets::journal::TcpSample;
 use timeslip_reports::input::{
     Calibration, ConnectionFacts, EndpointData, ErrorQuantiles, ExchangeData, FirstOfKind, Outcome,
     Provenance, ReportedTimes, Role, RunData, Span, Stage, StageValue, StreamCalibration,
-    StreamCounts, TrialData,
+    StreamShape, TrialData,
 };
 
 /// Milliseconds as nanoseconds.
@@ -296,14 +297,17 @@ impl Builder {
                 tool_arguments_ns: Some(first_token - sent + 5_000_000),
                 ..FirstOfKind::default()
             },
-            stream: StreamCounts {
-                output_events: gaps.len() as u64 + 1,
-                output_reads: gaps.len() as u64 + 1,
-                keep_alives: 0,
+            output_events: gaps.len() as u64 + 1,
+            stream: StreamShape {
+                output_reads: gaps.len() as u32 + 1,
+                ..StreamShape::default()
             },
             connection: ConnectionFacts {
                 reused: turn > 1,
-                tcp_min_rtt_ns: Some(20_000_000),
+                tcp: Some(TcpSample {
+                    min_rtt_ns: 20_000_000,
+                    ..TcpSample::default()
+                }),
                 response_bytes: Some(40_000),
                 ..ConnectionFacts::default()
             },

@@ -4,8 +4,8 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
+use timeslip_datasets::run::calibration::{Calibration, ErrorQuantiles, StreamCalibration};
 use timeslip_reports::format::nanoseconds;
-use timeslip_reports::input::{Calibration, ErrorQuantiles, StreamCalibration};
 use timeslip_wire::protocols;
 use timeslip_wire::transports;
 

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use timeslip_reports::arm::side_by_side;
+use timeslip_reports::Run;
+use timeslip_reports::arm::{Arm, side_by_side};
 use timeslip_reports::input::RunData;
 use timeslip_reports::render;
 use timeslip_reports::summary::Summary;
 
 use crate::cli::claims::Claims;
-use crate::cli::runs::{self, LoadedRun};
 use crate::error::Error;
 use crate::exit;
 
@@ -47,9 +47,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
         .baseline
         .as_ref()
         .map(|text| side(text, &arguments.run));
-    let first = runs::load(&candidate.path)?;
+    let first = timeslip_reports::open(&candidate.path)?;
     let second = match &baseline {
-        Some(side) => Some(runs::load(&side.path)?)
+        Some(side) => Some(timeslip_reports::open(&side.path)?)
             .filter(|other| other.directory.path() != first.directory.path()),
         None => None,
     };
@@ -122,11 +122,28 @@ fn side(text: &str, run: &Path) -> Side {
     }
 }
 
+/// An endpoint of a run by name.
+fn arm<'a>(run: &'a Run, endpoint: &'a str) -> Result<Arm<'a>, Error> {
+    let arm = Arm {
+        run: &run.data,
+        endpoint,
+    };
+    if arm.endpoint_data().is_some() {
+        return Ok(arm);
+    }
+    let endpoints = run.data.endpoints.iter();
+    let known: Vec<&str> = endpoints.map(|endpoint| endpoint.name.as_str()).collect();
+    Err(Error::Run {
+        path: run.directory.path().to_owned(),
+        problem: format!("has no endpoint '{endpoint}'; it has {}", known.join(", ")),
+    })
+}
+
 /// Every comparison that was asked for, as runs of two endpoints.
 fn pairs(
-    first: &LoadedRun,
+    first: &Run,
     candidate: &Side,
-    second: Option<&LoadedRun>,
+    second: Option<&Run>,
     baseline: Option<&Side>,
 ) -> Result<Vec<RunData>, Error> {
     let other = second.unwrap_or(first);
@@ -142,21 +159,24 @@ fn pairs(
             if a == b && second.is_none() {
                 return refuse("an endpoint cannot be compared with itself");
             }
-            Ok(vec![side_by_side(first.arm(a)?, other.arm(b)?)])
+            Ok(vec![side_by_side(arm(first, a)?, arm(other, b)?)])
         }
         // The same endpoint in the other run.
         (Some(only), None, Some(_)) | (None, Some(only), Some(_)) if second.is_some() => {
-            Ok(vec![side_by_side(first.arm(only)?, other.arm(only)?)])
+            Ok(vec![side_by_side(arm(first, only)?, arm(other, only)?)])
         }
         (None, None, None) => match first.data.endpoints.as_slice() {
-            [a, b] => Ok(vec![side_by_side(first.arm(&a.name)?, first.arm(&b.name)?)]),
+            [a, b] => Ok(vec![side_by_side(
+                arm(first, &a.name)?,
+                arm(first, &b.name)?,
+            )]),
             _ => refuse("has one endpoint; name a second run or endpoint to compare it with"),
         },
         (None, None, Some(_)) if second.is_some() => {
             let names = first.data.endpoints.iter().map(|endpoint| &endpoint.name);
-            let shared = names.filter(|name| other.arm(name).is_ok());
+            let shared = names.filter(|name| arm(other, name).is_ok());
             let found = shared
-                .map(|name| Ok(side_by_side(first.arm(name)?, other.arm(name)?)))
+                .map(|name| Ok(side_by_side(arm(first, name)?, arm(other, name)?)))
                 .collect::<Result<Vec<_>, Error>>()?;
             if found.is_empty() {
                 return refuse(

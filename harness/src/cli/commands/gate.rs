@@ -4,14 +4,15 @@ use std::cell::RefCell;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use timeslip_datasets::atomic;
+use timeslip_reports::Run;
 use timeslip_reports::gate::{self, FloorKey, GateResult, Rules, Verdict, output};
+use timeslip_reports::history::{self, Noise, RunRef};
 use timeslip_reports::input::RunData;
-use timeslip_reports::render::atomic;
 
-use crate::cli::runs::{self, LoadedRun};
+use crate::console::say;
 use crate::error::Error;
 use crate::exit;
-use crate::history::{self, Noise};
 
 /// Judge a run by rules, with an exit code for CI
 #[derive(Debug, clap::Parser)]
@@ -73,18 +74,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let candidate = loaded(&arguments.candidate)?;
     let baselines = match &arguments.baseline {
         Some(path) => Some(vec![loaded(path)?.data]),
-        None if arguments.history => Some(history::baselines(
-            &arguments.history_file,
-            &candidate.data,
-            &candidate.manifest,
-        )?),
+        None if arguments.history => Some(remembered(&arguments.history_file, &candidate)?),
         None => None,
     };
-    let noise = Noise::of(
-        &arguments.history_file,
-        &candidate.data,
-        &candidate.manifest,
-    )?;
+    let noise = Noise::of(&arguments.history_file, &candidate)?;
     let judge = |run: &RunData| {
         let subjects = match &baselines {
             Some(baselines) => gate::against(run, baselines),
@@ -114,13 +107,28 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
 }
 
 /// A run with something to judge in it.
-fn loaded(path: &Path) -> Result<LoadedRun, Error> {
-    let run = runs::load(path)?;
+fn loaded(path: &Path) -> Result<Run, Error> {
+    let run = timeslip_reports::open(path)?;
     if run.data.trials.is_empty() {
         let path = path.display();
         return Err(Error::Empty(format!("{path} holds no finished trial")));
     }
     Ok(run)
+}
+
+/// The baselines that the history names, as far as they are still there.
+fn remembered(file: &Path, candidate: &Run) -> Result<Vec<RunData>, Error> {
+    let found = history::baselines(file, candidate)?;
+    let (there, gone): (Vec<&RunRef>, Vec<&RunRef>) =
+        found.iter().partition(|run| Path::new(&run.path).exists());
+    for run in gone {
+        say(&format!(
+            "{} is in the history, but its directory is gone; it is left out",
+            run.run_id
+        ));
+    }
+    let read = |run: &RunRef| Ok(timeslip_reports::open(Path::new(&run.path))?.data);
+    there.into_iter().map(read).collect()
 }
 
 fn tell(arguments: &Arguments, result: &GateResult) -> Result<(), Error> {

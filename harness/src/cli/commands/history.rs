@@ -5,14 +5,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use serde::Serialize;
+use timeslip_datasets::run::{Remark, RunDirectory};
 use timeslip_reports::format::{one_line, plural};
 use timeslip_reports::history::{Added, Filter, Floors, History, Overview, Record, RunRef};
 
 use crate::console::say;
 use crate::error::Error;
 use crate::exit;
-use crate::history::record;
-use crate::rundir::{Remark, RunDirectory};
 
 /// Where the history is unless said otherwise.
 pub(super) const DEFAULT: &str = "runs/history.sqlite";
@@ -113,8 +112,7 @@ impl Choice {
 }
 
 fn read(run: &Path) -> Result<Record, Error> {
-    let (directory, manifest) = RunDirectory::open(run)?;
-    record(&directory, &manifest)
+    Ok(Record::of(&timeslip_reports::open(run)?))
 }
 
 fn add(path: &Path, runs: &[PathBuf], rejected: bool) -> Result<u8, Error> {
@@ -200,8 +198,9 @@ fn rebuild(path: &Path, folders: &[PathBuf]) -> Result<u8, Error> {
 }
 
 fn pin(path: &Path, run: &Path, pinned: bool) -> Result<u8, Error> {
-    let (directory, manifest) = RunDirectory::open(run)?;
-    let mut record = record(&directory, &manifest)?;
+    let run = timeslip_reports::open(run)?;
+    let directory = &run.directory;
+    let mut record = Record::of(&run);
     if pinned && !(record.run.valid && record.run.complete) {
         return Err(Error::Run {
             path: directory.path().to_owned(),

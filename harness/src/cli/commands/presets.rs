@@ -2,8 +2,10 @@
 
 use std::fmt::Write;
 
+use timeslip_datasets::run::plan::Price;
+
 use crate::error::Error;
-use crate::run::config::{self, EndpointTable, Price};
+use crate::run::config::{self, EndpointTable};
 
 /// List the ready-made endpoints
 #[derive(Debug, clap::Parser)]

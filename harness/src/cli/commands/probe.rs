@@ -1,19 +1,22 @@
 //! `timeslip probe`: what an endpoint is like.
 
+mod figures;
+
 use std::fmt::Write;
 use std::path::PathBuf;
 
+use timeslip_datasets::atomic;
 use timeslip_reports::format::{milliseconds, rate};
-use timeslip_reports::render::atomic;
 
 use crate::cli::ad_hoc::AdHoc;
 use crate::console::say;
 use crate::error::Error;
 use crate::exit;
-use crate::instrument::probing::{self, Effort, Figures};
+use crate::instrument::probing::{self, Effort};
 use crate::run::config::Config;
 use crate::run::endpoints;
 use crate::run::plan::{self, Overrides};
+use figures::{Figure, Figures};
 
 /// Find out what an endpoint is like and write a profile that `serve` plays back
 #[derive(Debug, clap::Parser)]
@@ -103,7 +106,7 @@ fn describe(origin: &str, figures: &Figures) -> String {
     let mut line = |name: &str, value: String, note: String| {
         let _ = writeln!(text, "{name:<28}{value:<20}{note}");
     };
-    let residual = |figure: probing::Figure| {
+    let residual = |figure: Figure| {
         figure
             .residual_ns
             .map_or_else(String::new, |ns| format!("±{} a point", ms(ns)))

@@ -4,7 +4,10 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use timeslip_datasets::journal::{self, TrialKey};
+use timeslip_datasets::journal::TrialKey;
+use timeslip_datasets::run::RunDirectory;
+use timeslip_datasets::run::manifest::Manifest;
+use timeslip_datasets::run::plan::Plan;
 use timeslip_suites::{Quarantined, Sandbox, Suite, Task, Workspace, sandbox};
 use tokio::runtime::Runtime;
 
@@ -19,10 +22,9 @@ use crate::instrument::calibration;
 use crate::run::config::Config;
 use crate::run::endpoints;
 use crate::run::environment;
-use crate::run::plan::{self, Overrides, Plan};
+use crate::run::plan::{self, Overrides};
 use crate::run::runner;
 use crate::run::subscribers::{self, Journal, Progress};
-use crate::rundir::{Manifest, RunDirectory};
 
 /// Run suites on endpoints and report where the time went
 #[derive(Debug, clap::Parser)]
@@ -93,7 +95,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
         let config = Config::load(arguments.config.as_deref())?;
         let (plan, suites) = plan::resolve(&config, &overrides(arguments), scratch.path())?;
         if arguments.dry_run {
-            return super::print(&plan.describe());
+            return super::print(&plan::describe(&plan));
         }
         let parent = arguments
             .directory
@@ -109,7 +111,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
         say(&format!("warning: {warning}"));
     }
     let _lock = measure(ready, scratch.path(), runtime)?;
-    report::render(&directory, &manifest, &Claims::default())
+    report::render(directory.path(), &Claims::default())
 }
 
 fn overrides(arguments: &Arguments) -> Overrides {
@@ -153,7 +155,7 @@ fn fresh(
         RunDirectory::create(parent, backend, environment::facts(), warnings, plan)?;
     let sandbox = sandbox.for_run(&manifest.run_id);
     let lock = directory.lock()?;
-    let whole_bytes = journal::read(&directory.journal())?.whole_bytes;
+    let whole_bytes = directory.read_journal(&manifest)?.whole_bytes;
     Ok(Ready {
         directory,
         manifest,
@@ -194,7 +196,7 @@ fn planned<'a>(plan: &Plan, suites: &'a [Suite]) -> Vec<&'a Task> {
 fn resume(path: &Path, scratch: &Path, runtime: &Runtime) -> Result<Ready, Error> {
     let (directory, manifest) = RunDirectory::open(path)?;
     let lock = directory.lock()?;
-    let journal = journal::read(&directory.journal())?;
+    let journal = directory.read_journal(&manifest)?;
     let Chosen { sandbox, .. } = isolation::choose(&manifest.sandbox).map_err(|error| Error::Run {
         path: directory.path().to_owned(),
         problem: format!(
@@ -207,8 +209,14 @@ fn resume(path: &Path, scratch: &Path, runtime: &Runtime) -> Result<Ready, Error
         .plan
         .suites
         .iter()
-        .map(|suite| Suite::load(suite, scratch))
-        .collect::<Result<Vec<_>, _>>()?;
+        .map(|suite| {
+            let file = suite.to_file().map_err(|error| Error::Run {
+                path: directory.path().to_owned(),
+                problem: format!("the suite '{}' of its plan: {error}", suite.name()),
+            })?;
+            Ok(Suite::load(&file, scratch)?)
+        })
+        .collect::<Result<Vec<_>, Error>>()?;
     runtime.block_on(endpoints::check(&manifest.plan.endpoints))?;
     let (finished, whole_bytes) = (journal.finished(), journal.whole_bytes);
     Ok(Ready {
@@ -239,7 +247,8 @@ fn measure(ready: Ready, scratch: &Path, runtime: Runtime) -> Result<File, Error
         let calibration = runtime.block_on(calibration::short(plan))?;
         directory.write_calibration(&calibration)?;
     }
-    let (called, _servers) = endpoints::start(plan, &suites, |name| directory.emissions(name))?;
+    let (called, _servers) =
+        endpoints::start(plan, &suites, |name| Ok(directory.emissions(name)?))?;
     let (events, listener) = subscribers::listen(vec![
         Box::new(Journal::open(&directory, whole_bytes)?),
         Box::new(Progress::new(finished.len(), plan.trials.len())),

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use timeslip_datasets::journal::Exchange;
-use timeslip_simulator::Emission;
+use timeslip_datasets::run;
+use timeslip_datasets::run::emissions::{self, Emission};
 
 use super::Measured;
 use crate::error::Error;
@@ -13,23 +14,13 @@ use crate::error::Error;
 /// this machine that wrote it.
 ///
 /// # Errors
-/// [`Error::Config`] with file and line.
+/// [`Error::Record`] with file and line.
 pub fn read_log(path: &Path) -> Result<Vec<Emission>, Error> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Error::config(path, format!("cannot read: {error}")))?;
-    text.lines()
-        .enumerate()
-        .map(|(index, line)| {
-            serde_json::from_str(line)
-                .map(Emission::on_our_clock)
-                .map_err(|error| {
-                    Error::config(
-                        path,
-                        format!("line {}: not an emission: {error}", index + 1),
-                    )
-                })
-        })
-        .collect()
+    let log = emissions::read(path).map_err(run::Error::from)?;
+    Ok(log
+        .into_iter()
+        .map(timeslip_simulator::on_our_clock)
+        .collect())
 }
 
 /// Absolute differences between the client's marks and the truth, in nanoseconds.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use timeslip_datasets::journal::{EventKind, Exchange, StreamEvent};
+use timeslip_datasets::run::calibration::ErrorQuantiles;
 use timeslip_simulator::{Emission, Model, Options, ScenarioEvent};
 use timeslip_wire::clock;
 use timeslip_wire::protocols::{Item, PROTOCOLS};
@@ -14,7 +15,6 @@ use super::Case;
 use crate::error::Error;
 use crate::instrument::calibration;
 use crate::instrument::calibration::{Load, profile, read_log};
-use crate::regression::median;
 use crate::run::endpoints;
 
 /// How far a time may be off. Definitions lie 15 ms apart and more; how exact the marks
@@ -277,11 +277,8 @@ fn compare(case: &Case, exchange: &Exchange, truth: &Emission) -> Vec<String> {
 }
 
 fn middle(at: &[u64]) -> Option<u64> {
-    let mut gaps: Vec<f64> = at
-        .windows(2)
-        .map(|pair| (pair[1] - pair[0]) as f64)
-        .collect();
-    median(&mut gaps).map(|gap| gap as u64)
+    let gaps = at.windows(2).map(|pair| pair[1] - pair[0]);
+    Some(ErrorQuantiles::of(gaps)?.p50_ns)
 }
 
 fn letters(events: &[StreamEvent]) -> String {
@@ -289,5 +286,8 @@ fn letters(events: &[StreamEvent]) -> String {
 }
 
 fn shown(ns: Option<u64>) -> String {
-    ns.map_or_else(|| "nothing".into(), timeslip_reports::format::nanoseconds)
+    ns.map_or_else(
+        || "nothing".into(),
+        |ns| format!("{:.2?}", Duration::from_nanos(ns)),
+    )
 }

@@ -3,6 +3,7 @@
 //! The number is held against every definition that is in use, computed from the
 //! case's own plan.
 
+use timeslip_datasets::run::calibration::ErrorQuantiles;
 use timeslip_simulator::ScenarioEvent::{
     self, Admission, Done, KeepAlive, Reasoning, Text, ToolArguments,
 };
@@ -171,11 +172,8 @@ impl Stream {
     fn inter_token(&self) -> Vec<Definition> {
         let decode = self.last - self.first;
         let count = self.outputs.len() as f64;
-        let mut gaps: Vec<f64> = self
-            .outputs
-            .windows(2)
-            .map(|pair| pair[1].0 - pair[0].0)
-            .collect();
+        let gaps = self.outputs.windows(2);
+        let gaps = ErrorQuantiles::of(gaps.map(|pair| ((pair[1].0 - pair[0].0) * 1e6) as u64));
         let mut reads: Vec<f64> = self.outputs.iter().map(|(at, ..)| *at).collect();
         reads.dedup();
         let text = self.text();
@@ -193,7 +191,7 @@ impl Stream {
             ("mean gap between output events", over(decode, count - 1.0)),
             (
                 "median gap between output events",
-                crate::regression::median(&mut gaps),
+                gaps.map(|gaps| gaps.p50_ns as f64 / 1e6),
             ),
             (
                 "mean gap between reads",

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use timeslip_datasets::run::plan::Price;
 use timeslip_suites::SuiteFile;
 
 #[derive(Debug, Deserialize)]
@@ -114,21 +115,6 @@ pub struct EndpointTable {
     pub body: serde_json::Map<String, serde_json::Value>,
     /// What its tokens cost; unknown when absent.
     pub price: Option<Price>,
-}
-
-/// What tokens cost, in US dollars per million.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Price {
-    /// Prompt tokens.
-    pub input: f64,
-    /// Prompt tokens that the server's cache knew; unknown when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cached_input: Option<f64>,
-    /// Output tokens.
-    pub output: f64,
-    /// When this was the price: a year, a month or a day, as `2026-05-31`.
-    pub priced_at: String,
 }
 
 impl EndpointTable {

@@ -1,10 +1,8 @@
 //! The endpoints of a plan.
 
-use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use timeslip_datasets::run::plan::{PlannedEndpoint, Simulation};
 use timeslip_simulator::Profile;
 use timeslip_wire::connection::Target;
 use timeslip_wire::protocols::{PROTOCOLS, Protocol};
@@ -12,63 +10,7 @@ use timeslip_wire::transports::{TRANSPORTS, Transport};
 
 use super::Overrides;
 use crate::error::Error;
-use crate::run::config::{Config, EndpointTable, Price};
-
-/// An endpoint with every choice made. Holds names of variables, never keys.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct PlannedEndpoint {
-    /// Name in the configuration.
-    pub name: String,
-    /// Profile of the embedded server; absent for a real endpoint.
-    pub simulate: Option<Simulation>,
-    /// Where a real server listens.
-    pub base_url: Option<String>,
-    /// Model id on the wire.
-    pub model: String,
-    /// Wire protocol.
-    pub protocol: String,
-    /// Transport.
-    pub transport: String,
-    /// Have the server read instructions and tools ahead of the first turn.
-    #[serde(default)]
-    pub prewarm: bool,
-    /// Offer to compress the messages of a WebSocket.
-    #[serde(default)]
-    pub deflate: bool,
-    /// Put concurrent trials on one connection.
-    #[serde(default)]
-    pub shared_connection: bool,
-    /// Variable that holds the key.
-    pub api_key_env: Option<String>,
-    /// Longest silence before a try is given up.
-    pub idle_seconds: u64,
-    /// Tries after the first.
-    pub retries: u32,
-    /// Extra headers; a value `$NAME` is read from the environment.
-    pub headers: BTreeMap<String, String>,
-    /// Extra top-level body fields.
-    pub body: serde_json::Map<String, serde_json::Value>,
-    /// What its tokens cost; unknown when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub price: Option<Price>,
-}
-
-impl PlannedEndpoint {
-    /// Longest silence before a try is given up.
-    #[must_use]
-    pub fn idle_timeout(&self) -> Duration {
-        Duration::from_secs(self.idle_seconds.max(1))
-    }
-}
-
-/// A simulated endpoint's profile and its name.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Simulation {
-    /// Name or path it was loaded by.
-    pub profile: String,
-    /// Its figures.
-    pub figures: Profile,
-}
+use crate::run::config::{Config, EndpointTable};
 
 /// Name of the endpoint given by `--base-url`.
 pub const AD_HOC: &str = "command-line";
@@ -120,10 +62,7 @@ fn endpoint(name: &str, path: &Path, table: &EndpointTable) -> Result<PlannedEnd
         problem,
     };
     let simulate = match (&table.simulate, &table.base_url) {
-        (Some(profile), None) => Some(Simulation {
-            profile: profile.clone(),
-            figures: Profile::load(profile)?,
-        }),
+        (Some(name), None) => Some((name, Profile::load(name)?)),
         (None, Some(url)) => {
             Target::parse(url).map_err(|problem| bad("base_url", problem))?;
             None
@@ -137,7 +76,7 @@ fn endpoint(name: &str, path: &Path, table: &EndpointTable) -> Result<PlannedEnd
     };
     let model = match (&table.model, &simulate) {
         (Some(model), _) => model.clone(),
-        (None, Some(simulation)) => simulation.figures.model.clone(),
+        (None, Some((_, profile))) => profile.model.clone(),
         (None, None) => return Err(bad("model", "is missing: the model id to ask for".into())),
     };
     let spoken = chosen(&table.protocol, PROTOCOLS, |one| one.name())
@@ -182,6 +121,16 @@ fn endpoint(name: &str, path: &Path, table: &EndpointTable) -> Result<PlannedEnd
             ));
         }
     }
+    let simulate = simulate
+        .map(|(profile, figures)| {
+            let profile = profile.clone();
+            Ok(Simulation {
+                profile,
+                figures: figures.to_map()?,
+            })
+        })
+        .transpose()
+        .map_err(|error: serde_json::Error| bad("simulate", error.to_string()))?;
     Ok(PlannedEndpoint {
         name: name.to_owned(),
         simulate,

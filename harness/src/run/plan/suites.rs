@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use timeslip_datasets::run::plan::TrialLimits;
 use timeslip_suites::{Suite, SuiteFile};
 
-use super::{Limits, Overrides};
+use super::Overrides;
 use crate::error::Error;
 use crate::run::config::Config;
 
@@ -62,13 +63,13 @@ pub(super) fn suite_files(config: &Config, overrides: &Overrides) -> Result<Vec<
 /// What a run of a suite may take: `general`, then what the suite sets, then what the
 /// command line says. Only suites that differ from `general` are listed.
 pub(super) fn limits(
-    general: Limits,
+    general: TrialLimits,
     suites: &[SuiteFile],
     overrides: &Overrides,
-) -> BTreeMap<String, Limits> {
+) -> BTreeMap<String, TrialLimits> {
     let own = |suite: &SuiteFile| {
         let set = &suite.limits;
-        Limits {
+        TrialLimits {
             turns: overrides.turns.or(set.turns).unwrap_or(general.turns),
             trial_seconds: overrides
                 .trial_seconds

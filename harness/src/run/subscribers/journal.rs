@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
+use timeslip_datasets::atomic;
 use timeslip_datasets::journal::Writer;
+use timeslip_datasets::run::RunDirectory;
 use timeslip_datasets::swebench::{Prediction, append_prediction};
-use timeslip_reports::render::atomic;
 
 use super::Subscriber;
 use crate::error::Error;
 use crate::run::runner::RunEvent;
-use crate::rundir::RunDirectory;
 
 /// The subscriber that makes a run durable.
 #[derive(Debug)]

@@ -1,11 +1,8 @@
 //! The files in `docs/examples` can be used as they stand.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
 
 use std::path::{Path, PathBuf};
 
-use support::timeslip;
+use crate::support::timeslip;
 use timeslip_reports::claims::ClaimsFile;
 
 fn examples() -> PathBuf {

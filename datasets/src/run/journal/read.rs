@@ -5,9 +5,8 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use super::{
-    Event, Exchange, Header, Record, Tool, TrialFinished, TrialKey, TrialStarted, VERSION,
-};
+use super::{Event, Exchange, Header, Record, Tool, TrialFinished, TrialKey, TrialStarted};
+use crate::run::formats;
 
 /// No honest line is longer; a longer one means the file is not a journal.
 const MAX_LINE: u64 = 256 << 20;
@@ -118,15 +117,9 @@ pub fn read(path: &Path) -> Result<Journal, ReadError> {
         if number == 1 {
             let header: Header = serde_json::from_slice(&line)
                 .map_err(|error| bad(number, format!("not a journal header: {error}")))?;
-            if header.timeslip_journal > VERSION {
-                return Err(bad(
-                    number,
-                    format!(
-                        "journal version {} is newer than this timeslip reads ({VERSION}); use a newer timeslip",
-                        header.timeslip_journal
-                    ),
-                ));
-            }
+            formats::JOURNAL
+                .check(header.timeslip_journal)
+                .map_err(|problem| bad(number, problem))?;
             journal.run_id = header.run_id;
         } else {
             let record: Record = serde_json::from_slice(&line)

@@ -1,38 +1,45 @@
 //! From a run directory to what reports are computed from.
 
 use std::collections::HashMap;
+use std::path::Path;
 
-use timeslip_datasets::journal::{self, EventKind, Exchange, Outcome, Trial, Warmth};
-use timeslip_reports::input::{
-    Calibration, ConnectionFacts, EndpointData, ExchangeData, FirstOfKind,
-    Outcome as ReportedOutcome, ReportedTimes, Role, RunData, StreamCounts, TrialData,
+use timeslip_datasets::journal::{EventKind, Exchange, Trial, Warmth};
+use timeslip_datasets::run::calibration::Calibration;
+use timeslip_datasets::run::manifest::Manifest;
+use timeslip_datasets::run::plan::{Plan, PlannedEndpoint};
+use timeslip_datasets::run::{Error, RunDirectory};
+
+use crate::attribution::{self, PrefillModel, cost, validity};
+use crate::format::plural;
+use crate::input::{
+    ConnectionFacts, EndpointData, ExchangeData, FirstOfKind, Role, RunData, TrialData,
 };
 
-use crate::error::Error;
-use crate::run::config::Price;
-use crate::run::plan::{Plan, PlannedEndpoint};
-use crate::rundir::{Manifest, RunDirectory};
-use crate::stages::{self, PrefillModel};
-use crate::validity;
+/// A run, read from its directory and attributed.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Where it is.
+    pub directory: RunDirectory,
+    /// What was planned, and where it ran.
+    pub manifest: Manifest,
+    /// What happened, given to stages.
+    pub data: RunData,
+}
 
-/// Reads and attributes a run.
+/// Reads a run directory, of this version or an older one. Nothing else is needed.
 ///
 /// # Errors
-/// [`Error::Journal`] when the journal is broken, [`Error::Run`] when it belongs to
-/// another run.
-pub fn load(directory: &RunDirectory, manifest: &Manifest) -> Result<RunData, Error> {
-    let journal = journal::read(&directory.journal())?;
-    if journal.run_id != manifest.run_id {
-        return Err(Error::Run {
-            path: directory.journal(),
-            problem: format!(
-                "belongs to run {}, but run.json says {}",
-                journal.run_id, manifest.run_id
-            ),
-        });
-    }
+/// [`Error`], naming the file of the directory that is not what it should be.
+pub fn open(path: &Path) -> Result<Run, Error> {
+    let (directory, manifest) = RunDirectory::open(path)?;
+    let journal = directory.read_journal(&manifest)?;
     let calibration = directory.read_calibration()?;
-    Ok(analyse(manifest, calibration, &journal.trials))
+    let data = analyse(&manifest, calibration, &journal.trials);
+    Ok(Run {
+        directory,
+        manifest,
+        data,
+    })
 }
 
 fn analyse(manifest: &Manifest, calibration: Option<Calibration>, trials: &[Trial]) -> RunData {
@@ -44,7 +51,7 @@ fn analyse(manifest: &Manifest, calibration: Option<Calibration>, trials: &[Tria
             let own = trials
                 .iter()
                 .filter(|trial| trial.key.endpoint == endpoint.name);
-            let fit = stages::fit_prefill(own.flat_map(|trial| &trial.exchanges))?;
+            let fit = attribution::fit_prefill(own.flat_map(|trial| &trial.exchanges))?;
             Some((endpoint.name.as_str(), fit))
         })
         .collect();
@@ -59,7 +66,9 @@ fn analyse(manifest: &Manifest, calibration: Option<Calibration>, trials: &[Tria
             notes: endpoint
                 .simulate
                 .as_ref()
-                .map_or_else(Vec::new, |simulate| simulate.figures.notes.clone()),
+                .map_or_else(Vec::new, |simulate| {
+                    simulate.notes().map(str::to_owned).collect()
+                }),
         })
         .collect();
     let mut warnings = manifest.warnings.clone();
@@ -100,7 +109,8 @@ fn proxied(trials: &[Trial]) -> Option<String> {
     let count = opened.count();
     (count > 0).then(|| {
         format!(
-            "{count} connections went through a proxy, as the environment asks: their path is not the direct one, and their TCP round trip ends at the proxy"
+            "{} went through a proxy, as the environment asks: the path is not the direct one, and the TCP round trip ends at the proxy",
+            plural(count, "connection")
         )
     })
 }
@@ -120,18 +130,18 @@ fn objections(plan: &Plan, trials: &[Trial]) -> Vec<String> {
 fn contradictions(trials: &[Trial]) -> Option<String> {
     let exchanges = || trials.iter().flat_map(|trial| &trial.exchanges);
     let count = exchanges()
-        .filter(|exchange| stages::contradicts(exchange))
+        .filter(|exchange| attribution::contradicts(exchange))
         .count();
     (count > 0).then(|| {
         format!(
-            "{count} of {} exchanges: the server reports more time than the client measured in all; its figures were cut to what the marks leave room for",
-            exchanges().count()
+            "{count} of {}: the server reports more time than the client measured in all; its figures were cut to what the marks leave room for",
+            plural(exchanges().count(), "exchange")
         )
     })
 }
 
 fn trial_data(plan: &Plan, trial: &Trial, prefill: Option<PrefillModel>) -> TrialData {
-    let attribution = stages::attribute(trial, prefill);
+    let attribution = attribution::attribute(trial, prefill);
     let finished = &trial.finished;
     let tags = plan
         .tags
@@ -147,12 +157,7 @@ fn trial_data(plan: &Plan, trial: &Trial, prefill: Option<PrefillModel>) -> Tria
         tags: tags.cloned().unwrap_or_default(),
         endpoint: trial.key.endpoint.clone(),
         attempt: trial.key.attempt,
-        outcome: match finished.outcome {
-            Outcome::Resolved => ReportedOutcome::Resolved,
-            Outcome::Unresolved => ReportedOutcome::Unresolved,
-            Outcome::LimitReached => ReportedOutcome::LimitReached,
-            Outcome::Error => ReportedOutcome::Error,
-        },
+        outcome: finished.outcome,
         detail: finished.detail.clone(),
         wall_ns: finished.wall_ns,
         setup_ns: trial.started.setup_ns,
@@ -172,26 +177,8 @@ fn trial_data(plan: &Plan, trial: &Trial, prefill: Option<PrefillModel>) -> Tria
             .map(|tool| tool.end.saturating_sub(tool.start))
             .fold(0, u64::saturating_add),
         tool_calls: u32::try_from(trial.tools.len()).unwrap_or(u32::MAX),
-        cost_usd: price.and_then(|price| cost_usd(price, &trial.exchanges)),
+        cost_usd: price.and_then(|price| cost::cost_usd(price, &trial.exchanges)),
     }
-}
-
-/// What the tokens of some exchanges cost. One that completed without saying how many
-/// tokens it used makes the sum unknown.
-fn cost_usd(price: &Price, exchanges: &[Exchange]) -> Option<f64> {
-    let mut total = 0.0;
-    for exchange in exchanges {
-        let Some(usage) = exchange.usage else {
-            exchange.error.as_ref()?;
-            continue;
-        };
-        let cached = usage.cached_tokens.unwrap_or(0).min(usage.input_tokens);
-        let cached_price = if cached > 0 { price.cached_input? } else { 0.0 };
-        total += (usage.input_tokens - cached) as f64 * price.input
-            + cached as f64 * cached_price
-            + usage.output_tokens as f64 * price.output;
-    }
-    Some(total / 1e6)
 }
 
 fn exchange_data(exchange: &Exchange) -> ExchangeData {
@@ -211,28 +198,16 @@ fn exchange_data(exchange: &Exchange) -> ExchangeData {
             text_ns: first(EventKind::Text),
             tool_arguments_ns: first(EventKind::ToolArguments),
         },
-        stream: StreamCounts {
-            output_events: events.len() as u64,
-            output_reads: exchange.shape.output_reads.into(),
-            keep_alives: exchange.shape.keep_alives.into(),
-        },
+        output_events: events.len() as u64,
+        stream: exchange.shape,
         connection: ConnectionFacts {
             reused: exchange.reused_connection,
             ping_ns: exchange.ping_ns,
-            tcp_min_rtt_ns: exchange.tcp.map(|tcp| tcp.min_rtt_ns),
-            retransmits: exchange.tcp.map(|tcp| tcp.retransmits),
-            segments_in: exchange.tcp.map(|tcp| tcp.segments_in),
-            segments_out: exchange.tcp.map(|tcp| tcp.segments_out),
+            tcp: exchange.tcp,
             response_bytes: exchange.response_bytes,
         },
-        reported: ReportedTimes {
-            queue_ns: exchange.reported.queue_ns,
-            prefill_ns: exchange.reported.prefill_ns,
-            decode_ns: exchange.reported.decode_ns,
-            ttft_ns: exchange.reported.ttft_ns,
-            total_ns: exchange.reported.total_ns,
-        },
-        contradicted: stages::contradicts(exchange),
+        reported: exchange.reported,
+        contradicted: attribution::contradicts(exchange),
         inter_event_ns: events
             .windows(2)
             .map(|pair| pair[1].at.saturating_sub(pair[0].at))
@@ -245,39 +220,5 @@ fn exchange_data(exchange: &Exchange) -> ExchangeData {
         request_bytes: exchange.request_bytes,
         cut_short: exchange.incomplete.is_some(),
         transport: exchange.transport.clone(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use timeslip_datasets::journal::Usage;
-
-    #[test]
-    fn a_cost_is_the_sum_of_its_tokens_or_unknown() {
-        let mut price = Price {
-            input: 2.0,
-            cached_input: Some(0.5),
-            output: 10.0,
-            priced_at: "2026".into(),
-        };
-        let used = Exchange {
-            usage: Some(Usage {
-                input_tokens: 1_000_000,
-                cached_tokens: Some(400_000),
-                output_tokens: 100_000,
-                reasoning_tokens: None,
-            }),
-            ..Exchange::default()
-        };
-        let refused = Exchange {
-            error: Some("refused".into()),
-            ..Exchange::default()
-        };
-        let cost = cost_usd(&price, &[used.clone(), refused]).unwrap();
-        assert!((cost - (1.2 + 0.2 + 1.0)).abs() < 1e-12, "{cost}");
-        assert_eq!(cost_usd(&price, &[used.clone(), Exchange::default()]), None);
-        price.cached_input = None;
-        assert_eq!(cost_usd(&price, &[used]), None);
     }
 }

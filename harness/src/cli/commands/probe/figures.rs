@@ -1,49 +1,49 @@
 //! From samples to figures: pure functions.
 
 use timeslip_datasets::journal::Exchange;
+use timeslip_reports::stats::{Line, median, theil_sen};
 use timeslip_simulator::Profile;
 
-use super::Samples;
-use crate::regression::{Line, median, theil_sen};
+use crate::instrument::probing::Samples;
 
 /// A figure and how it is known.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Figure {
+pub(super) struct Figure {
     /// Its value, in the unit its field names.
-    pub value: f64,
+    pub(super) value: f64,
     /// Median absolute residual of the fit behind it, in nanoseconds of TTFT or of one
     /// token; absent where nothing was fitted.
-    pub residual_ns: Option<f64>,
+    pub(super) residual_ns: Option<f64>,
 }
 
 /// What an endpoint is like.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Figures {
+pub(super) struct Figures {
     /// Model the server says it ran.
-    pub model: String,
+    pub(super) model: String,
     /// Round trip to the server, in nanoseconds, and how it was measured.
-    pub round_trip_ns: f64,
+    pub(super) round_trip_ns: f64,
     /// `ping`, `reported by the server` or `TCP`.
-    pub round_trip_from: &'static str,
+    pub(super) round_trip_from: &'static str,
     /// Time of one uncached prompt token, in nanoseconds.
-    pub prefill_ns_per_token: Figure,
+    pub(super) prefill_ns_per_token: Figure,
     /// Time of one cached prompt token, in nanoseconds; absent when the server reports
     /// none as cached.
-    pub cached_ns_per_token: Option<Figure>,
+    pub(super) cached_ns_per_token: Option<Figure>,
     /// What every request costs beside the round trip, prompt and first token, in
     /// nanoseconds: queue and fixed work of the server.
-    pub overhead_ns: f64,
+    pub(super) overhead_ns: f64,
     /// Time of one output token after an empty context, in nanoseconds.
-    pub decode_ns_per_token: Figure,
+    pub(super) decode_ns_per_token: Figure,
     /// By how much an output token takes longer for 1,000 tokens of context, as a share.
-    pub decode_slowdown_per_1k_context: f64,
+    pub(super) decode_slowdown_per_1k_context: f64,
     /// Output tokens per stream event.
-    pub tokens_per_event: f64,
+    pub(super) tokens_per_event: f64,
     /// Standard deviation of the logarithm of the gaps between events, robustly (from
     /// the median absolute deviation).
-    pub jitter: f64,
+    pub(super) jitter: f64,
     /// Answered prompts.
-    pub samples: usize,
+    pub(super) samples: usize,
 }
 
 /// Cached tokens below this cannot show a slope.
@@ -57,7 +57,7 @@ impl Figures {
     ///
     /// # Errors
     /// A sentence on what the samples lack.
-    pub fn of(samples: &Samples) -> Result<Self, String> {
+    pub(super) fn of(samples: &Samples) -> Result<Self, String> {
         let new: Vec<&Exchange> = exchanges(samples, false);
         let again: Vec<&Exchange> = exchanges(samples, true);
         let prefill = theil_sen(&points(&new, |exchange| {
@@ -97,7 +97,7 @@ impl Figures {
     /// A profile that `timeslip serve` plays back. What a probe cannot find out is
     /// named in the notes.
     #[must_use]
-    pub fn profile(&self, origin: &str) -> Profile {
+    pub(super) fn profile(&self, origin: &str) -> Profile {
         let per_second = |ns: f64| 1e9 / ns.max(1.0);
         let mut notes = vec![format!(
             "measured by timeslip probe on {origin}, {} answers; round trip by {}",

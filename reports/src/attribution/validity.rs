@@ -3,8 +3,10 @@
 //! The kernel says when bytes arrived, the client when it read them. A client that
 //! reads late was starved, and everything it did after reading came late as well.
 
-use timeslip_datasets::journal::Trial;
-use timeslip_reports::input::{ErrorQuantiles, Outcome, RunData};
+use timeslip_datasets::journal::{Outcome, Trial};
+use timeslip_datasets::run::calibration::ErrorQuantiles;
+
+use crate::input::RunData;
 
 /// How long output events lay in the kernel before they were read; `None` where the
 /// kernel does not say.

@@ -1,4 +1,4 @@
-//! The run journal: one JSON object a line, appended and never rewritten.
+//! `journal.jsonl`, the run's journal: one JSON object a line, appended and never rewritten.
 //!
 //! The first line is a [`Header`]; every later line is a [`Record`]. A trial is
 //! finished when its [`TrialFinished`] line is whole; lines of a trial that never
@@ -15,15 +15,13 @@ pub use events::{EventColumns, EventKind, StreamEvent};
 pub use read::{Journal, ReadError, Trial, read};
 pub use write::Writer;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-/// Version of the line format. Readers refuse a newer one.
-pub const VERSION: u32 = 1;
 
 /// First line of a journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
-    /// Format version, [`VERSION`].
+    /// Version of the line format.
     pub timeslip_journal: u32,
     /// The run this journal belongs to.
     pub run_id: String,
@@ -159,7 +157,7 @@ pub struct Usage {
 }
 
 /// Durations the server reported about one exchange; never subtracted across clocks.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reported {
     /// Round trip of the link in front of the server.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -182,6 +180,15 @@ pub struct Reported {
 }
 
 impl Reported {
+    /// All that the server says happened before the first token.
+    #[must_use]
+    pub fn before_first_token_ns(&self) -> Option<u64> {
+        let parts = [self.queue_ns, self.prefill_ns];
+        let known = parts.iter().any(Option::is_some);
+        let sum = parts.into_iter().flatten().fold(0, u64::saturating_add);
+        self.ttft_ns.or(known.then_some(sum))
+    }
+
     /// Takes over every duration `other` knows.
     pub fn merge(&mut self, other: &Reported) {
         self.link_ns = other.link_ns.or(self.link_ns);
@@ -334,17 +341,41 @@ pub struct Tool {
 }
 
 /// How a trial ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// The grader accepted the result.
     Resolved,
     /// The grader rejected the result.
     Unresolved,
-    /// A turn or time limit ended the agent, and the grader rejected what stood.
+    /// The agent ran out of turns or wall-clock time; graded as it stood, and rejected.
     LimitReached,
-    /// The endpoint, the sandbox or the grader failed.
+    /// The endpoint or the sandbox failed; counted as not resolved, shown apart.
     Error,
+}
+
+impl Outcome {
+    /// The name used in every machine-readable output.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Outcome::Resolved => "resolved",
+            Outcome::Unresolved => "unresolved",
+            Outcome::LimitReached => "limit_reached",
+            Outcome::Error => "error",
+        }
+    }
+
+    /// The word used in tables for people.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Outcome::LimitReached => "limit reached",
+            other => other.name(),
+        }
+    }
 }
 
 /// The trial is over and graded.

@@ -2,10 +2,8 @@
 //! uncached prompt tokens, which a few queued or cached requests must not bend.
 
 use timeslip_datasets::journal::Exchange;
-use timeslip_reports::stats::{quantile, sorted};
 
-use super::exchange::PrefillModel;
-use crate::regression::theil_sen;
+use crate::stats::{quantile, sorted, theil_sen};
 
 /// Fewer exchanges say nothing.
 const MIN_POINTS: usize = 8;
@@ -20,8 +18,35 @@ const QUARTER_DEVIATIONS: f64 = 0.971;
 /// the median, which noise of a run seldom reaches.
 const QUEUE_DEVIATIONS: f64 = 0.674 + 3.5;
 
-/// Fits the exchanges of one endpoint; `None` when they cannot tell, be it that the
-/// slope may as well be zero, or when the server reports prefill itself.
+/// Prefill time as fitted over many exchanges of one endpoint.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PrefillModel {
+    /// Nanoseconds for one uncached prompt token.
+    pub ns_per_token: f64,
+    /// Half the 95 % interval of that.
+    pub slope_error: f64,
+    /// TTFT of an empty prompt while nothing queues: round trip and fixed cost.
+    pub unloaded_ns: u64,
+    /// TTFT of an empty prompt above which there surely was a queue.
+    pub busy_ns: u64,
+    /// Median absolute residual of the fit.
+    pub error_ns: u64,
+}
+
+impl PrefillModel {
+    /// Time to read so many tokens, and the bound on its error.
+    pub(super) fn prefill(&self, uncached: u64) -> (u64, u64) {
+        let tokens = uncached as f64;
+        let error = (self.slope_error * tokens) as u64;
+        (
+            (self.ns_per_token * tokens).max(0.0) as u64,
+            error.saturating_add(self.error_ns),
+        )
+    }
+}
+
+/// Fits the exchanges of one endpoint. `None` when there are too few, when zero lies within
+/// the slope's interval, and when the server reports prefill itself.
 #[must_use]
 pub fn fit_prefill<'a>(exchanges: impl Iterator<Item = &'a Exchange>) -> Option<PrefillModel> {
     let mut points = Vec::new();
@@ -44,7 +69,7 @@ pub fn fit_prefill<'a>(exchanges: impl Iterator<Item = &'a Exchange>) -> Option<
     let line = theil_sen(&points)?;
     let (low, high) = line.slope_interval;
     if low <= 0.0 {
-        // TTFT that does not surely grow with the prompt says nothing of prefill.
+        // TTFT that may not grow with the prompt at all shows no prefill.
         return None;
     }
     let fixed = sorted(points.iter().map(|(x, y)| y - line.slope * x));
@@ -77,6 +102,7 @@ mod tests {
 
     use super::super::Context;
     use super::*;
+    use crate::stages::Stage;
 
     /// A run of 60 exchanges with normal noise of 5 ms on 100 ms and the given slope; a
     /// share of them wait in a queue for 60 to 200 ms.
@@ -126,9 +152,7 @@ mod tests {
                     ..Context::default()
                 };
                 let segments = super::super::segments(exchange, context);
-                let queue = segments
-                    .iter()
-                    .any(|segment| segment.stage == timeslip_reports::input::Stage::Queue);
+                let queue = segments.iter().any(|segment| segment.stage == Stage::Queue);
                 count[usize::from(exchange.response_id.is_some())][usize::from(queue)] += 1;
             }
         }

@@ -1,47 +1,38 @@
-//! The run directory: the truth of a run, from which everything else is rebuilt.
+//! A run directory: the record of a run, from which every report is made.
+//!
+//! ```text
+//! run.json  journal.jsonl  calibration.json  emissions/  trajectories/  predictions/
+//! ```
+//!
+//! Whoever measures writes these files, whoever reports reads them, and neither knows the
+//! other. `docs/run-directory.md` describes each of them.
+
+pub mod calibration;
+pub mod emissions;
+pub mod journal;
+pub mod manifest;
+pub mod plan;
+
+mod error;
+mod formats;
+mod names;
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use timeslip_datasets::journal::TrialKey;
-use timeslip_reports::input::Calibration;
-use timeslip_reports::render::atomic;
 
-use crate::error::Error;
-use crate::run::plan::Plan;
+use crate::atomic;
+use calibration::Calibration;
+use journal::{Journal, TrialKey, Writer};
+use manifest::Manifest;
+use names::file_name;
+use plan::Plan;
 
-/// Longest part of a file name that is made from a name from outside.
-const MAX_NAME: usize = 64;
+pub use error::Error;
 
-/// Version of `run.json`.
-const VERSION: u32 = 1;
-
-/// `run.json`: what was planned, and where it ran.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Manifest {
-    /// Format version.
-    pub version: u32,
-    /// Id, also the directory's name.
-    pub run_id: String,
-    /// RFC 3339 UTC.
-    pub started_at: String,
-    /// Version of timeslip.
-    pub timeslip_version: String,
-    /// Sandbox backend.
-    pub sandbox: String,
-    /// Facts about the machine.
-    pub environment: Vec<(String, String)>,
-    /// Things a reader must know.
-    pub warnings: Vec<String>,
-    /// The resolved plan.
-    pub plan: Plan,
-}
-
-/// What is said of a run after it was measured.
+/// A remark on a run, made after it was measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remark {
     /// It is the baseline of its setting.
@@ -51,7 +42,7 @@ pub enum Remark {
 }
 
 impl Remark {
-    /// The empty file that says it.
+    /// The empty file that stands for it.
     fn file(self) -> &'static str {
         match self {
             Remark::Pinned => "pinned",
@@ -77,11 +68,11 @@ impl RunDirectory {
         warnings: Vec<String>,
         plan: Plan,
     ) -> Result<(Self, Manifest), Error> {
-        // For people: a fraction of a second says nothing to them.
+        // The start is shown to people, who have no use for fractions of a second.
         let now = OffsetDateTime::now_utc()
             .replace_nanosecond(0)
             .unwrap_or_else(|_| OffsetDateTime::now_utc());
-        // Colons are not welcome in file names everywhere.
+        // Not every file system takes colons in names.
         let stamp = format!(
             "{}T{:02}-{:02}-{:02}Z",
             now.date(),
@@ -99,7 +90,7 @@ impl RunDirectory {
             run_id = format!("{stamp}-{number}");
         }
         let manifest = Manifest {
-            version: VERSION,
+            version: formats::MANIFEST.version,
             run_id: run_id.clone(),
             started_at: now.format(&Rfc3339).unwrap_or_default(),
             timeslip_version: env!("CARGO_PKG_VERSION").into(),
@@ -116,12 +107,9 @@ impl RunDirectory {
             .map_err(making())?;
         let text =
             serde_json::to_string_pretty(&manifest).map_err(|error| making()(error.into()))?;
-        std::fs::write(unfinished.path().join("run.json"), text + "\n").map_err(making())?;
-        timeslip_datasets::journal::Writer::create(
-            &unfinished.path().join("journal.jsonl"),
-            &run_id,
-        )
-        .map_err(making())?;
+        let in_it = |name| unfinished.path().join(name);
+        std::fs::write(in_it(formats::MANIFEST.name), text + "\n").map_err(making())?;
+        Writer::create(&in_it(formats::JOURNAL.name), &run_id).map_err(making())?;
         make_readable(unfinished.path()).map_err(making())?;
         std::fs::rename(unfinished.keep(), &path).map_err(making())?;
         let directory = RunDirectory(path);
@@ -134,65 +122,50 @@ impl RunDirectory {
     /// # Errors
     /// [`Error::System`].
     pub fn write_calibration(&self, calibration: &Calibration) -> Result<(), Error> {
-        let path = self.calibration();
-        let writing = || Error::system(format!("cannot write {}", path.display()));
-        let text =
-            serde_json::to_string_pretty(calibration).map_err(|error| writing()(error.into()))?;
-        atomic::write(&path, (text + "\n").as_bytes()).map_err(writing())
+        let path = self.file(formats::CALIBRATION.name);
+        let writing = Error::system(format!("cannot write {}", path.display()));
+        calibration.write(&path).map_err(writing)
     }
 
     /// The instrument's own error, when it was taken.
     ///
     /// # Errors
-    /// [`Error::Run`] when what is there cannot be read.
+    /// [`Error::File`] when what is there cannot be read.
     pub fn read_calibration(&self) -> Result<Option<Calibration>, Error> {
-        let path = self.calibration();
-        let bad = |problem: String| Error::Run {
-            path: path.clone(),
-            problem,
-        };
-        match std::fs::read_to_string(&path) {
-            Ok(text) => serde_json::from_str(&text)
-                .map(Some)
-                .map_err(|error| bad(error.to_string())),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(bad(error.to_string())),
-        }
+        Ok(Calibration::read(&self.file(formats::CALIBRATION.name))?)
     }
 
-    fn calibration(&self) -> PathBuf {
-        self.0.join("calibration.json")
+    /// What happened in the run, as far as it is written.
+    ///
+    /// # Errors
+    /// [`Error::Journal`] when the journal is broken, [`Error::Invalid`] when it belongs to
+    /// another run.
+    pub fn read_journal(&self, manifest: &Manifest) -> Result<Journal, Error> {
+        let path = self.journal();
+        let journal = journal::read(&path)?;
+        if journal.run_id == manifest.run_id {
+            return Ok(journal);
+        }
+        let problem = format!(
+            "belongs to run {}, but {} says {}",
+            journal.run_id,
+            formats::MANIFEST.name,
+            manifest.run_id
+        );
+        Err(Error::Invalid { path, problem })
     }
 
     /// Opens an existing directory and reads its manifest.
     ///
     /// # Errors
-    /// [`Error::Run`] when it is not a run directory, or of a newer version.
+    /// [`Error::File`] when it is not a run directory, or of a newer version.
     pub fn open(path: &Path) -> Result<(Self, Manifest), Error> {
-        let file = path.join("run.json");
-        let bad = |problem: String| Error::Run {
-            path: file.clone(),
-            problem,
-        };
-        let text = std::fs::read_to_string(&file).map_err(|error| {
-            bad(format!(
-                "{error}; a run directory holds run.json and journal.jsonl"
-            ))
+        let file = path.join(formats::MANIFEST.name);
+        let manifest = Manifest::read(&file)?;
+        let path = std::fs::canonicalize(path).map_err(|error| Error::Invalid {
+            path: file,
+            problem: error.to_string(),
         })?;
-        #[derive(Deserialize)]
-        struct Version {
-            version: u32,
-        }
-        let version: Version =
-            serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
-        if version.version > VERSION {
-            return Err(bad(format!(
-                "version {} is newer than this timeslip reads ({VERSION})",
-                version.version
-            )));
-        }
-        let manifest = serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
-        let path = std::fs::canonicalize(path).map_err(|error| bad(error.to_string()))?;
         Ok((RunDirectory(path), manifest))
     }
 
@@ -205,7 +178,7 @@ impl RunDirectory {
     /// The journal.
     #[must_use]
     pub fn journal(&self) -> PathBuf {
-        self.0.join("journal.jsonl")
+        self.file(formats::JOURNAL.name)
     }
 
     /// True emission times of a simulated endpoint.
@@ -213,7 +186,10 @@ impl RunDirectory {
     /// # Errors
     /// [`Error::System`] when the folder cannot be made.
     pub fn emissions(&self, endpoint: &str) -> Result<PathBuf, Error> {
-        self.file_in("emissions", &format!("{}.jsonl", file_name(endpoint)))
+        self.file_in(
+            formats::EMISSIONS.name,
+            &format!("{}.jsonl", file_name(endpoint)),
+        )
     }
 
     /// The session of a trial.
@@ -230,22 +206,25 @@ impl RunDirectory {
         let name = [suite, task, endpoint]
             .map(|part| file_name(part))
             .join("--");
-        self.file_in("trajectories", &format!("{name}--{attempt}.json"))
+        self.file_in(
+            formats::TRAJECTORIES.name,
+            &format!("{name}--{attempt}.json"),
+        )
     }
 
-    /// Whether something was said of the run. Kept here and not in the history, which is
+    /// Whether a remark is set. Remarks are kept here and not in the history, which can be
     /// made again from run directories.
     #[must_use]
     pub fn is(&self, remark: Remark) -> bool {
-        self.0.join(remark.file()).exists()
+        self.file(remark.file()).exists()
     }
 
-    /// Says something of the run, or takes it back.
+    /// Sets a remark or takes it back.
     ///
     /// # Errors
     /// [`Error::System`].
     pub fn remark(&self, remark: Remark, holds: bool) -> Result<(), Error> {
-        let path = self.0.join(remark.file());
+        let path = self.file(remark.file());
         let changed = if holds {
             atomic::write(&path, b"")
         } else if path.exists() {
@@ -268,7 +247,11 @@ impl RunDirectory {
             1 => format!("{endpoint}.jsonl"),
             attempt => format!("{endpoint}--{attempt}.jsonl"),
         };
-        self.file_in("predictions", &name)
+        self.file_in(formats::PREDICTIONS.name, &name)
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
     }
 
     fn file_in(&self, folder: &str, name: &str) -> Result<PathBuf, Error> {
@@ -282,27 +265,27 @@ impl RunDirectory {
     /// The lock goes with the process, however that ends.
     ///
     /// # Errors
-    /// [`Error::Run`] when another process has it.
+    /// [`Error::Invalid`] when another process has it.
     pub fn lock(&self) -> Result<File, Error> {
         let path = self.journal();
-        let file = File::open(&path).map_err(|error| Error::Run {
+        let file = File::open(&path).map_err(|error| Error::Invalid {
             path: path.clone(),
             problem: error.to_string(),
         })?;
         match file.try_lock() {
             Ok(()) => Ok(file),
-            Err(TryLockError::WouldBlock) => Err(Error::Run {
+            Err(TryLockError::WouldBlock) => Err(Error::Invalid {
                 path,
                 problem: "another timeslip is writing this run; wait for it to end".into(),
             }),
-            Err(TryLockError::Error(error)) => Err(Error::Run {
+            Err(TryLockError::Error(error)) => Err(Error::Invalid {
                 path,
                 problem: error.to_string(),
             }),
         }
     }
 
-    /// `latest` is a convenience; a file system without links does without it.
+    /// Points the link `latest` here. Where links cannot be made there is none.
     fn point_latest(&self, parent: &Path) {
         #[cfg(unix)]
         if let Some(name) = self.0.file_name() {
@@ -315,7 +298,7 @@ impl RunDirectory {
     }
 }
 
-/// A temporary directory is private to its maker; a run is for everybody.
+/// A temporary directory is private to its maker; a run may be read by everybody.
 fn make_readable(path: &Path) -> std::io::Result<()> {
     #[cfg(unix)]
     {
@@ -323,44 +306,4 @@ fn make_readable(path: &Path) -> std::io::Result<()> {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755))?;
     }
     Ok(())
-}
-
-/// A name that is safe as a file name: task and endpoint names come from outside. A
-/// name that had to be changed gets a hash, so that two never become one.
-fn file_name(name: &str) -> String {
-    let safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if name.len() <= MAX_NAME && name.chars().all(safe) && !name.starts_with('.') {
-        return name.to_owned();
-    }
-    let kept: String = name
-        .chars()
-        .map(|c| if safe(c) { c } else { '_' })
-        .take(MAX_NAME - 9)
-        .collect();
-    let hash = Sha256::digest(name);
-    let hash: String = hash
-        .iter()
-        .take(4)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("{}-{hash}", kept.trim_start_matches('.'))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn file_names_stay_apart_and_inside() {
-        assert_eq!(file_name("django__django-11001"), "django__django-11001");
-        for name in ["a b", "a_b/", "../../etc", ".hidden", "", &"x".repeat(300)] {
-            let file = file_name(name);
-            assert!(
-                file.len() <= MAX_NAME && !file.contains('/') && !file.starts_with('.'),
-                "{file}"
-            );
-        }
-        assert_ne!(file_name("a b"), file_name("a_b"));
-        assert_ne!(file_name("ä"), file_name("ö"));
-    }
 }

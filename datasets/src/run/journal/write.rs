@@ -4,7 +4,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use super::{Event, Header, Record, VERSION};
+use super::{Event, Header, Record};
+use crate::run::formats;
 
 /// Appends whole lines; a trial's last line is on disk before [`Writer::append`] returns.
 #[derive(Debug)]
@@ -28,7 +29,7 @@ impl Writer {
             line: Vec::with_capacity(1 << 16),
         };
         writer.write_line(&Header {
-            timeslip_journal: VERSION,
+            timeslip_journal: formats::JOURNAL.version,
             run_id: run_id.to_owned(),
         })?;
         writer.file.sync_data()?;

@@ -1,9 +1,9 @@
-//! One exchange, taken apart.
+//! One exchange, taken apart into stretches, each given to a stage.
 
 use timeslip_datasets::journal::{EventKind, Exchange};
-use timeslip_reports::input::{Provenance, Stage};
 
-use super::fit::uncached_tokens;
+use super::prefill_fit::{PrefillModel, uncached_tokens};
+use crate::stages::{Provenance, Stage};
 
 /// A stretch that ends at `end` and began where the one before it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,33 +16,6 @@ pub struct Segment {
     pub provenance: Provenance,
     /// Bound on its error.
     pub error_ns: Option<u64>,
-}
-
-/// Prefill time as fitted over many exchanges of one endpoint.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct PrefillModel {
-    /// Nanoseconds for one uncached prompt token.
-    pub ns_per_token: f64,
-    /// Half the 95 % interval of that.
-    pub slope_error: f64,
-    /// TTFT of an empty prompt while nothing queues: round trip and fixed cost.
-    pub unloaded_ns: u64,
-    /// TTFT of an empty prompt above which there surely was a queue.
-    pub busy_ns: u64,
-    /// Median absolute residual of the fit.
-    pub error_ns: u64,
-}
-
-impl PrefillModel {
-    /// Time to read so many tokens, and the bound on its error.
-    fn prefill(&self, uncached: u64) -> (u64, u64) {
-        let tokens = uncached as f64;
-        let error = (self.slope_error * tokens) as u64;
-        (
-            (self.ns_per_token * tokens).max(0.0) as u64,
-            error.saturating_add(self.error_ns),
-        )
-    }
 }
 
 /// The parts of `sent` → `first_token` as asked for, before they must fit.
@@ -73,7 +46,7 @@ pub struct Context {
 #[must_use]
 pub fn segments(exchange: &Exchange, context: Context) -> Vec<Segment> {
     let marks = &exchange.marks;
-    let mut line = Line {
+    let mut line = ExchangeLine {
         at: marks.start,
         segments: Vec::new(),
     };
@@ -155,9 +128,9 @@ const fn decode(kind: EventKind) -> Stage {
     }
 }
 
-/// Which of network, queue and prefill an exchange cannot tell: their time is inside the
-/// residue.
-pub(super) fn untold(exchange: &Exchange, context: Context) -> impl Iterator<Item = Stage> {
+/// Which of network, queue and prefill are not known of an exchange: their time is inside
+/// the residue.
+pub(super) fn unknown_parts(exchange: &Exchange, context: Context) -> impl Iterator<Item = Stage> {
     let parts = parts(exchange, context);
     [
         (Stage::Network, parts.network),
@@ -219,12 +192,13 @@ fn parts(exchange: &Exchange, context: Context) -> Parts {
     }
 }
 
-struct Line {
+/// The line of one exchange as far as it is given to stages.
+struct ExchangeLine {
     at: u64,
     segments: Vec<Segment>,
 }
 
-impl Line {
+impl ExchangeLine {
     /// A measured stretch up to a mark; a mark that runs backwards adds nothing.
     fn until(&mut self, end: u64, stage: Stage) {
         self.push(
