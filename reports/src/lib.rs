@@ -4,20 +4,20 @@
 //! figures, [`verdict`] puts them into words, [`render`] writes the files.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
-pub mod arm;
 pub mod charts;
 pub mod claims;
 pub mod compare;
+pub mod conclusion;
 pub mod decision;
 pub mod format;
 pub mod gate;
-mod groups;
 pub mod history;
 pub mod input;
+mod labels;
 pub mod metrics;
 pub mod pairing;
 pub mod render;
+pub mod side;
 pub mod stats;
 pub mod summary;
 pub mod svg;
-pub mod verdict;

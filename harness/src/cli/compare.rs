@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use timeslip_reports::arm::side_by_side;
+use timeslip_reports::side::side_by_side;
 use timeslip_reports::input::RunData;
 use timeslip_reports::render;
 use timeslip_reports::summary::Summary;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use timeslip_reports::arm::Arm;
+use timeslip_reports::side::Side;
 use timeslip_reports::input::RunData;
 
 use crate::analysis;
@@ -18,9 +18,9 @@ pub(super) struct LoadedRun {
 
 impl LoadedRun {
     /// An endpoint of it by name.
-    pub(super) fn arm<'a>(&'a self, endpoint: &'a str) -> Result<Arm<'a>, Error> {
+    pub(super) fn arm<'a>(&'a self, endpoint: &'a str) -> Result<Side<'a>, Error> {
         let run = &self.data;
-        let arm = Arm { run, endpoint };
+        let arm = Side { run, endpoint };
         if arm.endpoint_data().is_some() {
             return Ok(arm);
         }

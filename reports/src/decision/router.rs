@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use super::attempts::Expected;
 use super::by_tag::{ByTag, Route};
 use super::figures::PolicyFigures;
+use super::paired_attempts::PairedAttempts;
 use super::pareto::{Choice, front};
 use super::retries::expect;
-use super::tried::{Side, Tried};
-use crate::input::RunData;
+use crate::input::{Role, RunData};
 use crate::pairing::{paired_tasks, sides};
 
 /// Ways to use both endpoints, all computed over the same tasks.
@@ -62,7 +62,7 @@ pub enum PolicyKind {
 pub(super) fn routing(run: &RunData) -> Option<Routing> {
     let (candidate, baseline) = sides(run)?;
     let paired = paired_tasks(&run.trials, &candidate.name, &baseline.name);
-    let tasks: Vec<Tried> = paired.iter().map(Tried::of).collect();
+    let tasks: Vec<PairedAttempts> = paired.iter().map(PairedAttempts::of).collect();
     if tasks.is_empty() {
         return None;
     }
@@ -74,25 +74,26 @@ pub(super) fn routing(run: &RunData) -> Option<Routing> {
         figures: PolicyFigures::of(&expected, trials),
         on_front: false,
     };
-    let each = |value: &dyn Fn(&Tried) -> Expected| tasks.iter().map(value).collect::<Vec<_>>();
+    let each =
+        |value: &dyn Fn(&PairedAttempts) -> Expected| tasks.iter().map(value).collect::<Vec<_>>();
     let mut policies = vec![
         policy(
             format!("{} only", names[0]),
             PolicyKind::CandidateOnly,
             pairs,
-            each(&|task| task.once(Side::Candidate)),
+            each(&|task| task.once(Role::Candidate)),
         ),
         policy(
             format!("{} only", names[1]),
             PolicyKind::BaselineOnly,
             pairs,
-            each(&|task| task.once(Side::Baseline)),
+            each(&|task| task.once(Role::Baseline)),
         ),
     ];
     let attempts = tasks.iter().map(|task| task.candidate.len()).min();
     for up_to in 2..=attempts.unwrap_or(1) {
         let kinds = [PolicyKind::CandidateRetried, PolicyKind::BaselineRetried];
-        for ((side, name), kind) in [Side::Candidate, Side::Baseline]
+        for ((side, name), kind) in [Role::Candidate, Role::Baseline]
             .into_iter()
             .zip(names)
             .zip(kinds)
@@ -110,7 +111,7 @@ pub(super) fn routing(run: &RunData) -> Option<Routing> {
         format!("{}, then {} on failure", names[0], names[1]),
         PolicyKind::CandidateThenBaseline,
         2 * pairs,
-        each(&|task| task.fallback(Side::Candidate, Side::Baseline)),
+        each(&|task| task.fallback(Role::Candidate, Role::Baseline)),
     ));
     let by_tag = ByTag::learn(&tasks, run.seed);
     let (routes, not_by_tag) = match &by_tag {

@@ -1,12 +1,12 @@
 //! One rule on one endpoint: from data to a p-value, and from there to a verdict.
 
-use crate::arm::Arm;
 use crate::compare::{Change, NoChange, Scale, Statistic, change, figure};
 use crate::format::milliseconds;
 use crate::format::{one_line, plural};
 use crate::input::{ErrorQuantiles, RunData, StageGroup, StreamCalibration};
 use crate::metrics::{Metric, Unit};
 use crate::pairing::PairedTask;
+use crate::side::Side;
 use crate::summary::stage_bridge;
 
 use super::decide::{Outcome, Tested, Weighed};
@@ -41,7 +41,7 @@ pub(super) fn rule(
                     rules,
                     rule,
                     objective,
-                    Arm {
+                    Side {
                         run,
                         endpoint: name,
                     },
@@ -207,10 +207,10 @@ fn changed(
     )
 }
 
-fn bounded(rules: &Rules, rule: &Rule, objective: &Objective, arm: Arm) -> Outcome {
-    let finding = blank(rule, arm.endpoint, None);
+fn bounded(rules: &Rules, rule: &Rule, objective: &Objective, side: Side) -> Outcome {
+    let finding = blank(rule, side.endpoint, None);
     let alone = Subject {
-        candidate: arm,
+        candidate: side,
         baselines: Vec::new(),
         interleaved: true,
     };
@@ -218,7 +218,7 @@ fn bounded(rules: &Rules, rule: &Rule, objective: &Objective, arm: Arm) -> Outco
     if let Some(why) = alone.objection().or_else(|| alone.unusable(suite, rules)) {
         return settled(finding, Verdict::Invalid, why);
     }
-    let effect = match figure(&rule.metric, objective.statistic, arm.trials(suite)) {
+    let effect = match figure(&rule.metric, objective.statistic, side.trials(suite)) {
         Ok(effect) => effect,
         Err(why) => return undecided(rule, finding, why),
     };
@@ -234,7 +234,7 @@ fn bounded(rules: &Rules, rule: &Rule, objective: &Objective, arm: Arm) -> Outco
         let why = "the bound is not in the metric's unit".to_owned();
         return undecided(rule, finding, why);
     };
-    let pairs = arm.trials(suite).count();
+    let pairs = side.trials(suite).count();
     tested(
         rule,
         finding,
@@ -284,9 +284,9 @@ fn instrument(
     };
     let high = matches!(statistic, Statistic::Quantile(percent) if percent > 75);
     let error = |errors: ErrorQuantiles| if high { errors.p99_ns } else { errors.p50_ns };
-    let arms = subject.baselines.iter().chain([&subject.candidate]);
-    let settings = arms
-        .filter_map(|arm| arm.run.calibration.as_ref())
+    let sides = subject.baselines.iter().chain([&subject.candidate]);
+    let settings = sides
+        .filter_map(|side| side.run.calibration.as_ref())
         .flat_map(|calibration| &calibration.settings);
     let worst = settings.map(|setting| error(of(setting))).max()? as f64;
     let [_, baseline] = change.levels?;

@@ -1,6 +1,7 @@
 //! The comparison printed at the end of a run: plain text, at most 100 columns.
 
 use crate::claims::Ruling;
+use crate::conclusion::Conclusion;
 use crate::decision::PolicyKind;
 use crate::format::{
     estimate, milliseconds, milliseconds_range, one_line, or_absent, percent, percent_range,
@@ -9,7 +10,6 @@ use crate::format::{
 use crate::input::StageGroup;
 use crate::stats::Distribution;
 use crate::summary::{EndpointSummary, GroupSummary, Summary};
-use crate::verdict::Verdict;
 
 /// Widest line.
 const COLUMNS: usize = 100;
@@ -29,12 +29,12 @@ type Column<'a> = (&'a str, &'a EndpointSummary);
 #[must_use]
 pub fn terminal(summary: &Summary) -> String {
     let mut out = String::new();
-    let verdict = Verdict::of(summary);
-    paragraph(&mut out, "", &verdict.headline);
-    for sentence in verdict.reasons.iter().chain(&verdict.quality) {
+    let conclusion = Conclusion::of(summary);
+    paragraph(&mut out, "", &conclusion.headline);
+    for sentence in conclusion.reasons.iter().chain(&conclusion.quality) {
         paragraph(&mut out, "", sentence);
     }
-    for caveat in verdict.caveats.iter().chain(&verdict.simulated) {
+    for caveat in conclusion.caveats.iter().chain(&conclusion.simulated) {
         paragraph(&mut out, "Note: ", caveat);
     }
     for warning in &summary.warnings {

@@ -4,8 +4,8 @@ use super::Effect;
 use super::bootstrap::bootstrap;
 use super::degrees::degrees_of_freedom;
 use super::effect::Spread;
-use super::resampled::Percentiles;
-use super::woodruff::Woodruff;
+use super::effect::resampled::Percentiles;
+use super::effect::woodruff::Woodruff;
 
 /// Log of the ratio of a quantile (`p` between 0 and 1, e.g. 0.95) of the first side's
 /// values to that of the second's, each pooled over tasks, such as the TTFTs of all
