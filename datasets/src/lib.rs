@@ -13,6 +13,7 @@ pub mod journal;
 pub mod swebench;
 pub mod swebench_pro;
 pub mod terminal_bench;
+pub mod text;
 
 mod error;
 mod files;

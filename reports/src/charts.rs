@@ -1,58 +1,82 @@
-//! The charts of a report, each drawn once and shown as SVG and as PNG.
+//! The charts of a report, each drawn once and shown as SVG and as PNG. A new chart is one
+//! file and one line of [`CHARTS`].
 
 mod axis;
 mod bridge;
 mod canvas;
-mod distributions;
+mod cumulative;
+mod inter_event;
 mod legend;
-mod pareto;
 mod plot;
+mod policies;
 mod solved_within;
 mod stage_bars;
 mod task_times;
+mod ttft;
 mod waterfall;
 
 use std::convert::Infallible;
 
 use plotters::drawing::DrawingAreaErrorKind;
 
-use crate::input::{EndpointData, Role, RunData, TrialData};
+use crate::input::{EndpointData, RunData, TrialData};
 use crate::summary::Summary;
 use crate::svg::Document;
+use crate::table::Table;
+use canvas::Heading;
 
 /// Why a chart could not be drawn: plotters refused its layout.
 #[derive(Debug, thiserror::Error)]
 #[error("chart layout: {0}")]
 pub struct ChartError(#[from] DrawingAreaErrorKind<Infallible>);
 
-/// The numbers behind a chart, as text.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Table {
-    /// Column headings; the first column names the row.
-    pub headings: Vec<String>,
-    /// Rows as long as `headings`.
-    pub rows: Vec<Vec<String>>,
+/// Every kind of chart, in the order of the page.
+pub static CHARTS: &[&ChartKind] = &[
+    &bridge::CHART,
+    &solved_within::CHART,
+    &policies::CHART,
+    &stage_bars::CHART,
+    &task_times::CHART,
+    &ttft::CHART,
+    &inter_event::CHART,
+    &waterfall::CHART,
+];
+
+/// One kind of chart.
+#[derive(Debug)]
+pub struct ChartKind {
+    /// Name of its file without extension, and of its id on the page.
+    pub name: &'static str,
+    /// What it shows.
+    pub title: &'static str,
+    /// Id of the page's section that it stands in.
+    pub section: &'static str,
+    /// `None` where the run has nothing to draw.
+    draw: fn(ChartData) -> Result<Option<Drawing>, ChartError>,
 }
 
-impl Table {
-    pub(crate) fn new<H: Into<String>>(
-        headings: impl IntoIterator<Item = H>,
-        rows: impl IntoIterator<Item = Vec<String>>,
-    ) -> Self {
-        Table {
-            headings: headings.into_iter().map(Into::into).collect(),
-            rows: rows.into_iter().collect(),
+impl ChartKind {
+    fn heading<'a>(&self, subtitle: &'a str, description: &'a str) -> Heading<'a> {
+        Heading {
+            id: self.name,
+            title: self.title,
+            subtitle,
+            description,
         }
     }
+}
+
+/// A picture and the numbers behind it.
+struct Drawing {
+    document: Document,
+    table: Table,
 }
 
 /// One chart with the numbers behind it.
 #[derive(Clone, Debug)]
 pub struct Chart {
-    /// Name of its file without extension, and id on the page.
-    pub name: &'static str,
-    /// What it shows.
-    pub title: &'static str,
+    /// What it shows, and where it stands.
+    pub kind: &'static ChartKind,
     /// The picture.
     pub document: Document,
     /// The numbers behind it.
@@ -61,12 +85,12 @@ pub struct Chart {
 
 /// What the charts are drawn from.
 #[derive(Clone, Copy)]
-struct Source<'a> {
+struct ChartData<'a> {
     run: &'a RunData,
     summary: &'a Summary,
 }
 
-impl<'a> Source<'a> {
+impl<'a> ChartData<'a> {
     /// Endpoints with finished trials, candidate first.
     fn endpoints(&self) -> Vec<&'a EndpointData> {
         let mut endpoints: Vec<&EndpointData> = self
@@ -75,7 +99,7 @@ impl<'a> Source<'a> {
             .iter()
             .filter(|endpoint| self.trials(&endpoint.name).next().is_some())
             .collect();
-        endpoints.sort_by_key(|endpoint| endpoint.role != Role::Candidate);
+        endpoints.sort_by_key(|endpoint| endpoint.role);
         endpoints
     }
 
@@ -108,16 +132,14 @@ impl<'a> Source<'a> {
 ///
 /// When plotters refuses a layout; data never makes it fail.
 pub fn all(run: &RunData, summary: &Summary) -> Result<Vec<Chart>, ChartError> {
-    let source = Source { run, summary };
-    let drawn = [
-        stage_bars::chart(source)?,
-        bridge::chart(source)?,
-        solved_within::chart(source)?,
-        pareto::chart(source)?,
-        task_times::chart(source)?,
-        distributions::ttft(source)?,
-        distributions::inter_event(source)?,
-        waterfall::chart(source)?,
-    ];
-    Ok(drawn.into_iter().flatten().collect())
+    let source = ChartData { run, summary };
+    let drawn = CHARTS.iter().map(|kind| {
+        let drawing = (kind.draw)(source)?;
+        Ok(drawing.map(|Drawing { document, table }| Chart {
+            kind,
+            document,
+            table,
+        }))
+    });
+    drawn.filter_map(Result::transpose).collect()
 }

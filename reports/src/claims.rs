@@ -1,22 +1,22 @@
 //! What a vendor says, answered by what was measured.
 //!
-//! A claim is confirmed when the whole 95 % interval lies on the claimed side of its
-//! value, refuted when the whole interval lies on the other, and undecided otherwise: when
-//! the interval holds the value, and whenever the run cannot tell.
+//! A claim that something is above a value is confirmed when the whole 95 % interval lies
+//! above it, refuted when the whole interval lies below, and undecided otherwise: when the
+//! interval holds the value, and whenever the run cannot tell.
 
 mod file;
 mod measure;
-mod metric;
+mod quantity;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::format::plural;
+use crate::format::{capitalised, plural};
 use crate::input::{EndpointData, RunData, TrialData};
 use crate::stats::Estimate;
-pub use file::{Bound, Claim, ClaimsError, ClaimsFile, Selector, Statement, Test};
-use measure::Arms;
-pub use metric::Metric;
+pub use file::{Answerable, Claim, ClaimedValue, ClaimsError, ClaimsFile, Selector, Statement};
+use measure::Tasks;
+pub use quantity::Quantity;
 
 /// Below this many tasks no claim is answered.
 const MIN_TASKS: usize = 10;
@@ -31,7 +31,7 @@ pub struct Answer {
     /// Who said it where and when.
     pub source: String,
     /// The measured counterpart; `null` when the claim has none.
-    pub metric: Option<Metric>,
+    pub metric: Option<Quantity>,
     /// The claimed value, where it is a least one, in the metric's unit.
     pub at_least: Option<f64>,
     /// The claimed value, where it is a most one.
@@ -103,12 +103,12 @@ fn answer_one(claim: &Claim, run: &RunData) -> Answer {
         simulated: !run.endpoints.is_empty() && run.endpoints.iter().all(|e| e.simulated),
     };
     match &claim.test {
-        Test::NotMeasurable(reason) => Answer {
+        Answerable::NotMeasurable(reason) => Answer {
             measured: Estimate::absent("not measurable"),
             why: format!("Not measurable: {reason}"),
             ..answer
         },
-        Test::Measured(statement) => measured(answer, statement, run),
+        Answerable::Measured(statement) => measured(answer, statement, run),
     }
 }
 
@@ -116,12 +116,12 @@ fn measured(answer: Answer, statement: &Statement, run: &RunData) -> Answer {
     let answer = Answer {
         metric: Some(statement.metric),
         at_least: match statement.bound {
-            Bound::AtLeast(value) => Some(value),
-            Bound::AtMost(_) => None,
+            ClaimedValue::AtLeast(value) => Some(value),
+            ClaimedValue::AtMost(_) => None,
         },
         at_most: match statement.bound {
-            Bound::AtLeast(_) => None,
-            Bound::AtMost(value) => Some(value),
+            ClaimedValue::AtLeast(_) => None,
+            ClaimedValue::AtMost(value) => Some(value),
         },
         measured_as: Some(statement.metric.definition().to_owned()),
         ..answer
@@ -137,12 +137,12 @@ fn measured(answer: Answer, statement: &Statement, run: &RunData) -> Answer {
         }
     };
     let selectors = std::iter::once(&statement.endpoint).chain(&statement.against);
-    let arms: Vec<Vec<&TrialData>> = sides
+    let tried: Vec<Vec<&TrialData>> = sides
         .iter()
         .zip(selectors)
         .map(|(endpoint, selector)| trials(run, endpoint, selector, statement.suite.as_deref()))
         .collect();
-    let measured = Arms::of(&arms).measure(statement.metric);
+    let measured = Tasks::of(&tried).measure(statement.metric);
     let (ruling, why) = rule(statement, &measured, run);
     Answer {
         endpoint: sides.first().map(|endpoint| endpoint.name.clone()),
@@ -270,38 +270,23 @@ fn rule(statement: &Statement, measured: &Estimate, run: &RunData) -> (Ruling, S
         return undecided(capitalised(reason.unwrap_or("there is no interval")));
     };
     if measured.n < MIN_TASKS {
-        let tasks = plural(measured.n, "task");
+        let verb = if measured.n == 1 { "is" } else { "are" };
         return undecided(format!(
-            "{tasks} are too few: an answer needs at least {MIN_TASKS}"
+            "{} {verb} too few: an answer needs at least {MIN_TASKS}",
+            plural(measured.n, "task")
         ));
     }
-    let (holds, fails, value) = match statement.bound {
-        Bound::AtLeast(value) => (low >= value, high < value, value),
-        Bound::AtMost(value) => (high <= value, low > value, value),
-    };
     let interval = format!("The 95 % interval {} to {}", show(low), show(high));
+    let (ClaimedValue::AtLeast(value) | ClaimedValue::AtMost(value)) = statement.bound;
     let claimed = show(value);
-    if holds {
-        (
-            Ruling::Confirmed,
-            format!("{interval} lies on the claimed side of {claimed}"),
-        )
-    } else if fails {
-        (
-            Ruling::Refuted,
-            format!("{interval} lies on the other side of {claimed}"),
-        )
-    } else {
-        undecided(format!("{interval} holds {claimed}"))
-    }
-}
-
-fn capitalised(text: &str) -> String {
-    let mut chars = text.chars();
-    let first = chars.next();
-    first
-        .into_iter()
-        .flat_map(char::to_uppercase)
-        .chain(chars)
-        .collect()
+    let (ruling, place) = match statement.bound {
+        ClaimedValue::AtLeast(value) if low >= value => (Ruling::Confirmed, "above"),
+        ClaimedValue::AtLeast(value) if high < value => (Ruling::Refuted, "below"),
+        ClaimedValue::AtMost(value) if high <= value => (Ruling::Confirmed, "below"),
+        ClaimedValue::AtMost(value) if low > value => (Ruling::Refuted, "above"),
+        ClaimedValue::AtLeast(_) | ClaimedValue::AtMost(_) => {
+            return undecided(format!("{interval} holds {claimed}"));
+        }
+    };
+    (ruling, format!("{interval} is entirely {place} {claimed}"))
 }

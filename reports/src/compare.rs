@@ -1,14 +1,11 @@
 //! One metric of a candidate against its baseline: which figure, how far it moved, and
 //! how sure that is.
 
-mod statistic;
-
 use std::collections::BTreeMap;
 
-pub use statistic::Statistic;
-
+use crate::format::plural;
 use crate::input::{Outcome, TrialData};
-use crate::metrics::{Metric, Observation};
+use crate::metrics::{Metric, Observation, Statistic};
 use crate::pairing::{Pair, PairedTask};
 use crate::stats::{
     self, Effect, paired_proportions, pass_at_k, pass_hat_k, quantile, quantile_effect,
@@ -144,9 +141,9 @@ pub fn change(
         (Statistic::PassAll(k), _) => pass_difference(&observed, pass_hat_k, k),
     }?;
     let side = |side: usize| {
-        let trials: Vec<Vec<Observation>> = observed
+        let trials: Vec<&[Observation]> = observed
             .iter()
-            .map(|task| task.sides[side].clone())
+            .map(|task| task.sides[side].as_slice())
             .collect();
         level(statistic, &trials)
     };
@@ -162,9 +159,9 @@ pub fn change(
 fn told<'a>(metric: &Metric, trials: impl Iterator<Item = &'a TrialData>) -> Result<(), String> {
     let (mut all, mut missing) = (0, 0);
     for trial in trials {
-        let told = metric.told(trial);
-        all += told.all;
-        missing += told.missing;
+        let coverage = metric.coverage(trial);
+        all += coverage.all;
+        missing += coverage.missing;
     }
     if missing as f64 <= MOST_MISSING * all as f64 {
         return Ok(());
@@ -179,7 +176,8 @@ fn enough_tasks(statistic: Statistic, tasks: usize) -> Result<(), String> {
     let tail = matches!(statistic, Statistic::Quantile(percent) if percent >= 90);
     if tail && tasks < MIN_TASKS_FOR_TAIL {
         return Err(format!(
-            "{statistic} needs at least {MIN_TASKS_FOR_TAIL} tasks, not {tasks}"
+            "{statistic} needs at least {}, not {tasks}",
+            plural(MIN_TASKS_FOR_TAIL, "task")
         ));
     }
     Ok(())
@@ -237,7 +235,26 @@ pub fn level_of<'a>(
     statistic: Statistic,
     trials: impl Iterator<Item = &'a TrialData>,
 ) -> Option<f64> {
-    level(statistic, &by_task(metric, trials))
+    let trials = trials.filter(|trial| counts(metric, trial));
+    match statistic {
+        // One number a trial is kept, not all of its values.
+        Statistic::Typical => {
+            let values = trials.filter_map(|trial| Some(value(&metric.observe(trial)?)));
+            quantile(&sorted(values), 0.5).filter(|found| found.is_finite())
+        }
+        Statistic::Mean => {
+            let sums = trials.filter_map(|trial| Some(sums_of(&metric.observe(trial)?)));
+            let (above, below) = sums.fold((0.0, 0.0), plus);
+            Some(above / below).filter(|found| found.is_finite())
+        }
+        _ => {
+            let tasks = by_task(metric, trials);
+            level(
+                statistic,
+                &tasks.iter().map(Vec::as_slice).collect::<Vec<_>>(),
+            )
+        }
+    }
 }
 
 fn by_task<'a>(
@@ -306,14 +323,19 @@ fn all_values(observations: &[Observation]) -> Vec<f64> {
 }
 
 fn task_sums(observations: &[Observation]) -> (f64, f64) {
-    let parts = observations.iter().map(|observation| match observation {
+    observations.iter().map(sums_of).fold((0.0, 0.0), plus)
+}
+
+fn sums_of(observation: &Observation) -> (f64, f64) {
+    match observation {
         Observation::Values(values) => (values.iter().sum(), values.len() as f64),
         Observation::Sums(above, below) => (*above, *below),
         Observation::Success(success) => (f64::from(u8::from(*success)), 1.0),
-    });
-    parts.fold((0.0, 0.0), |sum, part: (f64, f64)| {
-        (sum.0 + part.0, sum.1 + part.1)
-    })
+    }
+}
+
+fn plus(a: (f64, f64), b: (f64, f64)) -> (f64, f64) {
+    (a.0 + b.0, a.1 + b.1)
 }
 
 /// The mean over each task's pairs.
@@ -344,8 +366,8 @@ fn tally(observations: &[Observation]) -> (u64, u64) {
     (successes as u64, observations.len() as u64)
 }
 
-fn tallies(tasks: &[Vec<Observation>]) -> Vec<(u64, u64)> {
-    tasks.iter().map(|task| tally(task)).collect()
+fn tallies<T: AsRef<[Observation]>>(tasks: &[T]) -> Vec<(u64, u64)> {
+    tasks.iter().map(|task| tally(task.as_ref())).collect()
 }
 
 type Pass = fn(&[(u64, u64)], u64) -> Result<Effect, String>;
@@ -363,8 +385,8 @@ fn mean_effect(values: &[f64]) -> Result<Effect, String> {
     stats::mean(values).ok_or_else(|| "no tasks to compare".to_owned())
 }
 
-fn level(statistic: Statistic, tasks: &[Vec<Observation>]) -> Option<f64> {
-    let trials = || tasks.iter().flatten();
+fn level(statistic: Statistic, tasks: &[&[Observation]]) -> Option<f64> {
+    let trials = || tasks.iter().copied().flatten();
     let found = match statistic {
         Statistic::Typical => quantile(&sorted(trials().map(value)), 0.5)?,
         Statistic::Quantile(percent) => {
@@ -372,8 +394,7 @@ fn level(statistic: Statistic, tasks: &[Vec<Observation>]) -> Option<f64> {
             quantile(&sorted(values), f64::from(percent) / 100.0)?
         }
         Statistic::Mean => {
-            let all: Vec<Observation> = trials().cloned().collect();
-            let (above, below) = task_sums(&all);
+            let (above, below) = trials().map(sums_of).fold((0.0, 0.0), plus);
             above / below
         }
         Statistic::Share => mean(&trials().map(value).collect::<Vec<_>>()),

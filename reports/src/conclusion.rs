@@ -301,8 +301,8 @@ fn quality(summary: &Summary, comparison: &Comparison) -> Option<String> {
 
 fn alone(summary: &Summary) -> Conclusion {
     let endpoints: Vec<_> = summary
-        .endpoints_in_order()
-        .into_iter()
+        .endpoints
+        .iter()
         .filter(|(_, endpoint)| endpoint.trials > 0)
         .collect();
     if endpoints.is_empty() {
@@ -383,8 +383,8 @@ fn caveats(summary: &Summary) -> Vec<String> {
 
 fn simulated(summary: &Summary) -> Option<String> {
     let names: Vec<String> = summary
-        .endpoints_in_order()
-        .into_iter()
+        .endpoints
+        .iter()
         .filter(|(_, endpoint)| endpoint.simulated)
         .map(|(name, _)| one_line(name))
         .collect();

@@ -12,8 +12,7 @@ mod retries;
 mod router;
 mod solved_within;
 
-use std::collections::BTreeMap;
-
+use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -34,7 +33,7 @@ pub struct Decision {
     pub timeouts: Vec<Timeout>,
     /// "Try until solved, up to k times", by endpoint, for every k that the attempts
     /// allow.
-    pub retries: BTreeMap<String, Vec<RetryPolicy>>,
+    pub retries: IndexMap<String, Vec<RetryPolicy>>,
     /// Ways to use both endpoints, over tasks that finished on both; `null` when the run
     /// has one side only or no such task.
     pub routing: Option<Routing>,

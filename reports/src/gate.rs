@@ -22,12 +22,12 @@ pub use subject::{Subject, against, within};
 
 use std::collections::BTreeSet;
 
-use crate::compare::Statistic;
 use crate::format::one_line;
 use crate::input::RunData;
+use crate::metrics::Statistic;
 use crate::stats::holm_adjusted;
 
-use decide::Outcome;
+use decide::Evaluation;
 
 /// Which noise floor is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -51,18 +51,21 @@ pub type Floors<'a> = dyn Fn(FloorKey) -> Option<f64> + 'a;
 /// Judges a run by rules.
 #[must_use]
 pub fn judge(rules: &Rules, run: &RunData, subjects: &[Subject], floors: &Floors) -> GateResult {
-    let mut outcomes: Vec<Outcome> = Vec::new();
+    let mut evaluations: Vec<Evaluation> = Vec::new();
     for rule in &rules.rules {
-        outcomes.extend(evaluate::rule(rules, rule, run, subjects, floors));
+        evaluations.extend(evaluate::rule(rules, rule, run, subjects, floors));
     }
     // Rules with a level of their own are not in the family that shares one.
-    let family: Vec<f64> = outcomes.iter().filter_map(Outcome::shared_p).collect();
+    let family: Vec<f64> = evaluations
+        .iter()
+        .filter_map(Evaluation::shared_p)
+        .collect();
     let mut adjusted = holm_adjusted(&family).into_iter();
-    let findings: Vec<Finding> = outcomes
+    let findings: Vec<Finding> = evaluations
         .into_iter()
-        .map(|outcome| match outcome {
-            Outcome::Settled(finding) => *finding,
-            Outcome::Tested(tested) => {
+        .map(|evaluation| match evaluation {
+            Evaluation::Settled(finding) => *finding,
+            Evaluation::Tested(tested) => {
                 let own = tested.alpha.map(|_| tested.p);
                 let p = own.or_else(|| adjusted.next()).unwrap_or(1.0);
                 tested.decide(p, rules, family.len().max(1))

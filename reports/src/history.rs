@@ -17,7 +17,7 @@ pub use figures::figures;
 pub use floor::{Evidence, Floor, FloorSource, MIN_OBSERVATIONS};
 pub use overview::{Filter, FloorRow, FloorSetting, Floors, Overview, Setting};
 pub use store::{Added, Before, History};
-pub use trend::{Change, Trend, Value};
+pub use trend::{LevelChange, Trend, TrendPoint};
 
 use serde::Serialize;
 

@@ -1,6 +1,15 @@
-//! Names and order of the stage groups and of the other closed vocabularies.
+//! Names of the stage groups and of the other closed vocabularies, for machines and for
+//! people.
 
-use crate::input::{Outcome, Provenance, Role, StageGroup};
+use crate::input::{Outcome, Provenance, Role, Stage, StageGroup};
+
+/// What people call a stage.
+pub(crate) fn stage_label(stage: Stage) -> String {
+    match stage {
+        Stage::Residue => StageGroup::Residue.label().to_owned(),
+        other => other.name().replace('_', " "),
+    }
+}
 
 impl StageGroup {
     /// Every group, in the order reports show them.
@@ -35,6 +44,7 @@ impl StageGroup {
     pub const fn label(self) -> &'static str {
         match self {
             StageGroup::Tool => "tools",
+            StageGroup::Residue => "unexplained",
             other => other.name(),
         }
     }

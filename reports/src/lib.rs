@@ -1,7 +1,7 @@
 //! Statistics, comparison and rendering of timeslip runs.
 //!
 //! Everything starts from [`input::RunData`]: [`summary::Summary`] computes the
-//! figures, [`verdict`] puts them into words, [`render`] writes the files.
+//! figures, [`conclusion`] puts them into words, [`render`] writes the files.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod charts;
@@ -21,3 +21,6 @@ pub mod side;
 pub mod stats;
 pub mod summary;
 pub mod svg;
+mod table;
+mod toml_lines;
+mod trial;

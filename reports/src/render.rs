@@ -1,16 +1,16 @@
 //! Files and text made from a run.
 
 pub mod atomic;
-mod changes;
 mod csv_files;
+mod figures;
 mod html;
 mod terminal;
 
 use std::path::{Path, PathBuf};
 
-pub use changes::changes;
 pub use csv_files::all as csv_tables;
-pub use html::html;
+pub use figures::changes;
+pub use html::{SECTIONS, Section, html};
 pub use terminal::terminal;
 
 use crate::charts::{self, ChartError};
@@ -97,14 +97,14 @@ pub fn write_summary(run: &RunData, summary: Summary, run_dir: &Path) -> Result<
     }
     for chart in &charts {
         let image = to_png(&chart.document).map_err(|source| Error::Png {
-            name: chart.name,
+            name: chart.kind.name,
             source,
         })?;
-        write(format!("charts/{}.png", chart.name), &image)?;
+        write(format!("charts/{}.png", chart.kind.name), &image)?;
     }
     let html = write(
         "report.html".to_owned(),
-        html(run, &summary, &charts)?.as_bytes(),
+        html(&summary, &charts)?.as_bytes(),
     )?;
     Ok(Written {
         summary,

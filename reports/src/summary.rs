@@ -8,19 +8,19 @@ mod changes;
 mod checks;
 mod comparison;
 mod endpoint;
+mod levels;
 mod overhead;
 mod reconciliation;
 mod trial;
 
-use std::collections::BTreeMap;
-
+use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::claims::{self, Answer, ClaimsFile};
 use crate::decision::Decision;
-use crate::format::NS_PER_MS;
-use crate::input::{Calibration, ErrorQuantiles, Role, RunData, StreamCalibration};
+use crate::input::{Calibration, EndpointData, ErrorQuantiles, RunData};
+use crate::metrics::Metric;
 pub use bridge::BridgeRow;
 pub(crate) use bridge::rows as stage_bridge;
 pub use changes::MetricChange;
@@ -29,10 +29,10 @@ pub use endpoint::{
     EndpointSummary, FirstOfKindSummary, GroupSummary, RateSummary, RepeatedSummary, StageSummary,
     StreamSummary,
 };
+pub use levels::MetricLevel;
 pub use overhead::Overhead;
 pub use reconciliation::Reconciliation;
 pub use trial::TrialSummary;
-pub(crate) use trial::turns;
 
 /// Version of the layout of `summary.json`; it changes when a field is renamed
 /// or removed, or changes its meaning.
@@ -83,8 +83,8 @@ pub struct Summary {
     /// How long output events lay in the kernel before the client read them; `null`
     /// where the kernel does not say.
     pub client_lag: Option<ErrorQuantiles>,
-    /// Each endpoint's figures, by name.
-    pub endpoints: BTreeMap<String, EndpointSummary>,
+    /// Each endpoint's figures, by name; candidates first, else in the run's order.
+    pub endpoints: IndexMap<String, EndpointSummary>,
     /// Candidate against baseline; `null` when the run has one side only.
     pub comparison: Option<Comparison>,
     /// What trials take beside the task itself: set-up, grading, sandboxes.
@@ -135,14 +135,7 @@ impl Summary {
                 .collect(),
             calibration: run.calibration.clone(),
             client_lag: run.client_lag,
-            endpoints: run
-                .endpoints
-                .iter()
-                .map(|endpoint| {
-                    let summary = EndpointSummary::of(endpoint, &run.trials);
-                    (endpoint.name.clone(), summary)
-                })
-                .collect(),
+            endpoints: endpoints(run),
             comparison: Comparison::of(run),
             overhead: Overhead::of(run),
             decision: Decision::of(run),
@@ -151,37 +144,10 @@ impl Summary {
         }
     }
 
-    /// The endpoints with their names, candidate first.
+    /// Error of a metric in milliseconds: the largest 99th percentile it was calibrated at.
     #[must_use]
-    pub fn endpoints_in_order(&self) -> Vec<(&str, &EndpointSummary)> {
-        let mut endpoints: Vec<_> = self
-            .endpoints
-            .iter()
-            .map(|(name, endpoint)| (name.as_str(), endpoint))
-            .collect();
-        endpoints.sort_by_key(|(_, endpoint)| match endpoint.role {
-            Role::Candidate => 0,
-            Role::Baseline => 1,
-        });
-        endpoints
-    }
-
-    /// Error of a TTFT, in milliseconds: the largest 99th percentile it was calibrated at.
-    #[must_use]
-    pub fn ttft_error_ms(&self) -> Option<f64> {
-        self.worst_error_ms(|setting| setting.ttft_error)
-    }
-
-    /// Error of a gap between events, likewise.
-    #[must_use]
-    pub fn gap_error_ms(&self) -> Option<f64> {
-        self.worst_error_ms(|setting| setting.inter_event_error)
-    }
-
-    fn worst_error_ms(&self, of: fn(&StreamCalibration) -> ErrorQuantiles) -> Option<f64> {
-        let settings = self.calibration.iter().flat_map(|all| &all.settings);
-        let worst = settings.map(|setting| of(setting).p99_ns).max()?;
-        Some(worst as f64 / NS_PER_MS)
+    pub fn error_ms(&self, metric: &Metric) -> Option<f64> {
+        metric.worst_error_ms(self.calibration.as_ref())
     }
 
     /// Whether any endpoint is simulated.
@@ -189,6 +155,16 @@ impl Summary {
     pub fn simulated(&self) -> bool {
         self.endpoints.values().any(|endpoint| endpoint.simulated)
     }
+}
+
+fn endpoints(run: &RunData) -> IndexMap<String, EndpointSummary> {
+    let mut endpoints: Vec<&EndpointData> = run.endpoints.iter().collect();
+    endpoints.sort_by_key(|endpoint| endpoint.role);
+    let summaries = endpoints.into_iter().map(|endpoint| {
+        let summary = EndpointSummary::of(endpoint, &run.trials);
+        (endpoint.name.clone(), summary)
+    });
+    summaries.collect()
 }
 
 /// The JSON Schema of `summary.json`.

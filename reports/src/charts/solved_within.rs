@@ -1,10 +1,10 @@
 //! Share of tasks solved within a time: speed and quality in one curve.
 
 use super::axis::Axis;
-use super::canvas::{CONTENT_TOP, Heading, Point, draw, stroke};
+use super::canvas::{CONTENT_TOP, Point, draw, stroke};
 use super::legend::{self, CURVE};
 use super::plot::{Insets, Plot, axis_name};
-use super::{Chart, ChartError, Source, Table};
+use super::{ChartData, ChartError, ChartKind, Drawing};
 use crate::decision::SolvedCurve;
 use crate::format::{
     NS_PER_MS, estimate, milliseconds, or_absent, percent, percent_range, round_duration,
@@ -12,8 +12,15 @@ use crate::format::{
 use crate::input::{Outcome, Role};
 use crate::stats::Estimate;
 use crate::svg::Slot;
+use crate::table::Table;
 
-const TITLE: &str = "Tasks solved within a time";
+pub(super) static CHART: ChartKind = ChartKind {
+    name: "solved-within",
+    title: "Tasks solved within a time",
+    section: "meaning",
+    draw: chart,
+};
+
 const HEIGHT: f64 = 400.0;
 /// Room for half of the axis's last label.
 const RIGHT: f64 = 28.0;
@@ -27,7 +34,7 @@ struct Curve<'a> {
     solved: SolvedCurve,
 }
 
-pub(super) fn chart(source: Source) -> Result<Option<Chart>, ChartError> {
+fn chart(source: ChartData) -> Result<Option<Drawing>, ChartError> {
     let curves: Vec<Curve> = source
         .endpoints()
         .into_iter()
@@ -59,12 +66,7 @@ pub(super) fn chart(source: Source) -> Result<Option<Chart>, ChartError> {
         .map(|(_, name, words)| format!("{name}: {words}."))
         .collect::<Vec<_>>()
         .join(" ");
-    let heading = Heading {
-        id: "solved-within",
-        title: TITLE,
-        subtitle: &subtitle,
-        description: &description,
-    };
+    let heading = CHART.heading(&subtitle, &description);
     let top = CONTENT_TOP + legend::LINE * curves.len() as f64 + 10.0;
     let document = draw(&heading, HEIGHT, |canvas| {
         legend::lines(canvas, CONTENT_TOP - 4.0, &legend)?;
@@ -96,9 +98,7 @@ pub(super) fn chart(source: Source) -> Result<Option<Chart>, ChartError> {
         }
         axis_name(canvas, "task time", RIGHT, HEIGHT - 9.0)
     })?;
-    Ok(Some(Chart {
-        name: "solved-within",
-        title: TITLE,
+    Ok(Some(Drawing {
         document,
         table: table(&curves),
     }))
@@ -112,7 +112,7 @@ struct AxisEnd {
 }
 
 impl AxisEnd {
-    fn of(source: Source) -> Self {
+    fn of(source: ChartData) -> Self {
         let trials = source.run.trials.iter();
         let finished = trials.filter(|trial| trial.outcome != Outcome::Error);
         let longest = finished.map(|trial| trial.wall_ns).max().unwrap_or(0);

@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::metric::Metric;
+use super::quantity::Quantity;
+use crate::format::plural;
 use crate::input::Role;
+use crate::toml_lines::line_of;
 
 /// What the vendors of the fast path say of it.
 const FAST_PATH: &str = include_str!("fast-path.toml");
@@ -31,12 +33,12 @@ pub struct Claim {
     /// Who said it where and when.
     pub source: String,
     /// What would have to be measured.
-    pub test: Test,
+    pub test: Answerable,
 }
 
 /// How a claim is answered.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Test {
+pub enum Answerable {
     /// By a measurement.
     Measured(Statement),
     /// Not at all, and why.
@@ -47,9 +49,9 @@ pub enum Test {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Statement {
     /// The quantity.
-    pub metric: Metric,
+    pub metric: Quantity,
     /// On which side of which value it is said to be.
-    pub bound: Bound,
+    pub bound: ClaimedValue,
     /// What it is about.
     pub endpoint: Selector,
     /// What that is compared with: present exactly for metrics that compare.
@@ -62,7 +64,7 @@ pub struct Statement {
 
 /// The side of a value.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Bound {
+pub enum ClaimedValue {
     /// ≥
     AtLeast(f64),
     /// ≤
@@ -98,7 +100,7 @@ pub enum ClaimsError {
         problem: String,
     },
     /// More claims than are read.
-    #[error("{0} claims; at most {MAX_CLAIMS} are read: split the file")]
+    #[error("{}; at most {MAX_CLAIMS} are read: split the file", plural(*.0, "claim"))]
     TooMany(usize),
 }
 
@@ -115,7 +117,7 @@ struct RawClaim {
     id: String,
     text: String,
     source: String,
-    metric: Option<Metric>,
+    metric: Option<Quantity>,
     at_least: Option<f64>,
     at_most: Option<f64>,
     endpoint: Option<Selector>,
@@ -167,18 +169,13 @@ impl ClaimsFile {
     }
 }
 
-fn line_of(text: &str, offset: usize) -> usize {
-    let before = text.as_bytes().iter().take(offset);
-    1 + before.filter(|byte| **byte == b'\n').count()
-}
-
 fn check(raw: RawClaim) -> Result<Claim, String> {
     let measured = raw.metric.is_some() || raw.at_least.is_some() || raw.at_most.is_some();
     let test = match (raw.not_measurable, raw.metric) {
         (Some(_), _) if measured => {
             return Err("it has both not_measurable and a measurement: keep one".to_owned());
         }
-        (Some(reason), _) => Test::NotMeasurable(reason),
+        (Some(reason), _) => Answerable::NotMeasurable(reason),
         (None, None) => {
             return Err("it needs a metric, or not_measurable with the reason".to_owned());
         }
@@ -196,7 +193,7 @@ fn check(raw: RawClaim) -> Result<Claim, String> {
             if raw.same_model && raw.against.is_none() {
                 return Err("same_model needs an `against` to compare with".to_owned());
             }
-            Test::Measured(Statement {
+            Answerable::Measured(Statement {
                 metric,
                 bound,
                 endpoint: raw.endpoint.unwrap_or_default(),
@@ -214,13 +211,13 @@ fn check(raw: RawClaim) -> Result<Claim, String> {
     })
 }
 
-fn bound(at_least: Option<f64>, at_most: Option<f64>) -> Result<Bound, String> {
+fn bound(at_least: Option<f64>, at_most: Option<f64>) -> Result<ClaimedValue, String> {
     let bound = match (at_least, at_most) {
-        (Some(value), None) => Bound::AtLeast(value),
-        (None, Some(value)) => Bound::AtMost(value),
+        (Some(value), None) => ClaimedValue::AtLeast(value),
+        (None, Some(value)) => ClaimedValue::AtMost(value),
         _ => return Err("it needs one of at_least and at_most".to_owned()),
     };
-    let (Bound::AtLeast(value) | Bound::AtMost(value)) = bound;
+    let (ClaimedValue::AtLeast(value) | ClaimedValue::AtMost(value)) = bound;
     if value.is_finite() {
         Ok(bound)
     } else {

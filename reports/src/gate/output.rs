@@ -28,7 +28,10 @@ fn place(finding: &Finding) -> String {
     format!("{}{suite}", one_line(&finding.endpoint))
 }
 
-/// The smallest change that would have been found, in words; for a pass.
+/// What [`detectable`] is, in every output.
+const DETECTABLE: &str = "smallest regression this would have found";
+
+/// The smallest change in the worse direction that would have been found, in words.
 fn detectable(finding: &Finding) -> Option<String> {
     let measured = finding.measured.as_ref()?;
     let seen = measured.detectable?;
@@ -45,9 +48,9 @@ fn advice(finding: &Finding) -> Option<String> {
         .tasks_needed
         .filter(|needed| *needed > measured.tasks)?;
     Some(format!(
-        "{} would show a change of twice the limit (now {})",
+        "about {} needed to find a change of twice the limit (now {})",
         plural(needed, "paired task"),
-        measured.tasks
+        plural(measured.tasks, "task")
     ))
 }
 

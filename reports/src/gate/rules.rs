@@ -6,8 +6,9 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::quantity::{Limit, Objective};
-use crate::compare::Statistic;
-use crate::metrics::{Metric, Unit};
+use crate::format::plural;
+use crate::metrics::{Metric, Statistic, Unit};
+use crate::toml_lines::line_of;
 
 /// The rules that apply when none are given.
 pub const DEFAULT: &str = include_str!("default.toml");
@@ -145,35 +146,38 @@ impl Rules {
     /// # Errors
     /// [`RulesError`] with the line and what to do.
     pub fn parse(text: &str, file: &Path) -> Result<Self, RulesError> {
-        let place = Place { text, file };
+        let source = RulesFile { text, file };
         let parsed: File = toml::from_str(text).map_err(|error| RulesError {
             file: file.display().to_string(),
             problem: error.to_string().trim_end().to_owned(),
         })?;
         if parsed.rule.is_empty() {
-            return Err(place
+            return Err(source
                 .error_in_all("has no [[rule]]; a gate without rules passes nothing".to_owned()));
         }
         if parsed.rule.len() > MAX_RULES {
-            return Err(place.error_in_all(format!("has more than {MAX_RULES} rules")));
+            return Err(source.error_in_all(format!(
+                "has {}; at most {MAX_RULES} are read",
+                plural(parsed.rule.len(), "rule")
+            )));
         }
         let min_pairs = parsed.min_pairs.unwrap_or(10);
         let mut rules = Rules {
-            alpha: place.between(parsed.alpha, 0.01, "alpha")?,
-            power: place.between(parsed.power, 0.8, "power")?,
-            drift: place.relative(parsed.drift, 0.1, "drift")?,
+            alpha: source.between(parsed.alpha, 0.01, "alpha")?,
+            power: source.between(parsed.power, 0.8, "power")?,
+            drift: source.relative(parsed.drift, 0.1, "drift")?,
             min_output_ratio: match parsed.min_output_ratio {
                 Some(none) if *none.get_ref() == 0.0 => 0.0,
-                other => place.between(other, 0.8, "min_output_ratio")?,
+                other => source.between(other, 0.8, "min_output_ratio")?,
             },
-            max_error_share: place.relative(parsed.max_error_share, 0.1, "max_error_share")?,
+            max_error_share: source.relative(parsed.max_error_share, 0.1, "max_error_share")?,
             rules: Vec::new(),
         };
         for table in parsed.rule {
-            let rule = place.rule(table, min_pairs)?;
+            let rule = source.rule(table, min_pairs)?;
             if rules.rules.iter().any(|other| other.name == rule.name) {
                 let problem = format!("two rules are called '{}'; give one a name", rule.name);
-                return Err(place.error_in_all(problem));
+                return Err(source.error_in_all(problem));
             }
             rules.rules.push(rule);
         }
@@ -181,16 +185,15 @@ impl Rules {
     }
 }
 
-/// Where in a file something is.
-struct Place<'a> {
+/// The text that rules are read from, to tell where in it something is wrong.
+struct RulesFile<'a> {
     text: &'a str,
     file: &'a Path,
 }
 
-impl Place<'_> {
+impl RulesFile<'_> {
     fn error(&self, at: usize, problem: &str) -> RulesError {
-        let before = self.text.get(..at).unwrap_or_default();
-        let line = before.matches('\n').count() + 1;
+        let line = line_of(self.text, at);
         RulesError {
             file: format!("{}:{line}", self.file.display()),
             problem: problem.to_owned(),
@@ -292,7 +295,7 @@ impl Place<'_> {
             (Some(limit), None) => {
                 let statistic = table
                     .statistic
-                    .map_or_else(|| Statistic::usual(&metric), Spanned::into_inner);
+                    .map_or_else(|| metric.usual(), Spanned::into_inner);
                 statistic
                     .check(&metric)
                     .map_err(|problem| self.error(at_statistic, &problem))?;
@@ -369,7 +372,7 @@ fn default_name(
 fn fits(limit: Limit, metric: &Metric, statistic: Statistic) -> Result<(), String> {
     let right = match limit {
         Limit::Relative(share) => {
-            if metric.higher_is_better && share >= 1.0 {
+            if !metric.more_is_worse() && share >= 1.0 {
                 return Err(format!("{} cannot fall by 100 % and more", metric.name()));
             }
             metric.unit != Unit::Share

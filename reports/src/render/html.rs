@@ -1,29 +1,18 @@
 //! `report.html`: one file, no outside resources, readable without scripts.
 
-mod claims;
-mod figures;
-mod instrument;
-mod meaning;
-mod overhead;
-mod tables;
-mod tasks;
+mod sections;
 
 use askama::Template;
 use data_encoding::BASE64;
 use sha2::{Digest, Sha256};
 
-use crate::charts::{Chart, Table};
+use crate::charts::Chart;
 use crate::conclusion::Conclusion;
-use crate::format::{ABSENT, one_line, plural};
-use crate::input::RunData;
-use crate::summary::{Fact, Summary};
-use crate::svg::{Paint, css_variables};
-use claims::ClaimRow;
-use figures::Figure;
-use meaning::Meaning;
-use overhead::OverheadTable;
-use tables::{EndpointTable, StageTable};
-use tasks::TaskTable;
+use crate::format::{one_line, plural};
+use crate::summary::Summary;
+use crate::svg::css_variables;
+use sections::{PageData, Rendered};
+pub use sections::{SECTIONS, Section};
 
 const STYLE: &str = include_str!("../../templates/report.css");
 const SCRIPT: &str = include_str!("../../templates/report.js");
@@ -38,41 +27,7 @@ struct Page<'a> {
     script: &'static str,
     progress: String,
     conclusion: Conclusion,
-    figures: Vec<Figure>,
-    /// The charts of "What it means for you".
-    bridge: Option<ChartView<'a>>,
-    solved_within: Option<ChartView<'a>>,
-    policies: Option<ChartView<'a>>,
-    meaning: Meaning,
-    claims: Vec<ClaimRow>,
-    /// All others.
-    charts: Vec<ChartView<'a>>,
-    endpoints: EndpointTable,
-    changes: Option<Table>,
-    stages: Vec<StageTable>,
-    overhead: Option<OverheadTable>,
-    tasks: TaskTable,
-    instrument: Vec<Fact>,
-    environment: Vec<Fact>,
-}
-
-/// One chart with its data table.
-struct ChartView<'a> {
-    name: &'static str,
-    title: &'static str,
-    svg: String,
-    table: &'a Table,
-}
-
-impl<'a> ChartView<'a> {
-    fn of(chart: &'a Chart) -> Self {
-        ChartView {
-            name: chart.name,
-            title: chart.title,
-            svg: chart.document.to_svg(Paint::Variables),
-            table: &chart.table,
-        }
-    }
+    sections: Vec<Rendered>,
 }
 
 /// Renders the page. Every text in it may be hostile: askama escapes all of
@@ -81,17 +36,10 @@ impl<'a> ChartView<'a> {
 /// # Errors
 ///
 /// When the template cannot be rendered.
-pub fn html(run: &RunData, summary: &Summary, charts: &[Chart]) -> Result<String, askama::Error> {
+pub fn html(summary: &Summary, charts: &[Chart]) -> Result<String, askama::Error> {
     let style = style();
-    let mut views: Vec<ChartView> = charts.iter().map(ChartView::of).collect();
-    let mut take = |name: &str| {
-        let index = views.iter().position(|view| view.name == name)?;
-        Some(views.remove(index))
-    };
-    let policies = take("policies");
-    let mut meaning = meaning::meaning(summary);
-    // Words about a chart need the chart.
-    meaning.routing = meaning.routing.filter(|_| policies.is_some());
+    let data = PageData { summary, charts };
+    let sections = SECTIONS.iter().map(|section| section.render(&data));
     let page = Page {
         summary,
         title: title(summary),
@@ -100,20 +48,9 @@ pub fn html(run: &RunData, summary: &Summary, charts: &[Chart]) -> Result<String
         script: SCRIPT,
         progress: progress(summary),
         conclusion: Conclusion::of(summary),
-        figures: figures::key_figures(summary),
-        bridge: take("bridge"),
-        solved_within: take("solved-within"),
-        policies,
-        meaning,
-        claims: claims::claims(summary),
-        charts: views,
-        endpoints: tables::endpoints(summary),
-        changes: tables::changes(summary),
-        stages: tables::stages(summary),
-        overhead: overhead::overhead(summary),
-        tasks: tasks::tasks(run, summary),
-        instrument: instrument::facts(summary),
-        environment: environment(summary),
+        sections: sections
+            .filter_map(Result::transpose)
+            .collect::<Result<_, _>>()?,
     };
     // No control character has a meaning in the page, and untrusted text may hold some.
     Ok(page
@@ -145,9 +82,9 @@ fn digest(text: &str) -> String {
 
 fn title(summary: &Summary) -> String {
     let names: Vec<String> = summary
-        .endpoints_in_order()
-        .into_iter()
-        .map(|(name, _)| one_line(name))
+        .endpoints
+        .keys()
+        .map(|name| one_line(name))
         .collect();
     match (&summary.comparison, names.as_slice()) {
         (Some(comparison), _) => format!(
@@ -170,22 +107,4 @@ fn progress(summary: &Summary) -> String {
             plural(summary.planned_trials, "trial")
         )
     }
-}
-
-fn environment(summary: &Summary) -> Vec<Fact> {
-    let own = [
-        ("Run", summary.run_id.clone()),
-        ("Started", summary.started_at.clone()),
-        ("timeslip", summary.timeslip_version.clone()),
-        ("Seed", summary.seed.to_string()),
-        ("Sandbox", summary.sandbox.clone()),
-        ("Trials at once", summary.concurrency.to_string()),
-    ];
-    own.into_iter()
-        .map(|(name, value)| Fact {
-            name: name.to_owned(),
-            value,
-        })
-        .chain(summary.environment.iter().cloned())
-        .collect()
 }

@@ -1,7 +1,7 @@
 //! Answers to vendors' claims, on runs whose truth is known.
 
 use crate::support;
-use timeslip_reports::claims::{Answer, ClaimsFile, Ruling, answer};
+use timeslip_reports::claims::{Answer, ClaimsFile, Quantity, Ruling, answer};
 use timeslip_reports::input::{Outcome, Role, RunData};
 use timeslip_reports::summary::Summary;
 
@@ -210,4 +210,28 @@ fn the_published_claims_on_the_standard_run() {
         .map(|answer| format!("{}: {} — {}", answer.id, answer.ruling.name(), answer.why))
         .collect();
     insta::assert_snapshot!(lines.join("\n"));
+}
+
+#[test]
+fn every_quantity_is_measured_where_the_run_can_tell() {
+    let run = support::full_run();
+    for quantity in Quantity::all() {
+        let against = if quantity.compares() {
+            "endpoint = { role = \"candidate\" }\nagainst = { role = \"baseline\" }"
+        } else {
+            ""
+        };
+        let name = quantity.name();
+        let answer = one(
+            &run,
+            &format!("metric = \"{name}\"\nat_least = 0\n{against}"),
+        );
+        assert!(
+            answer.measured.interval().is_some(),
+            "{name}: {}",
+            answer.why
+        );
+        let definition = answer.measured_as.as_deref().unwrap_or_default();
+        assert!(!definition.is_empty(), "{name}");
+    }
 }

@@ -33,7 +33,7 @@ fn summary(run: &RunData) -> Summary {
 
 fn page(run: &RunData) -> String {
     let summary = summary(run);
-    html(run, &summary, &charts::all(run, &summary).unwrap()).unwrap()
+    html(&summary, &charts::all(run, &summary).unwrap()).unwrap()
 }
 
 fn hostile_run() -> RunData {
@@ -94,10 +94,10 @@ fn nothing_opens_markup_in_a_chart_and_it_stays_xml() {
         assert!(
             !svg.contains("<img") && !svg.contains("</script"),
             "{}",
-            chart.name
+            chart.kind.name
         );
         let readable = Tree::from_str(&svg, &Options::default());
-        assert!(readable.is_ok(), "{}", chart.name);
+        assert!(readable.is_ok(), "{}", chart.kind.name);
     }
 }
 

@@ -15,6 +15,7 @@ mod gate_rules;
 mod history;
 mod hostile;
 mod intervals;
+mod metrics;
 mod page;
 mod sample;
 mod summary;

@@ -3,15 +3,16 @@
 use crate::support;
 use std::collections::BTreeSet;
 
-use timeslip_reports::charts;
+use resvg::tiny_skia::Pixmap;
+use timeslip_reports::charts::{self, CHARTS};
 use timeslip_reports::input::{Outcome, Role, RunData};
-use timeslip_reports::render::html;
+use timeslip_reports::render::{SECTIONS, html};
 use timeslip_reports::summary::Summary;
-use timeslip_reports::svg::Paint;
+use timeslip_reports::svg::{Paint, to_png};
 
 fn page(run: &RunData) -> String {
     let summary = Summary::from_run(run);
-    html(run, &summary, &charts::all(run, &summary).unwrap()).unwrap()
+    html(&summary, &charts::all(run, &summary).unwrap()).unwrap()
 }
 
 /// Runs that differ in what they lack.
@@ -112,7 +113,7 @@ fn simulated_is_said_on_the_page_and_in_every_chart() {
                 .to_svg(Paint::Light)
                 .contains("· simulated</text>"),
             "{}",
-            chart.name
+            chart.kind.name
         );
     }
     let mut real = support::run();
@@ -136,7 +137,7 @@ fn a_large_run_stays_small_to_draw() {
     let run = support::run_with(&sides, 120, 2);
     for chart in charts::all(&run, &Summary::from_run(&run)).unwrap() {
         let size = chart.document.to_svg(Paint::Variables).len();
-        assert!(size < 60_000, "{}: {size} bytes", chart.name);
+        assert!(size < 60_000, "{}: {size} bytes", chart.kind.name);
     }
 }
 
@@ -146,5 +147,49 @@ fn images_carry_no_variables() {
     for chart in charts::all(&run, &Summary::from_run(&run)).unwrap() {
         assert!(chart.document.to_svg(Paint::Variables).contains("var(--"));
         assert!(!chart.document.to_svg(Paint::Light).contains("var(--"));
+    }
+}
+
+#[test]
+fn every_chart_is_drawn_and_stands_once_in_its_section() {
+    let run = support::full_run();
+    let page = page(&run);
+    let drawn = charts::all(&run, &Summary::from_run(&run)).unwrap();
+    assert_eq!(drawn.len(), CHARTS.len());
+    for (chart, kind) in drawn.iter().zip(CHARTS) {
+        assert!(std::ptr::eq(chart.kind, *kind), "{}", kind.name);
+        let id = format!("id=\"chart-{}\"", kind.name);
+        assert_eq!(page.matches(&id).count(), 1, "{id}");
+        let section = format!("<section id=\"{}\"", kind.section);
+        let start = page.find(&section).unwrap();
+        let end = start + page[start..].find("</section>").unwrap();
+        assert!(page[start..end].contains(&id), "{id} in {section}");
+        assert!(chart.document.to_svg(Paint::Variables).starts_with("<svg"));
+        assert!(!chart.table.rows.is_empty(), "{}", kind.name);
+    }
+    // Each is made into an image in the report that is written; one is enough here.
+    assert!(Pixmap::decode_png(&to_png(&drawn[0].document).unwrap()).is_ok());
+}
+
+#[test]
+fn nothing_is_drawn_of_nothing() {
+    let mut empty = support::run();
+    empty.trials.clear();
+    let drawn = charts::all(&empty, &Summary::from_run(&empty)).unwrap();
+    assert!(drawn.is_empty());
+}
+
+#[test]
+fn every_section_is_on_every_page_and_in_its_navigation() {
+    for (name, run) in situations() {
+        let page = page(&run);
+        for section in SECTIONS {
+            let there = page.contains(&format!("<section id=\"{}\"", section.id));
+            let Some(nav) = section.nav else { continue };
+            assert!(there, "{name}: {}", section.id);
+            let link = format!("<a href=\"#{}\">{nav}</a>", section.id);
+            assert_eq!(page.matches(&link).count(), 1, "{name}: {link}");
+            assert!(page.contains(section.title), "{name}: {}", section.title);
+        }
     }
 }

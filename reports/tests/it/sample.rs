@@ -5,6 +5,7 @@ use crate::support;
 use std::path::{Path, PathBuf};
 
 use resvg::tiny_skia::Pixmap;
+use timeslip_reports::charts::CHARTS;
 use timeslip_reports::input::{Role, RunData};
 use timeslip_reports::render::{Written, write_all};
 
@@ -26,6 +27,8 @@ fn a_report_is_complete_and_every_image_decodes() {
         "csv/endpoints.csv",
         "csv/policies.csv",
         "csv/claims.csv",
+        "csv/metrics.csv",
+        "csv/columns.csv",
     ] {
         assert!(
             std::fs::metadata(directory.join(file)).unwrap().len() > 100,
@@ -37,7 +40,7 @@ fn a_report_is_complete_and_every_image_decodes() {
         .iter()
         .filter(|file| file.extension().is_some_and(|extension| extension == "png"))
         .collect();
-    assert_eq!(images.len(), 8);
+    assert_eq!(images.len(), CHARTS.len());
     for image in images {
         let pixels = Pixmap::decode_png(&std::fs::read(image).unwrap()).unwrap();
         assert!(

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Deserialize;
 
-use crate::metrics::Metric;
+use super::Metric;
 
 /// Which figure of a metric is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -71,18 +71,6 @@ impl Statistic {
         })
     }
 
-    /// The one that is meant when none is named.
-    #[must_use]
-    pub fn usual(metric: &Metric) -> Self {
-        if metric.counts_failures() {
-            Statistic::Share
-        } else if metric.is_ratio_of_sums() || metric.is_stage() {
-            Statistic::Mean
-        } else {
-            Statistic::Typical
-        }
-    }
-
     /// Whether a metric has this figure.
     ///
     /// # Errors
@@ -90,7 +78,7 @@ impl Statistic {
     pub fn check(self, metric: &Metric) -> Result<(), String> {
         let has = match self {
             Statistic::Share => metric.counts_failures(),
-            Statistic::PassAt(_) | Statistic::PassAll(_) => metric.name() == "resolve_rate",
+            Statistic::PassAt(_) | Statistic::PassAll(_) => metric.has_passes(),
             Statistic::Mean => !metric.counts_failures(),
             Statistic::Typical => !metric.counts_failures() && !metric.is_stage(),
             Statistic::Quantile(_) => {
@@ -102,7 +90,11 @@ impl Statistic {
         }
         let name = metric.name();
         Err(if metric.counts_failures() {
-            format!("{name} has no {self}; it has share, and resolve_rate has pass@K and pass^K")
+            if metric.has_passes() {
+                format!("{name} has no {self}; it has share, pass@K and pass^K")
+            } else {
+                format!("{name} has no {self}; it has share")
+            }
         } else if metric.is_stage() {
             // Many trials spend nothing on a stage, and a ratio to nothing is none.
             format!("{name} has no {self}; it has mean")
@@ -136,11 +128,14 @@ mod tests {
     }
 
     #[test]
-    fn every_metric_has_its_usual_figure() {
+    fn every_metric_has_the_figures_that_its_row_names() {
         for name in Metric::names() {
             let metric = Metric::find(&name).unwrap();
             assert_eq!(metric.name(), name);
-            assert_eq!(Statistic::usual(&metric).check(&metric), Ok(()));
+            assert!(!metric.label().is_empty());
+            for statistic in metric.statistics().chain(metric.key_statistics()) {
+                assert_eq!(statistic.check(&metric), Ok(()), "{name} {statistic}");
+            }
         }
     }
 }

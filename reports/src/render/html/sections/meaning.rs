@@ -1,47 +1,79 @@
 //! "What it means for you": the tables and sentences beside its charts.
 
-use crate::charts::Table;
+use askama::Template;
+
+use super::{ChartView, PageData, Section};
 use crate::decision::{RetryPolicy, Routing};
 use crate::format::{
     count, estimate, one_line, percent, percent_range, plural, ratio, ratio_range, round_duration,
     shorten,
 };
 use crate::summary::{Comparison, Summary};
+use crate::table::Table;
 
 /// Longest tag shown, in characters.
 const MAX_TAG: usize = 60;
 
+pub(super) static SECTION: Section = Section {
+    id: "meaning",
+    title: "What it means for you",
+    nav: Some("Meaning"),
+    body: |data| meaning(data).render().map(Some),
+};
+
 /// What is said beside the charts; each part absent where the run cannot tell.
-pub(super) struct Meaning {
+#[derive(Template)]
+#[template(path = "sections/meaning.html")]
+struct Meaning<'a> {
+    bridge: Option<ChartView<'a>>,
     /// What the token rate alone would have promised.
-    pub(super) promise: Option<String>,
-    pub(super) timeouts: Option<Table>,
-    pub(super) retries: Option<Table>,
+    promise: Option<String>,
+    solved_within: Option<ChartView<'a>>,
+    timeouts: Option<Table>,
+    retries: Option<Table>,
     /// Whether any task was tried more than once.
-    pub(super) retried: bool,
-    pub(super) routing: Option<RoutingWords>,
+    retried: bool,
+    routing: Option<RoutingWords<'a>>,
+    /// Charts without words of their own.
+    others: Vec<ChartView<'a>>,
     /// Whether a cost is missing anywhere.
-    pub(super) cost_unknown: bool,
+    cost_unknown: bool,
 }
 
-pub(super) struct RoutingWords {
-    pub(super) tasks: String,
-    pub(super) routes: Option<Table>,
-    pub(super) not_by_tag: Option<String>,
+/// The ways to use both endpoints.
+struct RoutingWords<'a> {
+    chart: ChartView<'a>,
+    tasks: String,
+    routes: Option<Table>,
+    not_by_tag: Option<String>,
 }
 
-pub(super) fn meaning(summary: &Summary) -> Meaning {
+fn meaning<'a>(data: &PageData<'a>) -> Meaning<'a> {
+    let mut charts = data.charts_of(&SECTION);
+    let mut take = |name: &str| {
+        let index = charts.iter().position(|chart| chart.name == name)?;
+        Some(charts.remove(index))
+    };
+    let (bridge, solved_within) = (take("bridge"), take("solved-within"));
+    let policies = take("policies");
+    let summary = data.summary;
     let decision = &summary.decision;
     let all: Vec<&RetryPolicy> = decision.retries.values().flatten().collect();
     let retried = all.iter().any(|policy| policy.up_to > 1);
     // With one attempt each, both sides stand in the table of policies already.
     let shown = retried || decision.routing.is_none() || decision.retries.len() > 2;
     Meaning {
+        bridge,
         promise: summary.comparison.as_ref().and_then(promise),
+        solved_within,
         timeouts: timeouts(summary),
         retries: (shown && !all.is_empty()).then(|| retries(summary)),
         retried,
-        routing: decision.routing.as_ref().map(routing),
+        // Words about a chart need the chart.
+        routing: policies
+            .zip(decision.routing.as_ref())
+            .map(|(chart, found)| routing(chart, found)),
+        others: charts,
         cost_unknown: all
             .iter()
             .any(|policy| policy.figures.cost_per_task_usd.is_none()),
@@ -67,10 +99,10 @@ fn promise(comparison: &Comparison) -> Option<String> {
 fn timeouts(summary: &Summary) -> Option<Table> {
     let timeouts = &summary.decision.timeouts;
     let last = timeouts.len().checked_sub(1)?;
-    let endpoints = summary.endpoints_in_order();
-    let named: Vec<&str> = endpoints
-        .into_iter()
-        .map(|(name, _)| name)
+    let named: Vec<&str> = summary
+        .endpoints
+        .keys()
+        .map(String::as_str)
         .filter(|name| timeouts.iter().any(|t| t.solved.contains_key(*name)))
         .collect();
     let headings = std::iter::once("Timeout".to_owned()).chain(named.iter().map(|n| one_line(n)));
@@ -84,10 +116,7 @@ fn timeouts(summary: &Summary) -> Option<Table> {
             .chain(named.iter().map(share))
             .collect()
     });
-    Some(Table {
-        headings: headings.collect(),
-        rows: rows.collect(),
-    })
+    Some(Table::new(headings, rows))
 }
 
 fn retries(summary: &Summary) -> Table {
@@ -102,9 +131,9 @@ fn retries(summary: &Summary) -> Table {
         "Time per solved task",
     ];
     headings.extend(costed.then_some("Cost per solved task"));
-    let endpoints = summary.endpoints_in_order().into_iter();
-    let policies = endpoints.flat_map(|(name, _)| {
-        let retries = decision.retries.get(name).into_iter().flatten();
+    let endpoints = decision.retries.iter();
+    let policies = endpoints.flat_map(|(name, retries)| {
+        let retries = retries.iter();
         retries.map(move |policy| (name, policy))
     });
     let rows = policies.map(|(name, policy)| {
@@ -120,13 +149,10 @@ fn retries(summary: &Summary) -> Table {
         cells.extend(figures.cells(costed));
         cells
     });
-    Table {
-        headings: headings.into_iter().map(str::to_owned).collect(),
-        rows: rows.collect(),
-    }
+    Table::new(headings, rows)
 }
 
-fn routing(routing: &Routing) -> RoutingWords {
+fn routing<'a>(chart: ChartView<'a>, routing: &Routing) -> RoutingWords<'a> {
     let headings = [
         "Tag",
         "Tasks",
@@ -146,11 +172,9 @@ fn routing(routing: &Routing) -> RoutingWords {
         ]
     });
     RoutingWords {
+        chart,
         tasks: plural(routing.tasks, "task"),
-        routes: (!routing.routes.is_empty()).then(|| Table {
-            headings: headings.map(str::to_owned).to_vec(),
-            rows: rows.collect(),
-        }),
+        routes: (!routing.routes.is_empty()).then(|| Table::new(headings, rows)),
         not_by_tag: routing.not_by_tag.clone(),
     }
 }

@@ -1,16 +1,23 @@
 //! Ways to use the endpoints, by share solved and time: which are worth a thought.
 
 use super::axis::Axis;
-use super::canvas::{CONTENT_TOP, Canvas, Heading, Look, Point, WIDTH, draw, stroke};
+use super::canvas::{CONTENT_TOP, Canvas, Look, Point, WIDTH, draw, stroke};
 use super::legend::LINE;
 use super::plot::{Insets, Plot, axis_name};
-use super::{Chart, ChartError, Source, Table};
+use super::{ChartData, ChartError, ChartKind, Drawing};
 use crate::decision::{Policy, Routing};
 use crate::format::{milliseconds, or_absent, percent, plural, usd};
 use crate::svg::Slot;
+use crate::table::Table;
 use plotters::style::Color;
 
-const TITLE: &str = "Ways to use the endpoints";
+pub(super) static CHART: ChartKind = ChartKind {
+    name: "policies",
+    title: "Ways to use the endpoints",
+    section: "meaning",
+    draw: chart,
+};
+
 const PLOT: f64 = 300.0;
 const RIGHT: f64 = 28.0;
 const DOT: f64 = 5.5;
@@ -23,7 +30,7 @@ struct Dot<'a> {
     policy: &'a Policy,
 }
 
-pub(super) fn chart(source: Source) -> Result<Option<Chart>, ChartError> {
+fn chart(source: ChartData) -> Result<Option<Drawing>, ChartError> {
     let Some(routing) = &source.summary.decision.routing else {
         return Ok(None);
     };
@@ -48,12 +55,7 @@ pub(super) fn chart(source: Source) -> Result<Option<Chart>, ChartError> {
         .map(|(name, words)| format!("{name}: {words}."))
         .collect::<Vec<_>>()
         .join(" ");
-    let heading = Heading {
-        id: "policies",
-        title: TITLE,
-        subtitle: &subtitle,
-        description: &description,
-    };
+    let heading = CHART.heading(&subtitle, &description);
     let top = CONTENT_TOP + LINE * lines.len() as f64 + 10.0;
     let height = top + PLOT;
     let document = draw(&heading, height, |canvas| {
@@ -94,9 +96,7 @@ pub(super) fn chart(source: Source) -> Result<Option<Chart>, ChartError> {
             height - 9.0,
         )
     })?;
-    Ok(Some(Chart {
-        name: "policies",
-        title: TITLE,
+    Ok(Some(Drawing {
         document,
         table: table(routing),
     }))

@@ -1,11 +1,34 @@
-//! The instrument's own error, as the report's facts.
+//! What the words mean, how exact the instrument was, and where the run took place.
 
-use crate::format::nanoseconds;
+use askama::Template;
+
+use super::Section;
+use crate::format::{nanoseconds, plural};
 use crate::input::{ErrorQuantiles, StreamCalibration};
 use crate::summary::{Fact, Summary};
 
+pub(super) static SECTION: Section = Section {
+    id: "method",
+    title: "Method",
+    nav: Some("Method"),
+    body: |data| {
+        let section = Method {
+            instrument: instrument(data.summary),
+            environment: environment(data.summary),
+        };
+        section.render().map(Some)
+    },
+};
+
+#[derive(Template)]
+#[template(path = "sections/method.html")]
+struct Method {
+    instrument: Vec<Fact>,
+    environment: Vec<Fact>,
+}
+
 /// What is known of the instrument's error on this machine; empty when nothing is.
-pub(super) fn facts(summary: &Summary) -> Vec<Fact> {
+fn instrument(summary: &Summary) -> Vec<Fact> {
     let mut facts = Vec::new();
     if let Some(calibration) = &summary.calibration {
         facts.extend(calibration.settings.iter().flat_map(setting));
@@ -23,6 +46,24 @@ pub(super) fn facts(summary: &Summary) -> Vec<Fact> {
     facts
 }
 
+fn environment(summary: &Summary) -> Vec<Fact> {
+    let own = [
+        ("Run", summary.run_id.clone()),
+        ("Started", summary.started_at.clone()),
+        ("timeslip", summary.timeslip_version.clone()),
+        ("Seed", summary.seed.to_string()),
+        ("Sandbox", summary.sandbox.clone()),
+        ("Trials at once", summary.concurrency.to_string()),
+    ];
+    own.into_iter()
+        .map(|(name, value)| Fact {
+            name: name.to_owned(),
+            value,
+        })
+        .chain(summary.environment.iter().cloned())
+        .collect()
+}
+
 fn setting(setting: &StreamCalibration) -> Vec<Fact> {
     let StreamCalibration {
         protocol,
@@ -30,7 +71,8 @@ fn setting(setting: &StreamCalibration) -> Vec<Fact> {
         streams,
         ..
     } = setting;
-    let place = format!("{protocol} over {transport}, {streams} streams");
+    let streams = plural(*streams as usize, "stream");
+    let place = format!("{protocol} over {transport}, {streams}");
     let named =
         |name: &str, value: &ErrorQuantiles| fact(&format!("{name}: {place}"), spread(value));
     [

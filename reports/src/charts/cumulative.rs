@@ -1,14 +1,16 @@
 //! Distributions as cumulative curves on a logarithmic time axis.
 
 use super::axis::Axis;
-use super::canvas::{CONTENT_TOP, Heading, Point, draw, stroke};
+use super::canvas::{CONTENT_TOP, Point, draw, stroke};
 use super::legend::{self, CURVE};
 use super::plot::{Insets, Plot, axis_name};
-use super::{Chart, ChartError, Source, Table};
+use super::{ChartData, ChartError, ChartKind, Drawing};
 use crate::format::{NS_PER_MS, count, milliseconds, or_absent};
-use crate::input::{Outcome, Role, TrialData};
+use crate::input::{Outcome, Role};
+use crate::metrics::Metric;
 use crate::stats::{Distribution, quantile, sorted};
 use crate::svg::Slot;
+use crate::table::Table;
 
 const HEIGHT: f64 = 400.0;
 /// Room for half of the axis's last label.
@@ -26,52 +28,21 @@ struct Curve<'a> {
     values: Vec<f64>,
 }
 
-struct Words {
-    name: &'static str,
-    title: &'static str,
-    subtitle: &'static str,
-    axis: &'static str,
+/// What a chart of this kind shows.
+pub(super) struct Cumulative {
+    pub(super) kind: &'static ChartKind,
+    pub(super) subtitle: &'static str,
+    /// Name of the horizontal axis.
+    pub(super) axis: &'static str,
+    /// The metric whose values are drawn: durations.
+    pub(super) metric: Metric,
 }
 
-/// Time to first token of every exchange.
-pub(super) fn ttft(source: Source) -> Result<Option<Chart>, ChartError> {
-    let words = Words {
-        name: "ttft",
-        title: "Time to first token",
-        subtitle: "Share of exchanges whose first token came within a time",
-        axis: "time to first token, logarithmic",
-    };
-    chart(source, &words, |trial| {
-        trial
-            .exchanges
-            .iter()
-            .filter_map(|exchange| exchange.ttft_ns)
-            .collect()
-    })
-}
-
-/// Gaps between consecutive output events.
-pub(super) fn inter_event(source: Source) -> Result<Option<Chart>, ChartError> {
-    let words = Words {
-        name: "inter-event",
-        title: "Gap between output events",
-        subtitle: "Share of gaps no longer than a time; one event may carry several tokens",
-        axis: "gap between events, logarithmic",
-    };
-    chart(source, &words, |trial| {
-        trial
-            .exchanges
-            .iter()
-            .flat_map(|exchange| exchange.inter_event_ns.clone())
-            .collect()
-    })
-}
-
-fn chart(
-    source: Source,
-    words: &Words,
-    values_of: impl Fn(&TrialData) -> Vec<u64>,
-) -> Result<Option<Chart>, ChartError> {
+/// Draws a curve for each endpoint.
+pub(super) fn draw_cumulative(
+    source: ChartData,
+    shown: &Cumulative,
+) -> Result<Option<Drawing>, ChartError> {
     let curves: Vec<Curve> = source
         .endpoints()
         .into_iter()
@@ -82,8 +53,8 @@ fn chart(
                 source
                     .trials(&endpoint.name)
                     .filter(|trial| trial.outcome != Outcome::Error)
-                    .flat_map(&values_of)
-                    .map(|ns| ns as f64 / NS_PER_MS),
+                    .flat_map(|trial| shown.metric.values(trial))
+                    .map(|ns| ns / NS_PER_MS),
             ),
         })
         .filter(|curve| !curve.values.is_empty())
@@ -91,7 +62,7 @@ fn chart(
     if curves.is_empty() {
         return Ok(None);
     }
-    let subtitle = source.subtitle(words.subtitle);
+    let subtitle = source.subtitle(shown.subtitle);
     let legend: Vec<(Role, &str, String)> = curves
         .iter()
         .map(|curve| (curve.role, curve.name, figures(&curve.values)))
@@ -101,12 +72,7 @@ fn chart(
         .map(|(_, name, words)| format!("{name}: {words}."))
         .collect::<Vec<_>>()
         .join(" ");
-    let heading = Heading {
-        id: words.name,
-        title: words.title,
-        subtitle: &subtitle,
-        description: &description,
-    };
+    let heading = shown.kind.heading(&subtitle, &description);
     let top = CONTENT_TOP + legend::LINE * curves.len() as f64 + 10.0;
     let document = draw(&heading, HEIGHT, |canvas| {
         legend::lines(canvas, CONTENT_TOP - 4.0, &legend)?;
@@ -126,11 +92,9 @@ fn chart(
                 legend::marker(canvas, plot.at(median, 0.5), curve.role, true)?;
             }
         }
-        axis_name(canvas, words.axis, RIGHT, HEIGHT - 9.0)
+        axis_name(canvas, shown.axis, RIGHT, HEIGHT - 9.0)
     })?;
-    Ok(Some(Chart {
-        name: words.name,
-        title: words.title,
+    Ok(Some(Drawing {
         document,
         table: table(&curves),
     }))

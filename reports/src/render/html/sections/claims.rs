@@ -1,29 +1,43 @@
 //! The vendors' claims with their answers.
 
-use crate::claims::{Answer, Metric};
-use crate::format::{ABSENT, one_line, plural};
-use crate::summary::Summary;
+use askama::Template;
 
-/// One claim as the page shows it.
-pub(super) struct ClaimRow {
-    pub(super) text: String,
-    pub(super) source: String,
-    pub(super) ruling: &'static str,
-    pub(super) simulated: bool,
-    pub(super) claimed: String,
-    pub(super) measured: String,
-    pub(super) on: String,
-    pub(super) why: String,
-    pub(super) measured_as: Option<String>,
+use super::Section;
+use crate::claims::{Answer, Quantity};
+use crate::format::{ABSENT, one_line, plural};
+
+pub(super) static SECTION: Section = Section {
+    id: "claims",
+    title: "Claims",
+    nav: Some("Claims"),
+    body: |data| {
+        let claims = data.summary.claims.iter().map(row).collect();
+        Claims { claims }.render().map(Some)
+    },
+};
+
+#[derive(Template)]
+#[template(path = "sections/claims.html")]
+struct Claims {
+    claims: Vec<ClaimRow>,
 }
 
-pub(super) fn claims(summary: &Summary) -> Vec<ClaimRow> {
-    summary.claims.iter().map(row).collect()
+/// One claim as the page shows it.
+struct ClaimRow {
+    text: String,
+    source: String,
+    ruling: &'static str,
+    simulated: bool,
+    claimed: String,
+    measured: String,
+    on: String,
+    why: String,
+    measured_as: Option<String>,
 }
 
 fn row(answer: &Answer) -> ClaimRow {
     let bounds = [("≥", answer.at_least), ("≤", answer.at_most)];
-    let shown = |metric: Metric| {
+    let shown = |metric: Quantity| {
         let mut claimed = bounds
             .into_iter()
             .filter_map(|(sign, value)| Some(format!("{sign} {}", metric.show(value?))));

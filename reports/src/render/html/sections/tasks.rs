@@ -2,45 +2,56 @@
 
 use std::collections::BTreeMap;
 
-use crate::format::{count, nanoseconds, one_line, or_absent, ratio, shorten};
-use crate::input::{Outcome, RunData};
-use crate::pairing::sides;
+use askama::Template;
+
+use super::Section;
+use crate::format::{ABSENT, count, nanoseconds, one_line, or_absent, ratio, shorten};
+use crate::input::Outcome;
 use crate::summary::{Summary, TrialSummary};
+
+pub(super) static SECTION: Section = Section {
+    id: "tasks",
+    title: "Tasks",
+    nav: Some("Tasks"),
+    body: |data| tasks(data.summary).render().map(Some),
+};
 
 /// Longest detail shown, in characters; the summary has all of it.
 const MAX_DETAIL: usize = 300;
 
 /// Every attempt, its trials side by side.
-pub(super) struct TaskTable {
-    pub(super) endpoints: Vec<String>,
-    pub(super) compared: bool,
+#[derive(Template)]
+#[template(path = "sections/tasks.html")]
+struct TaskTable {
+    endpoints: Vec<String>,
+    compared: bool,
     /// Whether any task was attempted more than once.
-    pub(super) repeated: bool,
-    pub(super) rows: Vec<TaskRow>,
+    repeated: bool,
+    rows: Vec<TaskRow>,
 }
 
 /// One attempt of one task.
-pub(super) struct TaskRow {
-    pub(super) suite: String,
-    pub(super) task: String,
-    pub(super) attempt: u32,
+struct TaskRow {
+    suite: String,
+    task: String,
+    attempt: u32,
     /// In order of endpoints; absent where the trial did not finish.
-    pub(super) trials: Vec<Option<TrialCells>>,
-    pub(super) ratio: String,
+    trials: Vec<Option<TrialCells>>,
+    ratio: String,
     /// The ratio as a plain number for sorting, empty when absent.
-    pub(super) ratio_value: String,
+    ratio_value: String,
 }
 
 /// What is shown of one trial.
-pub(super) struct TrialCells {
-    pub(super) outcome: &'static str,
-    pub(super) outcome_class: &'static str,
-    pub(super) detail: Option<String>,
-    pub(super) wall: String,
-    pub(super) wall_ns: u64,
-    pub(super) turns: u32,
-    pub(super) tokens: String,
-    pub(super) tokens_value: String,
+struct TrialCells {
+    outcome: &'static str,
+    outcome_class: &'static str,
+    detail: Option<String>,
+    wall: String,
+    wall_ns: u64,
+    turns: u32,
+    tokens: String,
+    tokens_value: String,
 }
 
 impl TrialCells {
@@ -63,12 +74,8 @@ impl TrialCells {
     }
 }
 
-pub(super) fn tasks(run: &RunData, summary: &Summary) -> TaskTable {
-    let names: Vec<&str> = summary
-        .endpoints_in_order()
-        .into_iter()
-        .map(|(name, _)| name)
-        .collect();
+fn tasks(summary: &Summary) -> TaskTable {
+    let names: Vec<&str> = summary.endpoints.keys().map(String::as_str).collect();
     let mut attempts: BTreeMap<(&str, &str, u32), Vec<Option<&TrialSummary>>> = BTreeMap::new();
     for trial in &summary.trials {
         let Some(column) = names.iter().position(|name| *name == trial.endpoint) else {
@@ -81,9 +88,9 @@ pub(super) fn tasks(run: &RunData, summary: &Summary) -> TaskTable {
             cell.get_or_insert(trial);
         }
     }
-    let pair = sides(run).and_then(|(candidate, baseline)| {
+    let pair = summary.comparison.as_ref().and_then(|comparison| {
         let column = |wanted: &str| names.iter().position(|name| *name == wanted);
-        column(&candidate.name).zip(column(&baseline.name))
+        column(&comparison.candidate).zip(column(&comparison.baseline))
     });
     let rows = attempts
         .into_iter()

@@ -1,26 +1,49 @@
 //! The key figures at the top of the page.
 
+use askama::Template;
+
+use super::Section;
 use crate::format::{
-    ABSENT, milliseconds, or_absent, percent, percent_range, rate, ratio, ratio_range,
-    signed_points,
+    ABSENT, capitalised, milliseconds, or_absent, percent, percent_range, plural, ratio,
+    ratio_range, signed_points,
 };
+use crate::metrics::{Metric, OUTPUT_RATE, RESOLVED, TASK_TIME, TTFT};
 use crate::stats::Estimate;
 use crate::summary::{Comparison, EndpointSummary, Summary};
 
+pub(super) static SECTION: Section = Section {
+    id: "figures",
+    title: "Key figures",
+    nav: None,
+    body: |data| {
+        let figures = key_figures(data.summary);
+        if figures.is_empty() {
+            return Ok(None);
+        }
+        KeyFigures { figures }.render().map(Some)
+    },
+};
+
+#[derive(Template)]
+#[template(path = "sections/key_figures.html")]
+struct KeyFigures {
+    figures: Vec<KeyFigure>,
+}
+
 /// One figure with what it is and what bounds it.
-pub(super) struct Figure {
-    pub(super) label: String,
-    pub(super) value: String,
-    pub(super) note: String,
+struct KeyFigure {
+    label: String,
+    value: String,
+    note: String,
 }
 
 /// The figures that have a value.
-pub(super) fn key_figures(summary: &Summary) -> Vec<Figure> {
+fn key_figures(summary: &Summary) -> Vec<KeyFigure> {
     let mut figures = match &summary.comparison {
         Some(comparison) => compared(summary, comparison),
         None => summary
-            .endpoints_in_order()
-            .into_iter()
+            .endpoints
+            .iter()
             .flat_map(|(name, endpoint)| alone(name, endpoint))
             .collect(),
     };
@@ -28,7 +51,7 @@ pub(super) fn key_figures(summary: &Summary) -> Vec<Figure> {
     figures
 }
 
-fn compared(summary: &Summary, comparison: &Comparison) -> Vec<Figure> {
+fn compared(summary: &Summary, comparison: &Comparison) -> Vec<KeyFigure> {
     let sides =
         [&comparison.candidate, &comparison.baseline].map(|name| summary.endpoints.get(name));
     let versus = |value: &dyn Fn(&EndpointSummary) -> String| {
@@ -36,36 +59,39 @@ fn compared(summary: &Summary, comparison: &Comparison) -> Vec<Figure> {
     };
     let difference = &comparison.resolve_rate_difference;
     vec![
-        Figure {
+        KeyFigure {
             label: "Tasks finish sooner".to_owned(),
             value: or_absent(comparison.task_time_ratio.point, ratio),
             note: bounds(&comparison.task_time_ratio, |range| {
                 format!("95 % interval {}", ratio_range(range))
             }),
         },
-        Figure {
+        KeyFigure {
             label: "Tokens stream faster".to_owned(),
             value: or_absent(comparison.token_rate_ratio, ratio),
             note: format!(
-                "{} tokens/s (median)",
-                versus(&|side| or_absent(side.output_tokens_per_second.p50, rate))
+                "median {}",
+                versus(
+                    &|side| or_absent(side.output_tokens_per_second.p50, |rate| OUTPUT_RATE
+                        .show(rate))
+                )
             ),
         },
-        Figure {
+        KeyFigure {
             label: "Limit with instant decode".to_owned(),
             value: or_absent(comparison.amdahl_limit, ratio),
             note: "if the baseline’s decode took no time".to_owned(),
         },
-        Figure {
-            label: "Median task time".to_owned(),
+        KeyFigure {
+            label: median(&TASK_TIME),
             value: or_absent(sides[0].and_then(|side| side.wall_ms.p50), milliseconds),
             note: format!(
                 "against {}",
                 or_absent(sides[1].and_then(|side| side.wall_ms.p50), milliseconds)
             ),
         },
-        Figure {
-            label: "Resolved".to_owned(),
+        KeyFigure {
+            label: capitalised(&RESOLVED.label()),
             value: or_absent(sides[0].and_then(|side| side.resolve_rate.point), percent),
             note: format!(
                 "against {}; {}",
@@ -86,32 +112,35 @@ fn compared(summary: &Summary, comparison: &Comparison) -> Vec<Figure> {
     ]
 }
 
-fn alone(name: &str, endpoint: &EndpointSummary) -> Vec<Figure> {
+fn median(metric: &Metric) -> String {
+    format!("Median {}", metric.label())
+}
+
+fn alone(name: &str, endpoint: &EndpointSummary) -> Vec<KeyFigure> {
     vec![
-        Figure {
-            label: "Median task time".to_owned(),
+        KeyFigure {
+            label: median(&TASK_TIME),
             value: or_absent(endpoint.wall_ms.p50, milliseconds),
-            note: format!("{name}, n = {}", endpoint.wall_ms.n),
+            note: format!("{name}, {}", plural(endpoint.wall_ms.n, "trial")),
         },
-        Figure {
-            label: "Resolved".to_owned(),
+        KeyFigure {
+            label: capitalised(&RESOLVED.label()),
             value: or_absent(endpoint.resolve_rate.point, percent),
             note: bounds(&endpoint.resolve_rate, |range| {
                 format!("95 % interval {}", percent_range(range))
             }),
         },
-        Figure {
-            label: "Median TTFT".to_owned(),
+        KeyFigure {
+            label: median(&TTFT),
             value: or_absent(endpoint.ttft_ms.p50, milliseconds),
-            note: format!("n = {} exchanges", endpoint.ttft_ms.n),
+            note: plural(endpoint.ttft_ms.n, "exchange"),
         },
-        Figure {
-            label: "Output tokens per second".to_owned(),
-            value: or_absent(endpoint.output_tokens_per_second.p50, rate),
-            note: format!(
-                "median of {} exchanges",
-                endpoint.output_tokens_per_second.n
-            ),
+        KeyFigure {
+            label: median(&OUTPUT_RATE),
+            value: or_absent(endpoint.output_tokens_per_second.p50, |rate| {
+                OUTPUT_RATE.show(rate)
+            }),
+            note: plural(endpoint.output_tokens_per_second.n, "exchange"),
         },
     ]
 }
