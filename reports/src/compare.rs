@@ -186,7 +186,7 @@ fn enough_tasks(statistic: Statistic, tasks: usize) -> Result<(), String> {
 /// One side's figure by itself, with its error.
 ///
 /// # Errors
-/// Why there is none.
+/// Why the figure cannot be computed.
 pub fn figure<'a>(
     metric: &Metric,
     statistic: Statistic,
@@ -299,12 +299,12 @@ fn difference(pair: &[Observation; 2]) -> Result<f64, String> {
     Ok(a - b)
 }
 
-/// A ratio to nothing is none, and leaving it out would leave out what changed most.
+/// A ratio to zero is undefined, and a pair left out for it is one that changed most.
 fn log_ratio(pair: &[Observation; 2]) -> Result<f64, String> {
     match pair.each_ref().map(value) {
         [a, b] if a > 0.0 && b > 0.0 => Ok((a / b).ln()),
         [0.0, 0.0] => Ok(0.0),
-        _ => Err("it is zero on one side only in some pairs, and a ratio to zero is none; use statistic = \"mean\"".to_owned()),
+        _ => Err("it is zero on one side only in some pairs, and a ratio to zero is undefined; use statistic = \"mean\"".to_owned()),
     }
 }
 

@@ -2,7 +2,8 @@
 //! quality?
 //!
 //! Every sentence carries its numbers. Where an interval holds 1 (or 0) the
-//! words say "no clear difference", and they say what the data cannot carry.
+//! words say that no difference is shown and how large it may be, and they say what the
+//! data cannot carry.
 
 use crate::format::{
     milliseconds, one_line, or_absent, percent, percent_range, plural, ratio, ratio_range,
@@ -102,9 +103,12 @@ fn speed(comparison: &Comparison) -> String {
         let interval = interval_words(estimate, |range| {
             format!("95 % interval {}", ratio_range(range))
         });
+        let (low, high) = estimate.interval().unwrap_or((point, point));
         return format!(
-            "No clear difference in task time between {candidate} and {baseline}: ratio {} ({interval}){tokens}.",
-            ratio(point)
+            "No difference in task time is shown between {candidate} and {baseline}: ratio {} ({interval}), so tasks may finish up to {} sooner or take up to {} as long{tokens}.",
+            ratio(point),
+            ratio(high),
+            ratio(1.0 / low)
         );
     }
     let Pace { factor, interval } = pace(estimate, point, "95 % interval ");
@@ -250,7 +254,7 @@ fn both_resolved(comparison: &Comparison) -> Option<String> {
     let tasks = plural(estimate.n, "task");
     if estimate.may_be(1.0) {
         return Some(format!(
-            "On the {tasks} that both resolved there is no clear difference in time ({}).",
+            "On the {tasks} that both resolved no difference in time is shown ({}).",
             ratio_range(range)
         ));
     }
@@ -293,10 +297,21 @@ fn quality(summary: &Summary, comparison: &Comparison) -> Option<String> {
         signed_points(point)
     );
     Some(if estimate.may_be(0.0) {
-        format!("No clear difference in quality: {name} resolves {rates} ({difference}).")
+        let (low, high) = estimate.interval().unwrap_or((point, point));
+        format!(
+            "No difference in quality is shown: {name} resolves {rates} ({difference}); it may resolve up to {} fewer or {} more.",
+            points(-low),
+            points(high)
+        )
     } else {
         format!("{name} resolves {rates} ({difference}).")
     })
+}
+
+/// A size in percentage points; none on the other side of zero.
+fn points(share: f64) -> String {
+    let points = (share.max(0.0) * 100.0).round() as usize;
+    plural(points, "point")
 }
 
 fn alone(summary: &Summary) -> Conclusion {

@@ -45,12 +45,17 @@ pub struct FloorKey<'a> {
 }
 
 /// What runs in which nothing changed differ by, as a share (or, for shares, as a
-/// difference); `None` where nobody knows.
-pub type Floors<'a> = dyn Fn(FloorKey) -> Option<f64> + 'a;
+/// difference); `None` where it is not known.
+pub type NoiseFloors<'a> = dyn Fn(FloorKey) -> Option<f64> + 'a;
 
 /// Judges a run by rules.
 #[must_use]
-pub fn judge(rules: &Rules, run: &RunData, subjects: &[Subject], floors: &Floors) -> GateResult {
+pub fn judge(
+    rules: &Rules,
+    run: &RunData,
+    subjects: &[Subject],
+    floors: &NoiseFloors,
+) -> GateResult {
     let mut evaluations: Vec<Evaluation> = Vec::new();
     for rule in &rules.rules {
         evaluations.extend(evaluate::rule(rules, rule, run, subjects, floors));

@@ -22,7 +22,7 @@ const MAX_POINTS: usize = 320;
 /// Shortest duration a logarithmic axis goes down to, in milliseconds.
 const FLOOR_MS: f64 = 1e-3;
 
-struct Curve<'a> {
+struct CumulativeCurve<'a> {
     name: &'a str,
     role: Role,
     values: Vec<f64>,
@@ -43,10 +43,10 @@ pub(super) fn draw_cumulative(
     source: ChartData,
     shown: &Cumulative,
 ) -> Result<Option<Drawing>, ChartError> {
-    let curves: Vec<Curve> = source
+    let curves: Vec<CumulativeCurve> = source
         .endpoints()
         .into_iter()
-        .map(|endpoint| Curve {
+        .map(|endpoint| CumulativeCurve {
             name: &endpoint.name,
             role: endpoint.role,
             values: sorted(
@@ -100,7 +100,7 @@ pub(super) fn draw_cumulative(
     }))
 }
 
-fn axis(curves: &[Curve]) -> Axis {
+fn axis(curves: &[CumulativeCurve]) -> Axis {
     // The shortest per cent may be several events in one read, at almost 0:
     // the curve then begins above 0 at the left edge.
     let low = curves
@@ -154,7 +154,7 @@ fn figures(ascending: &[f64]) -> String {
     )
 }
 
-fn table(curves: &[Curve]) -> Table {
+fn table(curves: &[CumulativeCurve]) -> Table {
     const SHARES: [(&str, f64); 7] = [
         ("smallest", 0.0),
         ("p5", 0.05),

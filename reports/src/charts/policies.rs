@@ -62,33 +62,7 @@ fn chart(source: ChartData) -> Result<Option<Drawing>, ChartError> {
         for (index, (policy, (name, words))) in policies.iter().zip(&lines).enumerate() {
             legend_line(canvas, index, policy, name, words)?;
         }
-        let insets = Insets {
-            top,
-            right: RIGHT,
-            bottom: 22.0,
-            left: 50.0,
-        };
-        let highest = policies
-            .iter()
-            .filter_map(|policy| policy.figures.time_per_task_ms.high)
-            .fold(longest, f64::max);
-        // An interval of a few tasks may be endless: the points decide the axis.
-        let axis = Axis::linear_ms(highest.min(2.0 * longest));
-        let mut plot = Plot::new(canvas, insets, axis, Axis::shares())?;
-        for policy in policies {
-            intervals(canvas, &plot, policy)?;
-        }
-        plot.curve(&front(policies), stroke(Slot::Muted, 2.25))?;
-        let dots = dots(&plot, policies);
-        for dot in &dots {
-            let words = (dot.numbers.iter())
-                .filter_map(|number| lines.get(number - 1))
-                .map(|(name, words)| format!("{name}: {words}"))
-                .collect::<Vec<_>>()
-                .join("; ");
-            canvas.titled(&words, || draw_dot(canvas, dot.at, dot.policy.on_front))?;
-        }
-        labels(canvas, &dots)?;
+        draw_policies(canvas, top, longest, policies, &lines)?;
         axis_name(
             canvas,
             "mean time per task; upwards: share solved",
@@ -100,6 +74,43 @@ fn chart(source: ChartData) -> Result<Option<Drawing>, ChartError> {
         document,
         table: table(routing),
     }))
+}
+
+/// The plot: intervals, the front, a numbered dot for each policy.
+fn draw_policies(
+    canvas: &Canvas,
+    top: f64,
+    longest: f64,
+    policies: &[Policy],
+    lines: &[(String, String)],
+) -> Result<(), ChartError> {
+    let insets = Insets {
+        top,
+        right: RIGHT,
+        bottom: 22.0,
+        left: 50.0,
+    };
+    let highest = policies
+        .iter()
+        .filter_map(|policy| policy.figures.time_per_task_ms.high)
+        .fold(longest, f64::max);
+    // An interval of a few tasks may be endless: the points decide the axis.
+    let axis = Axis::linear_ms(highest.min(2.0 * longest));
+    let mut plot = Plot::new(canvas, insets, axis, Axis::shares())?;
+    for policy in policies {
+        intervals(canvas, &plot, policy)?;
+    }
+    plot.curve(&front(policies), stroke(Slot::Muted, 2.25))?;
+    let dots = dots(&plot, policies);
+    for dot in &dots {
+        let words = (dot.numbers.iter())
+            .filter_map(|number| lines.get(number - 1))
+            .map(|(name, words)| format!("{name}: {words}"))
+            .collect::<Vec<_>>()
+            .join("; ");
+        canvas.titled(&words, || draw_dot(canvas, dot.at, dot.policy.on_front))?;
+    }
+    labels(canvas, &dots)
 }
 
 fn place(policy: &Policy) -> Option<Point> {

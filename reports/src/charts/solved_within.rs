@@ -1,7 +1,7 @@
 //! Share of tasks solved within a time: speed and quality in one curve.
 
 use super::axis::Axis;
-use super::canvas::{CONTENT_TOP, Point, draw, stroke};
+use super::canvas::{CONTENT_TOP, Canvas, Point, draw, stroke};
 use super::legend::{self, CURVE};
 use super::plot::{Insets, Plot, axis_name};
 use super::{ChartData, ChartError, ChartKind, Drawing};
@@ -28,17 +28,17 @@ const RIGHT: f64 = 28.0;
 /// Room on the axis after the last trial.
 const AIR: f64 = 1.03;
 
-struct Curve<'a> {
+struct EndpointCurve<'a> {
     name: &'a str,
     role: Role,
     solved: SolvedCurve,
 }
 
 fn chart(source: ChartData) -> Result<Option<Drawing>, ChartError> {
-    let curves: Vec<Curve> = source
+    let curves: Vec<EndpointCurve> = source
         .endpoints()
         .into_iter()
-        .map(|endpoint| Curve {
+        .map(|endpoint| EndpointCurve {
             name: &endpoint.name,
             role: endpoint.role,
             solved: SolvedCurve::of(source.run, &endpoint.name),
@@ -76,32 +76,42 @@ fn chart(source: ChartData) -> Result<Option<Drawing>, ChartError> {
             bottom: 22.0,
             left: 50.0,
         };
-        let axis = Axis::linear_ms(end.ms);
-        let mut plot = Plot::new(canvas, insets, axis, Axis::shares())?;
-        for curve in &curves {
-            let band = band(&curve.solved, end.ms);
-            let band: Vec<Point> = band
-                .iter()
-                .map(|(ms, share)| plot.at(*ms, *share))
-                .collect();
-            canvas.shade(&band, Slot::of_role(curve.role))?;
-        }
-        for curve in &curves {
-            let points = staircase(&curve.solved, end.ms, |share| share.point);
-            plot.curve(&points, stroke(Slot::of_role(curve.role), CURVE))?;
-        }
-        for curve in &curves {
-            let last = curve.solved.steps.last();
-            if let Some((ms, share)) = last.and_then(|step| Some((step.ms, step.share.point?))) {
-                legend::marker(canvas, plot.at(ms, share), curve.role, true)?;
-            }
-        }
+        draw_curves(canvas, insets, &curves, end.ms)?;
         axis_name(canvas, "task time", RIGHT, HEIGHT - 9.0)
     })?;
     Ok(Some(Drawing {
         document,
         table: table(&curves),
     }))
+}
+
+fn draw_curves(
+    canvas: &Canvas,
+    insets: Insets,
+    curves: &[EndpointCurve],
+    end_ms: f64,
+) -> Result<(), ChartError> {
+    let axis = Axis::linear_ms(end_ms);
+    let mut plot = Plot::new(canvas, insets, axis, Axis::shares())?;
+    for curve in curves {
+        let band = band(&curve.solved, end_ms);
+        let band: Vec<Point> = band
+            .iter()
+            .map(|(ms, share)| plot.at(*ms, *share))
+            .collect();
+        canvas.shade(&band, Slot::of_role(curve.role))?;
+    }
+    for curve in curves {
+        let points = staircase(&curve.solved, end_ms, |share| share.point);
+        plot.curve(&points, stroke(Slot::of_role(curve.role), CURVE))?;
+    }
+    for curve in curves {
+        let last = curve.solved.steps.last();
+        if let Some((ms, share)) = last.and_then(|step| Some((step.ms, step.share.point?))) {
+            legend::marker(canvas, plot.at(ms, share), curve.role, true)?;
+        }
+    }
+    Ok(())
 }
 
 /// Where the axis ends: at the timeout, or soon after the last trial when all ended long
@@ -155,7 +165,7 @@ fn with_interval(share: &Estimate) -> String {
     estimate(share, percent, percent_range)
 }
 
-fn figures(curve: &Curve) -> String {
+fn figures(curve: &EndpointCurve) -> String {
     let last = curve.solved.last();
     let half = last
         .point
@@ -170,7 +180,7 @@ fn figures(curve: &Curve) -> String {
     }
 }
 
-fn table(curves: &[Curve]) -> Table {
+fn table(curves: &[EndpointCurve]) -> Table {
     let headings = std::iter::once("Solved".to_owned())
         .chain(curves.iter().map(|curve| format!("{}: within", curve.name)));
     let rows = [0.1, 0.25, 0.5, 0.75, 0.9].into_iter().map(|share| {

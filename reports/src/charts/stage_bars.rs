@@ -25,10 +25,10 @@ const LEFT: f64 = 6.0;
 const NAMES: f64 = 118.0;
 const LEGEND_LINE: f64 = 22.0;
 
-type Row<'a> = (&'a str, &'a EndpointSummary);
+type EndpointBar<'a> = (&'a str, &'a EndpointSummary);
 
 fn chart(source: ChartData) -> Result<Option<Drawing>, ChartError> {
-    let rows: Vec<Row> = source
+    let rows: Vec<EndpointBar> = source
         .summary
         .endpoints
         .iter()
@@ -74,7 +74,12 @@ fn total_ms(endpoint: &EndpointSummary) -> f64 {
     endpoint.groups.values().map(|group| group.mean_ms).sum()
 }
 
-fn bar(canvas: &Canvas, plot: &Plot, top: f64, (name, endpoint): &Row) -> Result<(), ChartError> {
+fn bar(
+    canvas: &Canvas,
+    plot: &Plot,
+    top: f64,
+    (name, endpoint): &EndpointBar,
+) -> Result<(), ChartError> {
     let role = endpoint.role.name();
     let shown = Look::BODY.bold().fit(name, 500.0);
     canvas.text(&shown, (LEFT + 5.0, top + 14.0), Look::BODY.bold())?;
@@ -134,7 +139,7 @@ fn legend(
     canvas: &Canvas,
     top: f64,
     groups: &[StageGroup],
-    rows: &[Row],
+    rows: &[EndpointBar],
 ) -> Result<(), ChartError> {
     let column = (WIDTH - NAMES) / groups.len().max(1) as f64;
     for (index, group) in groups.iter().enumerate() {
@@ -164,7 +169,7 @@ fn mean_and_share(group: &GroupSummary) -> String {
     format!("{} · {share}", milliseconds(group.mean_ms))
 }
 
-fn description(rows: &[Row]) -> String {
+fn description(rows: &[EndpointBar]) -> String {
     rows.iter()
         .map(|(name, endpoint)| {
             let parts: Vec<String> = endpoint
@@ -184,7 +189,7 @@ fn description(rows: &[Row]) -> String {
         .join(" ")
 }
 
-fn table(groups: &[StageGroup], rows: &[Row]) -> Table {
+fn table(groups: &[StageGroup], rows: &[EndpointBar]) -> Table {
     let mut headings = vec!["Stage group".to_owned()];
     for (name, _) in rows {
         headings.push(format!("{name}: mean per trial"));

@@ -35,13 +35,13 @@ struct Time {
     resolved: bool,
 }
 
-struct Row<'a> {
+struct TaskTimes<'a> {
     task: &'a str,
     /// In order of endpoints.
     times: Vec<Option<Time>>,
 }
 
-impl Row<'_> {
+impl TaskTimes<'_> {
     fn ratio(&self) -> Option<f64> {
         match self.times.as_slice() {
             [Some(candidate), Some(baseline)] => Some(baseline.ms / candidate.ms),
@@ -109,7 +109,7 @@ fn chart(source: ChartData) -> Result<Option<Drawing>, ChartError> {
 }
 
 /// Tasks with a time on any endpoint, longest first.
-fn rows<'a>(source: ChartData<'a>, endpoints: &[&EndpointData]) -> Vec<Row<'a>> {
+fn rows<'a>(source: ChartData<'a>, endpoints: &[&EndpointData]) -> Vec<TaskTimes<'a>> {
     let mut tasks: BTreeMap<(&str, &str), Vec<Vec<&TrialData>>> = BTreeMap::new();
     for (index, endpoint) in endpoints.iter().enumerate() {
         let trials = source.trials(&endpoint.name);
@@ -122,9 +122,9 @@ fn rows<'a>(source: ChartData<'a>, endpoints: &[&EndpointData]) -> Vec<Row<'a>> 
             }
         }
     }
-    let mut rows: Vec<Row> = tasks
+    let mut rows: Vec<TaskTimes> = tasks
         .into_iter()
-        .map(|((_, task), sides)| Row {
+        .map(|((_, task), sides)| TaskTimes {
             task,
             times: sides.iter().map(|attempts| time(attempts)).collect(),
         })
@@ -150,7 +150,7 @@ fn time(attempts: &[&TrialData]) -> Option<Time> {
 }
 
 /// At most [`MAX_ROWS`] rows, evenly spread over the order, ends included.
-fn spread<'a, 'b>(rows: &'b [Row<'a>]) -> Vec<&'b Row<'a>> {
+fn spread<'a, 'b>(rows: &'b [TaskTimes<'a>]) -> Vec<&'b TaskTimes<'a>> {
     if rows.len() <= MAX_ROWS {
         return rows.iter().collect();
     }
@@ -163,7 +163,7 @@ fn line(
     canvas: &Canvas,
     plot: &Plot,
     index: usize,
-    row: &Row,
+    row: &TaskTimes,
     endpoints: &[&EndpointData],
 ) -> Result<(), ChartError> {
     let y_of = index as f64 + 0.5;
@@ -236,7 +236,7 @@ fn legend(canvas: &Canvas, endpoints: &[&EndpointData]) -> Result<(), ChartError
     Ok(())
 }
 
-fn description(endpoints: &[&EndpointData], rows: &[Row]) -> String {
+fn description(endpoints: &[&EndpointData], rows: &[TaskTimes]) -> String {
     let sooner = rows
         .iter()
         .filter(|row| row.ratio().is_some_and(|r| r > 1.0))
@@ -253,7 +253,7 @@ fn description(endpoints: &[&EndpointData], rows: &[Row]) -> String {
     }
 }
 
-fn table(endpoints: &[&EndpointData], rows: &[Row]) -> Table {
+fn table(endpoints: &[&EndpointData], rows: &[TaskTimes]) -> Table {
     let mut headings = vec!["Task".to_owned()];
     headings.extend(endpoints.iter().map(|endpoint| endpoint.name.clone()));
     if endpoints.len() == 2 {

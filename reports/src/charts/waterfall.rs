@@ -21,7 +21,7 @@ const ROW: f64 = 18.0;
 const BAR: f64 = 13.0;
 const LANE_HEADER: f64 = 40.0;
 const LANE_GAP: f64 = 16.0;
-const NAMES: f64 = 74.0;
+const NAMES: f64 = 84.0;
 const RIGHT: f64 = 28.0;
 
 /// Bars closer than this are drawn as one.

@@ -92,7 +92,7 @@ pub enum ClaimsError {
     /// A claim that does not hold together.
     #[error("line {line}, claim '{id}': {problem}")]
     Claim {
-        /// Where the claim begins.
+        /// Where it is wrong, or where the claim begins when something is missing.
         line: usize,
         /// Its id.
         id: String,
@@ -117,15 +117,21 @@ struct RawClaim {
     id: String,
     text: String,
     source: String,
-    metric: Option<Quantity>,
-    at_least: Option<f64>,
-    at_most: Option<f64>,
+    metric: Option<Spanned<Quantity>>,
+    at_least: Option<Spanned<f64>>,
+    at_most: Option<Spanned<f64>>,
     endpoint: Option<Selector>,
-    against: Option<Selector>,
+    against: Option<Spanned<Selector>>,
     #[serde(default)]
     same_model: bool,
     suite: Option<String>,
-    not_measurable: Option<String>,
+    not_measurable: Option<Spanned<String>>,
+}
+
+/// What is wrong, and where in the text.
+struct Problem {
+    offset: usize,
+    words: &'static str,
 }
 
 impl ClaimsFile {
@@ -153,51 +159,64 @@ impl ClaimsFile {
             let start = raw.span().start;
             let raw = raw.into_inner();
             let id = raw.id.clone();
-            let unique = ids.insert(id.clone());
-            let checked = if unique {
-                check(raw)
+            let checked = if ids.insert(id.clone()) {
+                check(raw, start)
             } else {
-                Err("its id is taken by an earlier claim: choose another".to_owned())
+                Err(Problem {
+                    offset: start,
+                    words: "its id is taken by an earlier claim: choose another",
+                })
             };
             claims.push(checked.map_err(|problem| ClaimsError::Claim {
-                line: line_of(text, start),
+                line: line_of(text, problem.offset),
                 id,
-                problem,
+                problem: problem.words.to_owned(),
             })?);
         }
         Ok(ClaimsFile { claims })
     }
 }
 
-fn check(raw: RawClaim) -> Result<Claim, String> {
-    let measured = raw.metric.is_some() || raw.at_least.is_some() || raw.at_most.is_some();
+/// `start` is where the claim begins: what is missing has no place of its own.
+fn check(raw: RawClaim, start: usize) -> Result<Claim, Problem> {
+    let wrong = |offset: usize, words| Err(Problem { offset, words });
     let test = match (raw.not_measurable, raw.metric) {
-        (Some(_), _) if measured => {
-            return Err("it has both not_measurable and a measurement: keep one".to_owned());
+        (Some(reason), None) if raw.at_least.is_none() && raw.at_most.is_none() => {
+            Answerable::NotMeasurable(reason.into_inner())
         }
-        (Some(reason), _) => Answerable::NotMeasurable(reason),
+        (Some(reason), _) => {
+            return wrong(
+                reason.span().start,
+                "it has both not_measurable and a measurement: keep one",
+            );
+        }
         (None, None) => {
-            return Err("it needs a metric, or not_measurable with the reason".to_owned());
+            return wrong(
+                start,
+                "it needs a metric, or not_measurable with the reason",
+            );
         }
         (None, Some(metric)) => {
-            let bound = bound(raw.at_least, raw.at_most)?;
-            match (metric.compares(), raw.against.is_some()) {
-                (true, false) => {
-                    return Err("its metric compares two endpoints: add `against`".to_owned());
+            let bound = bound(raw.at_least, raw.at_most, start)?;
+            match (metric.get_ref().compares(), &raw.against) {
+                (true, None) => {
+                    let at = metric.span().start;
+                    return wrong(at, "its metric compares two endpoints: add `against`");
                 }
-                (false, true) => {
-                    return Err("its metric is of one endpoint: remove `against`".to_owned());
+                (false, Some(against)) => {
+                    let at = against.span().start;
+                    return wrong(at, "its metric is of one endpoint: remove `against`");
                 }
                 _ => {}
             }
             if raw.same_model && raw.against.is_none() {
-                return Err("same_model needs an `against` to compare with".to_owned());
+                return wrong(start, "same_model needs an `against` to compare with");
             }
             Answerable::Measured(Statement {
-                metric,
+                metric: metric.into_inner(),
                 bound,
                 endpoint: raw.endpoint.unwrap_or_default(),
-                against: raw.against,
+                against: raw.against.map(Spanned::into_inner),
                 same_model: raw.same_model,
                 suite: raw.suite,
             })
@@ -211,17 +230,30 @@ fn check(raw: RawClaim) -> Result<Claim, String> {
     })
 }
 
-fn bound(at_least: Option<f64>, at_most: Option<f64>) -> Result<ClaimedValue, String> {
-    let bound = match (at_least, at_most) {
-        (Some(value), None) => ClaimedValue::AtLeast(value),
-        (None, Some(value)) => ClaimedValue::AtMost(value),
-        _ => return Err("it needs one of at_least and at_most".to_owned()),
+fn bound(
+    at_least: Option<Spanned<f64>>,
+    at_most: Option<Spanned<f64>>,
+    start: usize,
+) -> Result<ClaimedValue, Problem> {
+    let (value, bound): (Spanned<f64>, fn(f64) -> ClaimedValue) = match (at_least, at_most) {
+        (Some(value), None) => (value, ClaimedValue::AtLeast),
+        (None, Some(value)) => (value, ClaimedValue::AtMost),
+        (_, second) => {
+            return Err(Problem {
+                offset: second.map_or(start, |value| value.span().start),
+                words: "it needs one of at_least and at_most",
+            });
+        }
     };
-    let (ClaimedValue::AtLeast(value) | ClaimedValue::AtMost(value)) = bound;
+    let offset = value.span().start;
+    let value = value.into_inner();
     if value.is_finite() {
-        Ok(bound)
+        Ok(bound(value))
     } else {
-        Err("its value must be a finite number".to_owned())
+        Err(Problem {
+            offset,
+            words: "its value must be a finite number",
+        })
     }
 }
 
@@ -251,23 +283,23 @@ mod tests {
             ("metric = \"ttft_ms\"", "line 3, claim 'a': it needs one of"),
             (
                 "metric = \"ttft_ms\"\nat_least = 1\nat_most = 2",
-                "line 3, claim 'a': it needs one of",
+                "line 9, claim 'a': it needs one of",
             ),
             (
                 "metric = \"ttft_ms\"\nat_most = nan",
-                "line 3, claim 'a': its value must be a finite",
+                "line 8, claim 'a': its value must be a finite",
             ),
             (
                 "metric = \"ttft_reduction\"\nat_least = 0.5",
-                "line 3, claim 'a': its metric compares two",
+                "line 7, claim 'a': its metric compares two",
             ),
             (
                 "metric = \"ttft_ms\"\nat_most = 5\nagainst = {}",
-                "line 3, claim 'a': its metric is of one",
+                "line 9, claim 'a': its metric is of one",
             ),
             (
                 "not_measurable = \"n\"\nat_most = 5",
-                "line 3, claim 'a': it has both",
+                "line 7, claim 'a': it has both",
             ),
         ] {
             let problem = problem(rest);

@@ -28,7 +28,7 @@ pub(super) enum ClaimedFigure {
 
 /// One row of [`QUANTITIES`].
 #[derive(Debug)]
-struct Row {
+struct QuantityRow {
     /// In claims files and in machine-readable output.
     name: &'static str,
     /// The metric of the table.
@@ -42,81 +42,81 @@ struct Row {
 
 /// The measured counterpart of a claim: a row of the table of quantities.
 #[derive(Clone, Copy, Debug)]
-pub struct Quantity(&'static Row);
+pub struct Quantity(&'static QuantityRow);
 
 /// Every quantity that a claims file may name.
-static QUANTITIES: &[Row] = &[
-    Row {
+static QUANTITIES: &[QuantityRow] = &[
+    QuantityRow {
         name: "output_tokens_per_second",
         metric: "output_tokens_per_second",
         figure: ClaimedFigure::Level,
         definition: "median over exchanges of (streamed output tokens − 1) ÷ (first to last token)",
         needs: "the servers' token counts",
     },
-    Row {
+    QuantityRow {
         name: "time_per_output_token_ms",
         metric: "tpot",
         figure: ClaimedFigure::Level,
         definition: "median over exchanges of (first to last token) ÷ (streamed output tokens − 1)",
         needs: "the servers' token counts",
     },
-    Row {
+    QuantityRow {
         name: "ttft_ms",
         metric: "ttft",
         figure: ClaimedFigure::Level,
         definition: "median over exchanges of the time from the last request byte to the first output of any kind",
         needs: "a first token",
     },
-    Row {
+    QuantityRow {
         name: "task_time_ms",
         metric: "task_time",
         figure: ClaimedFigure::Level,
         definition: "median over trials of the agent's time from start to end",
         needs: "a trial without an error",
     },
-    Row {
+    QuantityRow {
         name: "resolve_rate",
         metric: "resolve_rate",
         figure: ClaimedFigure::Level,
         definition: "share of trials resolved; errors count as not resolved",
         needs: "a trial",
     },
-    Row {
+    QuantityRow {
         name: "output_token_rate_ratio",
         metric: "output_tokens_per_second",
         figure: ClaimedFigure::MedianRatio,
         definition: "median over exchanges of (streamed output tokens − 1) ÷ (first to last token), one endpoint over the other, on the same tasks",
         needs: "the servers' token counts",
     },
-    Row {
+    QuantityRow {
         name: "task_time_ratio",
         metric: "task_time",
         figure: ClaimedFigure::TaskRatio,
         definition: "geometric mean over tasks of the other endpoint's task time ÷ this one's",
         needs: "a trial without an error",
     },
-    Row {
+    QuantityRow {
         name: "task_time_reduction",
         metric: "task_time",
         figure: ClaimedFigure::TaskReduction,
         definition: "1 − geometric mean over tasks of this endpoint's task time ÷ the other's",
         needs: "a trial without an error",
     },
-    Row {
+    QuantityRow {
         name: "ttft_reduction",
         metric: "ttft",
         figure: ClaimedFigure::MedianReduction,
         definition: "1 − median TTFT of exchanges ÷ that of the other endpoint, on the same tasks",
         needs: "a first token",
     },
-    Row {
+    QuantityRow {
         name: "round_trip_overhead_reduction",
         metric: "round_trip_overhead",
         figure: ClaimedFigure::SumsReduction,
         definition: "1 − time for connecting, sending and one network round trip per exchange ÷ the same of the other endpoint, each a ratio of sums over the same tasks; what the service itself takes off its processing is not visible to a client",
         needs: "a network round trip",
     },
-    Row {
+    QuantityRow {
         name: "token_overhead_reduction",
         metric: "token_overhead",
         figure: ClaimedFigure::SumsReduction,

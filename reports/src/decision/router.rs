@@ -68,12 +68,28 @@ pub(super) fn routing(run: &RunData) -> Option<Routing> {
     }
     let pairs: usize = paired.iter().map(|task| task.pairs.len()).sum();
     let names = [&candidate.name, &baseline.name];
-    let policy = |name: String, kind, trials, expected: Vec<Expected>| Policy {
-        name,
-        kind,
-        figures: PolicyFigures::of(&expected, trials),
-        on_front: false,
+    let mut policies = without_tags(&tasks, names, pairs);
+    let by_tag = ByTag::learn(&tasks, run.seed);
+    let (routes, not_by_tag) = match &by_tag {
+        Ok(by_tag) => {
+            let expected = by_tag.expected(&tasks);
+            let name = "routed by tag".to_owned();
+            policies.push(policy(name, PolicyKind::ByTag, pairs, expected));
+            (by_tag.routes(names), None)
+        }
+        Err(reason) => (Vec::new(), Some(reason.clone())),
     };
+    mark_front(&mut policies);
+    Some(Routing {
+        tasks: tasks.len(),
+        policies,
+        routes,
+        not_by_tag,
+    })
+}
+
+/// One endpoint, once or several times, and one after the other.
+fn without_tags(tasks: &[PairedAttempts], names: [&String; 2], pairs: usize) -> Vec<Policy> {
     let each =
         |value: &dyn Fn(&PairedAttempts) -> Expected| tasks.iter().map(value).collect::<Vec<_>>();
     let mut policies = vec![
@@ -113,23 +129,16 @@ pub(super) fn routing(run: &RunData) -> Option<Routing> {
         2 * pairs,
         each(&|task| task.fallback(Role::Candidate, Role::Baseline)),
     ));
-    let by_tag = ByTag::learn(&tasks, run.seed);
-    let (routes, not_by_tag) = match &by_tag {
-        Ok(by_tag) => {
-            let expected = by_tag.expected(&tasks);
-            let name = "routed by tag".to_owned();
-            policies.push(policy(name, PolicyKind::ByTag, pairs, expected));
-            (by_tag.routes(names), None)
-        }
-        Err(reason) => (Vec::new(), Some(reason.clone())),
-    };
-    mark_front(&mut policies);
-    Some(Routing {
-        tasks: tasks.len(),
-        policies,
-        routes,
-        not_by_tag,
-    })
+    policies
+}
+
+fn policy(name: String, kind: PolicyKind, trials: usize, expected: Vec<Expected>) -> Policy {
+    Policy {
+        name,
+        kind,
+        figures: PolicyFigures::of(&expected, trials),
+        on_front: false,
+    }
 }
 
 fn mark_front(policies: &mut [Policy]) {

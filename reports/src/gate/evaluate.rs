@@ -13,7 +13,7 @@ use super::finding::{Expressed, Finding, LimitSource, Verdict};
 use super::quantity::{Limit, Objective};
 use super::rules::{Action, Bounds, Rule, Rules};
 use super::subject::Subject;
-use super::{FloorKey, Floors};
+use super::{FloorKey, NoiseFloors};
 
 /// A rule on everything it applies to.
 pub(super) fn rule(
@@ -21,7 +21,7 @@ pub(super) fn rule(
     rule: &Rule,
     run: &RunData,
     subjects: &[Subject],
-    floors: &Floors,
+    floors: &NoiseFloors,
 ) -> Vec<Evaluation> {
     let wanted = |name: &str| rule.endpoint.as_deref().is_none_or(|only| only == name);
     let chosen: Vec<&Subject> = subjects
@@ -107,7 +107,7 @@ fn changed(
     statistic: Statistic,
     limit: Limit,
     subject: &Subject,
-    floors: &Floors,
+    floors: &NoiseFloors,
 ) -> Evaluation {
     let finding = blank(
         rule,
@@ -137,44 +137,53 @@ fn changed(
         );
         return undecided(rule, finding, why);
     }
+    let weighed = weighed(rules, rule, (statistic, limit), subject, change, floors);
+    let place = slowest_stage(&rule.metric, &tasks);
+    tested(rule, finding, Weighed { place, ..weighed })
+}
+
+/// The change beside the limit that applies to it.
+fn weighed(
+    rules: &Rules,
+    rule: &Rule,
+    (statistic, limit): (Statistic, Limit),
+    subject: &Subject,
+    change: Change,
+    floors: &NoiseFloors,
+) -> Weighed {
     let floor = floors(FloorKey {
         suite: rule.suite.as_deref(),
         endpoint: subject.candidate.endpoint,
-        metric: &finding.metric,
+        metric: &rule.metric.name(),
         statistic,
         interleaved: subject.interleaved,
     });
-    // Both sides of an interleaved run saw the same day, and outcomes know no weather.
+    // Both sides of an interleaved run saw the same day, and whether a task is solved does
+    // not depend on the day.
     let drift = (!subject.interleaved && floor.is_none() && rule.metric.unit != Unit::Share)
         .then_some(rules.drift);
+    let instrument = instrument(&rule.metric, statistic, subject, &change);
     let others = [
         (floor, LimitSource::NoiseFloor),
         (drift, LimitSource::Drift),
-        (
-            instrument(&rule.metric, statistic, subject, &change),
-            LimitSource::Instrument,
-        ),
+        (instrument, LimitSource::Instrument),
     ];
     let (limit_on_scale, limit_source) = applied_limit(&rule.metric, limit, &change, others);
-    tested(
-        rule,
-        finding,
-        Weighed {
-            scale,
-            levels: change.levels,
-            pairs: change.pairs,
-            effect: change.effect,
-            limit: limit_on_scale,
-            limit_source,
-            expressed: match limit {
-                Limit::Relative(_) => Expressed::Relative,
-                Limit::Duration(_) => Expressed::Nanoseconds,
-                Limit::Points(_) => Expressed::Points,
-            },
-            more_is_worse: rule.metric.more_is_worse(),
-            place: slowest_stage(&rule.metric, &tasks),
+    Weighed {
+        scale: change.scale,
+        levels: change.levels,
+        pairs: change.pairs,
+        effect: change.effect,
+        limit: limit_on_scale,
+        limit_source,
+        expressed: match limit {
+            Limit::Relative(_) => Expressed::Relative,
+            Limit::Duration(_) => Expressed::Nanoseconds,
+            Limit::Points(_) => Expressed::Points,
         },
-    )
+        more_is_worse: rule.metric.more_is_worse(),
+        place: None,
+    }
 }
 
 /// Why the two sides must not be judged by a rule; `None` when they may.

@@ -13,7 +13,7 @@ use crate::toml_lines::line_of;
 /// The rules that apply when none are given.
 pub const DEFAULT: &str = include_str!("default.toml");
 
-/// A gate that has more rules is a mistake, and each costs a bootstrap.
+/// More rules than anyone writes by hand; each may cost a bootstrap.
 const MAX_RULES: usize = 1_000;
 
 /// What breaking a rule means.
@@ -56,7 +56,7 @@ pub struct Rule {
     pub endpoint: Option<String>,
     /// Fewer pairs than this decide nothing.
     pub min_pairs: usize,
-    /// A pass that could not have seen a change of this size is none.
+    /// A pass counts only when a change of this size would have been found.
     pub max_detectable: Option<f64>,
     /// Its own level instead of a part of the gate's.
     pub alpha: Option<f64>,
@@ -120,6 +120,13 @@ struct RuleTable {
     max_detectable: Option<Spanned<Limit>>,
     #[serde(default)]
     action: Action,
+}
+
+/// How a rule's bounds are written.
+struct WrittenBounds {
+    statistic: Option<Spanned<Statistic>>,
+    max_regress: Option<Spanned<Limit>>,
+    slo: Option<Spanned<Objective>>,
 }
 
 impl<'de> Deserialize<'de> for Metric {
@@ -282,39 +289,42 @@ impl RulesFile<'_> {
         }
     }
 
-    fn rule(&self, table: Spanned<RuleTable>, min_pairs: usize) -> Result<Rule, RulesError> {
-        let start = table.span().start;
-        let table = table.into_inner();
-        let at_metric = table.metric.span().start;
-        let metric = table.metric.into_inner();
-        let at_statistic = table
+    /// What a rule bounds; `start` is where the rule begins.
+    fn bounds(
+        &self,
+        metric: &Metric,
+        at_metric: usize,
+        start: usize,
+        written: WrittenBounds,
+    ) -> Result<Bounds, RulesError> {
+        let at_statistic = written
             .statistic
             .as_ref()
             .map_or(at_metric, |s| s.span().start);
-        let bounds = match (table.max_regress, table.slo) {
+        let bounds = match (written.max_regress, written.slo) {
             (Some(limit), None) => {
-                let statistic = table
+                let statistic = written
                     .statistic
                     .map_or_else(|| metric.usual(), Spanned::into_inner);
                 statistic
-                    .check(&metric)
+                    .check(metric)
                     .map_err(|problem| self.error(at_statistic, &problem))?;
                 let at = limit.span().start;
                 let limit = limit.into_inner();
-                fits(limit, &metric, statistic).map_err(|problem| self.error(at, &problem))?;
+                fits(limit, metric, statistic).map_err(|problem| self.error(at, &problem))?;
                 Bounds::Change { statistic, limit }
             }
             (None, Some(objective)) => {
                 let at = objective.span().start;
                 let objective = objective.into_inner();
-                if table.statistic.is_some() {
+                if written.statistic.is_some() {
                     let problem = "an slo names its statistic itself, as in p(95)<250ms";
                     return Err(self.error(at_statistic, problem));
                 }
                 let statistic = objective.statistic;
                 let checked =
                     statistic
-                        .check(&metric)
+                        .check(metric)
                         .and_then(|()| match objective.bound.of(metric.unit) {
                             Some(_) => Ok(()),
                             None => Err(format!("{} is not measured in that unit", metric.name())),
@@ -328,6 +338,24 @@ impl RulesFile<'_> {
                 return Err(self.error(start, problem));
             }
         };
+        Ok(bounds)
+    }
+
+    fn rule(&self, table: Spanned<RuleTable>, min_pairs: usize) -> Result<Rule, RulesError> {
+        let start = table.span().start;
+        let table = table.into_inner();
+        let at_metric = table.metric.span().start;
+        let metric = table.metric.into_inner();
+        let bounds = self.bounds(
+            &metric,
+            at_metric,
+            start,
+            WrittenBounds {
+                statistic: table.statistic,
+                max_regress: table.max_regress,
+                slo: table.slo,
+            },
+        )?;
         let name = table
             .name
             .unwrap_or_else(|| default_name(&metric, &bounds, &table.suite, &table.endpoint));

@@ -251,9 +251,9 @@ impl<'a> Subject<'a> {
     }
 }
 
-type Attempt<'a> = (&'a str, &'a str, u32);
+type AttemptKey<'a> = (&'a str, &'a str, u32);
 
-fn attempts<'a>(side: Side<'a>, suite: Option<&'a str>) -> BTreeSet<Attempt<'a>> {
+fn attempts<'a>(side: Side<'a>, suite: Option<&'a str>) -> BTreeSet<AttemptKey<'a>> {
     let trials = side.trials(suite);
     trials
         .map(|trial| (trial.suite.as_str(), trial.task.as_str(), trial.attempt))
@@ -320,7 +320,7 @@ fn errors(tasks: &[PairedTask], most: f64) -> Option<String> {
         .count();
     (failed as f64 > most * pairs.len() as f64).then(|| {
         format!(
-            "{failed} of {} hold a trial that ended in an error, more than max_error_share = {} allows",
+            "in {failed} of {} a trial ended in an error, more than max_error_share = {} allows",
             plural(pairs.len(), "pair"),
             percent(most)
         )

@@ -117,7 +117,7 @@ fn ratio((above, below): (f64, f64)) -> Option<Observation> {
     (below > 0.0).then_some(Observation::Sums(above, below))
 }
 
-/// `None` where nobody could tell: the time is inside `residue` then. A stage that did
+/// `None` where the stage is not known: its time is inside `residue` then. A stage that did
 /// not occur took no time.
 fn stage_time(trial: &TrialData, holds: impl Fn(Stage) -> bool) -> Option<Observation> {
     let parts = || trial.stages.iter().filter(|value| holds(value.stage));

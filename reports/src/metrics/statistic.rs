@@ -96,7 +96,7 @@ impl Statistic {
                 format!("{name} has no {self}; it has share")
             }
         } else if metric.is_stage() {
-            // Many trials spend nothing on a stage, and a ratio to nothing is none.
+            // Many trials spend no time in a stage, and a ratio to zero is undefined.
             format!("{name} has no {self}; it has mean")
         } else if metric.is_ratio_of_sums() {
             format!("{name} has no {self}; it has mean and typical")

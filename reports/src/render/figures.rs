@@ -1,6 +1,8 @@
 //! Every metric of the table of metrics, for the page and the terminal.
 
-use crate::format::{ABSENT, count, one_line, or_absent, ratio, ratio_range, signed_points};
+use crate::format::{
+    ABSENT, capitalised, count, one_line, or_absent, ratio, ratio_range, signed_points,
+};
 use crate::metrics::Unit;
 use crate::summary::{Comparison, MetricChange, Summary};
 use crate::table::Table;
@@ -56,7 +58,7 @@ fn compared(comparison: &Comparison) -> Table {
     let rows = comparison.changes.iter().map(|row| {
         let (label, unit) = row.label_and_unit();
         vec![
-            label,
+            capitalised(&label),
             level(row.baseline, unit),
             level(row.candidate, unit),
             change(row),
@@ -80,7 +82,7 @@ fn alone(summary: &Summary) -> Table {
             let place = rows.iter().position(|(known, _)| *known == rule);
             let place = place.unwrap_or_else(|| {
                 let mut cells = vec![ABSENT.to_owned(); summary.endpoints.len() + 2];
-                cells[0] = label;
+                cells[0] = capitalised(&label);
                 cells[summary.endpoints.len() + 1].clone_from(&rule);
                 rows.push((rule, cells));
                 rows.len() - 1

@@ -22,7 +22,7 @@ const NAME: usize = 23;
 /// Endpoints side by side; more follow below.
 const PER_BLOCK: usize = 3;
 
-type Column<'a> = (&'a str, &'a EndpointSummary);
+type EndpointColumn<'a> = (&'a str, &'a EndpointSummary);
 
 /// Renders the verdict and a small table per endpoint.
 #[must_use]
@@ -39,7 +39,7 @@ pub fn terminal(summary: &Summary) -> String {
     for warning in &summary.warnings {
         paragraph(&mut out, "Warning: ", &one_line(warning));
     }
-    let endpoints: Vec<Column> = summary
+    let endpoints: Vec<EndpointColumn> = summary
         .endpoints
         .iter()
         .map(|(name, endpoint)| (name.as_str(), endpoint))
@@ -118,7 +118,7 @@ fn named(name: &str) -> String {
     shorten(&one_line(name), NAME)
 }
 
-fn table(block: &[Column]) -> Table {
+fn table(block: &[EndpointColumn]) -> Table {
     let any = |holds: fn(&EndpointSummary) -> bool| block.iter().any(|(_, e)| holds(e));
     let mut rows = Vec::new();
     let mut row = |name: &str, cell: &dyn Fn(&EndpointSummary) -> String| {

@@ -328,8 +328,8 @@ fn stages(trials: &[&TrialData]) -> BTreeMap<Stage, StageSummary> {
         .collect()
 }
 
-/// Totals by group. A group that nobody could tell is absent, not zero: its time is
-/// inside the residue.
+/// Totals by group. A group that is not known is absent, not zero: its time is inside
+/// `residue`.
 fn groups(trials: &[&TrialData]) -> BTreeMap<StageGroup, GroupSummary> {
     let known = |stage: Stage| {
         let mut parts = trials.iter().flat_map(|trial| &trial.stages);

@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::support;
 use timeslip_reports::charts;
 use timeslip_reports::compare::{Scale, change, level_of};
+use timeslip_reports::format::capitalised;
 use timeslip_reports::gate::{self, FloorKey, Rules, output};
 use timeslip_reports::history::figures;
 use timeslip_reports::input::RunData;
@@ -91,7 +92,7 @@ fn every_metric_that_a_run_has_is_in_every_output() {
                     page.contains(&format!("<td>{rule}</td>")),
                     "{rule} on the page"
                 );
-                let label = label.replace('\'', "&#39;");
+                let label = capitalised(&label).replace('\'', "&#39;");
                 assert!(
                     page.contains(&format!("\">{label}</th>")),
                     "{label} on the page"

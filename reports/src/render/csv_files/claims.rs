@@ -10,15 +10,15 @@ use crate::claims::Answer;
 
 pub(super) static FILE: CsvFile = CsvFile {
     name: "claims",
-    columns: columns::<Row>,
+    columns: columns::<ClaimRecord>,
     write: |_, summary, rows| {
         let mut claims = summary.claims.iter();
-        claims.try_for_each(|answer| rows.push(Row::of(answer)))
+        claims.try_for_each(|answer| rows.push(ClaimRecord::of(answer)))
     },
 };
 
 #[derive(Debug, Default, Serialize, JsonSchema)]
-struct Row {
+struct ClaimRecord {
     /// Id of the claim.
     id: Text,
     /// The claim in words.
@@ -51,9 +51,9 @@ struct Row {
     simulated: bool,
 }
 
-impl Row {
+impl ClaimRecord {
     fn of(answer: &Answer) -> Self {
-        Row {
+        ClaimRecord {
             id: Text::of(&answer.id),
             text: Text::of(&answer.text),
             source: Text::of(&answer.source),

@@ -10,15 +10,15 @@ use crate::summary::EndpointSummary;
 
 pub(super) static FILE: CsvFile = CsvFile {
     name: "endpoints",
-    columns: columns::<Row>,
+    columns: columns::<EndpointRecord>,
     write: |_, summary, rows| {
         let mut endpoints = summary.endpoints.iter();
-        endpoints.try_for_each(|(name, endpoint)| rows.push(Row::of(name, endpoint)))
+        endpoints.try_for_each(|(name, endpoint)| rows.push(EndpointRecord::of(name, endpoint)))
     },
 };
 
 #[derive(Debug, Default, Serialize, JsonSchema)]
-struct Row {
+struct EndpointRecord {
     /// Its name.
     endpoint: Text,
     /// Side of the comparison: candidate or baseline.
@@ -65,9 +65,9 @@ struct Row {
     output_tokens: Option<u64>,
 }
 
-impl Row {
+impl EndpointRecord {
     fn of(name: &str, endpoint: &EndpointSummary) -> Self {
-        Row {
+        EndpointRecord {
             endpoint: Text::of(name),
             role: endpoint.role.name(),
             model: Text::of(&endpoint.model),

@@ -12,11 +12,11 @@ use crate::trial::exchange_rate;
 
 pub(super) static FILE: CsvFile = CsvFile {
     name: "exchanges",
-    columns: trial_columns::<Row>,
+    columns: trial_columns::<ExchangeRecord>,
     write: |run, _, rows| {
         for trial in &run.trials {
             for (index, exchange) in trial.exchanges.iter().enumerate() {
-                rows.push((TrialKey::of(trial), Row::of(index + 1, exchange)))?;
+                rows.push((TrialKey::of(trial), ExchangeRecord::of(index + 1, exchange)))?;
             }
         }
         Ok(())
@@ -25,7 +25,7 @@ pub(super) static FILE: CsvFile = CsvFile {
 
 /// Times are in nanoseconds from the last request byte, except where a column says else.
 #[derive(Debug, Default, Serialize, JsonSchema)]
-struct Row {
+struct ExchangeRecord {
     /// Number within the trial, from 1.
     exchange: usize,
     /// Turn, from 1.
@@ -96,11 +96,11 @@ struct Row {
     contradicts_server: bool,
 }
 
-impl Row {
+impl ExchangeRecord {
     fn of(number: usize, exchange: &ExchangeData) -> Self {
         let gaps = Distribution::of(exchange.inter_event_ns.iter().map(|ns| *ns as f64));
         let connection = &exchange.connection;
-        Row {
+        ExchangeRecord {
             exchange: number,
             turn: exchange.turn,
             transport: Text::of(&exchange.transport),

@@ -9,12 +9,12 @@ use super::columns::columns;
 
 pub(super) static FILE: CsvFile = CsvFile {
     name: "metrics",
-    columns: columns::<Row>,
+    columns: columns::<MetricRecord>,
     write: |_, summary, rows| {
         for (name, endpoint) in &summary.endpoints {
             for level in &endpoint.metrics {
                 let (label, unit) = level.label_and_unit();
-                rows.push(Row {
+                rows.push(MetricRecord {
                     endpoint: Text::of(name),
                     metric: Text::of(&level.metric),
                     statistic: Text::of(&level.statistic),
@@ -29,7 +29,7 @@ pub(super) static FILE: CsvFile = CsvFile {
 };
 
 #[derive(Debug, Default, Serialize, JsonSchema)]
-struct Row {
+struct MetricRecord {
     /// Endpoint.
     endpoint: Text,
     /// The metric, by the name that a gate's rule would use.

@@ -11,27 +11,27 @@ use crate::stats::Estimate;
 
 pub(super) static FILE: CsvFile = CsvFile {
     name: "policies",
-    columns: columns::<Row>,
+    columns: columns::<PolicyRecord>,
     write: |_, summary, rows| {
         for (name, retries) in &summary.decision.retries {
             for retry in retries {
-                rows.push(Row {
+                rows.push(PolicyRecord {
                     over: "all tasks of the endpoint",
                     policy: Text::of(name),
                     up_to_attempts: Some(retry.up_to),
                     tasks: retry.tasks,
-                    ..Row::of(&retry.figures)
+                    ..PolicyRecord::of(&retry.figures)
                 })?;
             }
         }
         if let Some(routing) = &summary.decision.routing {
             for policy in &routing.policies {
-                rows.push(Row {
+                rows.push(PolicyRecord {
                     over: "tasks tried on both",
                     policy: Text::of(&policy.name),
                     tasks: routing.tasks,
                     on_front: Some(policy.on_front),
-                    ..Row::of(&policy.figures)
+                    ..PolicyRecord::of(&policy.figures)
                 })?;
             }
         }
@@ -40,7 +40,7 @@ pub(super) static FILE: CsvFile = CsvFile {
 };
 
 #[derive(Debug, Default, Serialize, JsonSchema)]
-struct Row {
+struct PolicyRecord {
     /// Which tasks it is computed over.
     over: &'static str,
     /// The endpoint that is retried, or the policy in words.
@@ -80,13 +80,13 @@ struct Row {
     on_front: Option<bool>,
 }
 
-impl Row {
+impl PolicyRecord {
     fn of(figures: &PolicyFigures) -> Self {
         let unknown = Estimate::default();
         let cost = figures.cost_per_solved_task_usd.as_ref();
         let cost = cost.unwrap_or(&unknown);
         let mean = figures.cost_per_task_usd.as_ref();
-        Row {
+        PolicyRecord {
             solved: Number(figures.solved.point),
             solved_low: Number(figures.solved.low),
             solved_high: Number(figures.solved.high),
@@ -100,7 +100,7 @@ impl Row {
             cost_per_solved_task_usd: Number(cost.point),
             cost_per_solved_task_low_usd: Number(cost.low),
             cost_per_solved_task_high_usd: Number(cost.high),
-            ..Row::default()
+            ..PolicyRecord::default()
         }
     }
 }

@@ -9,11 +9,11 @@ use super::columns::trial_columns;
 
 pub(super) static FILE: CsvFile = CsvFile {
     name: "stages",
-    columns: trial_columns::<Row>,
+    columns: trial_columns::<StageRecord>,
     write: |run, _, rows| {
         for trial in &run.trials {
             for value in &trial.stages {
-                let row = Row {
+                let row = StageRecord {
                     stage: value.stage.name(),
                     group: value.stage.group().name(),
                     ns: value.ns,
@@ -28,7 +28,7 @@ pub(super) static FILE: CsvFile = CsvFile {
 };
 
 #[derive(Debug, Default, Serialize, JsonSchema)]
-struct Row {
+struct StageRecord {
     /// Where the time went; the stages of a trial sum to its task time.
     stage: &'static str,
     /// The group that it is shown under.

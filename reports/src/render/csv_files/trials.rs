@@ -9,10 +9,10 @@ use super::columns::trial_columns;
 
 pub(super) static FILE: CsvFile = CsvFile {
     name: "trials",
-    columns: trial_columns::<Row>,
+    columns: trial_columns::<TrialRecord>,
     write: |run, summary, rows| {
         for (trial, line) in run.trials.iter().zip(&summary.trials) {
-            let row = Row {
+            let row = TrialRecord {
                 outcome: line.outcome.name(),
                 detail: Text::of(line.detail.as_deref().unwrap_or_default()),
                 wall_ns: line.wall_ns,
@@ -32,7 +32,7 @@ pub(super) static FILE: CsvFile = CsvFile {
 };
 
 #[derive(Debug, Default, Serialize, JsonSchema)]
-struct Row {
+struct TrialRecord {
     /// How it ended: resolved, unresolved, limit_reached or error.
     outcome: &'static str,
     /// One sentence on an error or a limit.

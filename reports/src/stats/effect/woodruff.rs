@@ -65,7 +65,8 @@ impl Woodruff {
     }
 }
 
-/// By bisection over the exponent: a gate asks for small tails. 1 for what is none.
+/// By bisection over the exponent, as a gate asks for small tails. 1 where no
+/// tail holds.
 fn smallest_tail(holds: impl Fn(f64) -> bool) -> f64 {
     // At one half both z and t are zero.
     const LARGEST: f64 = 0.49;
