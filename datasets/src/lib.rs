@@ -14,6 +14,7 @@ pub mod run;
 pub mod swebench;
 pub mod swebench_pro;
 pub mod terminal_bench;
+pub mod text;
 
 mod error;
 mod files;

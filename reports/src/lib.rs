@@ -2,14 +2,14 @@
 //!
 //! Everything starts from a run directory, which [`open`] reads: [`attribution`] gives
 //! each instant of a trial to a stage, [`summary::Summary`] computes the figures,
-//! [`verdict`] puts them into words, [`render`] writes the files.
+//! [`conclusion`] puts them into words, [`render`] writes the files.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
-pub mod arm;
 pub mod attribution;
 pub mod charts;
 pub mod claims;
 pub mod compare;
+pub mod conclusion;
 pub mod decision;
 pub mod format;
 pub mod gate;
@@ -19,10 +19,13 @@ pub mod metrics;
 pub mod pairing;
 pub mod render;
 mod run;
+pub mod side;
 pub mod stages;
 pub mod stats;
 pub mod summary;
 pub mod svg;
-pub mod verdict;
+mod table;
+mod toml_lines;
+mod trial;
 
 pub use run::{Run, open};

@@ -101,6 +101,16 @@ impl Stage {
         self.row().group
     }
 
+    /// What people call it: as its group, where it is the whole of that.
+    #[must_use]
+    pub fn label(self) -> String {
+        let group = self.group();
+        match self.name() == group.name() {
+            true => group.label().to_owned(),
+            false => self.name().replace('_', " "),
+        }
+    }
+
     fn row(self) -> &'static StageRow {
         &STAGES[self as usize]
     }
@@ -162,7 +172,7 @@ groups! {
         "--queue", 0xab901b, 0xe6bb4f, pale true;
     Prefill = "prefill" shown as "prefill": "Reading the prompt.",
         "--prefill", 0x3b7a69, 0x4fd0a8, pale false;
-    Residue = "residue" shown as "residue": "The unexplained part of TTFT.",
+    Residue = "residue" shown as "unexplained": "The unexplained part of TTFT.",
         "--residue", 0x8d949e, 0x838a94, pale true;
     Decode = "decode" shown as "decode": "Streaming output, token by token, and its tail.",
         "--decode", 0x3f7fd6, 0x36a9fd, pale true;

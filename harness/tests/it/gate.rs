@@ -86,7 +86,10 @@ fn a_planted_slowdown_is_found_in_its_stage_and_half_a_journal_is_no_run() {
 
     let (code, text) = gate(folder, &same, &["--baseline", &against]);
     assert_eq!(code, Some(0), "{text}");
-    assert!(text.contains("would have found"), "{text}");
+    assert!(
+        text.contains("smallest regression this would have found"),
+        "{text}"
+    );
 
     let outputs = [
         "--json",

@@ -1,5 +1,7 @@
 //! What k attempts at a task would give: pass@k and pass^k.
 
+use timeslip_datasets::text::plural;
+
 use super::{Effect, mean};
 
 /// Share of tasks of which at least one of `k` attempts succeeds: the mean over tasks of
@@ -41,15 +43,16 @@ fn over_tasks(
         .map(|(index, (successes, attempts))| {
             if successes > attempts {
                 Err(format!(
-                    "task {} of {} has {successes} successes in {attempts} attempts",
+                    "task {} of {} has more successes ({successes}) than attempts ({attempts})",
                     index + 1,
                     tasks.len()
                 ))
             } else if *attempts < k {
                 Err(format!(
-                    "task {} of {} has {attempts} attempts, fewer than k = {k}",
+                    "task {} of {} has {}, fewer than k = {k}",
                     index + 1,
-                    tasks.len()
+                    tasks.len(),
+                    plural(usize::try_from(*attempts).unwrap_or(usize::MAX), "attempt")
                 ))
             } else {
                 Ok(estimate(*successes, *attempts))

@@ -1,11 +1,13 @@
 //! Quantiles of values that cluster in tasks, and their ratios.
 
+use timeslip_datasets::text::plural;
+
 use super::Effect;
 use super::bootstrap::bootstrap;
 use super::degrees::degrees_of_freedom;
 use super::effect::Spread;
-use super::resampled::Percentiles;
-use super::woodruff::Woodruff;
+use super::effect::resampled::Percentiles;
+use super::effect::woodruff::Woodruff;
 
 /// Log of the ratio of a quantile (`p` between 0 and 1, e.g. 0.95) of the first side's
 /// values to that of the second's, each pooled over tasks, such as the TTFTs of all
@@ -49,7 +51,8 @@ pub fn quantile_effect(tasks: &[Vec<f64>], p: f64) -> Result<Effect, String> {
     let needed = needed(p);
     if (n as f64) < needed {
         return Err(format!(
-            "n too small: {n} tasks have no reliable interval for p{} ({needed} needed)",
+            "n too small: {} without a reliable interval for p{} ({needed} needed)",
+            plural(n, "task"),
             percent(p)
         ));
     }
@@ -95,8 +98,8 @@ impl Clustered {
         let needed = needed(p);
         if (values.len() as f64) < needed {
             return Err(format!(
-                "n too small: {} values have no 95 % interval for p{} ({needed} needed)",
-                values.len(),
+                "n too small: {} without a 95 % interval for p{} ({needed} needed)",
+                plural(values.len(), "value"),
                 percent(p)
             ));
         }

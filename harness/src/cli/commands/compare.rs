@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use timeslip_reports::Run;
-use timeslip_reports::arm::{Arm, side_by_side};
 use timeslip_reports::input::RunData;
 use timeslip_reports::render;
+use timeslip_reports::side::{Side, side_by_side};
 use timeslip_reports::summary::Summary;
 
 use crate::cli::claims::Claims;
@@ -36,20 +36,20 @@ pub(super) struct Arguments {
 }
 
 /// What one of the two names.
-struct Side {
+struct Operand {
     path: PathBuf,
     endpoint: Option<String>,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
-    let candidate = side(&arguments.candidate, &arguments.run);
+    let candidate = operand(&arguments.candidate, &arguments.run);
     let baseline = arguments
         .baseline
         .as_ref()
-        .map(|text| side(text, &arguments.run));
+        .map(|text| operand(text, &arguments.run));
     let first = timeslip_reports::open(&candidate.path)?;
     let second = match &baseline {
-        Some(side) => Some(timeslip_reports::open(&side.path)?)
+        Some(operand) => Some(timeslip_reports::open(&operand.path)?)
             .filter(|other| other.directory.path() != first.directory.path()),
         None => None,
     };
@@ -103,8 +103,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
 }
 
 /// A run directory, `RUN:ENDPOINT`, or an endpoint of `run`.
-fn side(text: &str, run: &Path) -> Side {
-    let whole = |path: &str, endpoint: Option<&str>| Side {
+fn operand(text: &str, run: &Path) -> Operand {
+    let whole = |path: &str, endpoint: Option<&str>| Operand {
         path: path.into(),
         endpoint: endpoint.map(str::to_owned),
     };
@@ -115,7 +115,7 @@ fn side(text: &str, run: &Path) -> Side {
         Some((path, endpoint)) if Path::new(path).is_dir() => whole(path, Some(endpoint)),
         // A path that does not exist is reported as one.
         _ if text.contains('/') => whole(text, None),
-        _ => Side {
+        _ => Operand {
             path: run.to_owned(),
             endpoint: Some(text.to_owned()),
         },
@@ -123,13 +123,13 @@ fn side(text: &str, run: &Path) -> Side {
 }
 
 /// An endpoint of a run by name.
-fn arm<'a>(run: &'a Run, endpoint: &'a str) -> Result<Arm<'a>, Error> {
-    let arm = Arm {
+fn side<'a>(run: &'a Run, endpoint: &'a str) -> Result<Side<'a>, Error> {
+    let side = Side {
         run: &run.data,
         endpoint,
     };
-    if arm.endpoint_data().is_some() {
-        return Ok(arm);
+    if side.endpoint_data().is_some() {
+        return Ok(side);
     }
     let endpoints = run.data.endpoints.iter();
     let known: Vec<&str> = endpoints.map(|endpoint| endpoint.name.as_str()).collect();
@@ -142,9 +142,9 @@ fn arm<'a>(run: &'a Run, endpoint: &'a str) -> Result<Arm<'a>, Error> {
 /// Every comparison that was asked for, as runs of two endpoints.
 fn pairs(
     first: &Run,
-    candidate: &Side,
+    candidate: &Operand,
     second: Option<&Run>,
-    baseline: Option<&Side>,
+    baseline: Option<&Operand>,
 ) -> Result<Vec<RunData>, Error> {
     let other = second.unwrap_or(first);
     let refuse = |problem: &str| {
@@ -153,30 +153,30 @@ fn pairs(
             problem: problem.to_owned(),
         })
     };
-    let named = baseline.and_then(|side| side.endpoint.as_deref());
+    let named = baseline.and_then(|operand| operand.endpoint.as_deref());
     match (candidate.endpoint.as_deref(), named, baseline) {
         (Some(a), Some(b), _) => {
             if a == b && second.is_none() {
                 return refuse("an endpoint cannot be compared with itself");
             }
-            Ok(vec![side_by_side(arm(first, a)?, arm(other, b)?)])
+            Ok(vec![side_by_side(side(first, a)?, side(other, b)?)])
         }
         // The same endpoint in the other run.
         (Some(only), None, Some(_)) | (None, Some(only), Some(_)) if second.is_some() => {
-            Ok(vec![side_by_side(arm(first, only)?, arm(other, only)?)])
+            Ok(vec![side_by_side(side(first, only)?, side(other, only)?)])
         }
         (None, None, None) => match first.data.endpoints.as_slice() {
             [a, b] => Ok(vec![side_by_side(
-                arm(first, &a.name)?,
-                arm(first, &b.name)?,
+                side(first, &a.name)?,
+                side(first, &b.name)?,
             )]),
             _ => refuse("has one endpoint; name a second run or endpoint to compare it with"),
         },
         (None, None, Some(_)) if second.is_some() => {
             let names = first.data.endpoints.iter().map(|endpoint| &endpoint.name);
-            let shared = names.filter(|name| arm(other, name).is_ok());
+            let shared = names.filter(|name| side(other, name).is_ok());
             let found = shared
-                .map(|name| Ok(side_by_side(arm(first, name)?, arm(other, name)?)))
+                .map(|name| Ok(side_by_side(side(first, name)?, side(other, name)?)))
                 .collect::<Result<Vec<_>, Error>>()?;
             if found.is_empty() {
                 return refuse(
