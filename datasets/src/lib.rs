@@ -10,6 +10,7 @@ pub mod bundled;
 pub mod dockerfile;
 pub mod harbor;
 pub mod journal;
+pub mod options;
 pub mod swebench;
 pub mod swebench_pro;
 pub mod terminal_bench;

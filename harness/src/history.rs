@@ -5,6 +5,7 @@ use std::path::Path;
 
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
+use timeslip_datasets::options::TrialLimits;
 use timeslip_reports::gate::FloorKey;
 use timeslip_reports::history::{
     self, ALL_SUITES, Before, Endpoint, FloorSource, History, Key, Record, RunRef,
@@ -14,7 +15,7 @@ use timeslip_reports::input::RunData;
 use crate::analysis;
 use crate::console::say;
 use crate::error::Error;
-use crate::run::plan::{Limits, Plan, PlannedEndpoint};
+use crate::run::plan::{Plan, PlannedEndpoint};
 use crate::rundir::{Manifest, Remark, RunDirectory};
 use crate::validity;
 
@@ -198,8 +199,8 @@ fn digest(manifest: &Manifest, endpoints: &impl serde::Serialize) -> String {
 }
 
 /// When a run is invalid says nothing about those that are not.
-fn comparable(limits: Limits) -> Limits {
-    Limits {
+fn comparable(limits: TrialLimits) -> TrialLimits {
+    TrialLimits {
         client_lag_ms: 0.0,
         ..limits
     }
@@ -240,7 +241,7 @@ mod tests {
                 concurrency: 1,
                 seed,
                 suite_limits: Default::default(),
-                limits: Limits {
+                limits: TrialLimits {
                     turns: 9,
                     trial_seconds: 9,
                     command_seconds: 9,
@@ -287,7 +288,7 @@ mod tests {
             ..plan.endpoints[0].clone()
         };
         assert!(same_endpoint(&plan));
-        plan.endpoints[1].retries += 1;
+        plan.endpoints[1].options.retries += 1;
         assert!(!same_endpoint(&plan));
         plan.endpoints.pop();
         assert!(!same_endpoint(&plan));

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use timeslip_datasets::journal::TrialKey;
+use timeslip_datasets::options::{LimitsTable, TrialLimits};
 use timeslip_suites::{Suite, SuiteFile};
 
 pub use endpoints::{AD_HOC, PlannedEndpoint, Simulation, endpoints};
@@ -32,10 +33,10 @@ pub struct Plan {
     /// Seed of order and simulation.
     pub seed: u64,
     /// Limits of a trial.
-    pub limits: Limits,
+    pub limits: TrialLimits,
     /// Limits of the trials of suites that have their own.
     #[serde(default)]
-    pub suite_limits: BTreeMap<String, Limits>,
+    pub suite_limits: BTreeMap<String, TrialLimits>,
     /// Every trial, in the order they start.
     pub trials: Vec<TrialKey>,
     /// What kind of task each is, by suite and task.
@@ -46,7 +47,7 @@ pub struct Plan {
 impl Plan {
     /// The limits of a suite's trials.
     #[must_use]
-    pub fn limits_of(&self, suite: &str) -> Limits {
+    pub fn limits_of(&self, suite: &str) -> TrialLimits {
         self.suite_limits.get(suite).copied().unwrap_or(self.limits)
     }
 
@@ -57,29 +58,6 @@ impl Plan {
         let longest = suites.map(|limits| limits.trial_seconds).max();
         longest.unwrap_or(self.limits.trial_seconds)
     }
-}
-
-/// Limits of a trial.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Limits {
-    /// Model calls.
-    pub turns: u32,
-    /// Wall-clock seconds.
-    pub trial_seconds: u64,
-    /// Seconds of one command.
-    pub command_seconds: u64,
-    /// Kibibytes of output the model sees.
-    pub output_kib: usize,
-    /// Mebibytes of memory of one command.
-    pub memory_mb: u64,
-    /// Milliseconds that 99 of 100 output events may lie unread in a valid run.
-    #[serde(default = "default_client_lag_ms")]
-    pub client_lag_ms: f64,
-}
-
-/// What holds for runs planned before there was a limit.
-fn default_client_lag_ms() -> f64 {
-    5.0
 }
 
 /// What the command line says on top of the configuration.
@@ -95,10 +73,8 @@ pub struct Overrides {
     pub ad_hoc: Option<EndpointTable>,
     /// Attempts.
     pub attempts: Option<u32>,
-    /// Model calls of a trial.
-    pub turns: Option<u32>,
-    /// Wall-clock seconds of a trial.
-    pub trial_seconds: Option<u64>,
+    /// What a trial may take.
+    pub limits: LimitsTable,
     /// Concurrency.
     pub concurrency: Option<u32>,
     /// Seed.
@@ -118,35 +94,13 @@ pub fn resolve(
         place: format!("[{field}]"),
         problem: "has no value, not even in the defaults".into(),
     };
-    let (run, limits) = (&config.run, &config.limits);
-    let limits = Limits {
-        turns: overrides
-            .turns
-            .or(limits.turns)
-            .ok_or_else(|| required("limits.turns"))?,
-        trial_seconds: overrides
-            .trial_seconds
-            .or(limits.trial_seconds)
-            .ok_or_else(|| required("limits.trial_seconds"))?,
-        command_seconds: limits
-            .command_seconds
-            .ok_or_else(|| required("limits.command_seconds"))?,
-        output_kib: limits
-            .output_kib
-            .ok_or_else(|| required("limits.output_kib"))?,
-        memory_mb: limits
-            .memory_mb
-            .ok_or_else(|| required("limits.memory_mb"))?,
-        client_lag_ms: limits
-            .client_lag_ms
-            .ok_or_else(|| required("limits.client_lag_ms"))?,
-    };
-    if !(limits.client_lag_ms > 0.0 && limits.client_lag_ms <= 60_000.0) {
-        return Err(Error::Config {
-            place: "limits.client_lag_ms".into(),
-            problem: format!("{} is not between 0 and 60000", limits.client_lag_ms),
-        });
-    }
+    let run = &config.run;
+    let general = TrialLimits::default().with(&config.limits);
+    let limits = general.with(&overrides.limits);
+    limits.check().map_err(|(field, problem)| Error::Config {
+        place: format!("limits.{field}"),
+        problem,
+    })?;
     let attempts = overrides
         .attempts
         .or(run.attempts)
@@ -162,7 +116,6 @@ pub fn resolve(
     for (name, value, highest) in [
         ("run.attempts", attempts, 10_000),
         ("run.concurrency", concurrency, 4_096),
-        ("limits.turns", limits.turns, 10_000),
     ] {
         if value > highest {
             return Err(Error::Config {
@@ -171,15 +124,7 @@ pub fn resolve(
             });
         }
     }
-    for (name, value) in [
-        ("run.attempts", u64::from(attempts)),
-        ("run.concurrency", u64::from(concurrency)),
-        ("limits.turns", u64::from(limits.turns)),
-        ("limits.trial_seconds", limits.trial_seconds),
-        ("limits.command_seconds", limits.command_seconds),
-        ("limits.output_kib", limits.output_kib as u64),
-        ("limits.memory_mb", limits.memory_mb),
-    ] {
+    for (name, value) in [("run.attempts", attempts), ("run.concurrency", concurrency)] {
         if value == 0 {
             return Err(Error::Config {
                 place: name.into(),

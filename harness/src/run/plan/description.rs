@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Limits, Plan};
+use super::Plan;
 
 impl Plan {
     /// The plan as people read it.
@@ -38,9 +38,9 @@ impl Plan {
                 suite.source
             ));
         }
-        line(format_args!("limits     {}", limits(self.limits)));
+        line(format_args!("limits     {}", self.limits.describe()));
         for (suite, own) in &self.suite_limits {
-            line(format_args!("           {suite}: {}", limits(*own)));
+            line(format_args!("           {suite}: {}", own.describe()));
         }
         line(format_args!(
             "trials     {} ({} attempts, {} at once, seed {}), in this order:",
@@ -68,18 +68,4 @@ impl Plan {
             (None, _) => self.attempts.to_string(),
         }
     }
-}
-
-fn limits(limits: Limits) -> String {
-    let Limits {
-        turns,
-        trial_seconds,
-        command_seconds,
-        output_kib,
-        memory_mb,
-        client_lag_ms,
-    } = limits;
-    format!(
-        "{turns} turns, {trial_seconds} s a trial, {command_seconds} s a command, {output_kib} KiB of output, {memory_mb} MiB, events unread for {client_lag_ms} ms"
-    )
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use timeslip_datasets::options::EndpointOptions;
 use timeslip_simulator::Profile;
 use timeslip_wire::connection::Target;
 use timeslip_wire::protocols::{PROTOCOLS, Protocol};
@@ -29,21 +30,11 @@ pub struct PlannedEndpoint {
     pub protocol: String,
     /// Transport.
     pub transport: String,
-    /// Have the server read instructions and tools ahead of the first turn.
-    #[serde(default)]
-    pub prewarm: bool,
-    /// Offer to compress the messages of a WebSocket.
-    #[serde(default)]
-    pub deflate: bool,
-    /// Put concurrent trials on one connection.
-    #[serde(default)]
-    pub shared_connection: bool,
+    /// How it is spoken to.
+    #[serde(flatten)]
+    pub options: EndpointOptions,
     /// Variable that holds the key.
     pub api_key_env: Option<String>,
-    /// Longest silence before a try is given up.
-    pub idle_seconds: u64,
-    /// Tries after the first.
-    pub retries: u32,
     /// Extra headers; a value `$NAME` is read from the environment.
     pub headers: BTreeMap<String, String>,
     /// Extra top-level body fields.
@@ -57,7 +48,7 @@ impl PlannedEndpoint {
     /// Longest silence before a try is given up.
     #[must_use]
     pub fn idle_timeout(&self) -> Duration {
-        Duration::from_secs(self.idle_seconds.max(1))
+        Duration::from_secs(self.options.idle_seconds.max(1))
     }
 }
 
@@ -151,27 +142,8 @@ fn endpoint(name: &str, path: &Path, table: &EndpointTable) -> Result<PlannedEnd
             format!("{protocol} does not travel over a {transport}; use http-sse"),
         ));
     }
-    let able =
-        |field: &str, choice: Option<bool>, able: fn(&dyn Transport, &dyn Protocol) -> bool| {
-            let choice = choice.unwrap_or(false);
-            if choice && !able(carrier, spoken) {
-                let able = TRANSPORTS.iter().filter(|one| able(**one, spoken));
-                let able: Vec<&str> = able.map(|one| one.name()).collect();
-                let place = match able[..] {
-                    [] => format!("does not exist for {protocol}"),
-                    _ => format!("exists over a {} only", able.join(" or ")),
-                };
-                return Err(bad(field, format!("{place}, not over {transport}")));
-            }
-            Ok(choice)
-        };
-    let prewarm = able("prewarm", table.prewarm, |one, _| one.keeps_state())?;
-    let deflate = able("deflate", table.deflate, |one, _| one.compresses())?;
-    let shared_connection = able(
-        "shared_connection",
-        table.shared_connection,
-        |one, spoken| one.pool(spoken).is_some(),
-    )?;
+    let options = table.options();
+    check_options(&options, spoken, carrier).map_err(|(field, problem)| bad(field, problem))?;
     for (header, value) in &table.headers {
         let secret = ["auth", "key", "token", "secret", "cookie"];
         let lower = header.to_ascii_lowercase();
@@ -189,12 +161,8 @@ fn endpoint(name: &str, path: &Path, table: &EndpointTable) -> Result<PlannedEnd
         model,
         protocol: protocol.to_owned(),
         transport: transport.to_owned(),
-        prewarm,
-        deflate,
-        shared_connection,
+        options,
         api_key_env: table.api_key_env.clone(),
-        idle_seconds: table.idle_seconds.unwrap_or(120),
-        retries: table.retries.unwrap_or(3),
         headers: table.headers.clone(),
         body: table.body.clone(),
         price: table.price.clone(),
@@ -218,4 +186,41 @@ fn chosen<T: Copy>(
             known.join(", ")
         )
     })
+}
+
+/// An option that not every transport has: whether it is wanted, and who has it.
+type Special = (
+    &'static str,
+    bool,
+    fn(&dyn Transport, &dyn Protocol) -> bool,
+);
+
+/// Refuses options that the transport does not have with this protocol.
+fn check_options(
+    options: &EndpointOptions,
+    protocol: &dyn Protocol,
+    transport: &dyn Transport,
+) -> Result<(), (&'static str, String)> {
+    let special: [Special; 3] = [
+        ("prewarm", options.prewarm, |one, _| one.keeps_state()),
+        ("deflate", options.deflate, |one, _| one.compresses()),
+        (
+            "shared_connection",
+            options.shared_connection,
+            |one, protocol| one.pool(protocol).is_some(),
+        ),
+    ];
+    for (field, wanted, has) in special {
+        if wanted && !has(transport, protocol) {
+            let able = TRANSPORTS.iter().filter(|one| has(**one, protocol));
+            let able: Vec<&str> = able.map(|one| one.name()).collect();
+            let place = match able[..] {
+                [] => format!("does not exist for {}", protocol.name()),
+                _ => format!("exists over a {} only", able.join(" or ")),
+            };
+            let problem = format!("{place}, not over {}", transport.name());
+            return Err((field, problem));
+        }
+    }
+    Ok(())
 }
