@@ -10,6 +10,7 @@ pub mod atomic;
 pub mod bundled;
 pub mod dockerfile;
 pub mod harbor;
+pub mod options;
 pub mod run;
 pub mod swebench;
 pub mod swebench_pro;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::journal::TrialKey;
+use crate::options::{EndpointOptions, TrialLimits};
 
 /// What a run will do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,9 +26,9 @@ pub struct Plan {
     pub concurrency: u32,
     /// Seed of order and simulation.
     pub seed: u64,
-    /// TrialLimits of a trial.
+    /// Limits of a trial.
     pub limits: TrialLimits,
-    /// TrialLimits of the trials of suites that have their own.
+    /// Limits of the trials of suites that have their own.
     #[serde(default)]
     pub suite_limits: BTreeMap<String, TrialLimits>,
     /// Every trial, in the order they start.
@@ -113,21 +114,11 @@ pub struct PlannedEndpoint {
     pub protocol: String,
     /// Name of the transport.
     pub transport: String,
-    /// Have the server read instructions and tools ahead of the first turn.
-    #[serde(default)]
-    pub prewarm: bool,
-    /// Offer to compress the messages of a WebSocket.
-    #[serde(default)]
-    pub deflate: bool,
-    /// Put concurrent trials on one connection.
-    #[serde(default)]
-    pub shared_connection: bool,
+    /// How it is spoken to.
+    #[serde(flatten)]
+    pub options: EndpointOptions,
     /// Variable that holds the key.
     pub api_key_env: Option<String>,
-    /// Longest silence before a try is given up.
-    pub idle_seconds: u64,
-    /// Tries after the first.
-    pub retries: u32,
     /// Extra headers; a value `$NAME` is read from the environment.
     pub headers: BTreeMap<String, String>,
     /// Extra top-level body fields.
@@ -141,7 +132,7 @@ impl PlannedEndpoint {
     /// Longest silence before a try is given up.
     #[must_use]
     pub fn idle_timeout(&self) -> Duration {
-        Duration::from_secs(self.idle_seconds.max(1))
+        Duration::from_secs(self.options.idle_seconds.max(1))
     }
 }
 
@@ -175,27 +166,4 @@ pub struct Price {
     pub output: f64,
     /// When this was the price: a year, a month or a day, as `2026-05-31`.
     pub priced_at: String,
-}
-
-/// TrialLimits of a trial.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TrialLimits {
-    /// Model calls.
-    pub turns: u32,
-    /// Wall-clock seconds.
-    pub trial_seconds: u64,
-    /// Seconds of one command.
-    pub command_seconds: u64,
-    /// Kibibytes of output the model sees.
-    pub output_kib: usize,
-    /// Mebibytes of memory of one command.
-    pub memory_mb: u64,
-    /// Milliseconds that 99 of 100 output events may lie unread in a valid run.
-    #[serde(default = "default_client_lag_ms")]
-    pub client_lag_ms: f64,
-}
-
-/// What holds for runs planned before there was a limit.
-fn default_client_lag_ms() -> f64 {
-    5.0
 }

@@ -11,7 +11,7 @@ use super::wire::{Framing, Wire};
 
 /// A request, whatever protocol it came in.
 #[derive(Clone, Debug, Default)]
-pub struct Call {
+pub struct ModelRequest {
     /// Model asked for.
     pub model: String,
     /// The answer is wanted as a stream.
@@ -32,7 +32,7 @@ pub struct Call {
     pub cache_key: String,
 }
 
-impl Call {
+impl ModelRequest {
     /// What tells this conversation from others: the client's own key, else how it began.
     #[must_use]
     pub fn conversation(&self) -> &str {
@@ -70,7 +70,7 @@ pub struct Timing {
 /// An answer as it is known before its first byte; what its timing says of tokens is
 /// filled in at its end.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct ModelReply {
     /// Id of the response, as the protocol writes it.
     pub id: String,
     /// Model that answers.
@@ -87,7 +87,7 @@ pub struct Answer {
     pub created_at: i64,
 }
 
-impl Answer {
+impl ModelReply {
     /// All output tokens.
     #[must_use]
     pub fn output_tokens(&self) -> u64 {
@@ -135,7 +135,7 @@ impl Answer {
     }
 }
 
-/// One response in a protocol's words. Items are indices into [`Answer::outputs`] and
+/// One response in a protocol's words. Items are indices into [`ModelReply::outputs`] and
 /// come in order: each is opened, streamed and closed before the next.
 pub trait Voice: Send + Sync + std::fmt::Debug {
     /// Name of the protocol.
@@ -147,17 +147,17 @@ pub trait Voice: Send + Sync + std::fmt::Debug {
         true
     }
     /// The request was taken; no model output yet.
-    fn begin(&mut self, _answer: &Answer, _wire: &mut Wire) {}
+    fn begin(&mut self, _answer: &ModelReply, _wire: &mut Wire) {}
     /// An item begins.
-    fn open(&mut self, _answer: &Answer, _item: usize, _wire: &mut Wire) {}
+    fn open(&mut self, _answer: &ModelReply, _item: usize, _wire: &mut Wire) {}
     /// Some tokens of an item.
-    fn delta(&mut self, answer: &Answer, item: usize, text: &str, wire: &mut Wire);
+    fn delta(&mut self, answer: &ModelReply, item: usize, text: &str, wire: &mut Wire);
     /// An item is complete.
-    fn close(&mut self, _answer: &Answer, _item: usize, _wire: &mut Wire) {}
+    fn close(&mut self, _answer: &ModelReply, _item: usize, _wire: &mut Wire) {}
     /// The end of the stream.
-    fn finish(&mut self, answer: &Answer, wire: &mut Wire);
+    fn finish(&mut self, answer: &ModelReply, wire: &mut Wire);
     /// The answer of a request that does not stream.
-    fn whole(&self, answer: &Answer) -> Value;
+    fn whole(&self, answer: &ModelReply) -> Value;
 }
 
 /// A wire protocol, as a server speaks it.
@@ -185,7 +185,7 @@ pub trait Dialect: Sync {
     ///
     /// # Errors
     /// What is wrong with it.
-    fn read(&self, uri: &Uri, body: Value) -> Result<(Call, Box<dyn Voice>), Refusal>;
+    fn read(&self, uri: &Uri, body: Value) -> Result<(ModelRequest, Box<dyn Voice>), Refusal>;
     /// The body of an error.
     fn error(&self, refusal: &Refusal) -> Value;
 }

@@ -16,7 +16,7 @@ use hyper_util::server::conn::auto;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::dialect::{Answer, Dialect, Refusal};
+use super::dialect::{Dialect, ModelReply, Refusal};
 use super::playback::Playback;
 use super::service::{Received, Service};
 use super::wire::Framing;
@@ -179,7 +179,7 @@ async fn answer(
     Ok(response)
 }
 
-fn server_timing(answer: &Answer) -> String {
+fn server_timing(answer: &ModelReply) -> String {
     let ms = |ns: u64| ns as f64 / 1e6;
     let queue = ms(answer.timing.queue_ns);
     let prefill = ms(answer.timing.prefill_ns);

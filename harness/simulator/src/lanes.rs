@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::dialect::{Call, Refusal};
+use super::dialect::{ModelRequest, Refusal};
 use super::dialects::responses;
 
 /// Named lanes of a connection.
@@ -28,13 +28,13 @@ pub(super) struct Parent {
 
 /// A request whose turn has come.
 #[derive(Debug)]
-pub(super) struct Request {
+pub(super) struct LaneRequest {
     /// The lane it occupies; none when it was refused out of turn.
     pub(super) lane: Option<Lane>,
     /// The lane as its events name it.
     pub(super) stream_id: Option<String>,
     pub(super) received_ns: u64,
-    pub(super) call: Result<Call, Refusal>,
+    pub(super) call: Result<ModelRequest, Refusal>,
 }
 
 /// A connection's memory.
@@ -56,9 +56,9 @@ impl Lanes {
     }
 
     /// Takes a message; returns the request to answer now, if there is one.
-    pub(super) fn receive(&mut self, received_ns: u64, data: &[u8]) -> Option<Request> {
+    pub(super) fn receive(&mut self, received_ns: u64, data: &[u8]) -> Option<LaneRequest> {
         let refuse = |stream_id, refusal| {
-            Some(Request {
+            Some(LaneRequest {
                 lane: None,
                 stream_id,
                 received_ns,
@@ -93,7 +93,11 @@ impl Lanes {
     }
 
     /// An answer is over; returns the next request of its lane.
-    pub(super) fn finish(&mut self, lane: Option<Lane>, parent: Option<Parent>) -> Option<Request> {
+    pub(super) fn finish(
+        &mut self,
+        lane: Option<Lane>,
+        parent: Option<Parent>,
+    ) -> Option<LaneRequest> {
         let lane = lane?;
         if let Some(parent) = parent {
             self.latest.insert(lane.clone(), parent);
@@ -131,11 +135,11 @@ impl Lanes {
         ))
     }
 
-    fn begin(&mut self, lane: Lane, received_ns: u64, body: Value) -> Request {
+    fn begin(&mut self, lane: Lane, received_ns: u64, body: Value) -> LaneRequest {
         // Whatever comes of it, an earlier response is not continued any more: an error
         // evicts it, and an answer takes its place.
         let parent = self.latest.remove(&lane);
-        Request {
+        LaneRequest {
             stream_id: lane.clone(),
             lane: Some(lane),
             received_ns,
@@ -144,7 +148,7 @@ impl Lanes {
     }
 
     /// Checks a request and joins it to what it continues from.
-    fn accept(&self, body: Value, parent: Option<Parent>) -> Result<Call, Refusal> {
+    fn accept(&self, body: Value, parent: Option<Parent>) -> Result<ModelRequest, Refusal> {
         let refuse = Refusal::bad_request;
         if body["type"] != "response.create" {
             let message = "Only response.create is understood.";

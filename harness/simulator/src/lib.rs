@@ -2,7 +2,7 @@
 //! recorded task solutions at a profile's speed and knows when it truly sent what.
 //!
 //! ```text
-//! http, websocket ─► dialect ─► Call ─► model ─► outputs ─► schedule ─► playback ─► socket
+//! http, websocket ─► dialect ─► ModelRequest ─► model ─► outputs ─► schedule ─► playback ─► socket
 //!                                                                           └────► emission log
 //! ```
 //!

@@ -8,7 +8,7 @@
 use sha2::{Digest, Sha256};
 use timeslip_datasets::atif::{AgentStep, Trajectory};
 
-use super::dialect::Call;
+use super::dialect::ModelRequest;
 use super::output::Output;
 use super::scenario::Scenario;
 use super::tokens;
@@ -78,7 +78,7 @@ impl Model {
 
     /// What it says next. The cache key tells attempts apart.
     #[must_use]
-    pub fn next(&self, call: &Call) -> Vec<Output> {
+    pub fn next(&self, call: &ModelRequest) -> Vec<Output> {
         if call.model == STEADY {
             return vec![steady(call)];
         }
@@ -178,7 +178,7 @@ fn unknown_task(toolbox: Toolbox<'_>, calls_so_far: usize) -> Vec<Output> {
 }
 
 /// Text of as many tokens as the request allows.
-fn steady(call: &Call) -> Output {
+fn steady(call: &ModelRequest) -> Output {
     let (default, most) = STEADY_TOKENS;
     let tokens = call.output_limit.unwrap_or(default).clamp(1, most);
     Output::Text(tokens::text(tokens))
@@ -265,12 +265,12 @@ mod tests {
             parameters: json!({"properties": {"command": {"type": "string"}}}),
         };
         let says = |user: &str, calls_so_far| {
-            let call = Call {
+            let call = ModelRequest {
                 tools: ["shell", "edit_file", "submit"].map(tool).into(),
                 user: vec![user.into()],
                 calls_so_far,
                 cache_key: "k#1".into(),
-                ..Call::default()
+                ..ModelRequest::default()
             };
             model.next(&call)[0].text().to_owned()
         };

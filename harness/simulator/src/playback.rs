@@ -12,16 +12,16 @@ use timeslip_datasets::journal::EventKind;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Emission;
-use super::dialect::{Answer, Voice};
-use super::schedule::{Beat, Cue, Piece};
+use super::dialect::{ModelReply, Voice};
+use super::schedule::{Beat, Cue, Fragment};
 use super::wire::{Chunk, Framing, Wire};
 use timeslip_wire::clock;
 use timeslip_wire::timer::Timer;
 
 /// What a response needs besides its beats.
 #[derive(Debug)]
-pub(super) struct Stage {
-    pub(super) answer: Answer,
+pub(super) struct Staged {
+    pub(super) answer: ModelReply,
     pub(super) voice: Box<dyn Voice>,
     pub(super) framing: Framing,
     /// When the prompt has been read.
@@ -36,7 +36,7 @@ pub(super) struct Stage {
 /// A response being played. Dropping it, finished or not, logs it.
 #[derive(Debug)]
 pub struct Playback {
-    stage: Stage,
+    stage: Staged,
     wire: Wire,
     beats: std::iter::Peekable<std::vec::IntoIter<Beat>>,
     open: Option<usize>,
@@ -52,10 +52,10 @@ pub struct Playback {
 }
 
 impl Playback {
-    pub(super) fn new(stage: Stage, mut beats: Vec<Beat>) -> Self {
+    pub(super) fn new(stage: Staged, mut beats: Vec<Beat>) -> Self {
         let mut pieces = beats
             .iter()
-            .filter(|beat| matches!(beat.cue, Cue::Piece(_)));
+            .filter(|beat| matches!(beat.cue, Cue::Fragment(_)));
         let first_due_ns = pieces.next().map(|beat| beat.due_ns);
         if stage.framing == Framing::Whole {
             // All of it at once, when the last of it would have come.
@@ -76,7 +76,7 @@ impl Playback {
 
     /// What is being said.
     #[must_use]
-    pub fn answer(&self) -> &Answer {
+    pub fn answer(&self) -> &ModelReply {
         &self.stage.answer
     }
 
@@ -130,7 +130,7 @@ impl Playback {
     /// many, and the log tells.
     fn catch_up(&mut self) {
         let now = clock::now();
-        let overdue = |beat: &Beat| beat.due_ns <= now && matches!(beat.cue, Cue::Piece(_));
+        let overdue = |beat: &Beat| beat.due_ns <= now && matches!(beat.cue, Cue::Fragment(_));
         while let Some(beat) = self.beats.next_if(overdue) {
             self.play(beat.cue);
         }
@@ -140,7 +140,7 @@ impl Playback {
         match cue {
             Cue::KeepAlive => self.wire.keep_alive(),
             Cue::Begin => self.stage.voice.begin(&self.stage.answer, &mut self.wire),
-            Cue::Piece(piece) => self.say(&piece),
+            Cue::Fragment(piece) => self.say(&piece),
             Cue::Finish => self.finish(),
         }
     }
@@ -167,8 +167,8 @@ impl Playback {
         }
     }
 
-    fn say(&mut self, piece: &Piece) {
-        let Stage { answer, voice, .. } = &mut self.stage;
+    fn say(&mut self, piece: &Fragment) {
+        let Staged { answer, voice, .. } = &mut self.stage;
         let Some(output) = answer.outputs.get(piece.item) else {
             return;
         };

@@ -5,7 +5,7 @@ use serde_json::json;
 use timeslip_datasets::journal::EventKind;
 
 use super::output::Output;
-use super::schedule::{Beat, Cue, Piece};
+use super::schedule::{Beat, Cue, Fragment};
 use super::tokens;
 
 /// A response that is the same for every request, on every protocol.
@@ -69,7 +69,7 @@ impl Scenario {
             let due_ns = received_ns.saturating_add((moment.at_ms * 1e6) as u64);
             for event in &moment.events {
                 let cue = match (event, event.output()) {
-                    (_, Some((kind, tokens))) => Cue::Piece(extend(&mut lengths, kind, tokens)),
+                    (_, Some((kind, tokens))) => Cue::Fragment(extend(&mut lengths, kind, tokens)),
                     (ScenarioEvent::KeepAlive, _) => Cue::KeepAlive,
                     (ScenarioEvent::Admission, _) => Cue::Begin,
                     _ => Cue::Finish,
@@ -79,12 +79,12 @@ impl Scenario {
         }
         beats.sort_by_key(|beat| beat.due_ns);
         if !streams_arguments {
-            let length = |piece: &Piece| match lengths.get(piece.item) {
+            let length = |piece: &Fragment| match lengths.get(piece.item) {
                 Some((EventKind::ToolArguments, tokens)) => Some(*tokens),
                 _ => None,
             };
             beats.retain_mut(|beat| match &mut beat.cue {
-                Cue::Piece(piece) => match length(piece) {
+                Cue::Fragment(piece) => match length(piece) {
                     Some(tokens) => {
                         piece.text.start = 0;
                         piece.tokens = tokens;
@@ -113,7 +113,7 @@ pub(super) struct Played {
 }
 
 /// Adds tokens to the output that is being said, or begins one.
-fn extend(lengths: &mut Vec<(EventKind, u32)>, kind: EventKind, tokens: u32) -> Piece {
+fn extend(lengths: &mut Vec<(EventKind, u32)>, kind: EventKind, tokens: u32) -> Fragment {
     if lengths.last().is_none_or(|(last, _)| *last != kind) {
         lengths.push((kind, 0));
     }
@@ -121,7 +121,7 @@ fn extend(lengths: &mut Vec<(EventKind, u32)>, kind: EventKind, tokens: u32) -> 
     let length = &mut lengths[item].1;
     let start = bytes(*length);
     *length = length.saturating_add(tokens);
-    Piece {
+    Fragment {
         item,
         text: start..bytes(*length),
         tokens,
@@ -180,7 +180,7 @@ mod tests {
         assert!(serde_json::from_str::<serde_json::Value>(texts[2]).is_ok());
         let pieces = |played: &Played| -> Vec<(u64, usize, u32)> {
             let piece = |beat: &Beat| match &beat.cue {
-                Cue::Piece(piece) => Some((beat.due_ns, piece.item, piece.tokens)),
+                Cue::Fragment(piece) => Some((beat.due_ns, piece.item, piece.tokens)),
                 _ => None,
             };
             played.beats.iter().filter_map(piece).collect()

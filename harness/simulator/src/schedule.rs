@@ -26,14 +26,14 @@ pub enum Cue {
     /// The request is taken.
     Begin,
     /// Some tokens.
-    Piece(Piece),
+    Fragment(Fragment),
     /// The end.
     Finish,
 }
 
 /// Some tokens of one output.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Piece {
+pub struct Fragment {
     /// Index of the output.
     pub item: usize,
     /// Where in its text.
@@ -74,7 +74,7 @@ impl Pace<'_> {
             for (text, tokens) in self.pieces(output) {
                 due_ns = due_ns.saturating_add(self.step_ns(context, tokens, &mut random));
                 context += u64::from(tokens);
-                let cue = Cue::Piece(Piece { item, text, tokens });
+                let cue = Cue::Fragment(Fragment { item, text, tokens });
                 beats.push(Beat { due_ns, cue });
             }
         }
@@ -160,9 +160,9 @@ mod tests {
         ])
     }
 
-    fn pieces(beats: &[Beat]) -> Vec<(u64, Piece)> {
+    fn pieces(beats: &[Beat]) -> Vec<(u64, Fragment)> {
         let piece = |beat: &Beat| match &beat.cue {
-            Cue::Piece(piece) => Some((beat.due_ns, piece.clone())),
+            Cue::Fragment(piece) => Some((beat.due_ns, piece.clone())),
             _ => None,
         };
         beats.iter().filter_map(piece).collect()

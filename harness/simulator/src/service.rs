@@ -8,11 +8,11 @@ use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Emission;
-use super::dialect::{Answer, Call, Prompt, Timing, Voice};
+use super::dialect::{ModelReply, ModelRequest, Prompt, Timing, Voice};
 use super::engine::Engine;
 use super::model::Model;
 use super::output::Output;
-use super::playback::{Playback, Stage};
+use super::playback::{Playback, Staged};
 use super::scenario::Scenario;
 use super::schedule::{Beat, Pace};
 use super::wire::Framing;
@@ -54,7 +54,7 @@ impl Service {
     /// Queues a request, and starts its response once it is admitted.
     pub(super) async fn respond(
         &self,
-        call: &Call,
+        call: &ModelRequest,
         voice: Box<dyn Voice>,
         framing: Framing,
         received_ns: u64,
@@ -91,7 +91,7 @@ impl Service {
             done_ns: None,
             complete: false,
         };
-        let answer = Answer {
+        let answer = ModelReply {
             id,
             model: call.model.clone(),
             prompt,
@@ -104,7 +104,7 @@ impl Service {
             link_ms: Some(self.engine.profile().link_round_trip_ms).filter(|ms| *ms > 0.0),
             created_at: time::OffsetDateTime::now_utc().unix_timestamp(),
         };
-        let stage = Stage {
+        let stage = Staged {
             answer,
             voice,
             framing,
@@ -120,7 +120,7 @@ impl Service {
     /// Queues a request and lays out what the model says to it.
     async fn generate(
         &self,
-        call: &Call,
+        call: &ModelRequest,
         received_ns: u64,
         prompt: Prompt,
         streams_arguments: bool,

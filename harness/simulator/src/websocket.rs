@@ -18,9 +18,9 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use super::dialect::{Call, Refusal};
+use super::dialect::{ModelRequest, Refusal};
 use super::dialects::responses::{self, PREAMBLE, ResponsesVoice};
-use super::lanes::{Lane, Lanes, Parent, Request as Turn};
+use super::lanes::{Lane, LaneRequest as Turn, Lanes, Parent};
 use super::service::{Received, Service};
 use super::wire::Framing;
 use timeslip_wire::connection::Duplex;
@@ -145,7 +145,7 @@ impl Connection<'_> {
 
     async fn play(
         &self,
-        call: Call,
+        call: ModelRequest,
         stream_id: Option<String>,
         received_ns: u64,
     ) -> io::Result<Parent> {

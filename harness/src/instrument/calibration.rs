@@ -76,10 +76,8 @@ pub async fn embedded(
     })
     .map_err(Error::system("cannot start the calibrating server"))?;
     let url = endpoints::simulated_url(running.address, like.0);
-    let endpoint = Endpoint {
-        deflate,
-        ..load::endpoint(like, &url, load)?
-    };
+    let mut endpoint = load::endpoint(like, &url, load)?;
+    endpoint.options.deflate = deflate;
     let measured = drive(&endpoint, load).await;
     // Ends the server, and with it the writer of its log.
     let ended = tokio::task::spawn_blocking(move || drop(running)).await;
@@ -135,7 +133,7 @@ pub async fn short(plan: &Plan) -> Result<Calibration, Error> {
             let deflate = plan
                 .endpoints
                 .iter()
-                .any(|other| other.deflate && way(other) == this);
+                .any(|other| other.options.deflate && way(other) == this);
             settings.push(embedded(this, deflate, &load).await?);
         }
     }

@@ -6,7 +6,8 @@ mod raw;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-pub use raw::{EndpointTable, LimitsTable, RunTable};
+pub use raw::{EndpointTable, RunTable};
+use timeslip_datasets::options::LimitsTable;
 use timeslip_suites::SuiteFile;
 
 use crate::error::Error;
@@ -134,11 +135,23 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use timeslip_datasets::options::TrialLimits;
 
     #[test]
     fn the_defaults_are_complete() {
         let config = Config::load(Some(Path::new("/dev/null"))).unwrap();
-        assert!(config.run.is_complete() && config.limits.is_complete());
+        assert!(config.run.is_complete());
+        // What the file says and what holds without it are the same.
+        let built_in = TrialLimits::default();
+        let silent = TrialLimits {
+            turns: 0,
+            trial_seconds: 0,
+            command_seconds: 0,
+            output_kib: 0,
+            memory_mb: 0,
+            client_lag_ms: 0.0,
+        };
+        assert_eq!(silent.with(&config.limits), built_in);
         assert_eq!(config.run.endpoints.unwrap(), ["spark-sim", "gpu-sim"]);
     }
 

@@ -168,17 +168,15 @@ fn endpoint(planned: &PlannedEndpoint, url: &str) -> Result<Endpoint, Error> {
         model: planned.model.clone(),
         protocol,
         transport,
-        prewarm: planned.prewarm,
-        deflate: planned.deflate,
+        options: planned.options.clone(),
         shared: transport
             .pool(protocol)
-            .filter(|_| planned.shared_connection),
+            .filter(|_| planned.options.shared_connection),
         key,
         headers,
         secrets: values,
         extra: planned.body.clone(),
         idle_timeout: planned.idle_timeout(),
-        max_retries: planned.retries,
     })
 }
 

@@ -7,7 +7,8 @@ mod suites;
 
 use std::path::Path;
 
-use timeslip_datasets::run::plan::{Plan, PlannedSuite, TrialLimits};
+use timeslip_datasets::options::{LimitsTable, TrialLimits};
+use timeslip_datasets::run::plan::{Plan, PlannedSuite};
 use timeslip_suites::Suite;
 
 pub use description::describe;
@@ -30,10 +31,8 @@ pub struct Overrides {
     pub ad_hoc: Option<EndpointTable>,
     /// Attempts.
     pub attempts: Option<u32>,
-    /// Model calls of a trial.
-    pub turns: Option<u32>,
-    /// Wall-clock seconds of a trial.
-    pub trial_seconds: Option<u64>,
+    /// What a trial may take.
+    pub limits: LimitsTable,
     /// Concurrency.
     pub concurrency: Option<u32>,
     /// Seed.
@@ -53,35 +52,13 @@ pub fn resolve(
         place: format!("[{field}]"),
         problem: "has no value, not even in the defaults".into(),
     };
-    let (run, limits) = (&config.run, &config.limits);
-    let limits = TrialLimits {
-        turns: overrides
-            .turns
-            .or(limits.turns)
-            .ok_or_else(|| required("limits.turns"))?,
-        trial_seconds: overrides
-            .trial_seconds
-            .or(limits.trial_seconds)
-            .ok_or_else(|| required("limits.trial_seconds"))?,
-        command_seconds: limits
-            .command_seconds
-            .ok_or_else(|| required("limits.command_seconds"))?,
-        output_kib: limits
-            .output_kib
-            .ok_or_else(|| required("limits.output_kib"))?,
-        memory_mb: limits
-            .memory_mb
-            .ok_or_else(|| required("limits.memory_mb"))?,
-        client_lag_ms: limits
-            .client_lag_ms
-            .ok_or_else(|| required("limits.client_lag_ms"))?,
-    };
-    if !(limits.client_lag_ms > 0.0 && limits.client_lag_ms <= 60_000.0) {
-        return Err(Error::Config {
-            place: "limits.client_lag_ms".into(),
-            problem: format!("{} is not between 0 and 60000", limits.client_lag_ms),
-        });
-    }
+    let run = &config.run;
+    let general = TrialLimits::default().with(&config.limits);
+    let limits = general.with(&overrides.limits);
+    limits.check().map_err(|(field, problem)| Error::Config {
+        place: format!("limits.{field}"),
+        problem,
+    })?;
     let attempts = overrides
         .attempts
         .or(run.attempts)
@@ -97,7 +74,6 @@ pub fn resolve(
     for (name, value, highest) in [
         ("run.attempts", attempts, 10_000),
         ("run.concurrency", concurrency, 4_096),
-        ("limits.turns", limits.turns, 10_000),
     ] {
         if value > highest {
             return Err(Error::Config {
@@ -106,15 +82,7 @@ pub fn resolve(
             });
         }
     }
-    for (name, value) in [
-        ("run.attempts", u64::from(attempts)),
-        ("run.concurrency", u64::from(concurrency)),
-        ("limits.turns", u64::from(limits.turns)),
-        ("limits.trial_seconds", limits.trial_seconds),
-        ("limits.command_seconds", limits.command_seconds),
-        ("limits.output_kib", limits.output_kib as u64),
-        ("limits.memory_mb", limits.memory_mb),
-    ] {
+    for (name, value) in [("run.attempts", attempts), ("run.concurrency", concurrency)] {
         if value == 0 {
             return Err(Error::Config {
                 place: name.into(),

@@ -63,7 +63,10 @@ fn endpoints_that_cannot_be() {
     insta::assert_snapshot!(table("model = \"m\"").fails(&[]), @"timeslip: timeslip.toml: endpoint.a.simulate: give either `simulate` or `base_url`, and not both");
     insta::assert_snapshot!(table("base_url = \"http://localhost:1/v1\"").fails(&[]), @"timeslip: timeslip.toml: endpoint.a.model: is missing: the model id to ask for");
     insta::assert_snapshot!(table("base_url = \"localhost\"\nmodel = \"m\"").fails(&[]), @"timeslip: timeslip.toml: endpoint.a.base_url: not a whole URL; write http://… or https://…");
-    insta::assert_snapshot!(table("simulate = \"gpu-sim\"\nprotocol = \"smoke\"").fails(&[]), @"timeslip: timeslip.toml: endpoint.a.protocol: 'smoke' is not known; known are responses, chat-completions, anthropic-messages, gemini, ollama");
+    let error = table("simulate = \"gpu-sim\"\nprotocol = \"smoke\"").fails(&[]);
+    let known: Vec<&str> = timeslip_wire::protocols::names().collect();
+    let expected = "timeslip: timeslip.toml: endpoint.a.protocol: 'smoke' is not known; known are ";
+    assert_eq!(error.trim_end(), format!("{expected}{}", known.join(", ")));
     insta::assert_snapshot!(
         table("base_url = \"http://localhost:1/v1\"\nmodel = \"m\"\nheaders = { x-api-key = \"sk-123\" }").fails(&[]),
         @r#"timeslip: timeslip.toml: endpoint.a.headers.x-api-key: looks like a secret; write "$NAME" to take it from the environment variable NAME"#

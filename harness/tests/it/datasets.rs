@@ -12,7 +12,7 @@ use crate::support::timeslip;
 
 fn sum(bytes: &[u8]) -> String {
     let hash = Sha256::digest(bytes);
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+    data_encoding::HEXLOWER.encode(&hash)
 }
 
 struct Cache {

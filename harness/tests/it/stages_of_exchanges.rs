@@ -26,7 +26,7 @@ async fn warm_up(events: Vec<Value>) -> Vec<Stage> {
     let script = vec![Connection::Socket(vec![Say::Events(events)])];
     let (port, _) = scripted(script).await;
     let mut endpoint = endpoint(port, "websocket");
-    endpoint.prewarm = true;
+    endpoint.options.prewarm = true;
     let mut talk = Talk::new(&endpoint);
     talk.warm_up().await;
     let segments = whole(&talk.exchanges[0]);
@@ -83,7 +83,7 @@ async fn the_time_of_a_refused_upgrade_is_not_lost() {
     for prewarm in [false, true] {
         let (port, _) = canned(vec![refusal.clone(), events(&words)]);
         let mut endpoint = endpoint(port, "websocket");
-        endpoint.prewarm = prewarm;
+        endpoint.options.prewarm = prewarm;
         let mut talk = Talk::new(&endpoint);
         if prewarm {
             talk.warm_up().await;

@@ -78,13 +78,12 @@ impl Cell {
         let mut extra = Map::new();
         self.protocol.bound_output(&mut extra, ANSWER);
         let url = format!("http://{address}{}", self.protocol.base_path());
-        Endpoint {
-            target: Target::parse(&url).unwrap(),
-            protocol: self.protocol,
-            extra,
-            max_retries: 0,
-            ..support::endpoint(address.port(), self.transport.name())
-        }
+        let mut endpoint = support::endpoint(address.port(), self.transport.name());
+        endpoint.target = Target::parse(&url).unwrap();
+        endpoint.protocol = self.protocol;
+        endpoint.extra = extra;
+        endpoint.options.retries = 0;
+        endpoint
     }
 }
 

@@ -241,7 +241,7 @@ async fn read_bare(port: u16, length: usize, count: u64) -> Duration {
 /// Asks as a trial does; the time of `count` responses.
 async fn read_marked(protocol: &'static dyn Protocol, port: u16, count: u64) -> Duration {
     let mut endpoint = support::endpoint_of(protocol.name(), port, "http-sse");
-    endpoint.max_retries = 0;
+    endpoint.options.retries = 0;
     let items = [Item::User("go".into())];
     let mut session = Session::new(&endpoint, "key".into(), clock::now());
     let deadline = tokio::time::Instant::now() + Duration::from_secs(600);

@@ -8,6 +8,7 @@
 use std::error::Error;
 use std::time::Duration;
 
+use timeslip_datasets::options::EndpointOptions;
 use timeslip_wire::connection::Target;
 use timeslip_wire::protocols::{Item, PROTOCOLS};
 use timeslip_wire::transports::TRANSPORTS;
@@ -23,15 +24,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
         model: arguments.next().unwrap_or_else(|| "steady".into()),
         protocol: PROTOCOLS[0],
         transport: TRANSPORTS[0],
-        prewarm: false,
-        deflate: false,
+        options: EndpointOptions::default(),
         shared: None,
         key: std::env::var("API_KEY").ok().map(Secret),
         headers: Vec::new(),
         secrets: Vec::new(),
         extra: serde_json::Map::new(),
         idle_timeout: Duration::from_secs(60),
-        max_retries: 0,
     };
     let mut session = Session::new(&endpoint, "example#1".into(), clock::now());
     let items = [Item::User("Say hello.".into())];

@@ -61,7 +61,7 @@ pub fn tcp_info(_socket: BorrowedFd<'_>) -> Option<TcpSample> {
 
 /// What one read brought.
 #[derive(Clone, Copy, Debug)]
-pub struct Received {
+pub struct ReceivedBytes {
     /// Bytes read.
     pub length: usize,
     /// When the kernel received the last of them, in nanoseconds of the wall clock.
@@ -112,7 +112,7 @@ pub fn enable_receive_stamps(_socket: BorrowedFd<'_>) -> bool {
 /// # Errors
 /// Whatever the system says, `WouldBlock` when there is nothing.
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
-pub fn receive(socket: BorrowedFd<'_>, into: &mut ReadBuf<'_>) -> std::io::Result<Received> {
+pub fn receive(socket: BorrowedFd<'_>, into: &mut ReadBuf<'_>) -> std::io::Result<ReceivedBytes> {
     use std::os::fd::AsRawFd;
 
     /// Room for the three stamps of `struct scm_timestamping` with its header, aligned
@@ -161,7 +161,7 @@ pub fn receive(socket: BorrowedFd<'_>, into: &mut ReadBuf<'_>) -> std::io::Resul
         // SAFETY: as above; the next header is inside the buffer or null.
         header = unsafe { libc::CMSG_NXTHDR(&raw const message, header) };
     }
-    Ok(Received { length, stamp })
+    Ok(ReceivedBytes { length, stamp })
 }
 
 /// Reads with the kernel's stamp: this platform has none, and is never asked to.
@@ -169,7 +169,7 @@ pub fn receive(socket: BorrowedFd<'_>, into: &mut ReadBuf<'_>) -> std::io::Resul
 /// # Errors
 /// Always.
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
-pub fn receive(_socket: BorrowedFd<'_>, _into: &mut ReadBuf<'_>) -> std::io::Result<Received> {
+pub fn receive(_socket: BorrowedFd<'_>, _into: &mut ReadBuf<'_>) -> std::io::Result<ReceivedBytes> {
     Err(std::io::ErrorKind::Unsupported.into())
 }
 

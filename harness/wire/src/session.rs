@@ -74,7 +74,7 @@ impl<'a> Session<'a> {
         deadline: Instant,
         record: impl FnOnce(Exchange),
     ) {
-        if !self.endpoint.prewarm || !self.transport.keeps_state() {
+        if !self.endpoint.options.prewarm || !self.transport.keeps_state() {
             return;
         }
         let call = Call {
@@ -106,7 +106,7 @@ impl<'a> Session<'a> {
         deadline: Instant,
         mut record: impl FnMut(Exchange),
     ) -> Result<Answer, Failure> {
-        let mut backoff = Backoff::new(self.endpoint.max_retries);
+        let mut backoff = Backoff::new(self.endpoint.options.retries);
         let mut call = Call {
             turn,
             retry: 0,

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
+use timeslip_datasets::options::TrialLimits;
 use timeslip_datasets::run::manifest::Manifest;
-use timeslip_datasets::run::plan::{Plan, PlannedEndpoint, TrialLimits};
+use timeslip_datasets::run::plan::{Plan, PlannedEndpoint};
 
 /// Equal for runs that may be compared: of the same tasks, attempts, prompts, limits and
 /// sandbox, with endpoints of the same names, protocols, transports and models.
@@ -83,6 +84,7 @@ fn comparable(limits: TrialLimits) -> TrialLimits {
 #[cfg(test)]
 mod tests {
     use timeslip_datasets::journal::TrialKey;
+    use timeslip_datasets::options::EndpointOptions;
 
     use super::*;
 
@@ -94,12 +96,8 @@ mod tests {
             model: name.into(),
             protocol: "responses".into(),
             transport: "http-sse".into(),
-            prewarm: false,
-            deflate: false,
-            shared_connection: false,
+            options: EndpointOptions::default(),
             api_key_env: None,
-            idle_seconds: 120,
-            retries: 3,
             headers: BTreeMap::new(),
             body: serde_json::Map::new(),
             price: None,
@@ -176,7 +174,7 @@ mod tests {
             ..plan.endpoints[0].clone()
         };
         assert!(same_endpoint(&plan));
-        plan.endpoints[1].retries += 1;
+        plan.endpoints[1].options.retries += 1;
         assert!(!same_endpoint(&plan));
         plan.endpoints.pop();
         assert!(!same_endpoint(&plan));

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::reading::{count, texts};
-use crate::dialect::{Answer, Call, Dialect, Refusal, Voice};
+use crate::dialect::{Dialect, ModelReply, ModelRequest, Refusal, Voice};
 use crate::output::Output;
 use crate::tools::Tool;
 use crate::wire::Wire;
@@ -27,12 +27,12 @@ impl Dialect for Anthropic {
         "request-id"
     }
 
-    fn read(&self, _uri: &Uri, mut body: Value) -> Result<(Call, Box<dyn Voice>), Refusal> {
+    fn read(&self, _uri: &Uri, mut body: Value) -> Result<(ModelRequest, Box<dyn Voice>), Refusal> {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let model = text(&body["model"]).ok_or_else(|| Refusal::missing("model"))?;
         let speed = text(&body["speed"]).filter(|speed| speed == "fast");
         let tools = body["tools"].as_array().into_iter().flatten();
-        let mut call = Call {
+        let mut call = ModelRequest {
             model,
             generate: true,
             stream: body["stream"] == true,
@@ -41,7 +41,7 @@ impl Dialect for Anthropic {
                 .filter_map(|tool| Tool::read(tool, "input_schema"))
                 .collect(),
             cache_key: text(&body["metadata"]["user_id"]).unwrap_or_default(),
-            ..Call::default()
+            ..ModelRequest::default()
         };
         call.prompt = vec![body["tools"].take(), body["system"].take()];
         let Value::Array(messages) = body["messages"].take() else {
@@ -96,7 +96,7 @@ enum Delta<'a> {
 const SIGNATURE: &str = "c2ltdWxhdGVk";
 
 impl AnthropicVoice {
-    fn usage(&self, answer: &Answer, output_tokens: u64) -> Value {
+    fn usage(&self, answer: &ModelReply, output_tokens: u64) -> Value {
         json!({
             "input_tokens": answer.prompt.tokens - answer.prompt.cached,
             "cache_creation_input_tokens": 0,
@@ -107,7 +107,7 @@ impl AnthropicVoice {
         })
     }
 
-    fn message(&self, answer: &Answer, content: &[Value], usage: &Value) -> Value {
+    fn message(&self, answer: &ModelReply, content: &[Value], usage: &Value) -> Value {
         json!({
             "id": answer.id,
             "type": "message",
@@ -122,7 +122,7 @@ impl AnthropicVoice {
 }
 
 /// A content block with so much of its content.
-fn block(answer: &Answer, index: usize, text: &str) -> Value {
+fn block(answer: &ModelReply, index: usize, text: &str) -> Value {
     match &answer.outputs[index] {
         Output::Reasoning(_) => {
             let signature = if text.is_empty() { "" } else { SIGNATURE };
@@ -138,7 +138,7 @@ fn block(answer: &Answer, index: usize, text: &str) -> Value {
     }
 }
 
-fn stop_reason(answer: &Answer) -> &'static str {
+fn stop_reason(answer: &ModelReply) -> &'static str {
     if answer.calls() {
         "tool_use"
     } else {
@@ -160,14 +160,14 @@ impl Voice for AnthropicVoice {
         "msg_"
     }
 
-    fn begin(&mut self, answer: &Answer, wire: &mut Wire) {
+    fn begin(&mut self, answer: &ModelReply, wire: &mut Wire) {
         let message = self.message(answer, &[], &self.usage(answer, 0));
         let start = json!({ "type": "message_start", "message": message });
         wire.named("message_start", &start);
         wire.named("ping", &json!({ "type": "ping" }));
     }
 
-    fn open(&mut self, answer: &Answer, index: usize, wire: &mut Wire) {
+    fn open(&mut self, answer: &ModelReply, index: usize, wire: &mut Wire) {
         let block = block(answer, index, "");
         let kind = "content_block_start";
         wire.named(
@@ -176,7 +176,7 @@ impl Voice for AnthropicVoice {
         );
     }
 
-    fn delta(&mut self, answer: &Answer, index: usize, text: &str, wire: &mut Wire) {
+    fn delta(&mut self, answer: &ModelReply, index: usize, text: &str, wire: &mut Wire) {
         let delta = match &answer.outputs[index] {
             Output::Reasoning(_) => Delta::Thinking { thinking: text },
             Output::Text(_) => Delta::Text { text },
@@ -185,7 +185,7 @@ impl Voice for AnthropicVoice {
         send_delta(index, delta, wire);
     }
 
-    fn close(&mut self, answer: &Answer, index: usize, wire: &mut Wire) {
+    fn close(&mut self, answer: &ModelReply, index: usize, wire: &mut Wire) {
         if let Output::Reasoning(_) = &answer.outputs[index] {
             let signature = SIGNATURE;
             send_delta(index, Delta::Signature { signature }, wire);
@@ -194,7 +194,7 @@ impl Voice for AnthropicVoice {
         wire.named(kind, &json!({ "type": kind, "index": index }));
     }
 
-    fn finish(&mut self, answer: &Answer, wire: &mut Wire) {
+    fn finish(&mut self, answer: &ModelReply, wire: &mut Wire) {
         let delta = json!({
             "type": "message_delta",
             "delta": { "stop_reason": stop_reason(answer), "stop_sequence": null },
@@ -204,7 +204,7 @@ impl Voice for AnthropicVoice {
         wire.named("message_stop", &json!({ "type": "message_stop" }));
     }
 
-    fn whole(&self, answer: &Answer) -> Value {
+    fn whole(&self, answer: &ModelReply) -> Value {
         let content: Vec<Value> = std::iter::zip(0.., &answer.outputs)
             .map(|(index, output)| block(answer, index, output.text()))
             .collect();

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::reading::{count, texts};
-use crate::dialect::{Answer, Call, Dialect, Refusal, Voice};
+use crate::dialect::{Dialect, ModelReply, ModelRequest, Refusal, Voice};
 use crate::output::Output;
 use crate::tools::Tool;
 use crate::wire::Wire;
@@ -19,7 +19,7 @@ impl Dialect for Chat {
         "/v1/chat/completions"
     }
 
-    fn read(&self, _uri: &Uri, mut body: Value) -> Result<(Call, Box<dyn Voice>), Refusal> {
+    fn read(&self, _uri: &Uri, mut body: Value) -> Result<(ModelRequest, Box<dyn Voice>), Refusal> {
         let text = |name: &str| body[name].as_str().map(str::to_owned);
         let model = text("model").ok_or_else(|| Refusal::missing("model"))?;
         let voice = ChatVoice {
@@ -28,7 +28,7 @@ impl Dialect for Chat {
             timings: body["timings_per_token"] == true,
             calls: 0,
         };
-        let mut call = Call {
+        let mut call = ModelRequest {
             model,
             generate: true,
             stream: body["stream"] == true,
@@ -38,7 +38,7 @@ impl Dialect for Chat {
             cache_key: text("prompt_cache_key")
                 .or_else(|| text("user"))
                 .unwrap_or_default(),
-            ..Call::default()
+            ..ModelRequest::default()
         };
         read_conversation(&mut call, &mut body)?;
         Ok((call, Box::new(voice)))
@@ -50,7 +50,7 @@ impl Dialect for Chat {
 }
 
 /// Reads `tools` and `messages`, which Ollama shapes the same way.
-pub(super) fn read_conversation(call: &mut Call, body: &mut Value) -> Result<(), Refusal> {
+pub(super) fn read_conversation(call: &mut ModelRequest, body: &mut Value) -> Result<(), Refusal> {
     let tools = body["tools"].as_array().into_iter().flatten();
     call.tools = tools
         .filter_map(|tool| Tool::read(&tool["function"], "parameters"))
@@ -124,7 +124,7 @@ struct FunctionDelta<'a> {
 }
 
 fn chunk<'a>(
-    answer: &'a Answer,
+    answer: &'a ModelReply,
     delta: Delta<'a>,
     finish_reason: Option<&'static str>,
 ) -> Chunk<'a> {
@@ -150,7 +150,7 @@ impl Voice for ChatVoice {
         "chatcmpl-"
     }
 
-    fn begin(&mut self, answer: &Answer, wire: &mut Wire) {
+    fn begin(&mut self, answer: &ModelReply, wire: &mut Wire) {
         let delta = Delta {
             role: Some("assistant"),
             content: Some(""),
@@ -159,7 +159,7 @@ impl Voice for ChatVoice {
         wire.event(&chunk(answer, delta, None));
     }
 
-    fn open(&mut self, answer: &Answer, index: usize, wire: &mut Wire) {
+    fn open(&mut self, answer: &ModelReply, index: usize, wire: &mut Wire) {
         let Output::Call { name, .. } = &answer.outputs[index] else {
             return;
         };
@@ -180,7 +180,7 @@ impl Voice for ChatVoice {
         wire.event(&chunk(answer, delta, None));
     }
 
-    fn delta(&mut self, answer: &Answer, index: usize, text: &str, wire: &mut Wire) {
+    fn delta(&mut self, answer: &ModelReply, index: usize, text: &str, wire: &mut Wire) {
         let mut delta = Delta::default();
         match &answer.outputs[index] {
             Output::Reasoning(_) => delta.reasoning_content = Some(text),
@@ -200,7 +200,7 @@ impl Voice for ChatVoice {
         wire.event(&chunk(answer, delta, None));
     }
 
-    fn finish(&mut self, answer: &Answer, wire: &mut Wire) {
+    fn finish(&mut self, answer: &ModelReply, wire: &mut Wire) {
         let reason = Some(finish_reason(answer));
         let mut last = json!(chunk(answer, Delta::default(), reason));
         if self.usage {
@@ -213,7 +213,7 @@ impl Voice for ChatVoice {
         wire.literal("[DONE]");
     }
 
-    fn whole(&self, answer: &Answer) -> Value {
+    fn whole(&self, answer: &ModelReply) -> Value {
         let mut message = json!({ "role": "assistant", "content": answer.said_text() });
         if let Some(reasoning) = answer.said_reasoning() {
             message["reasoning_content"] = json!(reasoning);
@@ -246,7 +246,7 @@ impl Voice for ChatVoice {
 
 impl ChatVoice {
     /// Adds the server's own times, in the shapes that were asked for.
-    fn report(&self, answer: &Answer, object: &mut Value) {
+    fn report(&self, answer: &ModelReply, object: &mut Value) {
         let timing = answer.timing;
         let ms = |ns: u64| ns as f64 / 1e6;
         let tokens = answer.output_tokens();
@@ -275,11 +275,11 @@ impl ChatVoice {
     }
 }
 
-fn finish_reason(answer: &Answer) -> &'static str {
+fn finish_reason(answer: &ModelReply) -> &'static str {
     if answer.calls() { "tool_calls" } else { "stop" }
 }
 
-fn usage(answer: &Answer) -> Value {
+fn usage(answer: &ModelReply) -> Value {
     let output_tokens = answer.output_tokens();
     json!({
         "prompt_tokens": answer.prompt.tokens,

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::reading::{self, count, texts};
-use crate::dialect::{Answer, Call, Dialect, Refusal, Voice};
+use crate::dialect::{Dialect, ModelReply, ModelRequest, Refusal, Voice};
 use crate::output::Output;
 use crate::tools::Tool;
 use crate::wire::Wire;
@@ -31,7 +31,7 @@ impl Dialect for Gemini {
         )
     }
 
-    fn read(&self, uri: &Uri, mut body: Value) -> Result<(Call, Box<dyn Voice>), Refusal> {
+    fn read(&self, uri: &Uri, mut body: Value) -> Result<(ModelRequest, Box<dyn Voice>), Refusal> {
         let (model, method) = address(uri.path()).unwrap_or_default();
         let stream = method == "streamGenerateContent";
         let mut query = uri.query().unwrap_or_default().split('&');
@@ -53,13 +53,13 @@ impl Dialect for Gemini {
                 .find(|field| function[*field].is_object());
             Tool::read(function, known.unwrap_or("parameters"))
         };
-        let mut call = Call {
+        let mut call = ModelRequest {
             model: model.to_owned(),
             generate: true,
             stream,
             output_limit: body["generationConfig"]["maxOutputTokens"].as_u64(),
             tools: functions.filter_map(schema).collect(),
-            ..Call::default()
+            ..ModelRequest::default()
         };
         call.prompt = vec![body["tools"].take(), body["systemInstruction"].take()];
         let Value::Array(contents) = body["contents"].take() else {
@@ -124,7 +124,7 @@ enum Part<'a> {
 }
 
 /// A part with so much of an output.
-fn part<'a>(answer: &'a Answer, index: usize, text: &'a str) -> Part<'a> {
+fn part<'a>(answer: &'a ModelReply, index: usize, text: &'a str) -> Part<'a> {
     match &answer.outputs[index] {
         Output::Reasoning(_) => Part::Thought {
             text,
@@ -154,7 +154,7 @@ impl Voice for GeminiVoice {
         false
     }
 
-    fn delta(&mut self, answer: &Answer, index: usize, text: &str, wire: &mut Wire) {
+    fn delta(&mut self, answer: &ModelReply, index: usize, text: &str, wire: &mut Wire) {
         wire.event(&Chunk {
             candidates: [Candidate {
                 content: Content {
@@ -168,11 +168,11 @@ impl Voice for GeminiVoice {
         });
     }
 
-    fn finish(&mut self, answer: &Answer, wire: &mut Wire) {
+    fn finish(&mut self, answer: &ModelReply, wire: &mut Wire) {
         wire.event(&last(answer, &[Part::Text { text: "" }]));
     }
 
-    fn whole(&self, answer: &Answer) -> Value {
+    fn whole(&self, answer: &ModelReply) -> Value {
         let parts: Vec<Part<'_>> = std::iter::zip(0.., &answer.outputs)
             .map(|(index, output)| part(answer, index, output.text()))
             .collect();
@@ -181,7 +181,7 @@ impl Voice for GeminiVoice {
 }
 
 /// What ends a response: the reason, and the usage.
-fn last(answer: &Answer, parts: &[Part<'_>]) -> Value {
+fn last(answer: &ModelReply, parts: &[Part<'_>]) -> Value {
     let (output, thoughts) = (answer.output_tokens(), answer.reasoning_tokens());
     let mut usage = json!({
         "promptTokenCount": answer.prompt.tokens,

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::{chat, reading};
-use crate::dialect::{Answer, Call, Dialect, Refusal, Voice};
+use crate::dialect::{Dialect, ModelReply, ModelRequest, Refusal, Voice};
 use crate::output::Output;
 use crate::wire::{Framing, Wire};
 
@@ -24,15 +24,15 @@ impl Dialect for Ollama {
         Framing::Lines
     }
 
-    fn read(&self, _uri: &Uri, mut body: Value) -> Result<(Call, Box<dyn Voice>), Refusal> {
+    fn read(&self, _uri: &Uri, mut body: Value) -> Result<(ModelRequest, Box<dyn Voice>), Refusal> {
         let model = body["model"].as_str().map(str::to_owned);
-        let mut call = Call {
+        let mut call = ModelRequest {
             model: model.ok_or_else(|| Refusal::missing("model"))?,
             generate: true,
             // It streams unless told otherwise.
             stream: body["stream"] != false,
             output_limit: body["options"]["num_predict"].as_u64(),
-            ..Call::default()
+            ..ModelRequest::default()
         };
         chat::read_conversation(&mut call, &mut body)?;
         Ok((call, Box::new(OllamaVoice)))
@@ -78,7 +78,7 @@ impl Voice for OllamaVoice {
         false
     }
 
-    fn delta(&mut self, answer: &Answer, index: usize, text: &str, wire: &mut Wire) {
+    fn delta(&mut self, answer: &ModelReply, index: usize, text: &str, wire: &mut Wire) {
         let mut message = Message {
             role: "assistant",
             content: "",
@@ -98,13 +98,13 @@ impl Voice for OllamaVoice {
         });
     }
 
-    fn finish(&mut self, answer: &Answer, wire: &mut Wire) {
+    fn finish(&mut self, answer: &ModelReply, wire: &mut Wire) {
         let mut last = totals(answer);
         last["message"] = json!({ "role": "assistant", "content": "" });
         wire.event(&last);
     }
 
-    fn whole(&self, answer: &Answer) -> Value {
+    fn whole(&self, answer: &ModelReply) -> Value {
         let mut message = json!({ "role": "assistant", "content": answer.said_text() });
         if let Some(thinking) = answer.said_reasoning() {
             message["thinking"] = json!(thinking);
@@ -130,7 +130,7 @@ fn calls(outputs: &[Output]) -> Value {
 }
 
 /// The last line without its message.
-fn totals(answer: &Answer) -> Value {
+fn totals(answer: &ModelReply) -> Value {
     let timing = answer.timing;
     json!({
         "model": answer.model,

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::reading::texts;
-use crate::dialect::{Answer, Call, Dialect, Refusal, Voice};
+use crate::dialect::{Dialect, ModelReply, ModelRequest, Refusal, Voice};
 use crate::output::Output;
 use crate::tools::Tool;
 use crate::wire::Wire;
@@ -19,7 +19,7 @@ impl Dialect for Responses {
         "/v1/responses"
     }
 
-    fn read(&self, _uri: &Uri, body: Value) -> Result<(Call, Box<dyn Voice>), Refusal> {
+    fn read(&self, _uri: &Uri, body: Value) -> Result<(ModelRequest, Box<dyn Voice>), Refusal> {
         if body["previous_response_id"].is_string() {
             let message = "Nothing is stored on this endpoint; resend the whole conversation.";
             return Err(Refusal::bad_request("previous_response_not_found", message));
@@ -52,7 +52,7 @@ pub const PREAMBLE: usize = 2;
 ///
 /// # Errors
 /// What is missing.
-pub fn call(mut body: Value, conversation: Vec<Value>) -> Result<Call, Refusal> {
+pub fn call(mut body: Value, conversation: Vec<Value>) -> Result<ModelRequest, Refusal> {
     let text = |name: &str| body[name].as_str().map(str::to_owned);
     let model = text("model").ok_or_else(|| Refusal::missing("model"))?;
     let cache_key = text("prompt_cache_key").unwrap_or_default();
@@ -78,7 +78,7 @@ pub fn call(mut body: Value, conversation: Vec<Value>) -> Result<Call, Refusal> 
             Some("function_call" | "custom_tool_call" | "local_shell_call")
         )
     };
-    Ok(Call {
+    Ok(ModelRequest {
         model,
         stream,
         generate,
@@ -93,7 +93,7 @@ pub fn call(mut body: Value, conversation: Vec<Value>) -> Result<Call, Refusal> 
 
 /// The items of an answer, as a client will send them back.
 #[must_use]
-pub fn items(answer: &Answer) -> Vec<Value> {
+pub fn items(answer: &ModelReply) -> Vec<Value> {
     (0..answer.outputs.len())
         .map(|index| item(answer, index, "completed", answer.outputs[index].text()))
         .collect()
@@ -168,14 +168,14 @@ impl Voice for ResponsesVoice {
         "resp_"
     }
 
-    fn begin(&mut self, answer: &Answer, wire: &mut Wire) {
+    fn begin(&mut self, answer: &ModelReply, wire: &mut Wire) {
         for kind in ["response.created", "response.in_progress"] {
             let response = response(answer, "in_progress", &[]);
             self.event(json!({ "type": kind, "response": response }), wire);
         }
     }
 
-    fn open(&mut self, answer: &Answer, index: usize, wire: &mut Wire) {
+    fn open(&mut self, answer: &ModelReply, index: usize, wire: &mut Wire) {
         let output = &answer.outputs[index];
         let shape = Shape::of(output);
         self.item_id = answer.item_id(shape.id_prefix, index);
@@ -191,7 +191,7 @@ impl Voice for ResponsesVoice {
         }
     }
 
-    fn delta(&mut self, answer: &Answer, index: usize, text: &str, wire: &mut Wire) {
+    fn delta(&mut self, answer: &ModelReply, index: usize, text: &str, wire: &mut Wire) {
         let shape = Shape::of(&answer.outputs[index]);
         let here = |name: &str| shape.part.filter(|part| part.index == name).map(|_| 0);
         let delta = Delta {
@@ -208,7 +208,7 @@ impl Voice for ResponsesVoice {
         wire.named(shape.delta, &delta);
     }
 
-    fn close(&mut self, answer: &Answer, index: usize, wire: &mut Wire) {
+    fn close(&mut self, answer: &ModelReply, index: usize, wire: &mut Wire) {
         let output = &answer.outputs[index];
         let shape = Shape::of(output);
         let mut event = self.at(shape.done, index, shape);
@@ -226,7 +226,7 @@ impl Voice for ResponsesVoice {
         );
     }
 
-    fn finish(&mut self, answer: &Answer, wire: &mut Wire) {
+    fn finish(&mut self, answer: &ModelReply, wire: &mut Wire) {
         if self.timing {
             let ms = |ns: u64| ns as f64 / 1e6;
             let mut metrics = json!({
@@ -247,7 +247,7 @@ impl Voice for ResponsesVoice {
         );
     }
 
-    fn whole(&self, answer: &Answer) -> Value {
+    fn whole(&self, answer: &ModelReply) -> Value {
         let mut response = response(answer, "completed", &items(answer));
         let output_tokens = answer.output_tokens();
         response["usage"] = json!({
@@ -261,7 +261,7 @@ impl Voice for ResponsesVoice {
     }
 }
 
-fn response(answer: &Answer, status: &str, output: &[Value]) -> Value {
+fn response(answer: &ModelReply, status: &str, output: &[Value]) -> Value {
     json!({
         "id": answer.id,
         "object": "response",
@@ -272,7 +272,7 @@ fn response(answer: &Answer, status: &str, output: &[Value]) -> Value {
     })
 }
 
-fn item(answer: &Answer, index: usize, status: &str, text: &str) -> Value {
+fn item(answer: &ModelReply, index: usize, status: &str, text: &str) -> Value {
     let output = &answer.outputs[index];
     let shape = Shape::of(output);
     let id = answer.item_id(shape.id_prefix, index);

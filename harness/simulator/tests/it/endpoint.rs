@@ -181,9 +181,10 @@ async fn over_a_websocket_with_new_input_only() {
 #[tokio::test]
 async fn compressed_messages_are_fewer_bytes_and_the_same_events() {
     let (plain, _) = two_turns("responses", "websocket").await;
-    let (compressed, log) = two_turns_at(|port| Endpoint {
-        deflate: true,
-        ..endpoint_of("responses", port, "websocket")
+    let (compressed, log) = two_turns_at(|port| {
+        let mut endpoint = endpoint_of("responses", port, "websocket");
+        endpoint.options.deflate = true;
+        endpoint
     })
     .await;
     check_against_truth(&compressed, &log);

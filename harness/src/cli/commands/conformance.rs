@@ -17,7 +17,7 @@ use crate::instrument::conformance::{self, Case, Check};
 /// Check the first-token policy against known truth, or explain another tool's number
 #[derive(Debug, clap::Parser)]
 pub(super) struct Arguments {
-    /// Only this case; repeatable
+    /// Play only this case (repeatable)
     #[arg(long = "case", value_name = "CASE")]
     cases: Vec<String>,
     /// Serve the cases to another tool: a case is asked for by its name as the model id

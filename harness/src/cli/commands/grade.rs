@@ -29,7 +29,7 @@ pub(super) struct Arguments {
     /// Grade the untouched repositories; all should fail
     #[arg(long, group = "subject")]
     base: bool,
-    /// Only this task; repeatable
+    /// Take only this task (repeatable)
     #[arg(long = "task", value_name = "TASK")]
     tasks: Vec<String>,
     /// Where reports, logs and a summary are written; verdicts found there are kept if

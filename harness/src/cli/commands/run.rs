@@ -5,6 +5,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use timeslip_datasets::journal::TrialKey;
+use timeslip_datasets::options::LimitsTable;
 use timeslip_datasets::run::RunDirectory;
 use timeslip_datasets::run::manifest::Manifest;
 use timeslip_datasets::run::plan::Plan;
@@ -29,39 +30,41 @@ use crate::run::subscribers::{self, Journal, Progress};
 /// Run suites on endpoints and report where the time went
 #[derive(Debug, clap::Parser)]
 pub(super) struct Arguments {
-    /// Configuration file [default: timeslip.toml, if there is one]
+    /// Read this configuration file [default: timeslip.toml, if there is one]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Suite to run: a name or a suite file; repeatable
+    /// Run this suite: a name or a suite file (repeatable) [default: as configured]
     #[arg(long = "suite", value_name = "SUITE")]
     suites: Vec<String>,
-    /// Endpoint to measure; repeatable, the candidate first, then the baseline
+    /// Measure this endpoint (repeatable: the candidate first, then the baseline) [default: as
+    /// configured]
     #[arg(long = "endpoint", value_name = "NAME")]
     endpoints: Vec<String>,
-    /// Only this task, as TASK or SUITE/TASK; repeatable
+    /// Run only this task, as TASK or SUITE/TASK (repeatable)
     #[arg(long = "task", value_name = "TASK")]
     tasks: Vec<String>,
     #[command(flatten)]
     ad_hoc: AdHoc,
-    /// Attempts of every task on every endpoint
+    /// Make so many attempts of every task on every endpoint [default: as configured]
     #[arg(long, value_name = "N")]
     attempts: Option<u32>,
-    /// Model calls of one trial
+    /// Allow so many model calls in one trial [default: as configured]
     #[arg(long, value_name = "N")]
     turns: Option<u32>,
-    /// Wall-clock seconds of one trial
+    /// Allow so many wall-clock seconds for one trial [default: as configured]
     #[arg(long, value_name = "SECONDS")]
     trial_seconds: Option<u64>,
-    /// Trials at once
+    /// Run so many trials at once [default: as configured]
     #[arg(long, value_name = "N")]
     concurrency: Option<u32>,
-    /// Seed of the order and of the simulated endpoints
+    /// Seed the order and the simulated endpoints [default: as configured]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Where run directories are made
+    /// Make run directories here [default: as configured]
     #[arg(long, value_name = "DIR")]
     directory: Option<PathBuf>,
-    /// What keeps tools away from this machine: auto, bubblewrap, docker or process
+    /// Keep tools away from this machine by auto, bubblewrap, docker or process [default: as
+    /// configured]
     #[arg(long, value_name = "NAME")]
     sandbox: Option<String>,
     /// Print the resolved plan and do nothing
@@ -121,8 +124,11 @@ fn overrides(arguments: &Arguments) -> Overrides {
         tasks: arguments.tasks.clone(),
         ad_hoc: arguments.ad_hoc.table(),
         attempts: arguments.attempts,
-        turns: arguments.turns,
-        trial_seconds: arguments.trial_seconds,
+        limits: LimitsTable {
+            turns: arguments.turns,
+            trial_seconds: arguments.trial_seconds,
+            ..LimitsTable::default()
+        },
         concurrency: arguments.concurrency,
         seed: arguments.seed,
     }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use timeslip_simulator::Profile;
 use timeslip_suites::{Suite, SuiteFile};
+use timeslip_wire::protocols::PROTOCOLS;
+use timeslip_wire::transports::TRANSPORTS;
 
 use crate::error::Error;
 use crate::exit;
@@ -45,14 +47,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
         log,
     )?;
     let address = server.address;
-    super::print(&format!(
-        "simulated endpoint, profile {}\n\
-         Responses (HTTP SSE, WebSocket), Chat Completions: http://{address}/v1\n\
-         Anthropic Messages, Ollama:                        http://{address}\n\
-         Gemini:                                            http://{address}/v1beta\n\
-         Ctrl-C ends it\n",
-        arguments.profile,
-    ))?;
+    let mut text = format!("simulated endpoint, profile {}\n", arguments.profile);
+    for protocol in PROTOCOLS {
+        let name = protocol.name();
+        let url = endpoints::simulated_url(address, name);
+        let ways = TRANSPORTS.iter().filter(|one| one.carries(*protocol));
+        let ways: Vec<&str> = ways.map(|one| one.name()).collect();
+        text.push_str(&format!("  {name:<20}{url} ({})\n", ways.join(", ")));
+    }
+    super::print(&(text + "Ctrl-C ends it\n"))?;
     super::runtime()?
         .block_on(tokio::signal::ctrl_c())
         .map_err(Error::system("cannot wait for Ctrl-C"))?;

@@ -26,7 +26,7 @@ pub(super) struct Arguments {
     /// How often every task is tried, untouched and with its solution
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     times: u32,
-    /// Only this task; repeatable
+    /// Take only this task (repeatable)
     #[arg(long = "task", value_name = "TASK")]
     tasks: Vec<String>,
     /// Tasks at once

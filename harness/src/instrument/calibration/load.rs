@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rustix::time::ClockId;
 use timeslip_datasets::journal::Exchange;
+use timeslip_datasets::options::EndpointOptions;
 use timeslip_wire::clock;
 use timeslip_wire::connection::Target;
 use timeslip_wire::protocols::{self, Item};
@@ -69,15 +70,16 @@ pub fn endpoint(
         model: "steady".into(),
         protocol: spoken,
         transport: carrier,
-        prewarm: false,
-        deflate: false,
+        options: EndpointOptions {
+            retries: 0,
+            ..EndpointOptions::default()
+        },
         shared: None,
         key: None,
         headers: Vec::new(),
         secrets: Vec::new(),
         extra,
         idle_timeout: MAX_EXCHANGE,
-        max_retries: 0,
     })
 }
 

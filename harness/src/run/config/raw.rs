@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use timeslip_datasets::options::{EndpointOptions, LimitsTable};
 use timeslip_datasets::run::plan::Price;
 use timeslip_suites::SuiteFile;
 
@@ -61,87 +62,68 @@ table! {
     }
 }
 
-table! {
-    /// `[limits]`
-    LimitsTable {
-        /// Model calls in one trial.
-        turns: u32,
-        /// Wall-clock seconds of one trial.
-        trial_seconds: u64,
-        /// Seconds of one command.
-        command_seconds: u64,
-        /// Kibibytes of output the model sees.
-        output_kib: usize,
-        /// Mebibytes of memory of one command.
-        memory_mb: u64,
-        /// Milliseconds that 99 of 100 output events may lie unread in a valid run.
-        client_lag_ms: f64,
-    }
-}
-
-/// `[endpoint.NAME]`
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EndpointTable {
-    /// Ready-made endpoint that this one is, except for what is set here.
-    pub preset: Option<String>,
-    /// Profile of an embedded server; excludes `base_url`.
-    pub simulate: Option<String>,
-    /// Where a real server listens.
-    pub base_url: Option<String>,
-    /// Model id; a simulated endpoint takes its profile's.
-    pub model: Option<String>,
-    /// Wire protocol, `responses` unless said otherwise.
-    pub protocol: Option<String>,
-    /// Transport, `http-sse` unless said otherwise.
-    pub transport: Option<String>,
-    /// Have the server read instructions and tools ahead of the first turn.
-    pub prewarm: Option<bool>,
-    /// Offer to compress the messages of a WebSocket.
-    pub deflate: Option<bool>,
-    /// Put concurrent trials on one connection.
-    pub shared_connection: Option<bool>,
-    /// Environment variable that holds the key.
-    pub api_key_env: Option<String>,
-    /// Longest silence before a try is given up, in seconds.
-    pub idle_seconds: Option<u64>,
-    /// Tries after the first.
-    pub retries: Option<u32>,
-    /// Extra request headers.
-    #[serde(default)]
-    pub headers: BTreeMap<String, String>,
-    /// Extra top-level fields of every request.
-    #[serde(default)]
-    pub body: serde_json::Map<String, serde_json::Value>,
-    /// What its tokens cost; unknown when absent.
-    pub price: Option<Price>,
-}
-
-impl EndpointTable {
-    /// This table laid over a preset. Headers and body fields are added to the
-    /// preset's; the price of another model than the preset's is not the preset's.
-    #[must_use]
-    pub fn over(self, preset: &EndpointTable) -> Self {
-        let other_model = self.model.is_some() && self.model != preset.model;
-        let mut laid = preset.clone();
-        laid.headers.extend(self.headers);
-        laid.body.extend(self.body);
-        EndpointTable {
-            preset: None,
-            simulate: self.simulate,
-            base_url: self.base_url.or(laid.base_url),
-            model: self.model.or(laid.model),
-            protocol: self.protocol.or(laid.protocol),
-            transport: self.transport.or(laid.transport),
-            prewarm: self.prewarm.or(laid.prewarm),
-            api_key_env: self.api_key_env.or(laid.api_key_env),
-            idle_seconds: self.idle_seconds.or(laid.idle_seconds),
-            retries: self.retries.or(laid.retries),
-            price: self.price.or(laid.price.filter(|_| !other_model)),
-            headers: laid.headers,
-            body: laid.body,
-            shared_connection: self.shared_connection.or(laid.shared_connection),
-            deflate: self.deflate.or(laid.deflate),
+/// Declares the table of an endpoint: what it is, and the options that every endpoint has.
+macro_rules! endpoint_table {
+    ($($(#[$doc:meta])* $field:ident: $kind:ty = $default:expr,)*) => {
+        /// `[endpoint.NAME]`
+        #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct EndpointTable {
+            /// Ready-made endpoint that this one is, except for what is set here.
+            pub preset: Option<String>,
+            /// Profile of an embedded server; excludes `base_url`.
+            pub simulate: Option<String>,
+            /// Where a real server listens.
+            pub base_url: Option<String>,
+            /// Model id; a simulated endpoint takes its profile's.
+            pub model: Option<String>,
+            /// Wire protocol, `responses` unless said otherwise.
+            pub protocol: Option<String>,
+            /// Transport, `http-sse` unless said otherwise.
+            pub transport: Option<String>,
+            /// Environment variable that holds the key.
+            pub api_key_env: Option<String>,
+            /// Extra request headers.
+            #[serde(default)]
+            pub headers: BTreeMap<String, String>,
+            /// Extra top-level fields of every request.
+            #[serde(default)]
+            pub body: serde_json::Map<String, serde_json::Value>,
+            /// What its tokens cost; unknown when absent.
+            pub price: Option<Price>,
+            $($(#[$doc])* pub $field: Option<$kind>,)*
         }
-    }
+
+        impl EndpointTable {
+            /// This table laid over a preset. Headers and body fields are added to the
+            /// preset's; the price of another model than the preset's is not the preset's.
+            #[must_use]
+            pub fn over(self, preset: &EndpointTable) -> Self {
+                let other_model = self.model.is_some() && self.model != preset.model;
+                let mut laid = preset.clone();
+                laid.headers.extend(self.headers);
+                laid.body.extend(self.body);
+                EndpointTable {
+                    preset: None,
+                    simulate: self.simulate,
+                    base_url: self.base_url.or(laid.base_url),
+                    model: self.model.or(laid.model),
+                    protocol: self.protocol.or(laid.protocol),
+                    transport: self.transport.or(laid.transport),
+                    api_key_env: self.api_key_env.or(laid.api_key_env),
+                    price: self.price.or(laid.price.filter(|_| !other_model)),
+                    headers: laid.headers,
+                    body: laid.body,
+                    $($field: self.$field.or(laid.$field),)*
+                }
+            }
+
+            /// Its options, every choice made.
+            #[must_use]
+            pub fn options(&self) -> EndpointOptions {
+                EndpointOptions { $($field: self.$field.unwrap_or($default),)* }
+            }
+        }
+    };
 }
+timeslip_datasets::endpoint_options!(endpoint_table);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use timeslip_datasets::run::plan::{Plan, TrialLimits};
+use timeslip_datasets::run::plan::Plan;
 
 /// The plan as people read it.
 #[must_use]
@@ -37,9 +37,9 @@ pub fn describe(plan: &Plan) -> String {
             suite.source()
         ));
     }
-    line(format_args!("limits     {}", limits(plan.limits)));
+    line(format_args!("limits     {}", plan.limits.describe()));
     for (suite, own) in &plan.suite_limits {
-        line(format_args!("           {suite}: {}", limits(*own)));
+        line(format_args!("           {suite}: {}", own.describe()));
     }
     line(format_args!(
         "trials     {} ({} attempts, {} at once, seed {}), in this order:",
@@ -66,18 +66,4 @@ fn attempts_shown(plan: &Plan) -> String {
         (Some(all), _) => all.to_string(),
         (None, _) => plan.attempts.to_string(),
     }
-}
-
-fn limits(limits: TrialLimits) -> String {
-    let TrialLimits {
-        turns,
-        trial_seconds,
-        command_seconds,
-        output_kib,
-        memory_mb,
-        client_lag_ms,
-    } = limits;
-    format!(
-        "{turns} turns, {trial_seconds} s a trial, {command_seconds} s a command, {output_kib} KiB of output, {memory_mb} MiB, events unread for {client_lag_ms} ms"
-    )
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use timeslip_datasets::options::EndpointOptions;
 use timeslip_datasets::run::plan::{PlannedEndpoint, Simulation};
 use timeslip_simulator::Profile;
 use timeslip_wire::connection::Target;
@@ -90,27 +91,8 @@ fn endpoint(name: &str, path: &Path, table: &EndpointTable) -> Result<PlannedEnd
             format!("{protocol} does not travel over a {transport}; use http-sse"),
         ));
     }
-    let able =
-        |field: &str, choice: Option<bool>, able: fn(&dyn Transport, &dyn Protocol) -> bool| {
-            let choice = choice.unwrap_or(false);
-            if choice && !able(carrier, spoken) {
-                let able = TRANSPORTS.iter().filter(|one| able(**one, spoken));
-                let able: Vec<&str> = able.map(|one| one.name()).collect();
-                let place = match able[..] {
-                    [] => format!("does not exist for {protocol}"),
-                    _ => format!("exists over a {} only", able.join(" or ")),
-                };
-                return Err(bad(field, format!("{place}, not over {transport}")));
-            }
-            Ok(choice)
-        };
-    let prewarm = able("prewarm", table.prewarm, |one, _| one.keeps_state())?;
-    let deflate = able("deflate", table.deflate, |one, _| one.compresses())?;
-    let shared_connection = able(
-        "shared_connection",
-        table.shared_connection,
-        |one, spoken| one.pool(spoken).is_some(),
-    )?;
+    let options = table.options();
+    check_options(&options, spoken, carrier).map_err(|(field, problem)| bad(field, problem))?;
     for (header, value) in &table.headers {
         let secret = ["auth", "key", "token", "secret", "cookie"];
         let lower = header.to_ascii_lowercase();
@@ -138,12 +120,8 @@ fn endpoint(name: &str, path: &Path, table: &EndpointTable) -> Result<PlannedEnd
         model,
         protocol: protocol.to_owned(),
         transport: transport.to_owned(),
-        prewarm,
-        deflate,
-        shared_connection,
+        options,
         api_key_env: table.api_key_env.clone(),
-        idle_seconds: table.idle_seconds.unwrap_or(120),
-        retries: table.retries.unwrap_or(3),
         headers: table.headers.clone(),
         body: table.body.clone(),
         price: table.price.clone(),
@@ -167,4 +145,41 @@ fn chosen<T: Copy>(
             known.join(", ")
         )
     })
+}
+
+/// An option that not every transport has: whether it is wanted, and who has it.
+type Special = (
+    &'static str,
+    bool,
+    fn(&dyn Transport, &dyn Protocol) -> bool,
+);
+
+/// Refuses options that the transport does not have with this protocol.
+fn check_options(
+    options: &EndpointOptions,
+    protocol: &dyn Protocol,
+    transport: &dyn Transport,
+) -> Result<(), (&'static str, String)> {
+    let special: [Special; 3] = [
+        ("prewarm", options.prewarm, |one, _| one.keeps_state()),
+        ("deflate", options.deflate, |one, _| one.compresses()),
+        (
+            "shared_connection",
+            options.shared_connection,
+            |one, protocol| one.pool(protocol).is_some(),
+        ),
+    ];
+    for (field, wanted, has) in special {
+        if wanted && !has(transport, protocol) {
+            let able = TRANSPORTS.iter().filter(|one| has(**one, protocol));
+            let able: Vec<&str> = able.map(|one| one.name()).collect();
+            let place = match able[..] {
+                [] => format!("does not exist for {}", protocol.name()),
+                _ => format!("exists over a {} only", able.join(" or ")),
+            };
+            let problem = format!("{place}, not over {}", transport.name());
+            return Err((field, problem));
+        }
+    }
+    Ok(())
 }

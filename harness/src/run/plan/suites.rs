@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use timeslip_datasets::run::plan::TrialLimits;
+use timeslip_datasets::options::{LimitsTable, TrialLimits};
 use timeslip_suites::{Suite, SuiteFile};
 
 use super::Overrides;
@@ -69,17 +69,15 @@ pub(super) fn limits(
 ) -> BTreeMap<String, TrialLimits> {
     let own = |suite: &SuiteFile| {
         let set = &suite.limits;
-        TrialLimits {
-            turns: overrides.turns.or(set.turns).unwrap_or(general.turns),
-            trial_seconds: overrides
-                .trial_seconds
-                .or(set.trial_seconds)
-                .unwrap_or(general.trial_seconds),
-            command_seconds: set.command_seconds.unwrap_or(general.command_seconds),
-            output_kib: set.output_kib.unwrap_or(general.output_kib),
-            memory_mb: set.memory_mb.unwrap_or(general.memory_mb),
-            client_lag_ms: general.client_lag_ms,
-        }
+        let set = LimitsTable {
+            turns: set.turns,
+            trial_seconds: set.trial_seconds,
+            command_seconds: set.command_seconds,
+            output_kib: set.output_kib,
+            memory_mb: set.memory_mb,
+            ..LimitsTable::default()
+        };
+        general.with(&set).with(&overrides.limits)
     };
     let each = suites.iter().map(|suite| (suite.name.clone(), own(suite)));
     each.filter(|(_, limits)| *limits != general).collect()

@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::clock;
-use crate::kernel::{self, Received};
+use crate::kernel::{self, ReceivedBytes};
 
 /// No stamp in the atomics.
 const NONE: u64 = u64::MAX;
@@ -168,7 +168,7 @@ impl Timed {
         Arc::clone(&self.probe)
     }
 
-    fn note_read(&mut self, received: Received) {
+    fn note_read(&mut self, received: ReceivedBytes) {
         let read = clock::now();
         let kernel = received
             .stamp
@@ -220,7 +220,7 @@ impl AsyncRead for Timed {
             ready!(Pin::new(&mut this.inner).poll_read(cx, buf))?;
             let length = buf.filled().len() - before;
             if length > 0 {
-                this.note_read(Received {
+                this.note_read(ReceivedBytes {
                     length,
                     stamp: None,
                 });

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
+use timeslip_datasets::options::EndpointOptions;
 
 use super::{Pool, Transport};
 use crate::connection::Target;
@@ -37,11 +38,8 @@ pub struct Endpoint {
     pub protocol: &'static dyn Protocol,
     /// What carries it.
     pub transport: &'static dyn Transport,
-    /// Have the server read the instructions and tools ahead of the first turn, where
-    /// the transport keeps them.
-    pub prewarm: bool,
-    /// Offer to compress the messages of a WebSocket.
-    pub deflate: bool,
+    /// How it is spoken to; of its longest silence, `idle_timeout` is what counts.
+    pub options: EndpointOptions,
     /// Connections shared with the endpoint's other conversations, where they are.
     pub shared: Option<Arc<dyn Pool>>,
     /// Bearer token.
@@ -54,8 +52,6 @@ pub struct Endpoint {
     pub extra: Map<String, Value>,
     /// Longest silence between two reads before the exchange is given up.
     pub idle_timeout: Duration,
-    /// Tries after the first.
-    pub max_retries: u32,
 }
 
 impl Endpoint {

@@ -159,7 +159,7 @@ async fn every_bad_ending_has_a_name() {
     ] {
         let (port, _) = canned(vec![response.clone(), response.clone(), response]);
         let mut endpoint = endpoint(port, "http-sse");
-        endpoint.max_retries = 0;
+        endpoint.options.retries = 0;
         let (answer, exchanges) = ask(&endpoint).await;
         let error = answer.unwrap_err().to_string();
         assert!(error.contains(expected), "{error} should say {expected}");
@@ -175,7 +175,7 @@ async fn silence_and_the_trials_end_are_told_apart() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let mut endpoint = endpoint(port, "http-sse");
-    endpoint.max_retries = 0;
+    endpoint.options.retries = 0;
     endpoint.idle_timeout = Duration::from_millis(300);
     let (answer, _) = ask(&endpoint).await;
     assert_eq!(
@@ -196,7 +196,7 @@ async fn nobody_there() {
         .unwrap()
         .port();
     let mut endpoint = endpoint(port, "websocket");
-    endpoint.max_retries = 1;
+    endpoint.options.retries = 1;
     let (answer, exchanges) = ask(&endpoint).await;
     assert!(matches!(answer.unwrap_err(), Failure::Connect(_)));
     assert_eq!(exchanges.len(), 2);
@@ -256,7 +256,7 @@ async fn no_part_of_an_echoed_key_gets_into_the_journal() {
         ] {
             let (port, _) = canned(vec![response]);
             let mut endpoint = endpoint(port, "http-sse");
-            endpoint.max_retries = 0;
+            endpoint.options.retries = 0;
             endpoint.key = Some(Secret(KEY.into()));
             let (_, exchanges) = ask(&endpoint).await;
             let error = exchanges[0].error.as_deref().unwrap();
@@ -299,7 +299,7 @@ async fn a_connection_closed_while_idle_costs_no_backoff() {
         .replace("connection: close\r\n", "");
     let (port, _) = canned(vec![response.clone().into_bytes(), response.into_bytes()]);
     let mut endpoint = endpoint(port, "http-sse");
-    endpoint.max_retries = 0;
+    endpoint.options.retries = 0;
     let mut exchanges = Vec::new();
     let items = [Item::User("do it".into())];
     let mut session = Session::new(&endpoint, "key#1".into(), clock::now());

@@ -55,7 +55,7 @@ impl Subject {
 
     fn endpoint(&self, port: u16) -> Endpoint {
         let mut endpoint = endpoint_of(self.protocol, port, "http-sse");
-        endpoint.max_retries = 0;
+        endpoint.options.retries = 0;
         endpoint.idle_timeout = Duration::from_secs(10);
         endpoint
     }
@@ -353,7 +353,7 @@ async fn a_date_to_come_back_at_is_honoured() {
         let honest = http("200 OK", "", &subject.body);
         let (port, _) = canned(vec![busy, honest]);
         let mut endpoint = subject.endpoint(port);
-        endpoint.max_retries = 1;
+        endpoint.options.retries = 1;
         let (answer, exchanges) = ask(&endpoint).await;
         answer.unwrap();
         let waited = exchanges[0].backoff_until.unwrap() - exchanges[0].marks.done;

@@ -259,7 +259,7 @@ async fn every_bad_ending_has_a_name() {
     ] {
         let port = server(vec![vec![say]], Duration::ZERO).await;
         let mut endpoint = endpoint(port, "http2-sse");
-        endpoint.max_retries = 0;
+        endpoint.options.retries = 0;
         let error = Talk::new(&endpoint).ask().await.unwrap_err().to_string();
         assert!(error.contains(expected), "{error} should say {expected}");
     }
@@ -282,7 +282,7 @@ async fn a_connection_closed_while_idle_costs_no_backoff() {
     for tended in [true, false] {
         let port = server(vec![vec![answer()], vec![answer()]], Duration::ZERO).await;
         let mut endpoint = endpoint(port, "http2-sse");
-        endpoint.max_retries = 0;
+        endpoint.options.retries = 0;
         let mut talk = Talk::new(&endpoint);
         talk.ask().await.unwrap();
         let pause = sleep(Duration::from_millis(100));
@@ -303,7 +303,7 @@ async fn a_server_of_http1_only_is_a_failure_and_not_a_hang() {
     let response = events(&["{}"]);
     let (port, _) = crate::support::canned(vec![response]);
     let mut endpoint = endpoint(port, "http2-sse");
-    endpoint.max_retries = 0;
+    endpoint.options.retries = 0;
     endpoint.idle_timeout = Duration::from_secs(2);
     let failure = Talk::new(&endpoint).ask().await.unwrap_err();
     assert!(failure.retryable(), "{failure}");

@@ -124,7 +124,7 @@ async fn talk(endpoint: &Endpoint, name: usize) -> (Result<Vec<String>, Failure>
 fn shared(port: u16) -> Endpoint {
     let mut endpoint = endpoint(port, "websocket");
     endpoint.shared = endpoint.transport.pool(endpoint.protocol);
-    endpoint.max_retries = 0;
+    endpoint.options.retries = 0;
     endpoint
 }
 
@@ -178,7 +178,7 @@ async fn conversations_share_connections_and_keep_to_their_lanes() {
 async fn a_lost_connection_fails_all_its_lanes_and_each_recovers_by_itself() {
     let (port, seen) = server(vec![Does::Vanish(5), Does::Interleave(5)]).await;
     let mut endpoint = shared(port);
-    endpoint.max_retries = 1;
+    endpoint.options.retries = 1;
     for exchanges in talks(&endpoint, 5).await {
         let errors: Vec<bool> = exchanges.iter().map(|e| e.error.is_some()).collect();
         assert_eq!(errors, [true, false, false]);

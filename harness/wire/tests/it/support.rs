@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
+use timeslip_datasets::options::EndpointOptions;
 use timeslip_wire::connection::Target;
 use timeslip_wire::{Endpoint, protocols, transports};
 
@@ -23,15 +24,16 @@ pub fn endpoint_of(protocol: &str, port: u16, transport: &str) -> Endpoint {
         model: "m".into(),
         protocol,
         transport: transports::by_name(transport).unwrap(),
-        prewarm: false,
-        deflate: false,
+        options: EndpointOptions {
+            retries: 2,
+            ..EndpointOptions::default()
+        },
         shared: None,
         key: None,
         headers: Vec::new(),
         secrets: Vec::new(),
         extra: serde_json::Map::new(),
         idle_timeout: Duration::from_secs(5),
-        max_retries: 2,
     }
 }
 

@@ -32,7 +32,7 @@ async fn a_lost_chain_is_sent_whole_on_a_new_socket_and_then_chained_again() {
         ])
         .await;
         let mut endpoint = endpoint(port, "websocket");
-        endpoint.max_retries = 0;
+        endpoint.options.retries = 0;
         let mut talk = Talk::new(&endpoint);
         for _ in 0..3 {
             talk.turn().await.unwrap();
@@ -61,7 +61,7 @@ async fn a_server_that_keeps_losing_the_state_is_given_up() {
     };
     let (port, seen) = scripted(vec![lost(), lost(), lost(), lost()]).await;
     let mut endpoint = endpoint(port, "websocket");
-    endpoint.max_retries = 0;
+    endpoint.options.retries = 0;
     let mut talk = Talk::new(&endpoint);
     let failure = talk.turn().await.unwrap_err();
     assert!(failure.lost_state(), "{failure}");
@@ -97,7 +97,7 @@ async fn a_socket_found_closed_only_when_used_is_replaced_at_once() {
     ])
     .await;
     let mut endpoint = endpoint(port, "websocket");
-    endpoint.max_retries = 0;
+    endpoint.options.retries = 0;
     let mut talk = Talk::new(&endpoint);
     talk.turn().await.unwrap();
     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -133,7 +133,7 @@ async fn a_warm_up_is_an_exchange_outside_any_turn_and_starts_the_chain() {
     ])])
     .await;
     let mut endpoint = endpoint(port, "websocket");
-    endpoint.prewarm = true;
+    endpoint.options.prewarm = true;
     let mut talk = Talk::new(&endpoint);
     talk.warm_up().await;
     talk.turn().await.unwrap();
@@ -161,7 +161,7 @@ async fn a_warm_up_that_fails_costs_only_its_time() {
     ])
     .await;
     let mut endpoint = endpoint(port, "websocket");
-    endpoint.prewarm = true;
+    endpoint.options.prewarm = true;
     let mut talk = Talk::new(&endpoint);
     talk.warm_up().await;
     talk.turn().await.unwrap();
@@ -180,7 +180,7 @@ async fn the_time_of_a_refused_upgrade_is_not_lost_and_http_stays() {
     for prewarm in [false, true] {
         let (port, _) = crate::support::canned(vec![refusal.clone(), plain("r1"), plain("r2")]);
         let mut endpoint = endpoint(port, "websocket");
-        endpoint.prewarm = prewarm;
+        endpoint.options.prewarm = prewarm;
         let mut talk = Talk::new(&endpoint);
         if !prewarm {
             talk.turn().await.unwrap();
@@ -244,8 +244,8 @@ async fn a_refusal_is_the_same_with_compression_on_offer() {
     ] {
         let (port, _) = scripted(vec![Connection::Refuse(response)]).await;
         let mut endpoint = endpoint(port, "websocket");
-        endpoint.max_retries = 0;
-        endpoint.deflate = true;
+        endpoint.options.retries = 0;
+        endpoint.options.deflate = true;
         let failure = Talk::new(&endpoint).turn().await.unwrap_err();
         assert!(failure.to_string().contains(expected), "{failure}");
         assert_eq!(failure.retryable(), status != 401);
@@ -260,7 +260,7 @@ async fn a_refusal_is_the_same_with_compression_on_offer() {
         ]),
     ]);
     let mut endpoint = endpoint(port, "websocket");
-    endpoint.deflate = true;
+    endpoint.options.deflate = true;
     let mut talk = Talk::new(&endpoint);
     talk.turn().await.unwrap();
     assert_eq!(talk.exchanges[0].transport, "http-sse");
@@ -287,7 +287,7 @@ async fn an_extension_that_was_not_offered_is_not_asked_about_again() {
         while socket.next().await.is_some() {}
     });
     let mut endpoint = endpoint(port, "websocket");
-    endpoint.deflate = true;
+    endpoint.options.deflate = true;
     let failure = Talk::new(&endpoint).turn().await.unwrap_err();
     assert!(failure.to_string().contains("x-other"), "{failure}");
     assert!(!failure.retryable());
@@ -368,7 +368,7 @@ async fn a_servers_pings_keep_a_silent_model_from_being_given_up() {
         let script = vec![Say::Slowly(pause, messages.clone())];
         let (port, _) = scripted(vec![Connection::Socket(script)]).await;
         let mut endpoint = endpoint(port, "websocket");
-        endpoint.max_retries = 0;
+        endpoint.options.retries = 0;
         endpoint.idle_timeout = Duration::from_millis(900);
         endpoint.shared = endpoint
             .transport
@@ -414,7 +414,7 @@ async fn every_bad_ending_has_a_name() {
             let script = vec![Connection::Socket(vec![Say::Messages(messages.clone())])];
             let (port, _) = scripted(script).await;
             let mut endpoint = endpoint(port, "websocket");
-            endpoint.max_retries = 0;
+            endpoint.options.retries = 0;
             endpoint.idle_timeout = Duration::from_secs(1);
             endpoint.shared = endpoint
                 .transport

@@ -56,7 +56,7 @@ pub(super) async fn open(
     recorder.connected(connection.steps, None);
     let request = upgrade_request(endpoint, form).map_err(Failure::Connect)?;
     let agreement = Agreement::default();
-    let stream: Box<dyn Duplex> = if endpoint.deflate {
+    let stream: Box<dyn Duplex> = if endpoint.options.deflate {
         Box::new(Deflated::new(connection.stream, agreement.clone()))
     } else {
         connection.stream
@@ -73,7 +73,7 @@ pub(super) async fn open(
     let chosen = response.headers().get(header::SEC_WEBSOCKET_EXTENSIONS);
     let compressed = chosen
         .map(|chosen| chosen.to_str().unwrap_or_default())
-        .filter(|_| endpoint.deflate);
+        .filter(|_| endpoint.options.deflate);
     // What a server misunderstands once, it misunderstands again: not worth a retry.
     let compressed = agreement.settle(compressed).map_err(|problem| {
         Failure::Stream(StreamError::Malformed {
@@ -115,7 +115,7 @@ fn upgrade_request(
         header::SEC_WEBSOCKET_EXTENSIONS.to_string(),
         deflate::OFFER.to_owned(),
     );
-    let offer = Some(offer).filter(|_| endpoint.deflate);
+    let offer = Some(offer).filter(|_| endpoint.options.deflate);
     for (name, value) in own.chain(offer).chain(transports::headers(endpoint)) {
         let bad = |what: &str| format!("endpoint {}: header {name}: {what}", endpoint.name);
         let header = header::HeaderName::try_from(&name).map_err(|_| bad("not a header name"))?;
