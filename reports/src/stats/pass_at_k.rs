@@ -41,18 +41,19 @@ fn over_tasks(
         .iter()
         .enumerate()
         .map(|(index, (successes, attempts))| {
+            let place = || format!("task {} of {}", index + 1, tasks.len());
             if successes > attempts {
                 Err(format!(
-                    "task {} of {} has more successes ({successes}) than attempts ({attempts})",
-                    index + 1,
-                    tasks.len()
+                    "{} has {} in {}",
+                    place(),
+                    counted(*successes, "success"),
+                    counted(*attempts, "attempt")
                 ))
             } else if *attempts < k {
                 Err(format!(
-                    "task {} of {} has {}, fewer than k = {k}",
-                    index + 1,
-                    tasks.len(),
-                    plural(usize::try_from(*attempts).unwrap_or(usize::MAX), "attempt")
+                    "{} has {}, fewer than k = {k}",
+                    place(),
+                    counted(*attempts, "attempt")
                 ))
             } else {
                 Ok(estimate(*successes, *attempts))
@@ -73,6 +74,10 @@ fn none_drawn(marked: u64, n: u64, k: u64) -> f64 {
     (0..factors)
         .map(|step| 1.0 - among as f64 / (n - step) as f64)
         .product()
+}
+
+fn counted(n: u64, noun: &str) -> String {
+    plural(usize::try_from(n).unwrap_or(usize::MAX), noun)
 }
 
 #[cfg(test)]

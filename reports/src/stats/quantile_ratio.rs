@@ -51,8 +51,9 @@ pub fn quantile_effect(tasks: &[Vec<f64>], p: f64) -> Result<Effect, String> {
     let needed = needed(p);
     if (n as f64) < needed {
         return Err(format!(
-            "n too small: {} without a reliable interval for p{} ({needed} needed)",
+            "n too small: {} {} no reliable interval for p{} ({needed} needed)",
             plural(n, "task"),
+            have(n),
             percent(p)
         ));
     }
@@ -98,8 +99,9 @@ impl Clustered {
         let needed = needed(p);
         if (values.len() as f64) < needed {
             return Err(format!(
-                "n too small: {} without a 95 % interval for p{} ({needed} needed)",
+                "n too small: {} {} no 95 % interval for p{} ({needed} needed)",
                 plural(values.len(), "value"),
+                have(values.len()),
                 percent(p)
             ));
         }
@@ -182,6 +184,10 @@ fn percent(p: f64) -> f64 {
 fn needed(p: f64) -> f64 {
     let tail = 0.025_f64.ln();
     (tail / p.max(1.0 - p).ln()).ceil()
+}
+
+fn have(n: usize) -> &'static str {
+    if n == 1 { "has" } else { "have" }
 }
 
 #[cfg(test)]
