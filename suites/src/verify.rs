@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::grade::tail;
 use crate::steps::{begin_step, combine, grade_step};
-use crate::{Execution, Grade, Result, Sandbox, Task, Workspace, gold};
+use crate::{Execution, Grade, Result, Sandbox, Task, Workspace, solution};
 
 /// What trying a task came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,9 +121,9 @@ fn graded(
 ) -> Result<Result<Grade, String>> {
     let place = tempfile::tempdir_in(scratch)
         .map_err(crate::Error::io("cannot create a directory", scratch))?;
-    let workspace = Workspace::prepare(task, sandbox, &place.path().join("trial"))?;
+    let workspace = Workspace::prepare(&task.workspace, sandbox, &place.path().join("trial"))?;
     let (mut grades, mut failures) = (Vec::new(), Vec::new());
-    for step in 0..task.steps() {
+    for step in 0..task.steps.len() {
         match begin_step(task, step, &workspace, sandbox) {
             // The step before left nothing to go on with.
             Err(_) if work == Work::Nothing && step > 0 => break,
@@ -132,7 +132,7 @@ fn graded(
         if work == Work::Nothing {
             leave_a_note(task, &workspace);
         } else {
-            match gold::solve(task, step, &workspace, sandbox)? {
+            match solution::solve(task, step, &workspace, sandbox)? {
                 None => return Ok(Err("has no solution to try".to_owned())),
                 Some(execution) => failures.extend(failure(&execution)),
             }
@@ -168,7 +168,7 @@ fn failure(execution: &Execution) -> Option<String> {
 fn leave_a_note(task: &Task, workspace: &Workspace) {
     if task.gold_patch().is_some() {
         // Should it fail, the task fails for having no change, as it should.
-        let _ = workspace.edit("note-of-verify.txt", "", "nothing was changed\n");
+        let _ = workspace.write("note-of-verify.txt", None, b"nothing was changed\n");
     }
 }
 

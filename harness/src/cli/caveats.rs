@@ -2,17 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use timeslip_suites::{Backend, Task, Workspace};
+use timeslip_suites::{Capabilities, Task};
 
 /// Names that are shown of the tasks that something holds of.
 const SHOWN: usize = 3;
 
 /// One sentence for every thing that some of the tasks ask for and do not get. A task
 /// that cannot be tried at all is left out.
-pub(super) fn of<'a>(tasks: impl IntoIterator<Item = &'a Task>, backend: Backend) -> Vec<String> {
+pub(super) fn of<'a>(
+    tasks: impl IntoIterator<Item = &'a Task>,
+    capabilities: &Capabilities,
+) -> Vec<String> {
     let mut found: BTreeMap<&'static str, Vec<&str>> = BTreeMap::new();
     for task in tasks {
-        for caveat in Workspace::caveats(task, backend).unwrap_or_default() {
+        let caveats = task.workspace.caveats(capabilities);
+        for caveat in caveats.unwrap_or_default() {
             found.entry(caveat).or_default().push(&task.id);
         }
     }

@@ -14,8 +14,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::owner::Owner;
-use super::{Exceeded, Quota};
+use super::execution::Exceeded;
+use super::invocation::Quota;
+use super::owner::{Leftovers, Owner};
 
 /// What a group can bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,14 +100,14 @@ impl Cgroups {
     }
 
     /// Removes the groups of some owners, with everything in them.
-    pub(super) fn sweep(&self, whose: fn(&Owner) -> bool) {
+    pub(super) fn sweep(&self, leftovers: Leftovers) {
         for parent in &self.parents {
             let Ok(entries) = parent.directory.read_dir() else {
                 continue;
             };
             for entry in entries.flatten() {
                 let name = entry.file_name();
-                if Owner::of(&name.to_string_lossy()).is_some_and(|owner| whose(&owner)) {
+                if leftovers.include(&name.to_string_lossy()) {
                     drop(Group {
                         members: vec![Parent {
                             directory: entry.path(),

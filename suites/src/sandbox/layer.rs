@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::owner::Owner;
+use super::owner::{Leftovers, Owner};
 use crate::{Error, Result};
 
 /// A changeable view of a directory; gone with all changes when dropped.
@@ -78,22 +78,22 @@ impl Drop for Layer {
 }
 
 /// Unmounts the layers of some owners.
-pub(super) fn sweep(whose: fn(&Owner) -> bool) {
+pub(super) fn sweep(leftovers: Leftovers) {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    for path in owned(&mounts, whose) {
+    for path in owned(&mounts, |name| leftovers.include(name)) {
         let _ = unmount(&path);
     }
 }
 
 /// The mount points of the layers of some owners, the last mounted first.
-fn owned(mounts: &str, whose: impl Fn(&Owner) -> bool) -> Vec<PathBuf> {
+fn owned(mounts: &str, wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
     let mut points: Vec<PathBuf> = mounts
         .lines()
         .filter_map(|line| {
             let (place, kind) = line.split_once(" - ")?;
             let source = kind.strip_prefix("overlay ")?.split(' ').next()?;
-            Owner::of(source).filter(|owner| whose(owner))?;
-            place.split(' ').nth(4).map(unescaped)
+            let point = place.split(' ').nth(4).filter(|_| wanted(source))?;
+            Some(unescaped(point))
         })
         .collect();
     points.reverse();
@@ -249,11 +249,12 @@ mod tests {
              46 27 0:41 / /tmp/d rw - tmpfs {mine} rw\n\
              47 27 0:42 / /tmp/e shared:1 - overlay {mine} rw\n"
         );
-        let everything = owned(&mounts, |_| true);
+        let everything = owned(&mounts, |name| Leftovers::OfThisProcess.include(name));
         assert_eq!(
             everything,
             [Path::new("/tmp/e"), Path::new("/tmp/a b/merged")]
         );
-        assert_eq!(owned(&mounts, Owner::is_gone), Vec::<PathBuf>::new());
+        let crashed = owned(&mounts, |name| Leftovers::OfCrashes.include(name));
+        assert_eq!(crashed, Vec::<PathBuf>::new());
     }
 }

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::Format;
-use super::place::Place;
-use crate::{Environment, Error, Result};
+use super::field_lines::FieldLines;
+use super::read::read_bounded;
+use crate::formats::FormatName;
+use crate::{Environment, Error, GraderOptions, Result};
 
 /// A suite file: which tasks belong together, and how they are tried.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,7 +17,7 @@ pub struct SuiteFile {
     #[serde(default)]
     pub name: String,
     /// The format of its tasks.
-    pub format: Format,
+    pub format: FormatName,
     /// `bundled:<name>`, or a directory or file relative to the suite file; of a registry
     /// of Harbor tasks also `FILE#NAME` and `FILE#NAME@VERSION`.
     pub source: String,
@@ -75,7 +76,7 @@ pub struct SuiteFile {
     pub directory: PathBuf,
     /// Where the fields are written.
     #[serde(skip)]
-    pub(super) place: Place,
+    pub(super) lines: FieldLines,
 }
 
 /// So many tasks, drawn by a seed: the same ones everywhere, and all but one of them
@@ -106,33 +107,8 @@ pub struct SuiteLimits {
     pub memory_mb: Option<u64>,
 }
 
-/// How results are graded.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct GraderOptions {
-    /// Seconds of a verifier, in the place of what the task says.
-    pub timeout_seconds: Option<u64>,
-    /// The reward from which on a task counts as solved, 1 unless said otherwise.
-    pub solved_at: Option<f64>,
-    /// Verifiers may write beside their tests, as some do that build them. What they run
-    /// of the agent's may then do so, too.
-    #[serde(default)]
-    pub writable_tests: bool,
-}
-
-impl GraderOptions {
-    /// The reward from which on a task counts as solved.
-    #[must_use]
-    pub fn solved_at(&self) -> f64 {
-        self.solved_at.unwrap_or(1.0)
-    }
-}
-
 const SWE_MINI: &str = include_str!("../../bundled/swe-mini.toml");
 const TERMINAL_MINI: &str = include_str!("../../bundled/terminal-mini.toml");
-
-/// A suite file is a dozen lines; this leaves room for a list of every task.
-const LARGEST_FILE: u64 = 4 * 1024 * 1024;
 
 /// What stands for the task's own words in a prompt.
 const INSTRUCTION: &str = "{instruction}";
@@ -173,7 +149,7 @@ impl SuiteFile {
             message: error.to_string().trim_end().to_owned(),
         })?;
         let parsed = Self {
-            place: Place::new(file, text, &[]),
+            lines: FieldLines::new(file, text, &[]),
             ..parsed
         };
         parsed.check()?;
@@ -183,14 +159,14 @@ impl SuiteFile {
     /// The same fields as a table `[suite.NAME]` of a larger file, of which `text` is
     /// the content.
     pub fn in_table(self, name: &str, file: &Path, text: &str) -> Result<Self> {
-        let place = Place::new(&file.display().to_string(), text, &["suite", name]);
+        let lines = FieldLines::new(&file.display().to_string(), text, &["suite", name]);
         if !self.name.is_empty() && self.name != name {
-            return Err(place.error("name", &format!("is not {name:?}, as the table is called")));
+            return Err(lines.error("name", &format!("is not {name:?}, as the table is called")));
         }
         let suite = Self {
             name: name.to_owned(),
             directory: file.parent().unwrap_or(Path::new("")).to_path_buf(),
-            place,
+            lines,
             ..self
         };
         suite.check()?;
@@ -223,7 +199,7 @@ impl SuiteFile {
     }
 
     /// Where the repository `owner/name` was cloned to, if the suite has clones.
-    pub(super) fn repository(&self, repo: &str) -> Result<Option<PathBuf>> {
+    pub(super) fn clone_of(&self, repo: &str) -> Result<Option<PathBuf>> {
         let Some(folder) = &self.repositories else {
             return Ok(None);
         };
@@ -240,7 +216,7 @@ impl SuiteFile {
                     folder.display(),
                     folder.join(format!("{flat}.git")).display()
                 );
-                self.place.error("repositories", &message)
+                self.lines.error("repositories", &message)
             })
     }
 
@@ -321,23 +297,8 @@ impl SuiteFile {
     }
 
     fn wrong(&self, field: &str, message: &str) -> Result<()> {
-        Err(self.place.error(field, message))
+        Err(self.lines.error(field, message))
     }
-}
-
-/// Reads a file of a size that people write.
-pub(super) fn read_bounded(file: &Path) -> Result<String> {
-    let size = file
-        .metadata()
-        .map_err(Error::io("cannot be read", file))?
-        .len();
-    if size > LARGEST_FILE {
-        return Err(Error::SuiteFile {
-            file: file.display().to_string(),
-            message: "is too large for a suite file".to_owned(),
-        });
-    }
-    std::fs::read_to_string(file).map_err(Error::io("cannot be read", file))
 }
 
 #[cfg(test)]

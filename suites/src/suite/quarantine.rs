@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::file::read_bounded;
+use super::read::read_bounded;
 use crate::{Error, Result};
 
 /// One task that is left out.

@@ -6,10 +6,12 @@ use bollard::container::LogOutput;
 use bollard::exec::{CreateExecOptions, StartExecResults};
 use futures_util::StreamExt;
 
+use super::super::ROOT;
 use super::super::capture::Capture;
+use super::super::execution::{Exceeded, Execution, Exit};
+use super::super::invocation::Invocation;
 use super::super::supervise::LARGEST_FILE_MB;
-use super::super::{Exceeded, Execution, Exit, Invocation, ROOT};
-use super::Engine;
+use super::engine::Engine;
 
 /// Finds out how often the container has run into its bounds.
 const COUNT: &str = r#"
