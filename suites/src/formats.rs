@@ -32,14 +32,14 @@ pub trait Format: Sync {
     ///
     /// # Errors
     /// The source as a whole cannot be read.
-    fn load(&self, source: &Source<'_>) -> Result<Vec<Candidate>>;
+    fn load(&self, source: &TaskSource<'_>) -> Result<Vec<LoadedTask>>;
 }
 
 /// A task of a source by its id, or why it cannot be used.
-pub type Candidate = (String, Result<Task>);
+pub type LoadedTask = (String, Result<Task>);
 
 /// Where tasks come from, and what the suite file says of that.
-pub struct Source<'a> {
+pub struct TaskSource<'a> {
     /// The suite's name.
     pub suite: &'a str,
     /// The directory or file with the tasks.

@@ -6,8 +6,8 @@ mod rewards;
 use timeslip_datasets::swebench::InstanceReport;
 
 pub use infrastructure::Infrastructure;
+pub use rewards::{CombinedRewards, Rewards};
 pub(crate) use rewards::{REWARD, reach, shown, single, solves};
-pub use rewards::{RewardStrategy, Rewards};
 
 /// The verdict on one trial.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -33,6 +33,6 @@ pub use sandbox::{
     Limits, Mount, Quota, Root, Sandbox,
 };
 pub use steps::{grade, grade_patch};
-pub use suite::{Quarantined, Sample, Suite, SuiteFile, SuiteLimits};
+pub use suite::{Quarantined, Suite, SuiteFile, SuiteLimits, TaskSample};
 pub use task::{GraderOptions, Task};
-pub use workspace::{Environment, Workspace, WorkspaceSpec};
+pub use workspace::{TaskEnvironment, Workspace, WorkspaceSpec};

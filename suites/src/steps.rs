@@ -5,8 +5,8 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use crate::grade::{self, RewardStrategy, Rewards};
-use crate::task::{Check, PatchAttempt, Step, StepAttempt};
+use crate::grade::{self, CombinedRewards, Rewards};
+use crate::task::{PatchAttempt, Step, StepAttempt, StepCheck};
 use crate::workspace::copy;
 use crate::{Error, Execution, Grade, Limits, Result, Sandbox, Task, Workspace};
 
@@ -84,7 +84,7 @@ pub fn begin_step(
 }
 
 /// Repeats a check until it succeeds, or fails for good.
-fn holds(check: &Check, run: impl Fn(&str) -> Result<Execution>) -> Result<bool> {
+fn holds(check: &StepCheck, run: impl Fn(&str) -> Result<Execution>) -> Result<bool> {
     for attempt in 1..=check.tries {
         if run(&check.command)?.succeeded() {
             return Ok(true);
@@ -195,8 +195,8 @@ fn describe(task: &Task, grades: &[StepGrade], failed: Option<usize>) -> String 
     }
 }
 
-fn combined_rewards(strategy: RewardStrategy, grades: &[StepGrade]) -> Rewards {
-    if strategy == RewardStrategy::Final {
+fn combined_rewards(strategy: CombinedRewards, grades: &[StepGrade]) -> Rewards {
+    if strategy == CombinedRewards::Final {
         return grades
             .last()
             .map(|step| step.grade.rewards.clone())
@@ -233,10 +233,10 @@ mod tests {
             step(&[("reward", 1.0), ("style", 0.5)]),
             step(&[("reward", 0.5)]),
         ];
-        let mean = combined_rewards(RewardStrategy::Mean, &steps);
+        let mean = combined_rewards(CombinedRewards::Mean, &steps);
         assert_eq!((mean["reward"], mean["style"]), (0.75, 0.25));
-        let last = combined_rewards(RewardStrategy::Final, &steps);
+        let last = combined_rewards(CombinedRewards::Final, &steps);
         assert_eq!(last, steps[1].grade.rewards);
-        assert!(combined_rewards(RewardStrategy::Mean, &[]).is_empty());
+        assert!(combined_rewards(CombinedRewards::Mean, &[]).is_empty());
     }
 }

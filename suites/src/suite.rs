@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use timeslip_datasets::bundled;
 
-use crate::formats::Source;
-use crate::workspace::{Environment, Templates};
+use crate::formats::TaskSource;
+use crate::workspace::{TaskEnvironment, Templates};
 use crate::{Error, Result, Task};
 
-pub use file::{Sample, SuiteFile, SuiteLimits};
+pub use file::{SuiteFile, SuiteLimits, TaskSample};
 pub use quarantine::Quarantined;
 
 /// A loaded suite.
@@ -63,7 +63,7 @@ impl Suite {
                 .read_dir()
                 .map_err(Error::io("the shims cannot be listed", &shims))?;
         }
-        let candidates = file.format.0.load(&Source {
+        let candidates = file.format.0.load(&TaskSource {
             suite: &file.name,
             path: &source,
             cache: &place,
@@ -103,7 +103,7 @@ impl Suite {
 fn adapted(mut task: Task, file: &SuiteFile, templates: &Arc<Templates>) -> Result<Task> {
     let (rootfs, image) = (file.rootfs.as_deref(), file.image.as_deref());
     let workspace = &mut task.workspace;
-    workspace.environment = Environment::named(rootfs, image, &file.directory, &task.id)?;
+    workspace.environment = TaskEnvironment::named(rootfs, image, &file.directory, &task.id)?;
     workspace.shims = file.shims.as_ref().map(|shims| file.directory.join(shims));
     workspace.templates = Arc::clone(templates);
     task.grader = file.grader.clone().unwrap_or_default();

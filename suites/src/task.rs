@@ -10,8 +10,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use timeslip_datasets::atif::Trajectory;
 
-use crate::grade::RewardStrategy;
-use crate::workspace::{Start, Variables, WorkspaceSpec};
+use crate::grade::CombinedRewards;
+use crate::workspace::{CommandVariables, Start, WorkspaceSpec};
 use crate::{Error, Result};
 
 pub use verifier::{PatchAttempt, StepAttempt, Verifier, digest};
@@ -30,7 +30,7 @@ pub struct Task {
     /// What is asked for, one after another in the same workspace; at least one.
     pub steps: Vec<Step>,
     /// How the rewards of several steps become one.
-    pub rewards: RewardStrategy,
+    pub rewards: CombinedRewards,
     /// What the suite wants of grading.
     pub grader: GraderOptions,
 }
@@ -49,7 +49,7 @@ pub struct Step {
     /// What is put into the working directory before the agent begins.
     pub files: Option<StepFiles>,
     /// What has to hold before the agent begins.
-    pub checks: Vec<Check>,
+    pub checks: Vec<StepCheck>,
     /// The author's solution, where there is one; never visible to the agent.
     pub solution: Option<Solution>,
     /// The directory with its recordings (`*.json`), where there is one; used only by
@@ -74,7 +74,7 @@ pub struct StepFiles {
 
 /// A command that is repeated until it exits with 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Check {
+pub struct StepCheck {
     /// A line for the shell.
     pub command: String,
     /// Time between tries.
@@ -97,7 +97,7 @@ pub enum Solution {
         /// What it sees beside the workspace.
         files: Option<SolutionFiles>,
         /// Its variables.
-        variables: Variables,
+        variables: CommandVariables,
     },
 }
 
@@ -141,7 +141,7 @@ impl Task {
             tags: Vec::new(),
             workspace: WorkspaceSpec::new(id, start),
             steps: vec![step],
-            rewards: RewardStrategy::default(),
+            rewards: CombinedRewards::default(),
             grader: GraderOptions::default(),
         }
     }

@@ -20,4 +20,4 @@ mod test_script;
 pub(crate) use evaluation_script::EvaluationScript;
 pub(crate) use result_parser::ResultParser;
 pub(crate) use separate::Separate;
-pub(crate) use test_script::{TestScript, Told};
+pub(crate) use test_script::{RewardTold, TestScript};

@@ -20,7 +20,7 @@ pub enum Soundness {
 
 /// What is done to a task before it is graded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Work {
+enum TriedWith {
     /// Nothing that matters.
     Nothing,
     /// What its author did.
@@ -32,7 +32,7 @@ const TOLD: usize = 200;
 
 /// How one attempt ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Ending {
+enum AttemptEnding {
     Failed(String),
     Passed,
     /// The task came to no verdict.
@@ -43,28 +43,33 @@ enum Ending {
 /// there is removed again.
 #[must_use]
 pub fn verify(task: &Task, sandbox: &Sandbox, times: u32, scratch: &Path) -> Soundness {
-    let attempts = |work| -> Vec<Ending> {
+    let attempts = |work| -> Vec<AttemptEnding> {
         let one = |_| attempt(task, sandbox, work, scratch);
         (0..times.max(1)).map(one).collect()
     };
-    judge(&attempts(Work::Nothing), &attempts(Work::Solution))
+    judge(
+        &attempts(TriedWith::Nothing),
+        &attempts(TriedWith::Solution),
+    )
 }
 
-fn judge(untouched: &[Ending], solved: &[Ending]) -> Soundness {
+fn judge(untouched: &[AttemptEnding], solved: &[AttemptEnding]) -> Soundness {
     let mut problems = Vec::new();
     let mut flaky = false;
-    let passes = |endings: &[Ending]| {
-        let passed = endings.iter().filter(|ending| **ending == Ending::Passed);
+    let passes = |endings: &[AttemptEnding]| {
+        let passed = endings
+            .iter()
+            .filter(|ending| **ending == AttemptEnding::Passed);
         passed.count()
     };
-    let stuck = |endings: &[Ending]| {
+    let stuck = |endings: &[AttemptEnding]| {
         let first = endings.iter().find_map(|ending| match ending {
-            Ending::Stuck(why) => Some(why.clone()),
+            AttemptEnding::Stuck(why) => Some(why.clone()),
             _ => None,
         });
         let count = endings
             .iter()
-            .filter(|e| matches!(e, Ending::Stuck(_)))
+            .filter(|e| matches!(e, AttemptEnding::Stuck(_)))
             .count();
         first.map(|why| (count, why))
     };
@@ -83,8 +88,8 @@ fn judge(untouched: &[Ending], solved: &[Ending]) -> Soundness {
     if passed < tries {
         flaky |= passed > 0;
         let why = solved.iter().find_map(|ending| match ending {
-            Ending::Failed(why) | Ending::Stuck(why) => Some(why.as_str()),
-            Ending::Passed => None,
+            AttemptEnding::Failed(why) | AttemptEnding::Stuck(why) => Some(why.as_str()),
+            AttemptEnding::Passed => None,
         });
         let why = why.unwrap_or_default();
         problems.push(format!(
@@ -98,16 +103,16 @@ fn judge(untouched: &[Ending], solved: &[Ending]) -> Soundness {
     }
 }
 
-fn attempt(task: &Task, sandbox: &Sandbox, work: Work, scratch: &Path) -> Ending {
+fn attempt(task: &Task, sandbox: &Sandbox, work: TriedWith, scratch: &Path) -> AttemptEnding {
     match graded(task, sandbox, work, scratch) {
-        Err(error) => Ending::Stuck(error.to_string()),
-        Ok(Err(why)) => Ending::Stuck(why),
-        Ok(Ok(grade)) if grade.resolved => Ending::Passed,
+        Err(error) => AttemptEnding::Stuck(error.to_string()),
+        Ok(Err(why)) => AttemptEnding::Stuck(why),
+        Ok(Ok(grade)) if grade.resolved => AttemptEnding::Passed,
         Ok(Ok(grade)) => {
             let why = grade.detail.unwrap_or_default();
             match grade.verifier_failed {
-                true => Ending::Stuck(why),
-                false => Ending::Failed(why),
+                true => AttemptEnding::Stuck(why),
+                false => AttemptEnding::Failed(why),
             }
         }
     }
@@ -116,7 +121,7 @@ fn attempt(task: &Task, sandbox: &Sandbox, work: Work, scratch: &Path) -> Ending
 fn graded(
     task: &Task,
     sandbox: &Sandbox,
-    work: Work,
+    work: TriedWith,
     scratch: &Path,
 ) -> Result<Result<Grade, String>> {
     let place = tempfile::tempdir_in(scratch)
@@ -126,10 +131,10 @@ fn graded(
     for step in 0..task.steps.len() {
         match begin_step(task, step, &workspace, sandbox) {
             // The step before left nothing to go on with.
-            Err(_) if work == Work::Nothing && step > 0 => break,
+            Err(_) if work == TriedWith::Nothing && step > 0 => break,
             result => result?,
         }
-        if work == Work::Nothing {
+        if work == TriedWith::Nothing {
             leave_a_note(task, &workspace);
         } else {
             match solution::solve(task, step, &workspace, sandbox)? {
@@ -176,11 +181,11 @@ fn leave_a_note(task: &Task, workspace: &Workspace) {
 mod tests {
     use super::*;
 
-    fn endings(text: &str) -> Vec<Ending> {
+    fn endings(text: &str) -> Vec<AttemptEnding> {
         let ending = |letter| match letter {
-            'p' => Ending::Passed,
-            'f' => Ending::Failed("a reason".to_owned()),
-            _ => Ending::Stuck("stuck".to_owned()),
+            'p' => AttemptEnding::Passed,
+            'f' => AttemptEnding::Failed("a reason".to_owned()),
+            _ => AttemptEnding::Stuck("stuck".to_owned()),
         };
         text.chars().map(ending).collect()
     }

@@ -20,10 +20,10 @@ use crate::sandbox::{FileContent, Layer, Root, RootFiles, SYSTEM_PATH, TMP};
 use crate::{Invocation, Limits, Mount, Quota, Result};
 
 pub(crate) use container::quoted;
-pub use environment::Environment;
+pub use environment::TaskEnvironment;
 pub(crate) use mounts::{copy, mount, open_to_all};
-pub use spec::{Needs, Network, WorkspaceSpec};
-pub use start::{Draft, Ground, Layout, MadeRoot, Start, Variables};
+pub use spec::{Needs, NetworkNeed, WorkspaceSpec};
+pub use start::{CommandVariables, Draft, Ground, MadeRoot, Start, WorkspaceLayout};
 pub use template::Templates;
 use template::{RootTemplate, Template};
 use user::ContainerUser;
@@ -38,11 +38,11 @@ pub struct Workspace {
     spec: WorkspaceSpec,
     directory: PathBuf,
     /// The task's own directory, unless it is part of the root file system.
-    tree: Option<Tree>,
+    tree: Option<MountedTree>,
     /// The working directory inside.
     working_directory: String,
     tmp: PathBuf,
-    environment: Variables,
+    environment: CommandVariables,
     /// The host directory behind `/logs`, for tasks that take it for granted.
     logs: Option<PathBuf>,
     quota: Quota,
@@ -55,7 +55,7 @@ pub struct Workspace {
 
 /// A host directory that appears inside.
 #[derive(Debug)]
-struct Tree {
+struct MountedTree {
     path: PathBuf,
     inside: String,
     /// What it is made of, where it was not made for this workspace alone.
@@ -217,7 +217,7 @@ impl Workspace {
     }
 
     /// The variables that every command is given.
-    pub(crate) fn variables(&mut self) -> &mut Variables {
+    pub(crate) fn variables(&mut self) -> &mut CommandVariables {
         &mut self.environment
     }
 
@@ -227,7 +227,7 @@ impl Workspace {
     }
 }
 
-impl Tree {
+impl MountedTree {
     fn read(&self, path: &Path, limit: u64) -> Result<FileContent, PathRefusal> {
         FileContent::read(&self.path, path, limit)
     }

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use serde::{Deserialize, Serialize};
 use timeslip_datasets::swebench::{self, Split};
 use timeslip_suites::task::digest;
-use timeslip_suites::{Environment, Grade, Image, PatchStatus, Task};
+use timeslip_suites::{Grade, Image, PatchStatus, Task, TaskEnvironment};
 
 use super::Entry;
 use crate::console::one_line;
@@ -94,7 +94,7 @@ pub(super) fn key(task: &Task, patch: Option<&str>) -> String {
 const GRADING: &str = "grading 2";
 
 /// Tells a root file system from one that was made anew in its place.
-fn state(environment: &Environment) -> String {
+fn state(environment: &TaskEnvironment) -> String {
     let (Image::Directory(path) | Image::Archive(path)) = &environment.image else {
         return String::new();
     };

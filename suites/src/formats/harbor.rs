@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use timeslip_datasets::harbor::{self, HarborTask};
 
 use super::variables;
-use super::{Candidate, Format, Source};
-use crate::grade::RewardStrategy;
+use super::{Format, LoadedTask, TaskSource};
+use crate::grade::CombinedRewards;
 use crate::starts::{DockerfileSource, DockerfileStart};
-use crate::task::{Check, Solution, SolutionFiles, Step, StepFiles};
-use crate::verifiers::{Separate, TestScript, Told};
-use crate::workspace::{Needs, Network, Variables, WorkspaceSpec};
+use crate::task::{Solution, SolutionFiles, Step, StepCheck, StepFiles};
+use crate::verifiers::{RewardTold, Separate, TestScript};
+use crate::workspace::{CommandVariables, Needs, NetworkNeed, WorkspaceSpec};
 use crate::{Error, GraderOptions, Image, Result, Task};
 
 /// Task directories with a `task.toml`.
@@ -21,7 +21,7 @@ impl Format for Harbor {
         "harbor"
     }
 
-    fn load(&self, source: &Source<'_>) -> Result<Vec<Candidate>> {
+    fn load(&self, source: &TaskSource<'_>) -> Result<Vec<LoadedTask>> {
         let directories = harbor::list(source.path)?;
         Ok(tasks(source, directories, harbor::read_task))
     }
@@ -29,10 +29,10 @@ impl Format for Harbor {
 
 /// The tasks in `directories`, called like them.
 pub(super) fn tasks(
-    source: &Source<'_>,
+    source: &TaskSource<'_>,
     directories: Vec<PathBuf>,
     read: fn(&Path) -> timeslip_datasets::Result<HarborTask>,
-) -> Vec<Candidate> {
+) -> Vec<LoadedTask> {
     let candidate = |directory: PathBuf| {
         let id = directory.file_name().unwrap_or_default();
         let task = read(&directory)
@@ -43,7 +43,7 @@ pub(super) fn tasks(
     directories.into_iter().map(candidate).collect()
 }
 
-fn translated(source: &Source<'_>, mut task: HarborTask) -> Result<Task> {
+fn translated(source: &TaskSource<'_>, mut task: HarborTask) -> Result<Task> {
     let unsupported = |message: String| Error::Unsupported {
         task: task.name.clone(),
         message,
@@ -76,8 +76,8 @@ fn translated(source: &Source<'_>, mut task: HarborTask) -> Result<Task> {
         },
         steps,
         rewards: match task.strategy {
-            harbor::RewardStrategy::Mean => RewardStrategy::Mean,
-            harbor::RewardStrategy::Final => RewardStrategy::Final,
+            harbor::RewardStrategy::Mean => CombinedRewards::Mean,
+            harbor::RewardStrategy::Final => CombinedRewards::Final,
         },
         grader: GraderOptions::default(),
     })
@@ -114,10 +114,10 @@ fn needs_of(task: &HarborTask) -> Needs {
         // A share of one is rounded up, as are those beyond.
         cpus: Some(own.cpus.ceil().max(1.0) as u32),
         network: match own.network {
-            harbor::Network::Unsaid => Network::Unsaid,
-            harbor::Network::None => Network::None,
-            harbor::Network::Allowlist => Network::NamedHosts,
-            harbor::Network::Public => Network::Public,
+            harbor::Network::Unsaid => NetworkNeed::Unsaid,
+            harbor::Network::None => NetworkNeed::None,
+            harbor::Network::Allowlist => NetworkNeed::NamedHosts,
+            harbor::Network::Public => NetworkNeed::Public,
         },
         users: task.steps.iter().any(names_user),
         images: task.steps.iter().any(has_image),
@@ -154,8 +154,8 @@ fn step(task: &HarborTask, own: &harbor::Step) -> Step {
     }
 }
 
-fn translated_check(check: &harbor::Healthcheck) -> Check {
-    Check {
+fn translated_check(check: &harbor::Healthcheck) -> StepCheck {
+    StepCheck {
         command: check.command.clone(),
         interval: check.interval,
         time: check.timeout,
@@ -197,8 +197,8 @@ fn verifier(own: &harbor::Verifier) -> TestScript {
         tests: own.tests.clone(),
         script: own.script.clone(),
         told: match own.verdict {
-            harbor::Verdict::RewardFile => Told::InRewardFile,
-            harbor::Verdict::PytestSummary => Told::ByPytestSummary,
+            harbor::Verdict::RewardFile => RewardTold::InRewardFile,
+            harbor::Verdict::PytestSummary => RewardTold::ByPytestSummary,
         },
         variables: owned(&own.env),
         user: own.user.clone(),
@@ -209,6 +209,6 @@ fn verifier(own: &harbor::Verifier) -> TestScript {
     }
 }
 
-fn owned(variables: &harbor::Variables) -> Variables {
+fn owned(variables: &harbor::Variables) -> CommandVariables {
     variables.clone().into_iter().collect()
 }

@@ -7,7 +7,7 @@ use timeslip_datasets::swebench::{
     self, Environment, EvalType, SweTask, TESTBED, repository_stream,
 };
 
-use super::{Candidate, Format, Source};
+use super::{Format, LoadedTask, TaskSource};
 use crate::starts::{Python, RepositoryClone, RepositoryStart};
 use crate::task::{Solution, Step};
 use crate::verifiers::EvaluationScript;
@@ -24,7 +24,7 @@ impl Format for SweBench {
         "swe-bench"
     }
 
-    fn load(&self, source: &Source<'_>) -> Result<Vec<Candidate>> {
+    fn load(&self, source: &TaskSource<'_>) -> Result<Vec<LoadedTask>> {
         let caches: PathBuf = source.cache.join("repositories");
         std::fs::create_dir_all(&caches).map_err(Error::io("cannot create", &caches))?;
         let tasks = if source.path.is_dir() {
@@ -40,7 +40,7 @@ impl Format for SweBench {
     }
 }
 
-fn translated(source: &Source<'_>, task: SweTask, caches: &Path) -> Result<Task> {
+fn translated(source: &TaskSource<'_>, task: SweTask, caches: &Path) -> Result<Task> {
     let unsupported = |message: String| Error::Unsupported {
         task: task.instance_id.clone(),
         message,
@@ -64,21 +64,15 @@ fn translated(source: &Source<'_>, task: SweTask, caches: &Path) -> Result<Task>
         _ => Environment::Image,
     };
     let task = task.clone().completed(environment).map_err(unsupported)?;
-    let image = task.image_name();
-    let id = task.instance_id;
-    let log_parser = task.log_parser.unwrap_or_default();
-    log_parsers::find(&log_parser, &id).map_err(|message| Error::Unsupported {
-        task: id.clone(),
-        message,
-    })?;
-    let mut tags = vec![task.repo.clone(), task.difficulty];
+    let (id, image) = (task.instance_id.clone(), task.image_name());
+    let mut tags = vec![task.repo.clone(), task.difficulty.clone()];
     tags.retain(|tag| !tag.is_empty());
     let start = RepositoryStart {
         task: id.clone(),
         repo: task.repo.clone(),
         base_commit: task.base_commit.clone(),
         clone,
-        image: image.clone(),
+        image,
         directory: TESTBED,
         variables: Vec::new(),
         python: Some(Python {
@@ -86,8 +80,31 @@ fn translated(source: &Source<'_>, task: SweTask, caches: &Path) -> Result<Task>
         }),
         reset: false,
     };
-    let verifier = EvaluationScript {
-        task: id.clone(),
+    let step = Step {
+        solution: Some(Solution::Patch(task.patch.clone())),
+        recordings: Some(source.path.join("tasks").join(&id).join("trajectories")),
+        ..Step::new(
+            instruction(&task.repo, &task.problem_statement),
+            TIME,
+            verifier(task)?,
+        )
+    };
+    Ok(Task {
+        tags,
+        ..Task::new(source.suite, &id, start, step)
+    })
+}
+
+/// The evaluation of a task that has a script and a parser.
+fn verifier(task: SweTask) -> Result<EvaluationScript> {
+    let image = task.image_name();
+    let log_parser = task.log_parser.unwrap_or_default();
+    log_parsers::find(&log_parser, &task.instance_id).map_err(|message| Error::Unsupported {
+        task: task.instance_id.clone(),
+        message,
+    })?;
+    Ok(EvaluationScript {
+        task: task.instance_id,
         base_commit: task.base_commit,
         image,
         version: task.version,
@@ -96,20 +113,6 @@ fn translated(source: &Source<'_>, task: SweTask, caches: &Path) -> Result<Task>
         only_failures_count: task.eval_type == EvalType::FailOnly,
         fail_to_pass: task.fail_to_pass,
         pass_to_pass: task.pass_to_pass,
-    };
-    let directory = source.path.join("tasks").join(&id);
-    let step = Step {
-        solution: Some(Solution::Patch(task.patch)),
-        recordings: Some(directory.join("trajectories")),
-        ..Step::new(
-            instruction(&task.repo, &task.problem_statement),
-            TIME,
-            verifier,
-        )
-    };
-    Ok(Task {
-        tags,
-        ..Task::new(source.suite, &id, start, step)
     })
 }
 

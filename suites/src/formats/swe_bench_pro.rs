@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use timeslip_datasets::swebench_pro::{self, APP, ProTask};
 
-use super::{Candidate, Format, Source, swe_bench};
+use super::{Format, LoadedTask, TaskSource, swe_bench};
 use crate::starts::{RepositoryClone, RepositoryStart};
 use crate::task::{Solution, Step};
 use crate::verifiers::ResultParser;
@@ -21,7 +21,7 @@ impl Format for SweBenchPro {
         "swe-bench-pro"
     }
 
-    fn load(&self, source: &Source<'_>) -> Result<Vec<Candidate>> {
+    fn load(&self, source: &TaskSource<'_>) -> Result<Vec<LoadedTask>> {
         let candidate = |task: ProTask| {
             let id = task.instance_id.clone();
             (id, translated(source, task))
@@ -31,7 +31,7 @@ impl Format for SweBenchPro {
     }
 }
 
-fn translated(source: &Source<'_>, task: ProTask) -> Result<Task> {
+fn translated(source: &TaskSource<'_>, task: ProTask) -> Result<Task> {
     // Without clones, its image has the code.
     let clone = (source.find_clone)(&task.repo)?.map(RepositoryClone::Mirror);
     let (id, image) = (task.instance_id.clone(), task.image_name());

@@ -2,7 +2,7 @@
 
 use timeslip_datasets::terminal_bench;
 
-use super::{Candidate, Format, Source, harbor};
+use super::{Format, LoadedTask, TaskSource, harbor};
 use crate::Result;
 
 /// Task directories with a `task.yaml`.
@@ -13,7 +13,7 @@ impl Format for TerminalBench1 {
         "terminal-bench-1"
     }
 
-    fn load(&self, source: &Source<'_>) -> Result<Vec<Candidate>> {
+    fn load(&self, source: &TaskSource<'_>) -> Result<Vec<LoadedTask>> {
         let directories = terminal_bench::list(source.path)?;
         Ok(harbor::tasks(
             source,

@@ -10,7 +10,7 @@ pub(crate) const REWARD: &str = "reward";
 
 /// How the rewards of several steps become one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum RewardStrategy {
+pub enum CombinedRewards {
     /// The mean over the steps that were tried, name by name; a missing name is 0.
     #[default]
     Mean,

@@ -26,7 +26,7 @@ use super::owner::Leftovers;
 use super::root::{Root, Snapshot};
 use crate::{Error, Result};
 use container::Container;
-use engine::Engine;
+use engine::ContainerEngine;
 use pool::Pool;
 
 /// A container of Docker or Podman, without network.
@@ -53,19 +53,19 @@ impl Backend for Docker {
     }
 
     fn check(&self) -> Result<String> {
-        let engine = Engine::find().map_err(failure)?;
+        let engine = ContainerEngine::find().map_err(failure)?;
         Ok(engine.name.clone())
     }
 
     fn open(&self) -> Result<Box<dyn Isolation>> {
         Ok(Box::new(Containers {
-            engine: Engine::find().map_err(failure)?,
+            engine: ContainerEngine::find().map_err(failure)?,
             pool: Pool::default(),
         }))
     }
 
     fn remove(&self, leftovers: Leftovers) {
-        if let Some(engine) = Engine::known() {
+        if let Some(engine) = ContainerEngine::known() {
             engine.sweep(leftovers);
         }
     }
@@ -74,7 +74,7 @@ impl Backend for Docker {
 /// An engine, and containers of it that are started before they are needed.
 #[derive(Debug)]
 struct Containers {
-    engine: &'static Engine,
+    engine: &'static ContainerEngine,
     pool: Pool,
 }
 

@@ -91,31 +91,7 @@ impl Unpacker<'_> {
         Leftovers::OfCrashes.remove_directories(cache);
         let fresh = cache.join(Owner::current().name());
         fs::create_dir(&fresh).map_err(Error::io("cannot be created", &fresh))?;
-        let execution = backend::run(
-            self.backend,
-            self.isolation,
-            &Invocation {
-                command: UNPACK.to_owned(),
-                working_directory: TMP.to_owned(),
-                mounts: vec![
-                    Mount {
-                        host: archive.clone(),
-                        inside: "/image".to_owned(),
-                        writable: false,
-                    },
-                    Mount {
-                        host: fresh.clone(),
-                        inside: "/rootfs".to_owned(),
-                        writable: true,
-                    },
-                ],
-                environment: Vec::new(),
-                limits: UNPACKING,
-                quota: Quota::default(),
-                root: None,
-                user: None,
-            },
-        );
+        let execution = backend::run(self.backend, self.isolation, &unpacking(&archive, &fresh));
         let problem = match execution {
             Ok(execution) if execution.exit == Exit::Code(0) => None,
             Ok(execution) => Some(self.failure(format!(
@@ -135,6 +111,28 @@ impl Unpacker<'_> {
         // Left only where it was not needed.
         let _ = fs::remove_dir_all(&fresh);
         renamed.map(|()| (directory, Warmth::Cold))
+    }
+}
+
+/// The command that unpacks an archive into a directory.
+fn unpacking(archive: &Path, into: &Path) -> Invocation {
+    let mount = |host: &Path, inside: &str, writable| Mount {
+        host: host.to_path_buf(),
+        inside: inside.to_owned(),
+        writable,
+    };
+    Invocation {
+        command: UNPACK.to_owned(),
+        working_directory: TMP.to_owned(),
+        mounts: vec![
+            mount(archive, "/image", false),
+            mount(into, "/rootfs", true),
+        ],
+        environment: Vec::new(),
+        limits: UNPACKING,
+        quota: Quota::default(),
+        root: None,
+        user: None,
     }
 }
 

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use super::recipe::{DockerfileSource, Recipe};
 use crate::sandbox::{Capabilities, DockerfileReach};
-use crate::workspace::{Draft, Environment, Ground, Layout, MadeRoot, Start, Variables};
+use crate::workspace::{
+    CommandVariables, Draft, Ground, MadeRoot, Start, TaskEnvironment, WorkspaceLayout,
+};
 use crate::{Error, Image, Result, Sandbox, Workspace};
 
 /// An environment that a Dockerfile describes.
@@ -17,7 +19,7 @@ pub(crate) struct DockerfileStart {
     /// A published image that stands in for it.
     pub(crate) image: Option<String>,
     /// Variables of every command.
-    pub(crate) variables: Variables,
+    pub(crate) variables: CommandVariables,
 }
 
 impl Start for DockerfileStart {
@@ -40,7 +42,11 @@ impl Start for DockerfileStart {
         })
     }
 
-    fn check(&self, environment: Option<&Environment>, capabilities: &Capabilities) -> Result<()> {
+    fn check(
+        &self,
+        environment: Option<&TaskEnvironment>,
+        capabilities: &Capabilities,
+    ) -> Result<()> {
         let whole = environment.is_some_and(|environment| environment.whole);
         // An engine follows its own.
         if whole && capabilities.images {
@@ -49,28 +55,28 @@ impl Start for DockerfileStart {
         self.recipe(reach(environment, capabilities)).map(drop)
     }
 
-    fn layout(&self, ground: &Ground<'_>) -> Result<Layout> {
+    fn layout(&self, ground: &Ground<'_>) -> Result<WorkspaceLayout> {
         if ground.is_whole()
             && let Some(directory) = ground.working_directory
         {
             let own = self.source.workdir.as_deref();
-            return Ok(Layout {
+            return Ok(WorkspaceLayout {
                 mount: "/".to_owned(),
                 working_directory: own.unwrap_or(directory).to_owned(),
             });
         }
         let recipe = self.recipe(reach(ground.environment, ground.capabilities))?;
-        Ok(Layout {
+        Ok(WorkspaceLayout {
             mount: recipe.mount().to_owned(),
             working_directory: recipe.working_directory().to_owned(),
         })
     }
 
-    fn variables(&self, _: bool) -> Variables {
+    fn variables(&self, _: bool) -> CommandVariables {
         self.variables.clone()
     }
 
-    fn fill(&self, draft: &Draft<'_>) -> Result<Variables> {
+    fn fill(&self, draft: &Draft<'_>) -> Result<CommandVariables> {
         let mut workspace = draft.workspace()?;
         let recipe = self.recipe(DockerfileReach::OwnDirectory)?;
         recipe.follow(&mut workspace, draft.tree, &self.source, draft.sandbox)?;
@@ -78,7 +84,7 @@ impl Start for DockerfileStart {
     }
 
     /// What it does anywhere lasts where it may write everywhere.
-    fn wants_root(&self, environment: &Environment, capabilities: &Capabilities) -> bool {
+    fn wants_root(&self, environment: &TaskEnvironment, capabilities: &Capabilities) -> bool {
         !environment.whole && capabilities.dockerfile_reach == DockerfileReach::Everywhere
     }
 
@@ -118,7 +124,7 @@ impl DockerfileStart {
 }
 
 /// Where a Dockerfile may write that is followed in an environment.
-fn reach(environment: Option<&Environment>, capabilities: &Capabilities) -> DockerfileReach {
+fn reach(environment: Option<&TaskEnvironment>, capabilities: &Capabilities) -> DockerfileReach {
     match environment {
         Some(_) => capabilities.dockerfile_reach,
         None => DockerfileReach::OwnDirectory,

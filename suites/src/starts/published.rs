@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use super::clone::{EXCLUDED, IDENTITY};
-use crate::workspace::Variables;
+use crate::workspace::CommandVariables;
 use crate::{Error, Execution, Limits, Result, Sandbox, Workspace};
 
 /// Packing a large history takes minutes on a slow disk.
@@ -98,11 +98,11 @@ pub(super) fn forget(base: &str, draft: &Workspace, sandbox: &Sandbox) -> Result
 }
 
 /// What commands see in the conda environment of an image.
-pub(super) fn activated(draft: &Workspace, sandbox: &Sandbox) -> Result<Variables> {
+pub(super) fn activated(draft: &Workspace, sandbox: &Sandbox) -> Result<CommandVariables> {
     Ok(variables(&run(ACTIVATED, draft, sandbox)?.text()))
 }
 
-fn variables(printed: &str) -> Variables {
+fn variables(printed: &str) -> CommandVariables {
     let pairs = printed.lines().filter_map(|line| line.split_once('='));
     let pairs = pairs.filter(|(_, value)| !value.is_empty());
     pairs

@@ -73,106 +73,97 @@ const OUTPUT_BYTES: usize = 4096;
 impl Recipe {
     /// Reads and checks a Dockerfile.
     pub(super) fn read(source: &DockerfileSource, reach: DockerfileReach) -> Result<Self> {
-        let DockerfileSource { file, context, .. } = source;
-        let mut instructions = dockerfile::read(file)?;
+        let mut instructions = dockerfile::read(&source.file)?;
         if let Some(workdir) = &source.workdir {
             instructions.push(Instruction {
                 line: instructions.last().map_or(1, |last| last.line),
                 kind: Kind::Workdir(workdir.clone()),
             });
         }
-        let invalid = |line: u64, message: String| {
-            Error::Dataset(timeslip_datasets::Error::InvalidLine {
-                file: file.clone(),
-                line,
-                message,
-            })
+        let mut recipe = Self {
+            file: source.file.clone(),
+            mount: "/".to_owned(),
+            working_directory: "/".to_owned(),
+            steps: Vec::new(),
         };
-        let mut directory = "/".to_owned();
-        let mut steps = Vec::new();
-        for Instruction { line, kind } in instructions {
-            let inside = |path: &str| {
-                resolve(&directory, path).ok_or_else(|| {
-                    invalid(
-                        line,
-                        format!("{path:?} has '..' in it; write the path without"),
-                    )
-                })
-            };
-            let mut add = |directory: &str, action| {
-                steps.push(RecipeStep {
-                    line,
-                    directory: directory.to_owned(),
-                    action,
-                });
-            };
-            match kind {
-                Kind::From(_) | Kind::Ignored(_) => {}
-                Kind::Workdir(path) => {
-                    directory = inside(&path)?;
-                    add(&directory, RecipeAction::MakeDirectory);
-                }
-                Kind::Env(variables) => add(&directory, RecipeAction::Set(variables)),
-                Kind::Run(command) => add(&directory, RecipeAction::Run(command)),
-                Kind::Copy {
-                    sources,
-                    destination,
-                } => {
-                    let into = destination.ends_with(['/', '.']) || sources.len() > 1;
-                    let destination = inside(&destination)?;
-                    for source in sources {
-                        let path = below(&source).ok_or_else(|| {
-                            invalid(line, format!("COPY {source:?} leaves the build context"))
-                        })?;
-                        if !context.join(&path).exists() {
-                            return Err(invalid(
-                                line,
-                                format!("COPY {source:?} is not in {}", context.display()),
-                            ));
-                        }
-                        add(
-                            &directory,
-                            RecipeAction::Copy {
-                                source: path,
-                                destination: destination.clone(),
-                                into,
-                            },
-                        );
+        for instruction in instructions {
+            recipe.add(instruction, &source.context)?;
+        }
+        if reach == DockerfileReach::OwnDirectory {
+            recipe.keep_to_own_directory()?;
+        }
+        Ok(recipe)
+    }
+
+    /// Adds an instruction that begins where those before it have led.
+    fn add(&mut self, instruction: Instruction, context: &Path) -> Result<()> {
+        let Instruction { line, kind } = instruction;
+        match kind {
+            Kind::From(_) | Kind::Ignored(_) => {}
+            Kind::Workdir(path) => {
+                self.working_directory = self.inside(&path, line)?;
+                self.push(line, RecipeAction::MakeDirectory);
+            }
+            Kind::Env(variables) => self.push(line, RecipeAction::Set(variables)),
+            Kind::Run(command) => self.push(line, RecipeAction::Run(command)),
+            Kind::Copy {
+                sources,
+                destination,
+            } => {
+                let into = destination.ends_with(['/', '.']) || sources.len() > 1;
+                let destination = self.inside(&destination, line)?;
+                for source in sources {
+                    let path = below(&source).ok_or_else(|| {
+                        self.invalid(line, format!("COPY {source:?} leaves the build context"))
+                    })?;
+                    if !context.join(&path).exists() {
+                        let context = context.display();
+                        let message = format!("COPY {source:?} is not in {context}");
+                        return Err(self.invalid(line, message));
                     }
+                    let action = RecipeAction::Copy {
+                        source: path,
+                        destination: destination.clone(),
+                        into,
+                    };
+                    self.push(line, action);
                 }
             }
         }
+        Ok(())
+    }
 
-        if reach == DockerfileReach::Everywhere {
-            return Ok(Self {
-                file: file.clone(),
-                mount: "/".to_owned(),
-                working_directory: directory,
-                steps,
-            });
-        }
-        let top = directory.split('/').nth(1).unwrap_or_default().to_owned();
-        let last_line = steps.last().map_or(1, |step| step.line);
+    fn push(&mut self, line: u64, action: RecipeAction) {
+        self.steps.push(RecipeStep {
+            line,
+            directory: self.working_directory.clone(),
+            action,
+        });
+    }
+
+    /// A path as an instruction writes it, from the top.
+    fn inside(&self, path: &str, line: u64) -> Result<String> {
+        resolve(&self.working_directory, path).ok_or_else(|| {
+            let message = format!("{path:?} has '..' in it; write the path without");
+            self.invalid(line, message)
+        })
+    }
+
+    /// Checks that the system around the task's own directory is left alone.
+    fn keep_to_own_directory(&mut self) -> Result<()> {
+        let top = self.working_directory.split('/').nth(1);
+        let top = top.unwrap_or_default().to_owned();
+        let last_line = self.steps.last().map_or(1, |step| step.line);
         if top.is_empty() {
-            return Err(invalid(
-                last_line,
-                "has no WORKDIR; the agent has to start somewhere, /app by custom".to_owned(),
-            ));
+            let message = "has no WORKDIR; the agent has to start somewhere, /app by custom";
+            return Err(self.invalid(last_line, message.to_owned()));
         }
         if RESERVED.contains(&top.as_str()) {
-            return Err(invalid(
-                last_line,
-                format!("WORKDIR is in /{top}, which is not the task's own; use /app"),
-            ));
+            let message = format!("WORKDIR is in /{top}, which is not the task's own; use /app");
+            return Err(self.invalid(last_line, message));
         }
-        let recipe = Self {
-            file: file.clone(),
-            mount: format!("/{top}"),
-            working_directory: directory,
-            steps,
-        };
-        recipe.check_destinations()?;
-        Ok(recipe)
+        self.mount = format!("/{top}");
+        self.check_destinations()
     }
 
     fn check_destinations(&self) -> Result<()> {
@@ -315,9 +306,13 @@ impl Recipe {
     }
 
     fn error(&self, step: &RecipeStep, message: String) -> Error {
+        self.invalid(step.line, message)
+    }
+
+    fn invalid(&self, line: u64, message: String) -> Error {
         Error::Dataset(timeslip_datasets::Error::InvalidLine {
             file: self.file.clone(),
-            line: step.line,
+            line,
             message,
         })
     }

@@ -3,7 +3,9 @@
 use super::clone::{self, RepositoryClone};
 use super::published;
 use crate::sandbox::Capabilities;
-use crate::workspace::{Draft, Environment, Ground, Layout, MadeRoot, Start, Variables};
+use crate::workspace::{
+    CommandVariables, Draft, Ground, MadeRoot, Start, TaskEnvironment, WorkspaceLayout,
+};
 use crate::{Error, Image, Result, Sandbox, Workspace};
 
 /// Where a repository is, and what its commands see.
@@ -22,7 +24,7 @@ pub(crate) struct RepositoryStart {
     /// The directory that it is in, inside.
     pub(crate) directory: &'static str,
     /// Variables of every command.
-    pub(crate) variables: Variables,
+    pub(crate) variables: CommandVariables,
     /// How its Python packages are installed, where it is known to be made of such.
     pub(crate) python: Option<Python>,
     /// The image has it at another commit, so that a verifier begins with a reset.
@@ -56,7 +58,11 @@ impl Start for RepositoryStart {
         }
     }
 
-    fn accept(&self, environment: Option<&Environment>, capabilities: &Capabilities) -> Result<()> {
+    fn accept(
+        &self,
+        environment: Option<&TaskEnvironment>,
+        capabilities: &Capabilities,
+    ) -> Result<()> {
         let whole = environment.is_some_and(|environment| environment.whole);
         if self.clone.is_some() || whole {
             return Ok(());
@@ -72,14 +78,14 @@ impl Start for RepositoryStart {
         )))
     }
 
-    fn layout(&self, _: &Ground<'_>) -> Result<Layout> {
-        Ok(Layout {
+    fn layout(&self, _: &Ground<'_>) -> Result<WorkspaceLayout> {
+        Ok(WorkspaceLayout {
             mount: self.directory.to_owned(),
             working_directory: self.directory.to_owned(),
         })
     }
 
-    fn variables(&self, whole: bool) -> Variables {
+    fn variables(&self, whole: bool) -> CommandVariables {
         let mut variables = self.variables.clone();
         if whole && self.python.is_some() {
             variables.extend(clone::offline());
@@ -87,7 +93,7 @@ impl Start for RepositoryStart {
         variables
     }
 
-    fn fill(&self, draft: &Draft<'_>) -> Result<Variables> {
+    fn fill(&self, draft: &Draft<'_>) -> Result<CommandVariables> {
         let Some(clone) = &self.clone else {
             return Err(self.unsupported("its code is in an image alone".to_owned()));
         };
@@ -98,7 +104,7 @@ impl Start for RepositoryStart {
         })
     }
 
-    fn wants_root(&self, environment: &Environment, _: &Capabilities) -> bool {
+    fn wants_root(&self, environment: &TaskEnvironment, _: &Capabilities) -> bool {
         environment.whole
     }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::field_lines::FieldLines;
 use super::read::read_bounded;
 use crate::formats::FormatName;
-use crate::{Environment, Error, GraderOptions, Result};
+use crate::{Error, GraderOptions, Result, TaskEnvironment};
 
 /// A suite file: which tasks belong together, and how they are tried.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,7 +35,7 @@ pub struct SuiteFile {
     pub tags: Vec<String>,
     /// Only so many of what is left, drawn by a seed.
     #[serde(default)]
-    pub sample: Option<Sample>,
+    pub sample: Option<TaskSample>,
     /// What the agent is told, with `{instruction}` where the task's own words go.
     #[serde(default)]
     pub prompt: Option<String>,
@@ -83,7 +83,7 @@ pub struct SuiteFile {
 /// again when one is taken out of the suite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Sample {
+pub struct TaskSample {
     /// How many.
     pub count: usize,
     /// Which ones.
@@ -223,7 +223,7 @@ impl SuiteFile {
     /// Whether it names root file systems or images that hold the tasks' own files.
     pub(super) fn names_whole_environments(&self) -> bool {
         let named = self.rootfs.as_deref().or(self.image.as_deref());
-        named.is_some_and(Environment::is_whole)
+        named.is_some_and(TaskEnvironment::is_whole)
     }
 
     /// What the agent is told.
@@ -330,7 +330,7 @@ mod tests {
              [limits]\nturns = 9\ntrial_seconds = 60\n[grader]\ntimeout_seconds = 5\nsolved_at = 0.5\n"
         );
         let file = SuiteFile::parse(&text, "s.toml").unwrap();
-        assert_eq!(file.sample, Some(Sample { count: 5, seed: 7 }));
+        assert_eq!(file.sample, Some(TaskSample { count: 5, seed: 7 }));
         assert_eq!(file.prompted("Do it.\n"), "Be brief. Do it.");
         assert_eq!((file.attempts, file.limits.turns), (Some(3), Some(9)));
         assert!((file.grader.as_ref().unwrap().solved_at() - 0.5).abs() < 1e-9);

@@ -6,13 +6,13 @@ use sha2::{Digest, Sha256};
 use timeslip_datasets::plural;
 
 use super::{Quarantined, SuiteFile};
-use crate::formats::Candidate;
+use crate::formats::LoadedTask;
 use crate::{Error, Result};
 
 /// What a suite consists of.
 pub(super) struct Selection {
     /// By id.
-    pub(super) chosen: Vec<Candidate>,
+    pub(super) chosen: Vec<LoadedTask>,
     /// Of those that would belong to it, what is left out.
     pub(super) excluded: Vec<Quarantined>,
 }
@@ -23,16 +23,16 @@ impl SuiteFile {
     /// what is measured.
     pub(super) fn select(
         &self,
-        candidates: Vec<Candidate>,
+        candidates: Vec<LoadedTask>,
         quarantine: Vec<Quarantined>,
     ) -> Result<Selection> {
         let wanted = self.wanted(candidates.iter().map(|(id, _)| id.as_str()).collect())?;
-        let tagged = |candidate: &Candidate| match &candidate.1 {
+        let tagged = |candidate: &LoadedTask| match &candidate.1 {
             Ok(task) => self.tags.is_empty() || self.tags.iter().any(|tag| task.tags.contains(tag)),
             // Its tags are not known; whoever wants it out can exclude it.
             Err(_) => true,
         };
-        let mut chosen: Vec<Candidate> = candidates
+        let mut chosen: Vec<LoadedTask> = candidates
             .into_iter()
             .filter(|candidate| wanted.contains(&candidate.0) && tagged(candidate))
             .collect();

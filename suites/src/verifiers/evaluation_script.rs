@@ -155,47 +155,13 @@ impl EvaluationScript {
             patch_exists: patched,
             ..InstanceReport::default()
         };
-        let no_verdict = |detail: String| {
-            let found = Infrastructure::find(log);
-            Grade {
-                report: Some(Box::new(InstanceReport {
-                    infra_failure: found.is_some_and(|found| found.certain),
-                    infra_failure_reason: found.map(|found| found.reason.to_owned()),
-                    ..report.clone()
-                })),
-                ..Grade::no_verdict(detail)
-            }
+        let statuses = match self.statuses(log) {
+            Ok(statuses) => statuses,
+            Err(why) => return no_verdict(why, log, report),
         };
-        let Some(section) = test_output(log) else {
-            return no_verdict(format!(
-                "the evaluation printed no test output: {}",
-                last_lines(log)
-            ));
-        };
-        let statuses = match log_parsers::find(&self.log_parser, &self.task) {
-            Ok(parse) => parse(section),
-            Err(message) => return no_verdict(message),
-        };
-        // Of failures alone, there may be none to see.
-        let all_well = self.only_failures_count && runner_summary::tests_ran(section);
-        if statuses.is_empty() && !all_well {
-            return no_verdict(format!(
-                "the test output holds no result: {}",
-                last_lines(section)
-            ));
-        }
-        // The log does not describe the run that happened.
-        let failure_seen = statuses
-            .values()
-            .any(|status| matches!(status, Status::Failed | Status::Error));
-        if recorded_exit_code(log).is_some_and(|code| code != 0) && !failure_seen {
-            let detail = "the test command failed, but its output shows no failure";
-            return no_verdict(detail.to_owned());
-        }
         let tests = self.tests_status(&statuses);
-        let failed = |split: &Split| split.failure.clone();
-        let failed_tests: Vec<String> =
-            [failed(&tests.fail_to_pass), failed(&tests.pass_to_pass)].concat();
+        let failed = [&tests.fail_to_pass, &tests.pass_to_pass].map(|split| split.failure.clone());
+        let failed_tests = failed.concat();
         let resolved = failed_tests.is_empty();
         Grade {
             resolved,
@@ -210,6 +176,29 @@ impl EvaluationScript {
             })),
             ..Grade::default()
         }
+    }
+
+    /// What the log says of each test, or why it says nothing that can be relied on.
+    fn statuses(&self, log: &str) -> Result<Statuses, String> {
+        let section = test_output(log)
+            .ok_or_else(|| format!("the evaluation printed no test output: {}", last_lines(log)))?;
+        let statuses = log_parsers::find(&self.log_parser, &self.task)?(section);
+        // Where only failures count, there may be none to see.
+        let all_well = self.only_failures_count && runner_summary::tests_ran(section);
+        if statuses.is_empty() && !all_well {
+            return Err(format!(
+                "the test output holds no result: {}",
+                last_lines(section)
+            ));
+        }
+        // The log does not describe the run that happened.
+        let failure_seen = statuses
+            .values()
+            .any(|status| matches!(status, Status::Failed | Status::Error));
+        if recorded_exit_code(log).is_some_and(|code| code != 0) && !failure_seen {
+            return Err("the test command failed, but its output shows no failure".to_owned());
+        }
+        Ok(statuses)
     }
 
     fn tests_status(&self, statuses: &Statuses) -> TestsStatus {
@@ -233,6 +222,19 @@ impl EvaluationScript {
             pass_to_pass: split(&self.pass_to_pass, true),
             ..TestsStatus::default()
         }
+    }
+}
+
+/// No verdict, with what the log shows of a broken environment.
+fn no_verdict(why: String, log: &str, report: InstanceReport) -> Grade {
+    let found = Infrastructure::find(log);
+    Grade {
+        report: Some(Box::new(InstanceReport {
+            infra_failure: found.is_some_and(|found| found.certain),
+            infra_failure_reason: found.map(|found| found.reason.to_owned()),
+            ..report
+        })),
+        ..Grade::no_verdict(why)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::grade::{Infrastructure, REWARD, Rewards, last_lines, shown, single, s
 use crate::path_guard::PathRefusal;
 use crate::sandbox::{TMP, copy as copy_tree};
 use crate::task::{StepAttempt, Verifier, digest};
-use crate::workspace::{ARTIFACTS, LOGS, Variables, copy, mount, open_to_all};
+use crate::workspace::{ARTIFACTS, CommandVariables, LOGS, copy, mount, open_to_all};
 use crate::{Error, Exit, Grade, Invocation, Limits, Result, Workspace};
 
 const OUTPUT_BYTES: usize = 1024 * 1024;
@@ -22,9 +22,9 @@ pub(crate) struct TestScript {
     /// The script in `/tests` that is run.
     pub(crate) script: String,
     /// How it tells its verdict.
-    pub(crate) told: Told,
+    pub(crate) told: RewardTold,
     /// Its variables.
-    pub(crate) variables: Variables,
+    pub(crate) variables: CommandVariables,
     /// The user that it is meant to be, where the task says.
     pub(crate) user: Option<String>,
     /// What it runs in apart from the agent, where it does.
@@ -33,7 +33,7 @@ pub(crate) struct TestScript {
 
 /// How a test script tells its verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Told {
+pub(crate) enum RewardTold {
     /// `/logs/verifier/reward.json`, else `reward.txt`; the exit code says nothing.
     InRewardFile,
     /// By the short summary that pytest prints at its end.
@@ -112,8 +112,8 @@ impl TestScript {
     /// The rewards, and the tests that failed where those are told.
     fn verdict(&self, logs: &Path, output: &str) -> Result<(Rewards, Vec<String>), String> {
         match self.told {
-            Told::InRewardFile => Ok((reward_file::rewards(logs)?, Vec::new())),
-            Told::ByPytestSummary => {
+            RewardTold::InRewardFile => Ok((reward_file::rewards(logs)?, Vec::new())),
+            RewardTold::ByPytestSummary => {
                 let failed = pytest_summary::failures(output)?;
                 let reward = if failed.is_empty() { 1.0 } else { 0.0 };
                 Ok((Rewards::from([(REWARD.to_owned(), reward)]), failed))

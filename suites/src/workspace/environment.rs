@@ -9,7 +9,7 @@ const TASK: &str = "{task}";
 
 /// A root file system for a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Environment {
+pub struct TaskEnvironment {
     /// What it is made from.
     pub image: Image,
     /// The task's own files are in it. Otherwise it takes the place of the machine's
@@ -17,7 +17,7 @@ pub struct Environment {
     pub whole: bool,
 }
 
-impl Environment {
+impl TaskEnvironment {
     /// One that holds the task's own files.
     pub(crate) fn whole(image: Image) -> Self {
         Self { image, whole: true }

@@ -8,9 +8,9 @@ use std::time::Duration;
 use timeslip_datasets::journal::Warmth;
 
 use super::mounts::open_to_all;
-use super::start::{Draft, Ground, Layout};
-use super::template::{Key, RootTemplate, Template};
-use super::{ARTIFACTS, Environment, LOGS, Tree, Workspace, WorkspaceSpec};
+use super::start::{Draft, Ground, WorkspaceLayout};
+use super::template::{RootTemplate, Template, TemplateKey};
+use super::{ARTIFACTS, LOGS, MountedTree, TaskEnvironment, Workspace, WorkspaceSpec};
 use crate::sandbox::{self, Capabilities, Root, TMP};
 use crate::{Error, Image, Limits, Quota, Result, Sandbox};
 
@@ -33,7 +33,7 @@ impl Workspace {
             _ => None,
         };
         if let Some((template, _)) = &made {
-            environment = Some(Environment::whole(template.snapshot.image.clone()));
+            environment = Some(TaskEnvironment::whole(template.snapshot.image.clone()));
         }
         let mut workspace = Self::within(spec, sandbox, directory, environment)?;
         if let Some((template, warmth)) = made {
@@ -70,7 +70,7 @@ impl Workspace {
         sandbox: &Sandbox,
         directory: &Path,
     ) -> Result<Self> {
-        let environment = Environment::whole(image.clone());
+        let environment = TaskEnvironment::whole(image.clone());
         let workspace = Self::within(spec, sandbox, directory, Some(environment))?;
         let root = workspace.root.as_ref();
         let own = root.and_then(|root| root.files().working_directory());
@@ -108,7 +108,7 @@ impl Workspace {
         spec: &WorkspaceSpec,
         sandbox: &Sandbox,
         directory: &Path,
-        environment: Option<Environment>,
+        environment: Option<TaskEnvironment>,
     ) -> Result<Self> {
         fs::create_dir_all(directory).map_err(Error::io("cannot be created", directory))?;
         let base = Base::new(environment.as_ref(), sandbox, directory)?;
@@ -154,8 +154,8 @@ impl Workspace {
     /// Lays the task's own directory over the starting state that is made once.
     fn lay_out(
         &mut self,
-        layout: &Layout,
-        environment: Option<&Environment>,
+        layout: &WorkspaceLayout,
+        environment: Option<&TaskEnvironment>,
         sandbox: &Sandbox,
     ) -> Result<()> {
         let image = environment.map(|environment| environment.image.clone());
@@ -177,7 +177,7 @@ impl Workspace {
         let layer = template.lay_out(&self.directory.join("tree"), &self.tmp)?;
         self.set_first(&template.environment);
         self.warmth = warmth;
-        self.tree = Some(Tree {
+        self.tree = Some(MountedTree {
             path: layer.path().to_path_buf(),
             inside: layout.mount.clone(),
             _layer: Some((layer, template)),
@@ -200,7 +200,7 @@ impl Workspace {
         Ok(Self {
             spec: self.spec.clone(),
             directory: self.directory.clone(),
-            tree: Some(Tree {
+            tree: Some(MountedTree {
                 path: draft.tree.to_path_buf(),
                 inside: draft.mount.to_owned(),
                 _layer: None,
@@ -219,7 +219,11 @@ impl Workspace {
 }
 
 impl Base {
-    fn new(environment: Option<&Environment>, sandbox: &Sandbox, directory: &Path) -> Result<Self> {
+    fn new(
+        environment: Option<&TaskEnvironment>,
+        sandbox: &Sandbox,
+        directory: &Path,
+    ) -> Result<Self> {
         let (root, warmth) = match environment {
             Some(environment) => {
                 let (root, warmth) = sandbox.root(&environment.image, &directory.join("root"))?;
@@ -255,7 +259,7 @@ fn made_root(
     let key = key(spec, Some(image.clone()), sandbox);
     spec.templates.roots.of(key, || {
         let place = Sandbox::scratch()?;
-        let whole = Environment::whole(image.clone());
+        let whole = TaskEnvironment::whole(image.clone());
         let directory = place.path().join("draft");
         let mut draft = Workspace::within(spec, sandbox, &directory, Some(whole))?;
         let made = spec.start.make_root(&mut draft, sandbox)?;
@@ -272,8 +276,8 @@ fn made_root(
     })
 }
 
-fn key(spec: &WorkspaceSpec, image: Option<Image>, sandbox: &Sandbox) -> Key {
-    Key {
+fn key(spec: &WorkspaceSpec, image: Option<Image>, sandbox: &Sandbox) -> TemplateKey {
+    TemplateKey {
         start: spec.start.identity(),
         history: spec.history,
         image,

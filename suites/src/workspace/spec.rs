@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::environment::Environment;
+use super::environment::TaskEnvironment;
 use super::start::Start;
 use super::template::Templates;
 use crate::sandbox::Capabilities;
@@ -20,7 +20,7 @@ pub struct WorkspaceSpec {
     /// What the task asks of them.
     pub needs: Needs,
     /// The root file system that a suite names for it.
-    pub environment: Option<Environment>,
+    pub environment: Option<TaskEnvironment>,
     /// A directory of programs that stand in for those that need a network.
     pub shims: Option<PathBuf>,
     /// Repositories come with their history: agents look at it, graders do not.
@@ -37,7 +37,7 @@ pub struct Needs {
     /// Processors; all there are if it does not say.
     pub cpus: Option<u32>,
     /// What it is meant to reach.
-    pub network: Network,
+    pub network: NetworkNeed,
     /// Commands are those of users that it names.
     pub users: bool,
     /// Images are fetched or built for its verifier.
@@ -54,7 +54,7 @@ impl Default for Needs {
         Self {
             memory_mb: 4096,
             cpus: None,
-            network: Network::Unsaid,
+            network: NetworkNeed::Unsaid,
             users: false,
             images: false,
             logs: false,
@@ -65,7 +65,7 @@ impl Default for Needs {
 
 /// What a task wants of the network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Network {
+pub enum NetworkNeed {
     /// It does not say.
     #[default]
     Unsaid,
@@ -97,10 +97,13 @@ impl WorkspaceSpec {
     ///
     /// # Errors
     /// [`Error::Unsupported`] where the task cannot be tried.
-    pub(super) fn environment(&self, capabilities: &Capabilities) -> Result<Option<Environment>> {
+    pub(super) fn environment(
+        &self,
+        capabilities: &Capabilities,
+    ) -> Result<Option<TaskEnvironment>> {
         let named = self.environment.clone();
         let environment = if capabilities.images {
-            let own = || Some(Environment::whole(self.start.image()?));
+            let own = || Some(TaskEnvironment::whole(self.start.image()?));
             named.or_else(own)
         } else {
             named.filter(|named| named.whole || named.image.is_on_disk())
@@ -140,17 +143,17 @@ impl WorkspaceSpec {
             caveats.push("name the user that the agent or the verifier is to be; outside containers of their own, everything runs as one user");
         }
         caveats.extend(match (self.needs.network, capabilities.network) {
-            (Network::Public, false) => Some("want a network; there is none in the sandbox"),
-            (Network::NamedHosts, false) => {
+            (NetworkNeed::Public, false) => Some("want a network; there is none in the sandbox"),
+            (NetworkNeed::NamedHosts, false) => {
                 Some("name hosts that they want to reach; there is no network in the sandbox")
             }
-            (Network::None, true) => {
+            (NetworkNeed::None, true) => {
                 Some("are to have no network; without a sandbox they have this machine's")
             }
-            (Network::NamedHosts, true) => Some(
+            (NetworkNeed::NamedHosts, true) => Some(
                 "are to reach named hosts alone; without a sandbox they reach what this machine does",
             ),
-            (Network::Unsaid, _) | (Network::None, false) | (Network::Public, true) => None,
+            (NetworkNeed::Unsaid, _) | (NetworkNeed::None, false) | (NetworkNeed::Public, true) => None,
         });
         Ok(caveats)
     }

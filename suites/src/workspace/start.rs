@@ -4,12 +4,12 @@ use std::fmt;
 use std::path::Path;
 
 use super::Workspace;
-use super::environment::Environment;
+use super::environment::TaskEnvironment;
 use crate::sandbox::Capabilities;
 use crate::{Image, Result, Sandbox};
 
 /// Variables of every command.
-pub type Variables = Vec<(String, String)>;
+pub type CommandVariables = Vec<(String, String)>;
 
 /// What the workspaces of a task begin as: the same files every time.
 pub trait Start: fmt::Debug + Send + Sync {
@@ -25,7 +25,7 @@ pub trait Start: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// [`crate::Error::Unsupported`] says why not, and what to do.
-    fn accept(&self, _: Option<&Environment>, _: &Capabilities) -> Result<()> {
+    fn accept(&self, _: Option<&TaskEnvironment>, _: &Capabilities) -> Result<()> {
         Ok(())
     }
 
@@ -33,7 +33,7 @@ pub trait Start: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// Whatever making it would fail with that can be known.
-    fn check(&self, _: Option<&Environment>, _: &Capabilities) -> Result<()> {
+    fn check(&self, _: Option<&TaskEnvironment>, _: &Capabilities) -> Result<()> {
         Ok(())
     }
 
@@ -41,10 +41,10 @@ pub trait Start: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// As [`Start::check`].
-    fn layout(&self, ground: &Ground<'_>) -> Result<Layout>;
+    fn layout(&self, ground: &Ground<'_>) -> Result<WorkspaceLayout>;
 
     /// Variables of every command of the task; in an environment that is `whole` or not.
-    fn variables(&self, _whole: bool) -> Variables {
+    fn variables(&self, _whole: bool) -> CommandVariables {
         Vec::new()
     }
 
@@ -53,11 +53,11 @@ pub trait Start: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// [`crate::Error::Prepare`] says what failed.
-    fn fill(&self, draft: &Draft<'_>) -> Result<Variables>;
+    fn fill(&self, draft: &Draft<'_>) -> Result<CommandVariables>;
 
     /// Whether a root file system is made ready first, by [`Start::make_root`], out of
     /// the image of an environment.
-    fn wants_root(&self, _: &Environment, _: &Capabilities) -> bool {
+    fn wants_root(&self, _: &TaskEnvironment, _: &Capabilities) -> bool {
         false
     }
 
@@ -83,7 +83,7 @@ pub trait Start: fmt::Debug + Send + Sync {
 #[derive(Clone, Copy, Debug)]
 pub struct Ground<'a> {
     /// The root file system; `None` is the machine's own.
-    pub environment: Option<&'a Environment>,
+    pub environment: Option<&'a TaskEnvironment>,
     /// Where its image wants commands to start, if it says.
     pub working_directory: Option<&'a str>,
     /// What the sandbox can do.
@@ -100,7 +100,7 @@ impl Ground<'_> {
 
 /// Where the files of a workspace are inside.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Layout {
+pub struct WorkspaceLayout {
     /// The directory that is the task's own, unless the environment is whole.
     pub mount: String,
     /// Where commands start.
@@ -113,7 +113,7 @@ pub struct MadeRoot {
     /// The commit that is checked out, where it is a repository.
     pub commit: Option<String>,
     /// Variables of every command.
-    pub variables: Variables,
+    pub variables: CommandVariables,
     /// What lies in `/tmp` is part of it.
     pub with_tmp: bool,
 }
@@ -129,7 +129,7 @@ pub struct Draft<'a> {
     pub history: bool,
     pub(super) mount: &'a str,
     pub(super) tmp: &'a Path,
-    pub(super) environment: Option<&'a Environment>,
+    pub(super) environment: Option<&'a TaskEnvironment>,
     pub(super) like: &'a Workspace,
 }
 

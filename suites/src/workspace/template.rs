@@ -41,7 +41,7 @@ pub(super) struct RootTemplate {
 
 /// Tells starting states apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Key {
+pub(super) struct TemplateKey {
     /// What it is made of.
     pub(super) start: String,
     /// A repository is there with its history.
@@ -53,11 +53,11 @@ pub(super) struct Key {
 }
 
 /// The state of a task, once somebody has made it; locked while it is being made.
-type Slot<T> = Arc<Mutex<Option<Arc<T>>>>;
+type TemplateSlot<T> = Arc<Mutex<Option<Arc<T>>>>;
 
 /// What was made most recently, the last used first.
 #[derive(Debug)]
-pub(super) struct Recent<T>(Mutex<VecDeque<(Key, Slot<T>)>>);
+pub(super) struct Recent<T>(Mutex<VecDeque<(TemplateKey, TemplateSlot<T>)>>);
 
 /// The starting states made most recently: of directories, and of whole root file
 /// systems.
@@ -100,7 +100,7 @@ impl<T> Recent<T> {
     /// two it was.
     pub(super) fn of(
         &self,
-        key: Key,
+        key: TemplateKey,
         make: impl FnOnce() -> Result<T>,
     ) -> Result<(Arc<T>, Warmth)> {
         let slot = self.slot(key);
@@ -119,7 +119,7 @@ impl<T> Recent<T> {
         Ok((made, Warmth::Cold))
     }
 
-    fn slot(&self, key: Key) -> Slot<T> {
+    fn slot(&self, key: TemplateKey) -> TemplateSlot<T> {
         let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let slot = match slots.iter().position(|(other, _)| *other == key) {
             Some(index) => slots.remove(index).map(|(_, slot)| slot),

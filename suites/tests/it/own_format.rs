@@ -6,11 +6,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::support::{LIMITS, edit, sandboxes};
-use timeslip_suites::formats::{Candidate, FORMATS, Format, FormatName, Source};
+use timeslip_suites::formats::{FORMATS, Format, FormatName, LoadedTask, TaskSource};
 use timeslip_suites::steps::grade_patch;
 use timeslip_suites::task::{Solution, Step, StepAttempt, Verifier};
 use timeslip_suites::verify::{Soundness, verify};
-use timeslip_suites::workspace::{Draft, Ground, Layout, Start, Variables};
+use timeslip_suites::workspace::{CommandVariables, Draft, Ground, Start, WorkspaceLayout};
 use timeslip_suites::{Error, Grade, Result, Suite, SuiteFile, Task, Workspace, grade};
 
 /// A file with lines `id: instruction: command that succeeds once it is done: solution`.
@@ -29,7 +29,7 @@ impl Format for Lines {
         "lines"
     }
 
-    fn load(&self, source: &Source<'_>) -> Result<Vec<Candidate>> {
+    fn load(&self, source: &TaskSource<'_>) -> Result<Vec<LoadedTask>> {
         let text = fs::read_to_string(source.path).unwrap();
         let task = |line: &str| {
             let [id, instruction, test, solution] = line.splitn(4, ": ").collect::<Vec<_>>()[..]
@@ -59,14 +59,14 @@ impl Start for OneFile {
         "one file".to_owned()
     }
 
-    fn layout(&self, _: &Ground<'_>) -> Result<Layout> {
-        Ok(Layout {
+    fn layout(&self, _: &Ground<'_>) -> Result<WorkspaceLayout> {
+        Ok(WorkspaceLayout {
             mount: "/work".to_owned(),
             working_directory: "/work/deep".to_owned(),
         })
     }
 
-    fn fill(&self, draft: &Draft<'_>) -> Result<Variables> {
+    fn fill(&self, draft: &Draft<'_>) -> Result<CommandVariables> {
         fs::create_dir(draft.tree.join("deep")).unwrap();
         fs::write(draft.tree.join("deep/given"), "given\n").unwrap();
         Ok(vec![("SET".to_owned(), "by the start".to_owned())])
@@ -138,7 +138,7 @@ fn every_format_has_a_name_of_its_own_and_is_found_by_it() {
             std::ptr::from_ref(*format).cast::<u8>()
         ));
         let nowhere = Path::new("/nonexistent/source");
-        let source = Source {
+        let source = TaskSource {
             suite: "none",
             path: nowhere,
             cache: &std::env::temp_dir().join("nowhere"),

@@ -19,8 +19,8 @@ use super::super::HOSTNAME;
 use super::super::execution::Execution;
 use super::super::invocation::{Invocation, Mount, Quota};
 use super::super::owner::Owner;
-use super::engine::{Engine, EngineImage, OWNER, RUN};
-use super::exec::{self, Counts};
+use super::engine::{ContainerEngine, EngineImage, OWNER, RUN};
+use super::exec::{self, BoundCounts};
 
 /// Waits for ever and takes in what has lost its parent. That what it waits for is
 /// killed with everything else does not end it.
@@ -33,29 +33,29 @@ const INIT: [&str; 3] = [
 /// A container, made when it is first needed and removed when dropped.
 #[derive(Debug)]
 pub(super) struct Container {
-    engine: &'static Engine,
+    engine: &'static ContainerEngine,
     image: EngineImage,
     run: String,
-    made: Mutex<Option<Made>>,
+    made: Mutex<Option<MadeContainer>>,
     /// The directories of this machine that it brings to be mounted.
     own: TempDir,
 }
 
 /// A container the engine has.
 #[derive(Debug)]
-struct Made {
-    engine: &'static Engine,
+struct MadeContainer {
+    engine: &'static ContainerEngine,
     id: String,
     mounts: Vec<Mount>,
     memory_mb: u64,
     quota: Quota,
     running: bool,
-    counts: Counts,
+    counts: BoundCounts,
     /// What it is made of, if that is its own; removed after it.
     _files: Option<Commit>,
 }
 
-impl Drop for Made {
+impl Drop for MadeContainer {
     fn drop(&mut self) {
         self.engine.remove_container(&self.id);
     }
@@ -70,7 +70,7 @@ pub(super) struct CopiedMount {
 
 /// An image that is removed when dropped.
 #[derive(Debug)]
-pub(super) struct Commit(&'static Engine, String);
+pub(super) struct Commit(&'static ContainerEngine, String);
 
 impl Commit {
     /// What the engine knows it by.
@@ -87,7 +87,7 @@ impl Drop for Commit {
 
 impl Container {
     pub(super) fn new(
-        engine: &'static Engine,
+        engine: &'static ContainerEngine,
         image: EngineImage,
         run: &str,
     ) -> Result<Self, String> {
@@ -123,7 +123,7 @@ impl Container {
         &self.image
     }
 
-    pub(super) fn engine(&self) -> &'static Engine {
+    pub(super) fn engine(&self) -> &'static ContainerEngine {
         self.engine
     }
 
@@ -196,7 +196,7 @@ impl Container {
         mounts: &[Mount],
         memory_mb: u64,
         quota: Quota,
-        act: impl FnOnce(&mut Made) -> Result<T, String>,
+        act: impl FnOnce(&mut MadeContainer) -> Result<T, String>,
     ) -> Result<T, String> {
         let mut slot = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         let made = match &mut *slot {
@@ -232,7 +232,7 @@ impl Container {
         mounts: &[Mount],
         memory_mb: u64,
         quota: Quota,
-    ) -> Result<Made, String> {
+    ) -> Result<MadeContainer, String> {
         let owner = Owner::current();
         let bytes = bytes(memory_mb);
         let mounts_of = mounts.iter().map(|mount| ApiMount {
@@ -275,14 +275,14 @@ impl Container {
         let created = self
             .engine
             .wait(docker.create_container(Some(options), body))?;
-        Ok(Made {
+        Ok(MadeContainer {
             engine: self.engine,
             id: created.id,
             mounts: mounts.to_vec(),
             memory_mb,
             quota,
             running: false,
-            counts: Counts::default(),
+            counts: BoundCounts::default(),
             _files: files,
         })
     }
@@ -302,7 +302,7 @@ impl Container {
     }
 }
 
-impl Made {
+impl MadeContainer {
     fn run(&mut self, invocation: &Invocation) -> Result<Execution, String> {
         let done = exec::run(self.engine, &self.id, invocation, self.counts)?;
         self.counts = done.counts;
@@ -326,7 +326,7 @@ impl Made {
                 format!("{error} (a container needs bash, and its engine the same files as this machine)")
             })?;
             self.running = true;
-            self.counts = Counts::default();
+            self.counts = BoundCounts::default();
         }
         Ok(())
     }

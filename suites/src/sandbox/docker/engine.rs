@@ -32,7 +32,7 @@ const GREETING: Duration = Duration::from_secs(10);
 /// A running engine. Its interface is asynchronous and everything around it is not,
 /// so it has a small runtime of its own.
 #[derive(Debug)]
-pub(super) struct Engine {
+pub(super) struct ContainerEngine {
     runtime: Runtime,
     pub(super) docker: Docker,
     /// Name and version, for a person.
@@ -52,9 +52,9 @@ pub(super) struct EngineImage {
     pub(super) search_path: Option<String>,
 }
 
-static FOUND: OnceLock<Result<Engine, String>> = OnceLock::new();
+static FOUND: OnceLock<Result<ContainerEngine, String>> = OnceLock::new();
 
-impl Engine {
+impl ContainerEngine {
     /// The engine of `DOCKER_HOST`, or else at one of the usual sockets; otherwise why
     /// there is none.
     /// What crashed processes have left there is removed.

@@ -16,11 +16,11 @@ use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use tokio::sync::mpsc;
 
 use super::super::image::Image;
-use super::engine::{Engine, EngineImage};
+use super::engine::{ContainerEngine, EngineImage};
 
 const PIECE: usize = 64 * 1024;
 
-impl Engine {
+impl ContainerEngine {
     /// Makes an image available, once in the life of this process.
     pub(super) fn image(&self, image: &Image) -> Result<EngineImage, String> {
         let slot = self.slot(image);

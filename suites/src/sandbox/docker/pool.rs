@@ -8,7 +8,7 @@ use timeslip_datasets::journal::Warmth;
 
 use super::super::invocation::Invocation;
 use super::container::Container;
-use super::engine::{Engine, EngineImage};
+use super::engine::{ContainerEngine, EngineImage};
 
 /// Containers in the pool at once, of all images together: each holds a little memory.
 const KEPT: usize = 4;
@@ -22,7 +22,7 @@ impl Pool {
     /// that is not started. Also which of the two it is.
     pub(super) fn take(
         &self,
-        engine: &'static Engine,
+        engine: &'static ContainerEngine,
         image: &EngineImage,
         run: &str,
     ) -> Result<(Container, Warmth), String> {
