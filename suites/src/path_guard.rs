@@ -1,7 +1,7 @@
 //! File access that cannot leave a directory.
 //!
-//! Whoever works in a workspace may plant symbolic links, named pipes and devices
-//! in it, and swap them while we look. So every component is opened on its own,
+//! An agent may plant symbolic links, named pipes and devices in its workspace, and
+//! swap them while they are being looked at. So every component is opened on its own,
 //! relative to the one before, without ever following a link.
 
 use std::fs::File;

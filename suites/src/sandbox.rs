@@ -1,4 +1,4 @@
-//! Runs a shell command of a stranger within bounds, and times it.
+//! Runs an untrusted shell command within bounds, and times it.
 //!
 //! A small launcher inside the sandbox marks when the command itself begins and
 //! ends, so that what the sandbox costs and what the command costs are told apart.
@@ -168,7 +168,7 @@ impl Sandbox {
         self.isolation.fetch(image)
     }
 
-    /// Makes an image of a root file system that nobody changes any more.
+    /// Makes an image of a root file system that no longer changes.
     pub(crate) fn snapshot(&self, root: &Root) -> Result<Snapshot> {
         if let Some(snapshot) = self.isolation.snapshot(root)? {
             return Ok(snapshot);

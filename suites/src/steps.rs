@@ -5,6 +5,8 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use timeslip_datasets::plural;
+
 use crate::grade::{self, CombinedRewards, Rewards};
 use crate::task::{PatchAttempt, Step, StepAttempt, StepCheck};
 use crate::workspace::copy;
@@ -75,8 +77,9 @@ pub fn begin_step(
     for check in &own.checks {
         if !holds(check, |command| run(command, check.time))? {
             return Err(failed(format!(
-                "the check {:?} failed {} times",
-                check.command, check.tries
+                "the check {:?} failed {}",
+                check.command,
+                plural(check.tries as usize, "time")
             )));
         }
     }
@@ -126,7 +129,7 @@ pub fn grade(task: &Task, workspace: &Workspace, sandbox: &Sandbox) -> Result<Gr
     ))
 }
 
-/// Grades `patch`, whoever made it, on a checkout of its own below the directory
+/// Grades a patch from any source on a checkout of its own below the directory
 /// `place`; without a patch, the untouched repository.
 ///
 /// # Errors

@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use timeslip_datasets::plural;
+
 use crate::grade::tail;
 use crate::steps::{begin_step, combine, grade_step};
 use crate::{Execution, Grade, Result, Sandbox, Task, Workspace, solution};
@@ -76,12 +78,16 @@ fn judge(untouched: &[AttemptEnding], solved: &[AttemptEnding]) -> Soundness {
     let (tries, passed) = (untouched.len(), passes(untouched));
     if passed > 0 {
         flaky |= passed < tries;
-        problems.push(format!("passed untouched {passed} of {tries} times"));
+        problems.push(format!(
+            "passed untouched {passed} of {}",
+            plural(tries, "time")
+        ));
     }
     if let Some((count, why)) = stuck(untouched) {
         flaky |= count < tries;
         problems.push(format!(
-            "untouched, no verdict {count} of {tries} times: {why}"
+            "untouched, no verdict {count} of {}: {why}",
+            plural(tries, "time")
         ));
     }
     let (tries, passed) = (solved.len(), passes(solved));
@@ -93,7 +99,8 @@ fn judge(untouched: &[AttemptEnding], solved: &[AttemptEnding]) -> Soundness {
         });
         let why = why.unwrap_or_default();
         problems.push(format!(
-            "with its solution, passed {passed} of {tries} times: {why}"
+            "with its solution, passed {passed} of {}: {why}",
+            plural(tries, "time")
         ));
     }
     match (problems.is_empty(), flaky) {
@@ -213,7 +220,7 @@ mod tests {
         assert_eq!(
             judged("s", "s"),
             broken(
-                "untouched, no verdict 1 of 1 times: stuck; with its solution, passed 0 of 1 times: stuck"
+                "untouched, no verdict 1 of 1 time: stuck; with its solution, passed 0 of 1 time: stuck"
             )
         );
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use timeslip_datasets::plural;
 use timeslip_suites::{Capabilities, Task};
 
 /// Names that are shown of the tasks that something holds of.
@@ -25,13 +26,13 @@ pub(super) fn of<'a>(
     sentences.collect()
 }
 
-/// `4 tasks (a, b, c, …) want a network`.
+/// `a network is wanted, but there is none: 4 tasks (a, b, c, …)`.
 fn sentence(tasks: &[&str], caveat: &str) -> String {
     let mut names = tasks[..tasks.len().min(SHOWN)].join(", ");
     if tasks.len() > SHOWN {
         names.push_str(", …");
     }
-    format!("{} tasks ({names}) {caveat}", tasks.len())
+    format!("{caveat}: {} ({names})", plural(tasks.len(), "task"))
 }
 
 #[cfg(test)]
@@ -40,7 +41,7 @@ mod tests {
 
     #[test]
     fn a_few_names_are_shown() {
-        insta::assert_snapshot!(sentence(&["a"], "want it"), @"1 tasks (a) want it");
-        insta::assert_snapshot!(sentence(&["a", "b", "c", "d"], "want it"), @"4 tasks (a, b, c, …) want it");
+        insta::assert_snapshot!(sentence(&["a"], "it is wanted"), @"it is wanted: 1 task (a)");
+        insta::assert_snapshot!(sentence(&["a", "b", "c", "d"], "it is wanted"), @"it is wanted: 4 tasks (a, b, c, …)");
     }
 }

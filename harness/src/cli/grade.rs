@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use timeslip_datasets::plural;
 use timeslip_datasets::swebench::read_predictions;
 use timeslip_suites::Suite;
 
@@ -73,8 +74,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let strangers = subject.strangers(&suite);
     if let [first, ..] = strangers.as_slice() {
         say(&format!(
-            "warning: {} predictions are for tasks that are not among those to grade, {first} for one",
-            strangers.len()
+            "warning: among those to grade there is no task for {}, {first} for one",
+            plural(strangers.len(), "prediction")
         ));
     }
     let entries = subject.entries(&suite)?;

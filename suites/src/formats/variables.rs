@@ -1,5 +1,5 @@
 //! Variables that a task asks of the host: only what the suite allows is passed on,
-//! for a task of a stranger could ask for a key.
+//! because an untrusted task could ask for a key.
 
 use timeslip_datasets::harbor::{HarborTask, Variables};
 

@@ -89,8 +89,8 @@ pub trait Isolation: fmt::Debug + Send + Sync {
     /// As [`Isolation::root`].
     fn fetch(&self, image: &Image) -> Result<()>;
 
-    /// Makes an image of a root file system that nobody changes any more; `None` where
-    /// its files on this machine serve as one.
+    /// Makes an image of a root file system that no longer changes; `None` where its
+    /// files on this machine serve as one.
     ///
     /// # Errors
     /// [`Error::Sandbox`] when that fails.

@@ -25,8 +25,7 @@ pub(crate) struct Layer {
 const SPECIAL: [char; 4] = [',', ':', '\\', '"'];
 
 impl Layer {
-    /// Lays a new layer over `lower`, which nobody may change while the layer is
-    /// there. `place` is a directory that does not exist yet.
+    /// Lays a new layer over `lower`, which must not change while the layer is there. `place` is a directory that does not exist yet.
     pub(crate) fn over(lower: &Path, place: &Path) -> Result<Self> {
         let lower = fs::canonicalize(lower).map_err(Error::io("cannot be found", lower))?;
         fs::create_dir_all(place).map_err(Error::io("cannot be created", place))?;

@@ -39,7 +39,7 @@ impl Leftovers {
         for entry in parent.read_dir().into_iter().flatten().flatten() {
             let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
             if is_directory && self.include(&entry.file_name().to_string_lossy()) {
-                // What cannot be removed is somebody else's.
+                // A directory that cannot be removed belongs to another user.
                 let _ = fs::remove_dir_all(entry.path());
             }
         }

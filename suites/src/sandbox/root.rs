@@ -143,8 +143,8 @@ impl Root {
         files.downcast_ref()
     }
 
-    /// Makes the directory another one is mounted on. Whoever worked in here may have
-    /// put a link in its place. A container's engine sees to it itself.
+    /// Makes the directory that another one is to be mounted on, without following links
+    /// that an agent may have put in its place. A container engine makes it by itself.
     pub(super) fn mount_point(&self, inside: &str) -> Result<()> {
         let Some(path) = self.path() else {
             return Ok(());

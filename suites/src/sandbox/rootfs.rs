@@ -24,8 +24,8 @@ const UNPACKING: Limits = Limits {
     memory_mb: 1024,
 };
 
-/// The archive is somebody else's, so it is unpacked where nothing but the new
-/// directory can be written. Devices cannot be made there, nor are they needed: the
+/// The archive is untrusted, so it is unpacked where nothing but the new directory can
+/// be written. Devices cannot be made there, nor are they needed: the
 /// sandbox brings its own.
 const UNPACK: &str = "tar --extract --file=/image --directory=/rootfs --no-same-owner \
     --anchored --no-wildcards --exclude=dev --exclude=./dev --exclude=proc --exclude=./proc \

@@ -12,7 +12,7 @@ use crate::{Error, Result};
 pub(crate) enum RepositoryClone {
     /// A `git fast-import` stream, imported once into a cache and checked out from there.
     Stream { stream: PathBuf, cache: PathBuf },
-    /// A clone somebody else has made, bare or not. It is never written to.
+    /// A clone that the user has made, bare or not. It is never written to.
     Mirror(PathBuf),
 }
 
@@ -145,7 +145,7 @@ impl RepositoryClone {
         git.run(tree, &fetch, None)?;
         git.run(tree, &["reset", "-q", "--hard", "FETCH_HEAD"], None)?;
 
-        // Where the code came from is nobody's business inside.
+        // These name the directory on this machine that the code came from.
         let private = tree.join(".git");
         for trace in ["FETCH_HEAD", "ORIG_HEAD", "logs"] {
             let trace = private.join(trace);

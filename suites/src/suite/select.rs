@@ -29,7 +29,7 @@ impl SuiteFile {
         let wanted = self.wanted(candidates.iter().map(|(id, _)| id.as_str()).collect())?;
         let tagged = |candidate: &LoadedTask| match &candidate.1 {
             Ok(task) => self.tags.is_empty() || self.tags.iter().any(|tag| task.tags.contains(tag)),
-            // Its tags are not known; whoever wants it out can exclude it.
+            // Its tags are not known; it can be excluded by its id.
             Err(_) => true,
         };
         let mut chosen: Vec<LoadedTask> = candidates

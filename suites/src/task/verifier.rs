@@ -22,7 +22,7 @@ pub trait Verifier: fmt::Debug + Send + Sync {
     /// Whatever kept it from a verdict that no agent can have brought about.
     fn grade(&self, attempt: &StepAttempt<'_>) -> Result<Grade>;
 
-    /// Judges a patch, whoever made it, in a workspace of its own.
+    /// Judges a patch from any source, in a workspace of its own.
     ///
     /// # Errors
     /// As [`Verifier::grade`], and [`Error::Unsupported`] where a task is not solved by

@@ -16,8 +16,8 @@ pub(crate) fn mount(host: &Path, inside: &str, writable: bool) -> Mount {
     }
 }
 
-/// Lets every user of a container write to a directory that it shares with this machine;
-/// here it is in one that nobody else can enter.
+/// Lets every user of a container write to a directory that it shares with this machine.
+/// On this machine only its owner reaches it: the directory around it is private.
 pub(crate) fn open_to_all(directory: &Path) -> Result<()> {
     let all = PermissionsExt::from_mode(0o777);
     fs::set_permissions(directory, all).map_err(Error::io("cannot be changed", directory))

@@ -103,7 +103,7 @@ impl Workspace {
         spec.start.check(environment.as_ref(), capabilities)
     }
 
-    /// A workspace in an environment as that is.
+    /// A workspace in an environment, without making that ready first.
     fn within(
         spec: &WorkspaceSpec,
         sandbox: &Sandbox,

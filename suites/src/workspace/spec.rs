@@ -130,8 +130,8 @@ impl WorkspaceSpec {
     }
 
     /// What a task asks for and does not get of a sandbox with these capabilities; each
-    /// completes "tasks …", and is the same for all tasks that it holds of. They are
-    /// tried all the same, so that has to be said.
+    /// is the same sentence for all tasks that it holds of. They are tried all the same,
+    /// so that has to be said.
     ///
     /// # Errors
     /// As [`Workspace::check`](super::Workspace::check).
@@ -140,18 +140,18 @@ impl WorkspaceSpec {
         let whole = environment.is_some_and(|environment| environment.whole);
         let mut caveats = Vec::new();
         if self.needs.users && !(whole && capabilities.users) {
-            caveats.push("name the user that the agent or the verifier is to be; outside containers of their own, everything runs as one user");
+            caveats.push("a user is named for the agent or the verifier, but outside a container of its own everything runs as one user");
         }
         caveats.extend(match (self.needs.network, capabilities.network) {
-            (NetworkNeed::Public, false) => Some("want a network; there is none in the sandbox"),
+            (NetworkNeed::Public, false) => Some("a network is wanted, but there is none in the sandbox"),
             (NetworkNeed::NamedHosts, false) => {
-                Some("name hosts that they want to reach; there is no network in the sandbox")
+                Some("named hosts are to be reached, but there is no network in the sandbox")
             }
             (NetworkNeed::None, true) => {
-                Some("are to have no network; without a sandbox they have this machine's")
+                Some("no network is wanted, but without a sandbox there is this machine's")
             }
             (NetworkNeed::NamedHosts, true) => Some(
-                "are to reach named hosts alone; without a sandbox they reach what this machine does",
+                "named hosts alone are to be reached, but without a sandbox everything is that this machine reaches",
             ),
             (NetworkNeed::Unsaid, _) | (NetworkNeed::None, false) | (NetworkNeed::Public, true) => None,
         });

@@ -136,7 +136,7 @@ pub struct Draft<'a> {
 impl Draft<'_> {
     /// A workspace in which commands see the directory.
     pub(crate) fn workspace(&self) -> Result<Workspace> {
-        // What is built outside the tree is nobody's.
+        // What is built outside the tree is thrown away.
         let beside = self.tree.parent().unwrap_or(self.tree);
         let root = match self.environment {
             Some(environment) => {

@@ -52,7 +52,7 @@ pub(super) struct TemplateKey {
     pub(super) backend: &'static str,
 }
 
-/// The state of a task, once somebody has made it; locked while it is being made.
+/// The slot of a starting state: locked while the state is being made, then full.
 type TemplateSlot<T> = Arc<Mutex<Option<Arc<T>>>>;
 
 /// What was made most recently, the last used first.
@@ -109,7 +109,7 @@ impl<T> Recent<T> {
             Ok(free) => (Ok(free), Warmth::Warm),
             Err(TryLockError::Poisoned(free)) => (Err(free), Warmth::Warm),
         };
-        // Whoever panicked while making one has left the slot empty.
+        // A panic while the state was being made has left the slot empty.
         let mut slot = slot.unwrap_or_else(PoisonError::into_inner);
         if let Some(made) = &*slot {
             return Ok((Arc::clone(made), warmth));

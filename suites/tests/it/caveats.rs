@@ -34,7 +34,7 @@ fn a_task_that_asks_for_nothing_gets_it() {
     assert_eq!(caveats(""), none);
     let offline = caveats("[environment]\nallow_internet = false");
     assert!(offline[0].is_empty() && offline[1].is_empty());
-    insta::assert_snapshot!(offline[2][0], @"are to have no network; without a sandbox they have this machine's");
+    insta::assert_snapshot!(offline[2][0], @"no network is wanted, but without a sandbox there is this machine's");
 }
 
 #[test]
@@ -42,16 +42,16 @@ fn users_are_kept_in_containers_and_a_network_nowhere() {
     for who in ["agent", "verifier"] {
         let [bubblewrap, docker, process] = caveats(&format!("[{who}]\nuser = 'dev'"));
         insta::allow_duplicates! {
-            insta::assert_snapshot!(bubblewrap[0], @"name the user that the agent or the verifier is to be; outside containers of their own, everything runs as one user");
+            insta::assert_snapshot!(bubblewrap[0], @"a user is named for the agent or the verifier, but outside a container of its own everything runs as one user");
         }
         assert_eq!((docker.len(), process), (0, bubblewrap));
     }
     let [bubblewrap, docker, process] = caveats("[verifier]\nnetwork_mode = 'allowlist'");
-    insta::assert_snapshot!(bubblewrap[0], @"name hosts that they want to reach; there is no network in the sandbox");
+    insta::assert_snapshot!(bubblewrap[0], @"named hosts are to be reached, but there is no network in the sandbox");
     assert_eq!(docker, bubblewrap);
-    insta::assert_snapshot!(process[0], @"are to reach named hosts alone; without a sandbox they reach what this machine does");
+    insta::assert_snapshot!(process[0], @"named hosts alone are to be reached, but without a sandbox everything is that this machine reaches");
     let [bubblewrap, docker, process] = caveats("[environment]\nallow_internet = true");
-    insta::assert_snapshot!(docker[0], @"want a network; there is none in the sandbox");
+    insta::assert_snapshot!(docker[0], @"a network is wanted, but there is none in the sandbox");
     assert_eq!((bubblewrap, process.len()), (docker, 0));
 }
 

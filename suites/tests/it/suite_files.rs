@@ -30,7 +30,7 @@ fn what_needs_containers_is_set_apart_and_can_be_excluded() {
         .iter()
         .map(|(_, error)| error.to_string())
         .collect();
-    insta::assert_snapshot!(problems.join("\n"), @"gpu: needs what no sandbox here has: 1 GPUs");
+    insta::assert_snapshot!(problems.join("\n"), @"gpu: needs what no sandbox here has: 1 GPU");
     // An image is only there for who has containers.
     let image = suite.task("image").unwrap();
     let followed = |task: &Task, backend| Workspace::check_start(&task.workspace, &can(backend));
@@ -39,7 +39,7 @@ fn what_needs_containers_is_set_apart_and_can_be_excluded() {
     followed(suite.task("good").unwrap(), "bubblewrap").unwrap();
     let file = SuiteFile::read(&without.scratch.path().join("suite.toml")).unwrap();
     let error = Suite::load(&file, without.scratch.path()).unwrap_err();
-    insta::assert_snapshot!(error, @"gpu: needs what no sandbox here has: 1 GPUs");
+    insta::assert_snapshot!(error, @"gpu: needs what no sandbox here has: 1 GPU");
     let selected = source().suite("exclude = ['gpu']\n").ids().unwrap();
     assert_eq!(selected, ["good", "image"]);
 }

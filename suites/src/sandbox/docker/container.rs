@@ -22,8 +22,8 @@ use super::super::owner::Owner;
 use super::engine::{ContainerEngine, EngineImage, OWNER, RUN};
 use super::exec::{self, BoundCounts};
 
-/// Waits for ever and takes in what has lost its parent. That what it waits for is
-/// killed with everything else does not end it.
+/// The first process: sleeps until the container is stopped, and reaps orphans. The
+/// launcher kills every other process after a command; a killed `sleep` is started again.
 const INIT: [&str; 3] = [
     "bash",
     "-c",
@@ -108,7 +108,7 @@ impl Container {
         let place = self.behind(inside);
         if !place.is_dir() {
             fs::create_dir_all(&place)?;
-            // Its image's user, whoever that is, may write there.
+            // The user that the image sets has to be able to write there.
             let open = std::os::unix::fs::PermissionsExt::from_mode(0o1777);
             fs::set_permissions(&place, open)?;
         }

@@ -170,7 +170,7 @@ impl ContainerEngine {
         }
     }
 
-    /// Kills and removes a container; nobody can do more about it if that fails.
+    /// Kills and removes a container. A failure is ignored: the next start tries again.
     pub(super) fn remove_container(&self, id: &str) {
         let options = RemoveContainerOptions {
             force: true,
@@ -189,7 +189,7 @@ impl ContainerEngine {
         let _ = self.wait(self.docker.remove_image(id, Some(options), None));
     }
 
-    /// The image, once somebody has found, fetched or made it.
+    /// The slot of an image: locked while the image is found, fetched or built, then full.
     pub(super) fn slot(&self, image: &Image) -> Arc<Mutex<Option<EngineImage>>> {
         let mut images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(images.entry(image.clone()).or_default())

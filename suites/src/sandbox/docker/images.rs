@@ -93,7 +93,7 @@ impl ContainerEngine {
     fn import(&self, image: &Image, path: &Path, name: &str) -> Result<(), String> {
         let options = CreateImageOptions {
             from_src: Some("-".to_owned()),
-            // Podman takes no heed of a tag.
+            // Podman ignores a tag given on its own.
             repo: Some(name.to_owned()),
             ..Default::default()
         };

@@ -13,7 +13,7 @@ use super::engine::{ContainerEngine, EngineImage};
 /// Containers in the pool at once, of all images together: each holds a little memory.
 const KEPT: usize = 4;
 
-/// Containers nobody has worked in yet, the newest last.
+/// Started containers in which no command has run yet, the newest last.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pool(Arc<Mutex<VecDeque<Container>>>);
 
@@ -35,7 +35,7 @@ impl Pool {
     }
 
     /// Starts another one like `like`, for commands like `invocation`, in the background.
-    /// Whoever needs one before it is there starts their own.
+    /// A workspace that needs one before it is there starts its own.
     pub(super) fn refill(&self, like: &Container, run: &str, invocation: &Invocation) {
         let spares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if spares.iter().any(|spare| spare.image() == like.image()) {
