@@ -13,6 +13,7 @@ use super::{
     Environment, Healthcheck, LONGEST, Network, RewardStrategy, Solution, Step, Variables, Verdict,
     Verifier, seconds, without_canary,
 };
+use crate::text::plural;
 use crate::{Error, Result, files};
 
 /// The newest schema that is understood.
@@ -437,7 +438,7 @@ impl EnvironmentTable {
     fn needs(&self) -> Vec<String> {
         let mut needs = Vec::new();
         if let Some(gpus) = self.gpus.filter(|gpus| *gpus > 0) {
-            needs.push(format!("{gpus} GPUs"));
+            needs.push(plural(usize::try_from(gpus).unwrap_or(usize::MAX), "GPU"));
         }
         if self.tpu.is_some() {
             needs.push("a TPU".to_owned());

@@ -115,7 +115,7 @@ fn what_needs_containers_is_listed() {
         "services: {}\n",
     );
     write(&own.join("tests/docker-compose.yaml"), "services: {}\n");
-    insta::assert_snapshot!(read_in(&scratch).unwrap().environment.needs.join("; "), @"1 GPUs; the operating system Windows; MCP servers; several containers (environment/docker-compose.yaml); several containers (tests/docker-compose.yaml); hooks in containers ([[verifier.collect]])");
+    insta::assert_snapshot!(read_in(&scratch).unwrap().environment.needs.join("; "), @"1 GPU; the operating system Windows; MCP servers; several containers (environment/docker-compose.yaml); several containers (tests/docker-compose.yaml); hooks in containers ([[verifier.collect]])");
 }
 
 #[test]

@@ -113,20 +113,17 @@ pub fn simulate(
 ) -> Result<Running, Error> {
     let mut tasks = Vec::new();
     for task in suites.iter().flat_map(|suite| &suite.tasks) {
-        for step in 0..task.steps() {
-            let recordings = task.recordings(step)?;
-            let Some((instruction, _)) = task.assignment(step) else {
-                break;
-            };
+        for (index, step) in task.steps.iter().enumerate() {
+            let recordings = step.recordings()?;
             // A task without recordings is one the model does not know.
             if !recordings.is_empty() {
-                let id = match step {
+                let id = match index {
                     0 => format!("{}/{}", task.suite, task.id),
                     later => format!("{}/{}#{later}", task.suite, task.id),
                 };
                 tasks.push(KnownTask {
                     id,
-                    instruction: instruction.to_owned(),
+                    instruction: step.instruction.clone(),
                     recordings,
                 });
             }

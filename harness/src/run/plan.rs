@@ -117,7 +117,7 @@ pub fn resolve(
         .iter()
         .map(|suite| {
             let tasks = suite.tasks.iter();
-            let tags = tasks.map(|task| (task.id.clone(), task.tags()));
+            let tags = tasks.map(|task| (task.id.clone(), task.tags.clone()));
             (suite.name.clone(), tags.collect())
         })
         .collect();

@@ -203,7 +203,7 @@ async fn prepare<'a>(
         directory.path().to_owned(),
     );
     let preparing = tokio::task::spawn_blocking(move || {
-        let workspace = Workspace::prepare(&task_, &sandbox, &path)?;
+        let workspace = Workspace::prepare(&task_.workspace, &sandbox, &path)?;
         steps::begin_step(&task_, 0, &workspace, &sandbox)?;
         Ok::<_, timeslip_suites::Error>(workspace)
     });
@@ -237,7 +237,7 @@ impl Place<'_> {
         let (mut limit, mut ended_early) = (None, None);
         let (mut turns, mut wall_ns, mut grading_ns) = (0, 0, 0);
         let mut step = 0;
-        while let Some((prompt, agent_timeout)) = self.task.assignment(step) {
+        while let Some(asked) = self.task.steps.get(step) {
             if step > 0 {
                 let pausing = clock::now();
                 if let Err(problem) = self.begin(step).await {
@@ -249,21 +249,21 @@ impl Place<'_> {
             let left = whole.saturating_sub(Duration::from_nanos(wall_ns));
             let assignment = Assignment {
                 endpoint: self.endpoint,
-                prompt,
+                prompt: &asked.instruction,
                 bench: Bench {
                     workspace: Arc::clone(&self.workspace),
                     sandbox: self.shared.sandbox.clone(),
                     limits: Limits {
                         wall: Duration::from_secs(limits.command_seconds),
                         output_bytes: limits.output_kib << 10,
-                        memory_mb: limits.memory_mb.min(self.task.memory_mb),
+                        memory_mb: limits.memory_mb.min(self.task.workspace.needs.memory_mb),
                     },
                 },
                 tools: &self.shared.tools,
                 cache_key: cache_key(self.shared.plan.seed, self.key, step),
                 turns_before: turns,
                 turns: limits.turns,
-                time: left.min(agent_timeout),
+                time: left.min(asked.time),
             };
             let work = agent::work(assignment, origin, &mut emit).await;
             turns = work.turns;

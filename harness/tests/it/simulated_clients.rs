@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use timeslip::run::endpoints;
 use timeslip_simulator::Profile;
-use timeslip_suites::{Backend, Limits, Sandbox, Suite, SuiteFile, Workspace, grade};
+use timeslip_suites::{Limits, Sandbox, Suite, SuiteFile, Workspace, grade, sandbox};
 
 const LIMITS: Limits = Limits {
     wall: Duration::from_secs(60),
@@ -62,12 +62,8 @@ fn work(server: SocketAddr, instruction: &str, workspace: &Workspace, sandbox: &
 }
 
 fn check(suite: &str) {
-    let bubblewrap = Backend::Bubblewrap.check().is_ok();
-    let backend = if bubblewrap {
-        Backend::Bubblewrap
-    } else {
-        Backend::Process
-    };
+    let backend = sandbox::by_name("bubblewrap").filter(|backend| backend.check().is_ok());
+    let backend = backend.or(sandbox::by_name("process")).unwrap();
     let sandbox = Sandbox::new(backend).unwrap();
     let scratch = tempfile::tempdir().unwrap();
     let suite = Suite::load(&SuiteFile::shipped(suite).unwrap(), scratch.path()).unwrap();
@@ -85,8 +81,14 @@ fn check(suite: &str) {
         for task in &suite.tasks {
             let scratch = tempfile::tempdir().unwrap();
             let workspace =
-                Workspace::prepare(task, &sandbox, &scratch.path().join("trial")).unwrap();
-            work(server.address, &task.instruction, &workspace, &sandbox);
+                Workspace::prepare(&task.workspace, &sandbox, &scratch.path().join("trial"))
+                    .unwrap();
+            work(
+                server.address,
+                &task.steps[0].instruction,
+                &workspace,
+                &sandbox,
+            );
             let grade = grade(task, &workspace, &sandbox).unwrap();
             assert_eq!(grade.resolved, solves, "{}: {grade:?}", task.id);
         }

@@ -286,7 +286,7 @@ fn suites_are_listed_and_checked() {
     let (code, listed, _) = run(folder, &["suites", "mine"]);
     assert_eq!(code, 2);
     insta::assert_snapshot!(listed, @r"
-    mine: 1 tasks, 3 attempts each, from tasks
+    mine: 1 task, 3 attempts each, from tasks
       Two tasks.
       tags: made 1
       UNUSABLE two: needs what no sandbox here has: 2 GPUs
@@ -326,7 +326,7 @@ fn verify_lists_what_cannot_be_relied_on_and_quarantines_it() {
     );
     // The suite leaves it out from now on; verify looks at it all the same.
     let (_, listed, _) = run(folder, &["suites", "mine"]);
-    assert!(listed.starts_with("mine: 1 tasks"), "{listed}");
+    assert!(listed.starts_with("mine: 1 task"), "{listed}");
     task(folder, "solved", HONEST);
     let (code, _, errors) = run(
         folder,

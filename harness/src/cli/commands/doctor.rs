@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use timeslip_suites::{Backend, Image, Sandbox};
+use timeslip_suites::{BACKENDS, Image, Sandbox, sandbox};
 
 use crate::cli::sandbox_times;
 use crate::error::Error;
@@ -92,7 +92,7 @@ fn diagnose() -> Result<u8, Error> {
     let mut text = String::new();
     let mut missing = Vec::new();
     let mut required_missing = false;
-    let detection = Backend::detect();
+    let backend = sandbox::detect().map(|detection| detection.backend);
     // Writing to a string cannot fail.
     let mut line = |mark: &str, name: &str, words: &str| {
         let _ = writeln!(text, "{mark:<8}{name:<14}{words}");
@@ -111,23 +111,24 @@ fn diagnose() -> Result<u8, Error> {
             }
         }
     }
-    for backend in Backend::ALL {
+    for backend in BACKENDS {
         match backend.check() {
-            Ok(words) if backend == Backend::Process => line("", backend.name(), &words),
+            Ok(words) if !backend.capabilities().isolated => line("", backend.name(), &words),
             Ok(words) => line("ok", backend.name(), &words),
             Err(error) => line("", backend.name(), &error.to_string()),
         }
     }
-    if detection.backend == Backend::Process {
+    if !backend.is_some_and(|backend| backend.capabilities().isolated) {
         line("WARNING", "sandbox", "none: tools run with your rights");
         missing.push("bubblewrap");
     }
-    let sandbox = Sandbox::new(detection.backend);
-    let usable = sandbox.is_ok();
+    let sandbox = backend.and_then(|backend| Sandbox::new(backend).ok());
+    let usable = sandbox.is_some();
+    let name = backend.map_or("no sandbox", |backend| backend.name());
     line(
         if usable { "ok" } else { "MISSING" },
         "tool calls",
-        &format!("in {} (--sandbox auto)", detection.backend.name()),
+        &format!("in {name} (--sandbox auto)"),
     );
     for warning in sandbox.iter().flat_map(Sandbox::warnings) {
         line("WARNING", "limits", &warning);

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use timeslip_datasets::swebench::read_predictions;
+use timeslip_datasets::text::plural;
 use timeslip_suites::Suite;
 
 use crate::cli::isolation::{self, Chosen};
@@ -74,8 +75,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let strangers = subject.strangers(&suite);
     if let [first, ..] = strangers.as_slice() {
         say(&format!(
-            "warning: {} predictions are for tasks that are not among those to grade, {first} for one",
-            strangers.len()
+            "warning: among those to grade there is no task for {}, {first} for one",
+            plural(strangers.len(), "prediction")
         ));
     }
     let entries = subject.entries(&suite)?;

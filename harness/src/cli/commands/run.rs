@@ -153,9 +153,9 @@ fn fresh(
     }
     let planned = planned(&plan, &suites);
     for task in &planned {
-        Workspace::check(task, &sandbox)?;
+        Workspace::check(&task.workspace, &sandbox)?;
     }
-    warnings.extend(caveats::of(planned, sandbox.backend()));
+    warnings.extend(caveats::of(planned, &sandbox.capabilities()));
     let backend = sandbox.backend().name();
     let (directory, manifest) =
         RunDirectory::create(parent, backend, environment::facts(), warnings, plan)?;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use timeslip_suites::{Backend, Sandbox, Suite, SuiteFile, Task, Workspace};
+use timeslip_datasets::text::plural;
+use timeslip_suites::{Capabilities, Sandbox, Suite, SuiteFile, Task, Workspace};
 
 use crate::cli::{caveats, isolation};
 use crate::error::Error;
@@ -40,14 +41,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let scratch = Sandbox::scratch()?;
     let name = arguments.sandbox.clone().or(config.run.sandbox.clone());
     let chosen = isolation::choose(name.as_deref().unwrap_or(isolation::AUTO))?;
-    let backend = chosen.sandbox.backend();
+    let capabilities = chosen.sandbox.capabilities();
     let mut usable = true;
     for name in &names {
         let file = plan::suite_file(&config, name)?;
         let (suite, problems) = Suite::open(&file, scratch.path())?;
-        let (suite, unprepared) = preparable(suite, backend);
+        let (suite, unprepared) = preparable(suite, &capabilities);
         super::print(&describe(&file, &suite))?;
-        for caveat in caveats::of(&suite.tasks, backend) {
+        for caveat in caveats::of(&suite.tasks, &capabilities) {
             super::print(&format!("  {caveat}\n"))?;
         }
         let problems = problems.into_iter().map(|(_, problem)| problem);
@@ -60,9 +61,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
 }
 
 /// The suite without the tasks that this machine cannot prepare, and why not.
-fn preparable(suite: Suite, backend: Backend) -> (Suite, Vec<timeslip_suites::Error>) {
+fn preparable(suite: Suite, capabilities: &Capabilities) -> (Suite, Vec<timeslip_suites::Error>) {
     let mut problems = Vec::new();
-    let check = |task: &Task| match Workspace::check_recipe(task, backend) {
+    let check = |task: &Task| match Workspace::check_start(&task.workspace, capabilities) {
         Ok(()) => true,
         Err(problem) => {
             problems.push(problem);
@@ -74,13 +75,16 @@ fn preparable(suite: Suite, backend: Backend) -> (Suite, Vec<timeslip_suites::Er
 }
 
 fn describe(file: &SuiteFile, suite: &Suite) -> String {
-    let mut text = format!("{}: {} tasks", suite.name, suite.tasks.len());
+    let mut text = format!("{}: {}", suite.name, plural(suite.tasks.len(), "task"));
     // Writing to a string cannot fail.
     let mut add = |words: std::fmt::Arguments<'_>| {
         let _ = text.write_fmt(words);
     };
     if let Some(attempts) = file.attempts {
-        add(format_args!(", {attempts} attempts each"));
+        add(format_args!(
+            ", {} each",
+            plural(attempts as usize, "attempt")
+        ));
     }
     add(format_args!(", from {}\n", file.source));
     if !suite.description.is_empty() {
@@ -102,8 +106,8 @@ fn describe(file: &SuiteFile, suite: &Suite) -> String {
 /// `debugging 4`, the most frequent first.
 fn frequent_tags(suite: &Suite) -> Vec<String> {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    for tag in suite.tasks.iter().flat_map(|task| task.tags()) {
-        *counts.entry(tag).or_default() += 1;
+    for tag in suite.tasks.iter().flat_map(|task| &task.tags) {
+        *counts.entry(tag.clone()).or_default() += 1;
     }
     let mut counts: Vec<(String, usize)> = counts.into_iter().collect();
     counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));

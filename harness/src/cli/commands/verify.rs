@@ -67,7 +67,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
         say(&format!("warning: {warning}"));
     }
     let tasks: Vec<&Task> = suite.tasks.iter().filter(|task| wanted(&task.id)).collect();
-    for caveat in caveats::of(tasks.iter().copied(), sandbox.backend()) {
+    for caveat in caveats::of(tasks.iter().copied(), &sandbox.capabilities()) {
         say(&format!("warning: {caveat}"));
     }
     let mut found: Vec<(String, Soundness)> = problems

@@ -6,9 +6,11 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::json;
 use timeslip_datasets::journal::Tool;
-use timeslip_suites::{Exit, Limits, Sandbox, Workspace, edit};
+use timeslip_suites::{Exit, Limits, Sandbox, Workspace};
 use timeslip_wire::clock;
 use timeslip_wire::protocols::{ToolCall, ToolSpec};
+
+use super::edit::{self, Edited};
 
 /// The tools as the model sees them.
 #[must_use]
@@ -228,14 +230,14 @@ fn edit_file(bench: &Bench, arguments: &EditArguments, origin: u64) -> Ran {
         new_text,
     } = arguments;
     let start = clock::now() - origin;
-    let result = bench.workspace.edit(path, old_text, new_text);
+    let result = edit::apply(&*bench.workspace, path, old_text, new_text);
     let end = clock::now() - origin;
     let ran = match result {
         Ok(edited) => {
             let word = match edited {
-                edit::Edited::Created => "Created",
-                edit::Edited::Overwritten => "Overwrote",
-                edit::Edited::Replaced => "Edited",
+                Edited::Created => "Created",
+                Edited::Overwritten => "Overwrote",
+                Edited::Replaced => "Edited",
             };
             Ran::at_once("edited", format!("{word} {path}."))
         }
