@@ -15,6 +15,7 @@ pub mod swebench_pro;
 pub mod terminal_bench;
 
 mod error;
+mod fields;
 mod files;
 mod python_list;
 mod table;

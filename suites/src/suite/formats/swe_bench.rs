@@ -17,11 +17,11 @@ pub(super) fn load(file: &SuiteFile, source: &Path, place: &Path) -> Result<Vec<
     } else {
         swebench::read_rows(source)?
     };
-    let candidate = |task: SweTask| {
-        let id = task.instance_id.clone();
-        (id, make(file, task, source, &caches))
-    };
-    Ok(tasks.into_iter().map(candidate).collect())
+    let tasks = tasks.into_iter().map(|(id, task)| {
+        let task = task.map_err(Error::from);
+        (id, task.and_then(|task| make(file, task, source, &caches)))
+    });
+    Ok(tasks.collect())
 }
 
 fn make(file: &SuiteFile, task: SweTask, source: &Path, caches: &Path) -> Result<Task> {

@@ -4,18 +4,18 @@ use std::path::Path;
 
 use timeslip_datasets::swebench_pro::{self, ProTask};
 
-use crate::Result;
 use crate::suite::select::Candidate;
 use crate::suite::{SuiteFile, Task};
 use crate::workspace::Repository;
+use crate::{Error, Result};
 
 pub(super) fn load(file: &SuiteFile, source: &Path, _place: &Path) -> Result<Vec<Candidate>> {
-    let candidate = |task: ProTask| {
-        let id = task.instance_id.clone();
-        (id, make(file, task, source))
-    };
-    let tasks = swebench_pro::read_tasks(source)?;
-    Ok(tasks.into_iter().map(candidate).collect())
+    let tasks = swebench_pro::read_tasks(source)?.into_iter();
+    let tasks = tasks.map(|(id, task)| {
+        let task = task.map_err(Error::from);
+        (id, task.and_then(|task| make(file, task, source)))
+    });
+    Ok(tasks.collect())
 }
 
 fn make(file: &SuiteFile, task: ProTask, source: &Path) -> Result<Task> {
