@@ -18,6 +18,7 @@ pub mod terminal_bench;
 pub mod text;
 
 mod error;
+mod fields;
 mod files;
 mod python_list;
 mod table;

@@ -32,11 +32,11 @@ impl Format for SweBench {
         } else {
             swebench::read_rows(source.path)?
         };
-        let candidate = |task: SweTask| {
-            let id = task.instance_id.clone();
-            (id, translated(source, task, &caches))
-        };
-        Ok(tasks.into_iter().map(candidate).collect())
+        let tasks = tasks.into_iter().map(|(id, task)| {
+            let task = task.map_err(Error::from);
+            (id, task.and_then(|task| translated(source, task, &caches)))
+        });
+        Ok(tasks.collect())
     }
 }
 

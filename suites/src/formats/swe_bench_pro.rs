@@ -8,7 +8,7 @@ use super::{Format, LoadedTask, TaskSource, swe_bench};
 use crate::starts::{RepositoryClone, RepositoryStart};
 use crate::task::{Solution, Step};
 use crate::verifiers::ResultParser;
-use crate::{Result, Task};
+use crate::{Error, Result, Task};
 
 /// Changes of repositories, larger than those of SWE-bench.
 pub(super) struct SweBenchPro;
@@ -22,12 +22,12 @@ impl Format for SweBenchPro {
     }
 
     fn load(&self, source: &TaskSource<'_>) -> Result<Vec<LoadedTask>> {
-        let candidate = |task: ProTask| {
-            let id = task.instance_id.clone();
-            (id, translated(source, task))
-        };
-        let tasks = swebench_pro::read_tasks(source.path)?;
-        Ok(tasks.into_iter().map(candidate).collect())
+        let tasks = swebench_pro::read_tasks(source.path)?.into_iter();
+        let tasks = tasks.map(|(id, task)| {
+            let task = task.map_err(Error::from);
+            (id, task.and_then(|task| translated(source, task)))
+        });
+        Ok(tasks.collect())
     }
 }
 

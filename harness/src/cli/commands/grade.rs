@@ -1,9 +1,10 @@
 //! `timeslip grade`: anyone's predictions, scored.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use timeslip_datasets::swebench::read_predictions;
+use timeslip_datasets::swebench::{Prediction, Predictions, read_predictions};
 use timeslip_datasets::text::plural;
+use timeslip_reports::format::one_line;
 use timeslip_suites::Suite;
 
 use crate::cli::isolation::{self, Chosen};
@@ -50,10 +51,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let subject = match &arguments.predictions {
-        Some(file) => {
-            let predictions = read_predictions(file).map_err(timeslip_suites::Error::from)?;
-            Subject::Predictions(predictions)
-        }
+        Some(file) => Subject::Predictions(predictions(file)?),
         None if arguments.gold => Subject::Gold,
         None => Subject::Base,
     };
@@ -115,4 +113,23 @@ fn as_expected(subject: &Subject, verdicts: &[Verdict]) -> bool {
         Subject::Base => verdict.outcome == Outcome::Unresolved,
         Subject::Predictions(_) => verdict.outcome != Outcome::Error,
     })
+}
+
+/// The predictions of a file that can be graded; the others are told.
+fn predictions(file: &Path) -> Result<Vec<Prediction>, Error> {
+    let Predictions { usable, unusable } =
+        read_predictions(file).map_err(timeslip_suites::Error::from)?;
+    for why in &unusable {
+        say(&format!(
+            "warning: left out: {}",
+            one_line(&why.to_string())
+        ));
+    }
+    if usable.is_empty() {
+        return Err(Error::Empty(format!(
+            "{} holds no prediction that can be graded",
+            file.display()
+        )));
+    }
+    Ok(usable)
 }
