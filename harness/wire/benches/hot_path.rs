@@ -74,6 +74,7 @@ impl Stream {
             });
             assert!(fed.is_ok());
         }
+        done |= recorder.end();
         let (exchange, _) = black_box(recorder.finish("http-sse"));
         assert!(done && exchange.events.as_slice().len() >= TOKENS);
     }

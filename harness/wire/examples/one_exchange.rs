@@ -41,7 +41,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             exchanges.push(exchange);
         })
         .await?;
-    println!("{}", answer.text);
+    println!("{} characters of text", answer.text.chars().count());
     for exchange in exchanges {
         // Nanoseconds since the session began.
         println!("{:#?}", exchange.marks);
