@@ -29,9 +29,20 @@ fn compare(place: &str, old: &Value, new: &Value) {
             }
         }
         (Value::Array(old), Value::Array(new)) => {
-            assert_eq!(old.len(), new.len(), "entries of {place}");
-            for (index, (old, new)) in std::iter::zip(old, new).enumerate() {
-                compare(&format!("{place}[{index}]"), old, new);
+            let named = old.iter().all(|entry| entry.get("metric").is_some());
+            assert!(named || old.len() == new.len(), "entries of {place}");
+            for (index, entry) in old.iter().enumerate() {
+                // More metrics may be compared now than then.
+                let name =
+                    |entry: &Value| ["id", "metric", "statistic"].map(|key| entry[key].clone());
+                let same = |other: &&Value| name(other) == name(entry);
+                let found = if named {
+                    new.iter().find(same)
+                } else {
+                    new.get(index)
+                };
+                let found = found.unwrap_or_else(|| panic!("{place}[{index}] is gone"));
+                compare(&format!("{place}[{index}]"), entry, found);
             }
         }
         (Value::Number(old), Value::Number(new)) if old.is_f64() && new.is_f64() => {
