@@ -20,7 +20,7 @@ use crate::sandbox::{FileContent, Layer, Root, RootFiles, SYSTEM_PATH, TMP};
 use crate::{Invocation, Limits, Mount, Quota, Result};
 
 pub(crate) use container::quoted;
-pub use environment::TaskEnvironment;
+pub use environment::{ImageHolds, TaskEnvironment};
 pub(crate) use mounts::{copy, mount, open_to_all};
 pub use spec::{Needs, NetworkNeed, WorkspaceSpec};
 pub use start::{CommandVariables, Draft, Ground, MadeRoot, Start, WorkspaceLayout};

@@ -47,7 +47,7 @@ impl Start for DockerfileStart {
         environment: Option<&TaskEnvironment>,
         capabilities: &Capabilities,
     ) -> Result<()> {
-        let whole = environment.is_some_and(|environment| environment.whole);
+        let whole = environment.is_some_and(TaskEnvironment::is_whole);
         // An engine follows its own.
         if whole && capabilities.images {
             return Ok(());
@@ -72,7 +72,7 @@ impl Start for DockerfileStart {
         })
     }
 
-    fn variables(&self, _: bool) -> CommandVariables {
+    fn variables(&self, _: &Ground<'_>) -> CommandVariables {
         self.variables.clone()
     }
 
@@ -85,7 +85,7 @@ impl Start for DockerfileStart {
 
     /// What it does anywhere lasts where it may write everywhere.
     fn wants_root(&self, environment: &TaskEnvironment, capabilities: &Capabilities) -> bool {
-        !environment.whole && capabilities.dockerfile_reach == DockerfileReach::Everywhere
+        !environment.is_whole() && capabilities.dockerfile_reach == DockerfileReach::Everywhere
     }
 
     fn make_root(&self, draft: &mut Workspace, sandbox: &Sandbox) -> Result<MadeRoot> {

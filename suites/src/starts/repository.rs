@@ -63,7 +63,7 @@ impl Start for RepositoryStart {
         environment: Option<&TaskEnvironment>,
         capabilities: &Capabilities,
     ) -> Result<()> {
-        let whole = environment.is_some_and(|environment| environment.whole);
+        let whole = environment.is_some_and(TaskEnvironment::is_whole);
         if self.clone.is_some() || whole {
             return Ok(());
         }
@@ -85,9 +85,9 @@ impl Start for RepositoryStart {
         })
     }
 
-    fn variables(&self, whole: bool) -> CommandVariables {
+    fn variables(&self, ground: &Ground<'_>) -> CommandVariables {
         let mut variables = self.variables.clone();
-        if whole && self.python.is_some() {
+        if ground.is_whole() && self.python.is_some() {
             variables.extend(clone::offline());
         }
         variables
@@ -105,7 +105,7 @@ impl Start for RepositoryStart {
     }
 
     fn wants_root(&self, environment: &TaskEnvironment, _: &Capabilities) -> bool {
-        environment.whole
+        environment.is_whole()
     }
 
     fn make_root(&self, draft: &mut Workspace, sandbox: &Sandbox) -> Result<MadeRoot> {

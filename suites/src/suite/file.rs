@@ -223,7 +223,7 @@ impl SuiteFile {
     /// Whether it names root file systems or images that hold the tasks' own files.
     pub(super) fn names_whole_environments(&self) -> bool {
         let named = self.rootfs.as_deref().or(self.image.as_deref());
-        named.is_some_and(TaskEnvironment::is_whole)
+        named.is_some_and(TaskEnvironment::names_whole)
     }
 
     /// What the agent is told.

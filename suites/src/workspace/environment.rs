@@ -12,15 +12,26 @@ const TASK: &str = "{task}";
 pub struct TaskEnvironment {
     /// What it is made from.
     pub image: Image,
-    /// The task's own files are in it. Otherwise it takes the place of the machine's
-    /// system, and the task is prepared in it.
-    pub whole: bool,
+    /// What is in it.
+    pub holds: ImageHolds,
+}
+
+/// What an image holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImageHolds {
+    /// A system in the place of the machine's, in which the task is then prepared.
+    System,
+    /// The task's own files, too.
+    Task,
 }
 
 impl TaskEnvironment {
     /// One that holds the task's own files.
     pub(crate) fn whole(image: Image) -> Self {
-        Self { image, whole: true }
+        Self {
+            image,
+            holds: ImageHolds::Task,
+        }
     }
 
     /// What a suite names for a task: a `rootfs` on disk, relative to `directory`, or
@@ -32,24 +43,38 @@ impl TaskEnvironment {
         directory: &Path,
         task: &str,
     ) -> Result<Option<Self>> {
-        let named = |name: &str| (name.replace(TASK, task), Self::is_whole(name));
+        let named = |name: &str| (name.replace(TASK, task), Self::held_by(name));
         Ok(match (rootfs, image) {
             (Some(rootfs), _) => {
-                let (path, whole) = named(rootfs);
+                let (path, holds) = named(rootfs);
                 let image = Image::at(&directory.join(PathBuf::from(path)))?;
-                Some(Self { image, whole })
+                Some(Self { image, holds })
             }
             (None, Some(image)) => {
-                let (name, whole) = named(image);
+                let (name, holds) = named(image);
                 let image = Image::Reference(name);
-                Some(Self { image, whole })
+                Some(Self { image, holds })
             }
             (None, None) => None,
         })
     }
 
-    /// Whether what a suite calls so is a task's own.
-    pub(crate) fn is_whole(name: &str) -> bool {
-        name.contains(TASK)
+    /// What an image holds that a suite calls so.
+    fn held_by(name: &str) -> ImageHolds {
+        match name.contains(TASK) {
+            true => ImageHolds::Task,
+            false => ImageHolds::System,
+        }
+    }
+
+    /// Whether what a suite calls so holds a task's own files.
+    pub(crate) fn names_whole(name: &str) -> bool {
+        Self::held_by(name) == ImageHolds::Task
+    }
+
+    /// Whether the task's own files are in it.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.holds == ImageHolds::Task
     }
 }

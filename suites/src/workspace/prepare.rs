@@ -55,7 +55,7 @@ impl Workspace {
         directory: &Path,
     ) -> Result<Self> {
         let environment = spec.environment(&sandbox.capabilities())?;
-        let whole = environment.as_ref().is_some_and(|found| found.whole);
+        let whole = environment.as_ref().is_some_and(TaskEnvironment::is_whole);
         let workspace = Self::within(spec, sandbox, directory, environment)?;
         if whole {
             spec.start.reset(&workspace, sandbox)?;
@@ -87,7 +87,7 @@ impl Workspace {
     pub fn check(spec: &WorkspaceSpec, sandbox: &Sandbox) -> Result<()> {
         let capabilities = sandbox.capabilities();
         match spec.environment(&capabilities)? {
-            Some(environment) if !environment.whole => sandbox.fetch(&environment.image)?,
+            Some(environment) if !environment.is_whole() => sandbox.fetch(&environment.image)?,
             None if !capabilities.machine_system => {
                 return Err(spec.unsupported("names no image; give its suite an `image` or a `rootfs`, or use another --sandbox; what has a published image is tried there if its suite names no `repositories`"));
             }
@@ -126,7 +126,7 @@ impl Workspace {
             directory: directory.to_path_buf(),
             tree: None,
             working_directory: layout.working_directory.clone(),
-            environment: spec.start.variables(whole),
+            environment: spec.start.variables(&ground),
             logs: logs(spec, root, directory)?,
             quota: Quota {
                 cpus: spec.needs.cpus,

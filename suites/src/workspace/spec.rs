@@ -106,7 +106,7 @@ impl WorkspaceSpec {
             let own = || Some(TaskEnvironment::whole(self.start.image()?));
             named.or_else(own)
         } else {
-            named.filter(|named| named.whole || named.image.is_on_disk())
+            named.filter(|named| named.is_whole() || named.image.is_on_disk())
         };
         if self.needs.images && !capabilities.images {
             return Err(self.unsupported("has an image of its own for its verifier, which needs containers; use `--sandbox docker`"));
@@ -137,7 +137,7 @@ impl WorkspaceSpec {
     /// As [`Workspace::check`](super::Workspace::check).
     pub fn caveats(&self, capabilities: &Capabilities) -> Result<Vec<&'static str>> {
         let environment = self.environment(capabilities)?;
-        let whole = environment.is_some_and(|environment| environment.whole);
+        let whole = environment.is_some_and(|environment| environment.is_whole());
         let mut caveats = Vec::new();
         if self.needs.users && !(whole && capabilities.users) {
             caveats.push("a user is named for the agent or the verifier, but outside a container of its own everything runs as one user");

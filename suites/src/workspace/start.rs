@@ -43,8 +43,8 @@ pub trait Start: fmt::Debug + Send + Sync {
     /// As [`Start::check`].
     fn layout(&self, ground: &Ground<'_>) -> Result<WorkspaceLayout>;
 
-    /// Variables of every command of the task; in an environment that is `whole` or not.
-    fn variables(&self, _whole: bool) -> CommandVariables {
+    /// Variables of every command of the task.
+    fn variables(&self, _: &Ground<'_>) -> CommandVariables {
         Vec::new()
     }
 
@@ -93,8 +93,7 @@ pub struct Ground<'a> {
 impl Ground<'_> {
     /// Whether the task's own files are there already.
     pub fn is_whole(&self) -> bool {
-        self.environment
-            .is_some_and(|environment| environment.whole)
+        self.environment.is_some_and(TaskEnvironment::is_whole)
     }
 }
 
