@@ -6,6 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::plural;
+
 /// Hands the rows of the endpoint options to a macro: documentation, name, type and default.
 #[macro_export]
 macro_rules! endpoint_options {
@@ -43,7 +45,7 @@ macro_rules! chosen_options {
 endpoint_options!(chosen_options);
 
 macro_rules! trial_limits {
-    ($($(#[$doc:meta])* $field:ident: $kind:ty = $default:expr, $range:expr, $words:literal;)*) => {
+    ($($(#[$doc:meta])* $field:ident: $kind:ty = $default:expr, $range:expr, $words:expr;)*) => {
         /// What one trial may take, every choice made.
         #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(default)]
@@ -89,7 +91,11 @@ macro_rules! trial_limits {
             /// The limits as people read them.
             #[must_use]
             pub fn describe(self) -> String {
-                [$(format!($words, self.$field),)*].join(", ")
+                let words: Vec<String> = vec![$({
+                    let words: fn($kind) -> String = $words;
+                    words(self.$field)
+                },)*];
+                words.join(", ")
             }
         }
 
@@ -104,17 +110,17 @@ macro_rules! trial_limits {
 
 trial_limits! {
     /// Model calls in one trial.
-    turns: u32 = 40, 1..=10_000, "{} turns";
+    turns: u32 = 40, 1..=10_000, |n| plural(n as usize, "turn");
     /// Wall-clock seconds of one trial.
-    trial_seconds: u64 = 900, 1..=u64::MAX, "{} s a trial";
+    trial_seconds: u64 = 900, 1..=u64::MAX, |n| format!("{n} s a trial");
     /// Seconds of one command.
-    command_seconds: u64 = 60, 1..=u64::MAX, "{} s a command";
+    command_seconds: u64 = 60, 1..=u64::MAX, |n| format!("{n} s a command");
     /// Kibibytes of output the model sees.
-    output_kib: usize = 32, 1..=usize::MAX, "{} KiB of output";
+    output_kib: usize = 32, 1..=usize::MAX, |n| format!("{n} KiB of output");
     /// Mebibytes of memory of one command.
-    memory_mb: u64 = 2_048, 1..=u64::MAX, "{} MiB";
+    memory_mb: u64 = 2_048, 1..=u64::MAX, |n| format!("{n} MiB");
     /// Milliseconds that 99 of 100 output events may lie unread in a valid run.
-    client_lag_ms: f64 = 5.0, 0.001..=60_000.0, "events unread for {} ms";
+    client_lag_ms: f64 = 5.0, 1e-6..=60_000.0, |n| format!("events unread for {n} ms");
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use timeslip_datasets::text::plural;
 use timeslip_suites::{Execution, Image, Invocation, Limits, Mount, Quota, Root, Sandbox};
 
 use super::isolation;
@@ -28,11 +29,11 @@ pub(super) fn measure(name: &str, image: Option<&Image>) -> Result<String, Error
         if let (Some(least), Some(most)) = (times.first(), times.last()) {
             let _ = writeln!(
                 text,
-                "{what:<34}{:>9}  ({} to {}, {} times)",
+                "{what:<34}{:>9}  ({} to {}, {})",
                 show(times[times.len() / 2]),
                 show(*least),
                 show(*most),
-                times.len()
+                plural(times.len(), "time")
             );
         }
     };

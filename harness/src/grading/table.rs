@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use timeslip_datasets::text::plural;
+
 use super::{Outcome, Verdict};
 
 /// How much of a reason is shown; all of it is in `verdict.json`.
@@ -50,7 +52,12 @@ pub fn table(verdicts: &[Verdict]) -> String {
         .filter(|(_, count)| *count > 0)
         .map(|(outcome, count)| format!("{count} {}", outcome.name()))
         .collect();
-    let _ = writeln!(text, "\n{} tasks: {}", verdicts.len(), counted.join(", "));
+    let _ = writeln!(
+        text,
+        "\n{}: {}",
+        plural(verdicts.len(), "task"),
+        counted.join(", ")
+    );
     text
 }
 

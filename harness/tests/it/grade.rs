@@ -106,11 +106,14 @@ fn bad_input_is_said() {
     let file = folder.path().join("p.jsonl");
     std::fs::write(&file, "{\"instance_id\": \"other\"}\n{\"id\": 1}\n").unwrap();
     let (code, _, errors) = grade(&["--predictions", file.to_str().unwrap()]);
-    assert_eq!(code, 2);
-    assert!(
-        errors.contains("p.jsonl:2: is not a row: missing field `instance_id`"),
-        "{errors}"
-    );
+    assert_eq!(code, 4, "{errors}");
+    for told in [
+        "p.jsonl: other: has no change; it should be called model_patch or patch",
+        "p.jsonl:2: is not a row: missing field `instance_id`",
+        "holds no prediction that can be graded",
+    ] {
+        assert!(errors.contains(told), "{errors}");
+    }
     let (code, _, errors) = grade(&["--gold", "--base"]);
     assert!(code == 2 && errors.contains("--base"), "{errors}");
     let (code, _, errors) = grade(&["--gold", "--task", "none"]);

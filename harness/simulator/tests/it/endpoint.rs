@@ -147,9 +147,14 @@ fn check_against_truth(exchanges: &[Exchange], log: &[Emission]) {
     assert!(!exchanges[0].reused_connection && exchanges[1].reused_connection);
     let cached = |exchange: &Exchange| exchange.usage.unwrap().cached_tokens;
     assert!(matches!(cached(&exchanges[0]), None | Some(0)));
-    // Not every protocol says how much of a prompt it knew.
-    let found = cached(&exchanges[1]);
-    assert_ne!(found, Some(0), "the second turn finds its prefix");
+    // Ollama's protocol does not say how much of a prompt it knew.
+    if log[0].protocol != "ollama" {
+        let found = cached(&exchanges[1]);
+        assert!(
+            found.is_some_and(|tokens| tokens > 0),
+            "the second turn finds its prefix"
+        );
+    }
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
 use timeslip_datasets::run::calibration::{Calibration, ErrorQuantiles, StreamCalibration};
+use timeslip_datasets::text::plural;
 use timeslip_reports::format::nanoseconds;
 use timeslip_wire::protocols;
 use timeslip_wire::transports;
@@ -106,7 +107,10 @@ fn table(calibration: &Calibration) -> String {
             events_per_second,
             ..
         } = setting;
-        let name = format!("{protocol}, {transport}, {streams} streams");
+        let name = format!(
+            "{protocol}, {transport}, {}",
+            plural(*streams as usize, "stream")
+        );
         // Writing to a string cannot fail.
         let _ = writeln!(
             text,

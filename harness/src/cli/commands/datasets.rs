@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use timeslip_datasets::text::plural;
+
 use crate::console::say;
 use crate::downloads::{self, CONTENT, Dataset, Waiting};
 use crate::error::Error;
@@ -119,7 +121,11 @@ fn fetch(chosen: &[&Dataset], cache: &Path) -> Result<u8, Error> {
             if !(fetched.cached && content.is_dir()) {
                 let unpacked = downloads::unpack(name, &fetched.path, &content)?;
                 let files = unpacked.files;
-                super::print(&format!("  {files} files in {}\n", content.display()))?;
+                super::print(&format!(
+                    "  {} in {}\n",
+                    plural(files, "file"),
+                    content.display()
+                ))?;
                 if unpacked.left_out > 0 {
                     say(&format!(
                         "warning: {name}: {} links or devices of the archive were left out",

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use timeslip_datasets::atomic;
+use timeslip_datasets::text::plural;
 use timeslip_reports::Run;
 use timeslip_reports::gate::{self, FloorKey, GateResult, Rules, Verdict, output};
 use timeslip_reports::history::{self, Noise, RunRef};
@@ -69,7 +70,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
         None => Rules::parse(gate::DEFAULT, Path::new("default gate.toml"))?,
     };
     if arguments.check_rules {
-        return super::print(&format!("{} rules\n", rules.rules.len()));
+        return super::print(&format!("{}\n", plural(rules.rules.len(), "rule")));
     }
     let candidate = loaded(&arguments.candidate)?;
     let baselines = match &arguments.baseline {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
 use time::OffsetDateTime;
+use timeslip_datasets::text::plural;
 use timeslip_suites::verify::{Soundness, verify};
 use timeslip_suites::{Quarantined, Sandbox, Suite, Task};
 
@@ -84,7 +85,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
         let tried: BTreeSet<&str> = found.iter().map(|(id, _)| id.as_str()).collect();
         let count = unsound.len();
         Quarantined::update(list, &tried, unsound)?;
-        say(&format!("{}: {count} tasks of this suite", list.display()));
+        say(&format!(
+            "{}: {} of this suite",
+            list.display(),
+            plural(count, "task")
+        ));
         return Ok(if count == 0 {
             exit::PASS
         } else {
@@ -170,8 +175,8 @@ fn conclude(
         .collect();
     let sound = found.len() - unsound.len();
     super::print(&format!(
-        "{suite}: {sound} of {} tasks are sound; each was tried {times}× untouched and {times}× with its solution\n",
-        found.len()
+        "{suite}: sound: {sound} of {}; each was tried {times}× untouched and {times}× with its solution\n",
+        plural(found.len(), "task")
     ))?;
     Ok(unsound)
 }

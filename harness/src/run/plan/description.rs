@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use timeslip_datasets::run::plan::Plan;
+use timeslip_datasets::text::plural;
 
 /// The plan as people read it.
 #[must_use]
@@ -31,9 +32,9 @@ pub fn describe(plan: &Plan) -> String {
             .map(|trial| trial.task.as_str())
             .collect();
         line(format_args!(
-            "suite      {}: {} tasks, from {}",
+            "suite      {}: {}, from {}",
             suite.name(),
-            tasks.len(),
+            plural(tasks.len(), "task"),
             suite.source()
         ));
     }
@@ -42,7 +43,7 @@ pub fn describe(plan: &Plan) -> String {
         line(format_args!("           {suite}: {}", own.describe()));
     }
     line(format_args!(
-        "trials     {} ({} attempts, {} at once, seed {}), in this order:",
+        "trials     {} ({}, {} at once, seed {}), in this order:",
         plan.trials.len(),
         attempts_shown(plan),
         plan.concurrency,
@@ -54,7 +55,7 @@ pub fn describe(plan: &Plan) -> String {
     text
 }
 
-/// `3`, or `1 to 3` where suites differ.
+/// `3 attempts`, or `1 to 3 attempts` where suites differ.
 fn attempts_shown(plan: &Plan) -> String {
     let mut most: BTreeMap<(&str, &str), u32> = BTreeMap::new();
     for trial in &plan.trials {
@@ -62,8 +63,8 @@ fn attempts_shown(plan: &Plan) -> String {
         *attempts = trial.attempt.max(*attempts);
     }
     match (most.values().min(), most.values().max()) {
-        (Some(least), Some(most)) if least != most => format!("{least} to {most}"),
-        (Some(all), _) => all.to_string(),
-        (None, _) => plan.attempts.to_string(),
+        (Some(least), Some(most)) if least != most => format!("{least} to {most} attempts"),
+        (Some(all), _) => plural(*all as usize, "attempt"),
+        (None, _) => plural(plan.attempts as usize, "attempt"),
     }
 }
