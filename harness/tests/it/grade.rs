@@ -95,7 +95,7 @@ fn what_a_run_predicts_can_be_scored() {
         let (code, text, errors) =
             grade(&["--predictions", file.to_str().unwrap(), "--task", TASK]);
         assert_eq!(code, 0, "{text}{errors}");
-        let resolved = text.contains("1 tasks: 1 resolved");
+        let resolved = text.contains("1 task: 1 resolved");
         assert_eq!(resolved, verdict == "resolved", "{text}");
     }
 }

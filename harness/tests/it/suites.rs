@@ -110,18 +110,18 @@ fn a_suite_decides_and_the_command_line_wins() {
             .join("\n")
     };
     insta::assert_snapshot!(plan(&[]), @r"
-    suite      mine: 1 tasks, from FOLDER/tasks
-    suite      terminal-mini: 1 tasks, from bundled:terminal-mini
+    suite      mine: 1 task, from FOLDER/tasks
+    suite      terminal-mini: 1 task, from bundled:terminal-mini
     limits     40 turns, 900 s a trial, 60 s a command, 32 KiB of output, 2048 MiB, events unread for 2000 ms
                mine: 7 turns, 900 s a trial, 3 s a command, 32 KiB of output, 2048 MiB, events unread for 2000 ms
     trials     6 (1 to 2 attempts, 4 at once, seed 1), in this order:
     ");
     insta::assert_snapshot!(plan(&["--attempts", "1", "--turns", "9", "--trial-seconds", "5"]), @r"
-    suite      mine: 1 tasks, from FOLDER/tasks
-    suite      terminal-mini: 1 tasks, from bundled:terminal-mini
+    suite      mine: 1 task, from FOLDER/tasks
+    suite      terminal-mini: 1 task, from bundled:terminal-mini
     limits     9 turns, 5 s a trial, 60 s a command, 32 KiB of output, 2048 MiB, events unread for 2000 ms
                mine: 9 turns, 5 s a trial, 3 s a command, 32 KiB of output, 2048 MiB, events unread for 2000 ms
-    trials     4 (1 attempts, 4 at once, seed 1), in this order:
+    trials     4 (1 attempt, 4 at once, seed 1), in this order:
     ");
 }
 
@@ -256,7 +256,7 @@ fn a_task_that_cannot_be_used_is_in_the_way_of_nobody_else() {
         &["run", "--suite", "mine", "--dry-run", "--task", "one"],
     );
     assert_eq!(code, 0, "{errors}");
-    assert!(plan.contains("mine: 1 tasks"), "{plan}");
+    assert!(plan.contains("mine: 1 task"), "{plan}");
 }
 
 #[test]
@@ -316,7 +316,7 @@ fn verify_lists_what_cannot_be_relied_on_and_quarantines_it() {
     insta::assert_snapshot!(text, @r"
     sound   good
     BROKEN  solved: passed untouched 2 of 2 times
-    mine: 1 of 2 tasks are sound; each was tried 2× untouched and 2× with its solution
+    mine: sound: 1 of 2 tasks; each was tried 2× untouched and 2× with its solution
     ");
     let list = std::fs::read_to_string(folder.join("q.toml")).unwrap();
     assert!(
