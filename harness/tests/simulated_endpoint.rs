@@ -12,7 +12,7 @@ use timeslip::agent::specs;
 use timeslip::clock;
 use timeslip::exchange::{Endpoint, Session};
 use timeslip::protocols::{self, Item};
-use timeslip::server::{self, Emission, KnownTask, Model, Options, Profile};
+use timeslip::server::{self, Emission, Faults, KnownTask, Model, Options, Profile};
 use timeslip::transports::Kind;
 use timeslip_datasets::atif::Trajectory;
 use timeslip_datasets::journal::Exchange;
@@ -53,6 +53,7 @@ fn quick() -> Profile {
         link_round_trip_ms: 20.0,
         decode_slowdown_per_1k_context: 0.0,
         notes: Vec::new(),
+        faults: Faults::default(),
     }
 }
 

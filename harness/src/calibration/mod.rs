@@ -23,7 +23,7 @@ use crate::endpoints;
 use crate::error::Error;
 use crate::exchange::Endpoint;
 use crate::plan::Plan;
-use crate::server::{self, Model, Options, Profile};
+use crate::server::{self, Faults, Model, Options, Profile};
 
 /// Output tokens per second of a calibrating stream: the fast path's.
 const TOKENS_PER_SECOND: f64 = 1_000.0;
@@ -52,6 +52,7 @@ pub fn profile(streams: u32) -> Profile {
         request_overhead_ms: OVERHEAD_MS,
         link_round_trip_ms: 0.0,
         notes: Vec::new(),
+        faults: Faults::default(),
     }
 }
 

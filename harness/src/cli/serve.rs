@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use timeslip_suites::{Suite, SuiteFile};
 
 use crate::error::Error;
-use crate::server::Profile;
+use crate::server::{Options, Profile};
 use crate::{endpoints, exit};
 
 #[derive(Debug, clap::Args)]
@@ -20,9 +20,13 @@ pub(super) struct Arguments {
     /// Append true emission times to this file, one JSON object a response
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
-    /// Seed of jitter and of which tasks are solved
+    /// Seed of jitter, of planned faults and of which tasks are solved
     #[arg(long, default_value_t = 1, value_name = "N")]
     seed: u64,
+    /// Answer to every model name; without this, names other than the profile's are
+    /// refused as providers do
+    #[arg(long)]
+    any_model: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
@@ -33,18 +37,22 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
     for name in SuiteFile::SHIPPED {
         suites.push(Suite::load(&SuiteFile::shipped(name)?, scratch.path())?);
     }
-    let log = arguments.log.as_deref();
-    let server = endpoints::simulate(
+    let model = profile.model.clone();
+    let options = endpoints::simulated(
         arguments.listen,
         &arguments.profile,
         profile,
         arguments.seed,
         &suites,
-        log,
+        arguments.log.as_deref(),
     )?;
+    let server = endpoints::serve(Options {
+        any_model: arguments.any_model,
+        ..options
+    })?;
     let address = server.address;
     super::print(&format!(
-        "simulated endpoint, profile {}\n\
+        "simulated endpoint, profile {}, model {model}\n\
          Responses (HTTP SSE, WebSocket), Chat Completions: http://{address}/v1\n\
          Anthropic Messages, Ollama:                        http://{address}\n\
          Gemini:                                            http://{address}/v1beta\n\

@@ -4,7 +4,7 @@ use timeslip_datasets::journal::Exchange;
 
 use super::Samples;
 use crate::regression::{Line, median, theil_sen};
-use crate::server::Profile;
+use crate::server::{Faults, Profile};
 
 /// A figure and how it is known.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -121,6 +121,7 @@ impl Figures {
             request_overhead_ms: self.overhead_ns / 1e6,
             link_round_trip_ms: self.round_trip_ns / 1e6,
             notes,
+            faults: Faults::default(),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 
 use serde::{Deserialize, Serialize};
 
+use super::faults::Fault;
 use crate::clock;
 use crate::console::say;
 
@@ -20,7 +21,8 @@ pub struct Emission {
     pub response_id: String,
     /// The protocol it was sent in.
     pub protocol: String,
-    /// What carried it: `http-sse`, `http-lines`, `websocket`, or `http` for one object.
+    /// What carried it: `http-sse`, `http-lines`, `http-array`, `websocket`, or `http`
+    /// for one object.
     pub transport: String,
     /// The monotonic clock when the process's own clock was zero; absent where the
     /// platform has no such clock to share.
@@ -43,6 +45,9 @@ pub struct Emission {
     pub done_ns: Option<u64>,
     /// The whole response was sent.
     pub complete: bool,
+    /// The planned fault that it had. A refused request has no events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<Fault>,
 }
 
 impl Emission {
@@ -152,6 +157,7 @@ mod tests {
             tokens: vec![1, 1],
             done_ns: Some(u64::MAX),
             complete: true,
+            fault: None,
         };
         assert!(emission.on_our_clock().done_ns.is_some());
     }

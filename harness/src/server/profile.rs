@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::faults::Faults;
 use crate::error::Error;
 
 const SHIPPED: &[(&str, &str)] = &[
@@ -42,6 +43,9 @@ pub struct Profile {
     /// Where the figures come from.
     #[serde(default)]
     pub notes: Vec<String>,
+    /// Faults on demand, none by default.
+    #[serde(default, skip_serializing_if = "Faults::is_none")]
+    pub faults: Faults,
 }
 
 impl Profile {
@@ -114,7 +118,7 @@ impl Profile {
                 ));
             }
         }
-        Ok(())
+        self.faults.check()
     }
 
     /// One way of the link, in nanoseconds.

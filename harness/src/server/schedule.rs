@@ -29,6 +29,8 @@ pub enum Cue {
     Piece(Piece),
     /// The end.
     Finish,
+    /// The connection is reset.
+    Reset,
 }
 
 /// Some tokens of one output.
