@@ -289,6 +289,9 @@ pub enum Problem<'a> {
     },
 }
 
+/// Characters of a refusal's message.
+const MAX_MESSAGE: usize = 2000;
+
 /// Why a request is not answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
@@ -308,10 +311,15 @@ impl Refusal {
     /// A refusal with this status.
     #[must_use]
     pub fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
+        let mut message = message.into();
+        // It may quote the request.
+        if let Some((end, _)) = message.char_indices().nth(MAX_MESSAGE) {
+            message.truncate(end);
+        }
         Refusal {
             status,
             code,
-            message: message.into(),
+            message,
             param: None,
             retry_after: None,
         }

@@ -60,6 +60,10 @@ async fn route(request: Request<Incoming>, peer: Peer, service: Arc<Service>) ->
         {
             return websocket::upgrade(request, peer, service);
         }
+        // A method of a model that there is not.
+        Some(Place::Model(name)) if request.method() == Method::POST && name.contains(':') => {
+            refuse(dialects::of_path(&path), &no_route())
+        }
         Some(place) if !place.allows(request.method()) => {
             let message = format!("Method not allowed; allowed are {}.", place.allowed());
             let refusal = Refusal::new(405, "method_not_allowed", message);

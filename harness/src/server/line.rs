@@ -9,11 +9,11 @@ use super::profile::Profile;
 /// The socket beneath a connection, where the profile plans resets.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Line {
-    #[cfg(unix)]
+    #[cfg(target_os = "linux")]
     socket: Option<std::sync::Arc<std::os::fd::OwnedFd>>,
 }
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 impl Line {
     /// A second handle of a socket; none where nothing is ever reset.
     pub(super) fn of(socket: &TcpStream, profile: &Profile) -> Self {
@@ -38,7 +38,7 @@ impl Line {
     }
 }
 
-#[cfg(not(unix))]
+#[cfg(not(target_os = "linux"))]
 impl Line {
     /// Nothing: this platform resets no connection that is still in use.
     pub(super) fn of(_socket: &TcpStream, _profile: &Profile) -> Self {

@@ -58,9 +58,7 @@ pub(super) fn at(path: &str) -> Option<Place<'_>> {
     }
     let mut models = MODELS.iter();
     let name = models.find_map(|prefix| path.strip_prefix(prefix))?;
-    // A method of a model that there is not.
-    let is_name = !name.is_empty() && (!name.contains(':') || !dialect.claims(path));
-    is_name.then_some(Place::Model(name))
+    (!name.is_empty()).then_some(Place::Model(name))
 }
 
 impl Place<'_> {

@@ -112,21 +112,8 @@ impl Service {
     ) -> Result<Playback, Refusal> {
         self.check_model(dialect, &call.model)?;
         let drawn = self.faults.draw(call.conversation());
-        let mut emission = Emission {
-            response_id: new_id(voice.id_prefix()),
-            protocol: voice.protocol().into(),
-            transport: framing.transport().into(),
-            clock_origin_ns: self.clock_origin_ns,
-            received_ns,
-            queue_ns: 0,
-            prefill_ns: 0,
-            events_ns: Vec::new(),
-            kinds: String::new(),
-            tokens: Vec::new(),
-            done_ns: None,
-            complete: false,
-            fault: drawn.map(|drawn| drawn.fault),
-        };
+        let mut emission = self.emission(&*voice, framing, received_ns);
+        emission.fault = drawn.map(|drawn| drawn.fault);
         let refusal = drawn.and_then(|drawn| self.faults.refusal(drawn.fault, dialect));
         if let Some(refusal) = refusal {
             if let Some(log) = &self.log {
@@ -182,6 +169,25 @@ impl Service {
             _slot: part.slot,
         };
         Ok(Playback::new(stage, beats))
+    }
+
+    /// What is known of a response before anything of it has left.
+    fn emission(&self, voice: &dyn Voice, framing: Framing, received_ns: u64) -> Emission {
+        Emission {
+            response_id: new_id(voice.id_prefix()),
+            protocol: voice.protocol().into(),
+            transport: framing.transport().into(),
+            clock_origin_ns: self.clock_origin_ns,
+            received_ns,
+            queue_ns: 0,
+            prefill_ns: 0,
+            events_ns: Vec::new(),
+            kinds: String::new(),
+            tokens: Vec::new(),
+            done_ns: None,
+            complete: false,
+            fault: None,
+        }
     }
 
     /// Queues a request and lays out what the model says to it.

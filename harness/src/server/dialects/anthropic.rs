@@ -35,6 +35,12 @@ impl Dialect for Anthropic {
         if body["max_tokens"].is_null() && !self.counts_tokens(path) {
             return Err(self.word(&Problem::Missing, &["max_tokens"]));
         }
+        // Later messages may be the system's; the first one has a field of its own.
+        if body["messages"][0]["role"] == "system" {
+            let (found, known) = ("system", &["user", "assistant"][..]);
+            let problem = Problem::UnknownWord { found, known };
+            return Err(self.word(&problem, &["messages", "0", "role"]));
+        }
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let speed = text(&body["speed"]).filter(|speed| speed == "fast");
         let tools = body["tools"].as_array().into_iter().flatten();
@@ -127,8 +133,10 @@ const RULES: Rules = Rules {
         (&["metadata"], Wanted::Object),
     ],
     conversation: "messages",
-    roles: &["user", "assistant"],
+    roles: &["user", "assistant", "system"],
     role_required: true,
+    content: ("content", Wanted::TextOrList),
+    may_be_empty: false,
 };
 
 /// Says a response.

@@ -89,6 +89,8 @@ const RULES: Rules = Rules {
         "function",
     ],
     role_required: true,
+    content: ("content", Wanted::TextOrList),
+    may_be_empty: false,
 };
 
 /// Reads `tools` and `messages`, which Ollama shapes the same way.

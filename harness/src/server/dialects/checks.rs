@@ -85,6 +85,10 @@ pub(super) struct Rules {
     pub(super) roles: &'static [&'static str],
     /// What every entry of it must say of itself.
     pub(super) role_required: bool,
+    /// Where an entry says what it says, and how.
+    pub(super) content: (&'static str, Wanted),
+    /// It may have no entry at all.
+    pub(super) may_be_empty: bool,
 }
 
 impl Rules {
@@ -115,7 +119,7 @@ impl Rules {
         let Some(entries) = body[self.conversation].as_array() else {
             return Ok(());
         };
-        if entries.is_empty() {
+        if entries.is_empty() && !self.may_be_empty {
             return Err(dialect.word(&Problem::Empty, &[self.conversation]));
         }
         for (index, entry) in entries.iter().enumerate() {
@@ -144,7 +148,10 @@ impl Rules {
             None if self.role_required => Some(Problem::Missing),
             _ => None,
         };
-        problem.map(|problem| (problem, "role"))
+        let (field, wanted) = self.content;
+        let content = || Some(&entry[field]).filter(|content| !content.is_null());
+        let said = || Some((wanted.check(content()?)?, field));
+        problem.map(|problem| (problem, "role")).or_else(said)
     }
 }
 

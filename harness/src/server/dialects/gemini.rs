@@ -72,6 +72,25 @@ fn camel_case(value: &mut Value) {
     }
 }
 
+/// Writes a request in one way of the several there are.
+fn normalize(body: &mut Value) {
+    camel_case(body);
+    // A count may be asked for a whole request.
+    if body["generateContentRequest"].is_object() {
+        *body = body["generateContentRequest"].take();
+    }
+    match &mut body["contents"] {
+        Value::Null | Value::Array(_) => {}
+        only => *only = json!([only.take()]),
+    }
+    for content in body["contents"].as_array_mut().into_iter().flatten() {
+        let parts = &content["parts"];
+        if parts.is_object() {
+            content["parts"] = json!([parts]);
+        }
+    }
+}
+
 fn camel(name: &str) -> String {
     let mut words = name.split('_');
     let first = words.next().unwrap_or_default().to_owned();
@@ -135,21 +154,7 @@ impl Dialect for Gemini {
     }
 
     fn read(&self, path: &str, mut body: Value) -> Result<(Call, Box<dyn Voice>), Refusal> {
-        camel_case(&mut body);
-        // A count may be asked for a whole request.
-        if body["generateContentRequest"].is_object() {
-            body = body["generateContentRequest"].take();
-        }
-        match &mut body["contents"] {
-            Value::Null | Value::Array(_) => {}
-            only => *only = json!([only.take()]),
-        }
-        for content in body["contents"].as_array_mut().into_iter().flatten() {
-            let parts = &content["parts"];
-            if parts.is_object() {
-                content["parts"] = json!([parts]);
-            }
-        }
+        normalize(&mut body);
         RULES.check(self, &body)?;
         let (model, method) = address(path).unwrap_or_default();
         let functions = list(&body["tools"])
@@ -262,6 +267,8 @@ const RULES: Rules = Rules {
     conversation: "contents",
     roles: &["user", "model", "function", "tool", ""],
     role_required: false,
+    content: ("parts", Wanted::List),
+    may_be_empty: false,
 };
 
 /// Says a response.

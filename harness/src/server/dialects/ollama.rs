@@ -33,7 +33,7 @@ impl Dialect for Ollama {
         let model = body["model"].as_str().unwrap_or_default();
         let mut call = Call {
             model: untagged(model).to_owned(),
-            generate: true,
+            generate: body["messages"].get(0).is_some(),
             // It streams unless told otherwise.
             stream: body["stream"] != false,
             // Zero and less are no limit.
@@ -84,8 +84,10 @@ impl Dialect for Ollama {
 }
 
 const RULES: Rules = Rules {
-    required: &[(&["model"], Wanted::Text), (&["messages"], Wanted::List)],
+    required: &[(&["model"], Wanted::Text)],
     optional: &[
+        // Without any, the model is only loaded.
+        (&["messages"], Wanted::List),
         (&["stream"], Wanted::Flag),
         (&["think"], Wanted::FlagOrText),
         (&["format"], Wanted::TextOrObject),
@@ -103,6 +105,8 @@ const RULES: Rules = Rules {
     conversation: "messages",
     roles: &["system", "user", "assistant", "tool"],
     role_required: true,
+    content: ("content", Wanted::Text),
+    may_be_empty: true,
 };
 
 /// Says a response.
@@ -198,7 +202,7 @@ fn totals(answer: &Answer) -> Value {
         "model": answer.model,
         "created_at": now(),
         "done": true,
-        "done_reason": if answer.cut { "length" } else { "stop" },
+        "done_reason": done_reason(answer),
         "total_duration": timing.queue_ns + timing.first_token_ns + timing.generation_ns,
         // A model that had to wait for its turn was not there yet.
         "load_duration": timing.queue_ns,
@@ -207,6 +211,14 @@ fn totals(answer: &Answer) -> Value {
         "eval_count": answer.output_tokens(),
         "eval_duration": timing.decode_ns,
     })
+}
+
+fn done_reason(answer: &Answer) -> &'static str {
+    match (answer.cut, answer.outputs.is_empty()) {
+        (true, _) => "length",
+        (false, true) => "load",
+        (false, false) => "stop",
+    }
 }
 
 fn now() -> String {

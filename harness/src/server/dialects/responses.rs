@@ -80,6 +80,8 @@ const RULES: Rules = Rules {
     roles: &["system", "developer", "user", "assistant"],
     // Items that are no messages have none.
     role_required: false,
+    content: ("content", Wanted::TextOrList),
+    may_be_empty: true,
 };
 
 /// What an answer repeats of its request, with what stands there when the request says
@@ -386,7 +388,10 @@ impl Voice for ResponsesVoice {
         let output_tokens = answer.output_tokens();
         response["usage"] = json!({
             "input_tokens": answer.prompt.tokens,
-            "input_tokens_details": { "cached_tokens": answer.prompt.cached },
+            "input_tokens_details": {
+                "cached_tokens": answer.prompt.cached,
+                "cache_write_tokens": 0,
+            },
             "output_tokens": output_tokens,
             "output_tokens_details": { "reasoning_tokens": answer.reasoning_tokens() },
             "total_tokens": answer.prompt.tokens + output_tokens,
