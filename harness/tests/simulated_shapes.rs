@@ -32,9 +32,10 @@ fn last(server: &Running, path: &str, body: &Value, field: &str) -> Value {
     let text = post(server.address, path, body).body;
     let lines = text.lines().map(|line| line.trim_start_matches("data: "));
     let events = lines.filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let found = events.filter(|event| event.pointer(field).is_some_and(|value| !value.is_null()));
+    let mut found =
+        events.filter(|event| event.pointer(field).is_some_and(|value| !value.is_null()));
     found
-        .last()
+        .next_back()
         .unwrap_or_else(|| panic!("no {field} in {text}"))
 }
 
