@@ -23,7 +23,8 @@ pub struct Emission {
     pub response_id: String,
     /// The protocol it was sent in.
     pub protocol: String,
-    /// What carried it: `http-sse`, `http-lines`, `websocket`, or `http` for one object.
+    /// What carried it: `http-sse`, `http-lines`, `http-array`, `websocket`, or `http` for
+    /// one object.
     pub transport: String,
     /// The monotonic clock when the process's own clock was zero; absent where the
     /// platform has no such clock to share.
@@ -46,6 +47,25 @@ pub struct Emission {
     pub done_ns: Option<u64>,
     /// The whole response was sent.
     pub complete: bool,
+    /// The planned fault that it had. A refused request has no events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<Fault>,
+}
+
+/// A fault that the endpoint's profile planned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fault {
+    /// Refused with status 429.
+    RateLimit,
+    /// Refused with status 529 or 503.
+    Overloaded,
+    /// A silence in the middle.
+    Stall,
+    /// The connection was reset in the middle.
+    Reset,
+    /// The body ended in the middle.
+    Cut,
 }
 
 impl Emission {
@@ -153,6 +173,7 @@ mod tests {
             tokens: vec![1, 1],
             done_ns: Some(u64::MAX),
             complete: true,
+            fault: None,
         }
     }
 

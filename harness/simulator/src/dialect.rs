@@ -1,8 +1,7 @@
 //! What a wire protocol must be able to do to be spoken here. Each is one file and one
 //! line in [`super::dialects`].
 
-use hyper::Uri;
-use serde_json::Value;
+use serde_json::{Value, json};
 use timeslip_datasets::journal::EventKind;
 
 use super::output::Output;
@@ -30,6 +29,8 @@ pub struct ModelRequest {
     pub output_limit: Option<u64>,
     /// Tells conversations apart; empty when the client does not.
     pub cache_key: String,
+    /// What the answer repeats of the request, where the protocol has it do so.
+    pub echo: Value,
 }
 
 impl ModelRequest {
@@ -79,6 +80,8 @@ pub struct ModelReply {
     pub prompt: Prompt,
     /// What is said.
     pub outputs: Vec<Output>,
+    /// The request's output limit cut it short.
+    pub cut: bool,
     /// Where the time went.
     pub timing: Timing,
     /// Round trip of the simulated link, in milliseconds, when there is one.
@@ -162,9 +165,12 @@ pub trait Voice: Send + Sync + std::fmt::Debug {
 
 /// A wire protocol, as a server speaks it.
 pub trait Dialect: Sync {
-    /// The path at which the protocol is at home: unknown paths below it are refused in
-    /// its words.
+    /// The path at which the protocol is at home.
     fn home(&self) -> &'static str;
+    /// What is wrong with a request to this path is said in this protocol's words.
+    fn claims(&self, path: &str) -> bool {
+        path.starts_with(self.home())
+    }
     /// Requests are posted to this path.
     fn takes(&self, path: &str) -> bool {
         path == self.home() || self.counts_tokens(path)
@@ -173,9 +179,17 @@ pub trait Dialect: Sync {
     fn counts_tokens(&self, _path: &str) -> bool {
         false
     }
-    /// How a stream is framed.
-    fn framing(&self) -> Framing {
+    /// The answer to a request that only asks how many tokens it is.
+    fn count(&self, tokens: u64) -> Value {
+        json!({ "input_tokens": tokens })
+    }
+    /// How a stream is framed that is asked for with this query.
+    fn framing(&self, _query: Option<&str>) -> Framing {
         Framing::ServerSentEvents
+    }
+    /// The HTTP status of a server that has too much to do.
+    fn overloaded(&self) -> u16 {
+        503
     }
     /// The header that carries the id of a request.
     fn request_id_header(&self) -> &'static str {
@@ -185,10 +199,55 @@ pub trait Dialect: Sync {
     ///
     /// # Errors
     /// What is wrong with it.
-    fn read(&self, uri: &Uri, body: Value) -> Result<(ModelRequest, Box<dyn Voice>), Refusal>;
+    fn read(&self, path: &str, body: Value) -> Result<(ModelRequest, Box<dyn Voice>), Refusal>;
+    /// Says in the provider's words what is wrong at a place of a request, and with which
+    /// status.
+    fn word(&self, problem: &Problem<'_>, at: &[&str]) -> Refusal;
     /// The body of an error.
     fn error(&self, refusal: &Refusal) -> Value;
 }
+
+/// What is wrong with a request, before a protocol words it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Problem<'a> {
+    /// It must be there.
+    Missing,
+    /// A list that must not be empty is.
+    Empty,
+    /// It is of another type.
+    WrongType {
+        /// The right type, with its article.
+        wanted: &'static str,
+        /// The value that is there.
+        found: &'a Value,
+    },
+    /// It is a number outside its bounds.
+    OutOfRange {
+        /// Smallest value.
+        low: f64,
+        /// Largest value; infinite where there is none.
+        high: f64,
+        /// The value that is there.
+        found: f64,
+    },
+    /// It is none of the words that may stand here.
+    UnknownWord {
+        /// The word that is there.
+        found: &'a str,
+        /// Those that may.
+        known: &'static [&'static str],
+    },
+    /// There is no such model.
+    UnknownModel {
+        /// Its name.
+        name: &'a str,
+        /// Those there are.
+        known: &'a [&'a str],
+    },
+}
+
+/// Characters of a refusal's message.
+const MAX_MESSAGE: usize = 2000;
 
 /// Why a request is not answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -199,23 +258,33 @@ pub struct Refusal {
     pub code: &'static str,
     /// In words.
     pub message: String,
+    /// The field that is wrong.
+    pub param: Option<String>,
+    /// Seconds after which to ask again.
+    pub retry_after: Option<u32>,
 }
 
 impl Refusal {
-    /// A request that is wrong.
+    /// A refusal with this status.
     #[must_use]
-    pub fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
+    pub fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
+        let mut message = message.into();
+        // It may quote the request.
+        if let Some((end, _)) = message.char_indices().nth(MAX_MESSAGE) {
+            message.truncate(end);
+        }
         Refusal {
-            status: 400,
+            status,
             code,
-            message: message.into(),
+            message,
+            param: None,
+            retry_after: None,
         }
     }
 
-    /// A request without something it needs.
+    /// A request that is wrong.
     #[must_use]
-    pub fn missing(parameter: &str) -> Self {
-        let message = format!("Missing required parameter: '{parameter}'.");
-        Refusal::bad_request("missing_required_parameter", message)
+    pub fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
+        Refusal::new(400, code, message)
     }
 }

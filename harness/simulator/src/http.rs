@@ -1,5 +1,6 @@
 //! HTTP, versions 1.1 and 2: routing, and bodies that are written as they are paced.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Empty, Full, Limited};
 use hyper::body::{Bytes, Frame, Incoming};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode, header};
@@ -16,9 +17,12 @@ use hyper_util::server::conn::auto;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::dialect::{Dialect, ModelReply, Refusal};
+use super::catalogue::{self, Catalogue, Provider};
+use super::dialect::{Dialect, ModelReply, Problem, Refusal};
+use super::line::Line;
+use super::places::{self, Place};
 use super::playback::Playback;
-use super::service::{Received, Service};
+use super::service::{Peer, Service};
 use super::wire::Framing;
 use super::{dialects, websocket};
 
@@ -32,13 +36,13 @@ type Body = BoxBody<Bytes, io::Error>;
 
 pub(super) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    received: Received,
+    peer: Peer,
     service: Arc<Service>,
 ) {
     let handler = service_fn(move |request| {
         let service = Arc::clone(&service);
-        let received = received.clone();
-        async move { Ok::<_, Infallible>(route(request, received, service).await) }
+        let peer = peer.clone();
+        async move { Ok::<_, Infallible>(route(request, peer, service).await) }
     });
     // A connection that breaks is the client's business, not the server's.
     let _ = auto::Builder::new(TokioExecutor::new())
@@ -46,43 +50,151 @@ pub(super) async fn serve(
         .await;
 }
 
-async fn route(
+async fn route(request: Request<Incoming>, peer: Peer, service: Arc<Service>) -> Response<Body> {
+    let path = decoded(request.uri().path()).into_owned();
+    let mut response = match places::at(&path) {
+        None => refuse(dialects::of_path(&path), &no_route()),
+        Some(place) if request.method() == Method::OPTIONS => preflight(&request, place),
+        Some(Place::Responses(_))
+            if request.method() == Method::GET && websocket::is_upgrade(&request) =>
+        {
+            let response = websocket::upgrade(request, peer, service);
+            return response.map(|empty| empty.map_err(|never| match never {}).boxed());
+        }
+        // A method of a model that there is not.
+        Some(Place::Model(name)) if request.method() == Method::POST && name.contains(':') => {
+            refuse(dialects::of_path(&path), &no_route())
+        }
+        Some(place) if !place.allows(request.method()) => {
+            let message = format!("Method not allowed; allowed are {}.", place.allowed());
+            let refusal = Refusal::new(405, "method_not_allowed", message);
+            let mut response = refuse(dialects::of_path(&path), &refusal);
+            let allowed = header::HeaderValue::from_static(place.allowed());
+            response.headers_mut().insert(header::ALLOW, allowed);
+            response
+        }
+        Some(place) => visit(place, &path, request, &peer, &service).await,
+    };
+    let headers = response.headers_mut();
+    for name in [
+        header::ACCESS_CONTROL_ALLOW_ORIGIN,
+        header::ACCESS_CONTROL_EXPOSE_HEADERS,
+    ] {
+        // Nothing here is secret: pages of every origin may ask.
+        headers.insert(name, header::HeaderValue::from_static("*"));
+    }
+    response
+}
+
+/// A path with its `%3A` and the like written out.
+fn decoded(path: &str) -> Cow<'_, str> {
+    if !path.contains('%') {
+        return path.into();
+    }
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let hex = tail.get(..2).filter(|_| *first == b'%');
+        let byte = hex.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        bytes.push(byte.unwrap_or(*first));
+        rest = if byte.is_some() { &tail[2..] } else { tail };
+    }
+    String::from_utf8_lossy(&bytes).into_owned().into()
+}
+
+/// Tells a browser what its pages may ask for here.
+fn preflight(request: &Request<Incoming>, place: Place<'_>) -> Response<Body> {
+    let mut response = Response::new(Empty::new().map_err(|never| match never {}).boxed());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let allowed = header::HeaderValue::from_static(place.allowed());
+    let asked = request
+        .headers()
+        .get(header::ACCESS_CONTROL_REQUEST_HEADERS);
+    let any = header::HeaderValue::from_static("*");
+    let headers = response.headers_mut();
+    headers.insert(header::ALLOW, allowed.clone());
+    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, allowed);
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_HEADERS,
+        asked.cloned().unwrap_or(any),
+    );
+    headers.insert(
+        header::ACCESS_CONTROL_MAX_AGE,
+        header::HeaderValue::from_static("86400"),
+    );
+    response
+}
+
+async fn visit(
+    place: Place<'_>,
+    path: &str,
     request: Request<Incoming>,
-    received: Received,
-    service: Arc<Service>,
+    peer: &Peer,
+    service: &Service,
 ) -> Response<Body> {
-    let path = request.uri().path().to_owned();
-    match (request.method(), path.as_str()) {
-        (&Method::GET, "/v1/responses") if websocket::is_upgrade(&request) => {
-            let response = websocket::upgrade(request, received, service);
-            response.map(|empty| empty.map_err(|never| match never {}).boxed())
+    let catalogue = Catalogue {
+        names: service.models(),
+        since: service.started_at,
+    };
+    let ok = |value: &Value| plain(StatusCode::OK, value);
+    match place {
+        Place::Health => ok(&json!({ "server": "timeslip, simulated" })),
+        Place::Models => ok(&catalogue.list(provider_of(path, &request))),
+        Place::Model(name) => {
+            let provider = provider_of(path, &request);
+            let dialect = dialects::of_path(provider.home());
+            match service.check_model(dialect, name) {
+                Ok(()) => ok(&catalogue.model(provider, name)),
+                Err(refusal) => refuse(dialect, &refusal),
+            }
         }
-        (&Method::GET, "/v1/models") => {
-            let own = service.engine.profile().model.as_str();
-            let models: Vec<Value> = std::iter::once(own)
-                .chain(service.model.ids())
-                .map(|id| json!({ "id": id, "object": "model" }))
-                .collect();
-            let list = json!({ "object": "list", "data": models });
-            plain(StatusCode::OK, &list)
+        Place::Tags => ok(&catalogue.tags()),
+        Place::Loaded => ok(&catalogue.loaded()),
+        Place::Version => ok(&catalogue::version()),
+        Place::Show => {
+            let dialect = dialects::of_path(path);
+            match show(dialect, request, service).await {
+                Ok(()) => ok(&catalogue.show()),
+                Err(refusal) => refuse(dialect, &refusal),
+            }
         }
-        (&Method::GET | &Method::HEAD, "/" | "/health") => {
-            plain(StatusCode::OK, &json!({ "server": "timeslip, simulated" }))
-        }
-        (method, _) => {
-            let dialect = dialects::of_path(&path);
-            let answer = if method == Method::POST && dialect.takes(&path) {
-                answer(dialect, request, &received, &service).await
-            } else {
-                Err(Refusal {
-                    status: 404,
-                    code: "not_found",
-                    message: "No such route on this simulated endpoint.".into(),
-                })
-            };
+        Place::Responses(dialect) | Place::Ask(dialect) => {
+            let answer = answer(dialect, path, request, peer, service).await;
             answer.unwrap_or_else(|refusal| refuse(dialect, &refusal))
         }
     }
+}
+
+/// Refuses to describe a model that is not named, or not there.
+async fn show(
+    dialect: &dyn Dialect,
+    request: Request<Incoming>,
+    service: &Service,
+) -> Result<(), Refusal> {
+    let body = object(&read(request.into_body()).await?)?;
+    let mut names = ["model", "name"].iter();
+    let name = names.find_map(|field| body[*field].as_str());
+    let missing = || dialect.word(&Problem::Missing, &["model"]);
+    service.check_model(dialect, catalogue::untagged(name.ok_or_else(missing)?))
+}
+
+/// Whose words a list of models is asked for in.
+fn provider_of(path: &str, request: &Request<Incoming>) -> Provider {
+    let has = |name| request.headers().contains_key(name);
+    let mut query = request.uri().query().unwrap_or_default().split('&');
+    let google = !path.starts_with("/v1/") || has("x-goog-api-key");
+    if google || query.any(|parameter| parameter.starts_with("key=")) {
+        Provider::Gemini
+    } else if has("anthropic-version") {
+        Provider::Anthropic
+    } else {
+        Provider::OpenAi
+    }
+}
+
+fn no_route() -> Refusal {
+    let message = "No such route on this simulated endpoint.";
+    Refusal::new(404, "not_found", message)
 }
 
 fn plain(status: StatusCode, value: &Value) -> Response<Body> {
@@ -98,68 +210,73 @@ fn plain(status: StatusCode, value: &Value) -> Response<Body> {
 
 fn refuse(dialect: &dyn Dialect, refusal: &Refusal) -> Response<Body> {
     let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_REQUEST);
-    plain(status, &dialect.error(refusal))
+    let mut response = plain(status, &dialect.error(refusal));
+    if let Some(seconds) = refusal.retry_after {
+        let headers = response.headers_mut();
+        headers.insert(header::RETRY_AFTER, seconds.into());
+    }
+    response
+}
+
+/// Reads a body to its end.
+async fn read(body: Incoming) -> Result<Bytes, Refusal> {
+    let body = Limited::new(body, MAX_BODY).collect().await;
+    let broken = |_| Refusal::new(413, "too_large", "The body is too large or broken.");
+    Ok(body.map_err(broken)?.to_bytes())
+}
+
+/// The JSON object that a body is.
+fn object(body: &[u8]) -> Result<Value, Refusal> {
+    let body: Value = serde_json::from_slice(body)
+        .map_err(|problem| Refusal::bad_request("invalid_json", problem.to_string()))?;
+    if !body.is_object() {
+        let message = "The body must be a JSON object.";
+        return Err(Refusal::bad_request("invalid_json", message));
+    }
+    Ok(body)
 }
 
 async fn answer(
     dialect: &dyn Dialect,
+    path: &str,
     request: Request<Incoming>,
-    received: &Received,
+    peer: &Peer,
     service: &Service,
 ) -> Result<Response<Body>, Refusal> {
     let (head, body) = request.into_parts();
     if let Some(encoding) = head.headers.get(header::CONTENT_ENCODING)
         && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
     {
-        return Err(Refusal {
-            status: 415,
-            code: "unsupported_content_encoding",
-            message: "This simulated endpoint takes request bodies as they are, not compressed."
-                .into(),
-        });
+        let message = "This simulated endpoint takes request bodies as they are, not compressed.";
+        return Err(Refusal::new(415, "unsupported_content_encoding", message));
     }
-    let body = Limited::new(body, MAX_BODY).collect().await;
-    let body = body.map_err(|_| Refusal {
-        status: 413,
-        code: "too_large",
-        message: "The body is too large or broken.".into(),
-    })?;
-    let received_ns = received.at();
-    let body: Value = serde_json::from_slice(&body.to_bytes())
-        .map_err(|problem| Refusal::bad_request("invalid_json", problem.to_string()))?;
-    if !body.is_object() {
-        let message = "The body must be a JSON object.";
-        return Err(Refusal::bad_request("invalid_json", message));
-    }
-    let failed = |_| Refusal {
-        status: 500,
-        code: "server_error",
-        message: "The response could not be started.".into(),
-    };
-    let (mut call, voice) = dialect.read(&head.uri, body)?;
+    let body = read(body).await?;
+    let received_ns = peer.received.at();
+    let (mut call, voice) = dialect.read(path, object(&body)?)?;
     if let (true, Some(session)) = (call.cache_key.is_empty(), head.headers.get(SESSION)) {
         call.cache_key = String::from_utf8_lossy(session.as_bytes()).into_owned();
     }
-    if dialect.counts_tokens(head.uri.path()) {
+    if dialect.counts_tokens(path) {
+        service.check_model(dialect, &call.model)?;
         let tokens = service.engine.count(&call.prompt);
-        return Ok(plain(StatusCode::OK, &json!({ "input_tokens": tokens })));
+        return Ok(plain(StatusCode::OK, &dialect.count(tokens)));
     }
     let framing = if call.stream {
-        dialect.framing()
+        dialect.framing(head.uri.query())
     } else {
         Framing::Whole
     };
     let playback = service
-        .respond(&call, voice, framing, received_ns)
-        .await
-        .map_err(failed)?;
-    let mut paced = Paced(playback);
+        .respond(&call, dialect, voice, framing, received_ns)
+        .await?;
+    let line = peer.line.clone();
+    let mut paced = Paced { playback, line };
     let mut headers = header::HeaderMap::new();
     for (name, value) in [
         ("content-type", framing.content_type()),
         ("cache-control", "no-cache"),
-        (dialect.request_id_header(), &paced.0.answer().id),
-        ("server-timing", &server_timing(paced.0.answer())),
+        (dialect.request_id_header(), &paced.playback.answer().id),
+        ("server-timing", &server_timing(paced.playback.answer())),
     ] {
         if let Ok(value) = header::HeaderValue::try_from(value) {
             headers.insert(name, value);
@@ -189,7 +306,10 @@ fn server_timing(answer: &ModelReply) -> String {
 }
 
 /// A response body that yields its chunks when they are due.
-struct Paced(Playback);
+struct Paced {
+    playback: Playback,
+    line: Line,
+}
 
 impl hyper::body::Body for Paced {
     type Data = Bytes;
@@ -199,7 +319,13 @@ impl hyper::body::Body for Paced {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        let chunk = ready!(self.get_mut().0.poll_chunk(context));
+        let Paced { playback, line } = self.get_mut();
+        let chunk = ready!(playback.poll_chunk(context));
+        let resets = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionReset;
+        if matches!(&chunk, Some(Err(error)) if resets(error)) && line.reset().is_ok() {
+            // The connection finds out by itself. Were it told, it would say good-bye.
+            return Poll::Pending;
+        }
         Poll::Ready(chunk.map(|chunk| Ok(Frame::data(chunk?.into_bytes()))))
     }
 }

@@ -10,15 +10,20 @@
 //! is the same in all of them.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod catalogue;
 mod dialect;
 mod dialects;
 mod emission;
 mod engine;
+mod faults;
 mod http;
 mod lanes;
+mod line;
 mod link;
 mod model;
 mod output;
+mod output_limit;
+mod places;
 mod playback;
 mod profile;
 mod scenario;
@@ -40,12 +45,14 @@ use tokio::sync::oneshot;
 
 pub use emission::on_our_clock;
 pub use model::{KnownTask, Model};
-pub use profile::{Profile, ProfileError};
+pub use profile::{Faults, Profile, ProfileError};
 pub use scenario::{Moment, Scenario, ScenarioEvent};
-pub use timeslip_datasets::run::emissions::Emission;
+pub use timeslip_datasets::run::emissions::{Emission, Fault};
 
 use engine::Engine;
-use service::{Received, Service};
+use faults::Plan;
+use line::Line;
+use service::{Peer, Received, Service};
 use timeslip_wire::connection::Timed;
 
 /// A running server; dropping it stops it.
@@ -94,6 +101,9 @@ pub struct Options {
     pub log: Option<PathBuf>,
     /// How long a WebSocket lives before it must be opened anew.
     pub websocket_lifetime: Duration,
+    /// Any model name is answered; otherwise one that is not known is refused, as
+    /// providers do.
+    pub any_model: bool,
 }
 
 impl Options {
@@ -107,6 +117,7 @@ impl Options {
             model,
             log: None,
             websocket_lifetime: Duration::from_secs(60 * 60),
+            any_model: true,
         }
     }
 }
@@ -127,8 +138,11 @@ pub fn start(options: Options) -> io::Result<Running> {
         None => (None, None),
     };
     let service = Arc::new(Service {
+        faults: Plan::new(options.profile.faults.clone(), options.seed),
         engine: Engine::new(options.profile, options.seed),
         model: options.model,
+        any_model: options.any_model,
+        started_at: time::OffsetDateTime::now_utc(),
         log,
         websocket_lifetime: options.websocket_lifetime,
         clock_origin_ns: emission::clock_origin_ns(),
@@ -178,15 +192,17 @@ async fn accept(listener: TcpListener, service: Arc<Service>) -> io::Result<()> 
         };
         let one_way = service.engine.profile().one_way_ns();
         let service = Arc::clone(&service);
+        let line = Line::of(&socket, service.engine.profile());
         if one_way > 0 {
             // Without a timer left, this one connection is refused.
             if let Ok(delayed) = link::delay(socket, one_way) {
-                tokio::spawn(http::serve(delayed, Received::WhenRead, service));
+                let peer = Peer::new(Received::WhenRead, line);
+                tokio::spawn(http::serve(delayed, peer, service));
             }
         } else {
             let socket = Timed::new(socket);
-            let received = Received::ByProbe(socket.probe());
-            tokio::spawn(http::serve(socket, received, service));
+            let peer = Peer::new(Received::ByProbe(socket.probe()), line);
+            tokio::spawn(http::serve(socket, peer, service));
         }
     }
 }

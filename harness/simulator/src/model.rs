@@ -17,7 +17,7 @@ use super::tools::Toolbox;
 /// How much of the order is the attempt's own luck rather than the task's difficulty.
 const LUCK: f64 = 0.35;
 
-/// The model id that says as much text as the request allows.
+/// The model id that talks until the request's output limit.
 const STEADY: &str = "steady";
 /// A prompt that any model answers so.
 const COUNT: &str = "Count upward from 1";
@@ -177,11 +177,11 @@ fn unknown_task(toolbox: Toolbox<'_>, calls_so_far: usize) -> Vec<Output> {
     outputs
 }
 
-/// Text of as many tokens as the request allows.
+/// Text of more tokens than the request allows, so that its limit is what ends it.
 fn steady(call: &ModelRequest) -> Output {
     let (default, most) = STEADY_TOKENS;
-    let tokens = call.output_limit.unwrap_or(default).clamp(1, most);
-    Output::Text(tokens::text(tokens))
+    let allowed = call.output_limit.map(|limit| limit.saturating_add(1));
+    Output::Text(tokens::text(allowed.unwrap_or(default).min(most)))
 }
 
 /// Attempts are told apart by the end of the cache key, `…#3`.
@@ -193,7 +193,7 @@ fn attempt_of(cache_key: &str) -> u32 {
 }
 
 /// A number in [0, 1) that depends on nothing but the words.
-fn unit(words: &[&str]) -> f64 {
+pub(super) fn unit(words: &[&str]) -> f64 {
     let mut hash = Sha256::new();
     for word in words {
         hash.update(word.as_bytes());

@@ -11,10 +11,10 @@ use std::task::{Context, Poll, ready};
 use timeslip_datasets::journal::EventKind;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::Emission;
 use super::dialect::{ModelReply, Voice};
 use super::schedule::{Beat, Cue, Fragment};
 use super::wire::{Chunk, Framing, Wire};
+use super::{Emission, Fault};
 use timeslip_wire::clock;
 use timeslip_wire::timer::Timer;
 
@@ -47,6 +47,8 @@ pub struct Playback {
     /// Output events in it.
     rendered: Vec<(EventKind, u32)>,
     finishes: bool,
+    /// The connection is to be reset.
+    resets: bool,
     /// The last write is with the connection, but not yet with the kernel.
     unflushed: bool,
 }
@@ -59,7 +61,7 @@ impl Playback {
         let first_due_ns = pieces.next().map(|beat| beat.due_ns);
         if stage.framing == Framing::Whole {
             // All of it at once, when the last of it would have come.
-            beats.retain(|beat| beat.cue == Cue::Finish);
+            beats.retain(|beat| matches!(beat.cue, Cue::Finish | Cue::Reset));
         }
         Playback {
             wire: Wire::new(stage.framing),
@@ -70,6 +72,7 @@ impl Playback {
             due_ns: 0,
             rendered: Vec::new(),
             finishes: false,
+            resets: false,
             unflushed: false,
         }
     }
@@ -80,21 +83,31 @@ impl Playback {
         &self.stage.answer
     }
 
-    /// Waits for the next write; `None` after the last. Pends once after each, so that
+    /// It was not cut short by a fault.
+    #[must_use]
+    pub fn ended(&self) -> bool {
+        self.stage.emission.fault != Some(Fault::Cut)
+    }
+
+    /// Waits for the next write; `None` after the last, and an error of the kind
+    /// `ConnectionReset` where the connection is to be reset. Pends once after each, so that
     /// a connection which writes when nothing more comes does so at once.
     pub fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Chunk>>> {
         if std::mem::take(&mut self.unflushed) {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        if self.wire.is_empty() && !self.render() {
+        if self.wire.is_empty() && !self.resets && !self.render() {
             return Poll::Ready(None);
         }
         if let Err(error) = ready!(self.stage.timer.poll_until(context, self.due_ns)) {
             return Poll::Ready(Some(Err(error)));
         }
+        if self.resets {
+            return Poll::Ready(Some(Err(io::ErrorKind::ConnectionReset.into())));
+        }
         self.catch_up();
-        let chunk = self.wire.take();
+        let mut chunk = self.wire.take();
         let now = clock::now();
         let emission = &mut self.stage.emission;
         for (kind, tokens) in self.rendered.drain(..) {
@@ -102,7 +115,10 @@ impl Playback {
             emission.kinds.push(kind.letter());
             emission.tokens.push(tokens);
         }
-        if self.finishes {
+        if self.finishes && emission.fault == Some(Fault::Cut) {
+            // A stream that is cut has no end; this is an answer that leaves as a whole.
+            chunk = chunk.half();
+        } else if self.finishes {
             emission.done_ns = Some(now);
             emission.complete = true;
         }
@@ -119,7 +135,7 @@ impl Playback {
             while let Some(beat) = self.beats.next_if(|beat| beat.due_ns == due_ns) {
                 self.play(beat.cue);
             }
-            if !self.wire.is_empty() {
+            if !self.wire.is_empty() || self.resets {
                 return true;
             }
         }
@@ -142,6 +158,7 @@ impl Playback {
             Cue::Begin => self.stage.voice.begin(&self.stage.answer, &mut self.wire),
             Cue::Fragment(piece) => self.say(&piece),
             Cue::Finish => self.finish(),
+            Cue::Reset => self.resets = true,
         }
     }
 
@@ -164,6 +181,7 @@ impl Playback {
             self.wire.event(&whole);
         } else {
             stage.voice.finish(&stage.answer, &mut self.wire);
+            self.wire.close();
         }
     }
 

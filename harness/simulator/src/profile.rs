@@ -1,7 +1,11 @@
 //! How fast and how good a simulated endpoint is.
 
+mod faults;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+pub use faults::Faults;
 
 const SHIPPED: &[(&str, &str)] = &[
     ("spark-sim", include_str!("profiles/spark-sim.toml")),
@@ -49,6 +53,9 @@ pub struct Profile {
     /// Where the figures come from.
     #[serde(default)]
     pub notes: Vec<String>,
+    /// Faults on demand, none by default.
+    #[serde(default, skip_serializing_if = "Faults::is_none")]
+    pub faults: Faults,
 }
 
 impl Profile {
@@ -140,7 +147,7 @@ impl Profile {
                 ));
             }
         }
-        Ok(())
+        self.faults.check()
     }
 
     /// One way of the link, in nanoseconds.

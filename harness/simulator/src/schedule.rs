@@ -29,6 +29,8 @@ pub enum Cue {
     Fragment(Fragment),
     /// The end.
     Finish,
+    /// The connection is reset.
+    Reset,
 }
 
 /// Some tokens of one output.

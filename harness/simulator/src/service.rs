@@ -8,10 +8,13 @@ use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Emission;
-use super::dialect::{ModelReply, ModelRequest, Prompt, Timing, Voice};
+use super::dialect::{Dialect, ModelReply, ModelRequest, Problem, Prompt, Refusal, Timing, Voice};
 use super::engine::Engine;
+use super::faults::Plan;
+use super::line::Line;
 use super::model::Model;
 use super::output::Output;
+use super::output_limit;
 use super::playback::{Playback, Staged};
 use super::scenario::Scenario;
 use super::schedule::{Beat, Pace};
@@ -25,6 +28,10 @@ use timeslip_wire::timer::Timer;
 pub(super) struct Service {
     pub(super) engine: Engine,
     pub(super) model: Model,
+    pub(super) faults: Plan,
+    /// Any model name is answered.
+    pub(super) any_model: bool,
+    pub(super) started_at: time::OffsetDateTime,
     pub(super) log: Option<mpsc::Sender<Emission>>,
     /// How long a WebSocket lives.
     pub(super) websocket_lifetime: Duration,
@@ -50,55 +57,103 @@ impl Received {
     }
 }
 
+/// The other end of a connection: when its requests came, and how it is reset.
+#[derive(Clone, Debug)]
+pub(super) struct Peer {
+    pub(super) received: Received,
+    pub(super) line: Line,
+}
+
+impl Peer {
+    pub(super) fn new(received: Received, line: Line) -> Self {
+        Peer { received, line }
+    }
+}
+
+/// What the names of the small models are made with that agents ask for on their own, for
+/// a title or a summary, whatever model they were told to use. They are always known.
+const SIDE_MODELS: &[&str] = &["haiku", "flash", "mini", "nano"];
+
+fn is_side_model(name: &str) -> bool {
+    let mut words = name.split(['-', ':', '/']);
+    words.any(|word| SIDE_MODELS.contains(&word))
+}
+
 impl Service {
+    /// The names of the models there are, the profile's own first.
+    pub(super) fn models(&self) -> Vec<&str> {
+        let own = self.engine.profile().model.as_str();
+        std::iter::once(own).chain(self.model.ids()).collect()
+    }
+
+    /// Refuses a model that nobody knows.
+    ///
+    /// # Errors
+    /// In the dialect's words.
+    pub(super) fn check_model(&self, dialect: &dyn Dialect, name: &str) -> Result<(), Refusal> {
+        let known = self.models();
+        if self.any_model || known.contains(&name) || is_side_model(name) {
+            return Ok(());
+        }
+        let known = &known[..];
+        Err(dialect.word(&Problem::UnknownModel { name, known }, &["model"]))
+    }
+
     /// Queues a request, and starts its response once it is admitted.
+    ///
+    /// # Errors
+    /// Why there is none: a model that nobody knows, or a planned fault.
     pub(super) async fn respond(
         &self,
         call: &ModelRequest,
+        dialect: &dyn Dialect,
         voice: Box<dyn Voice>,
         framing: Framing,
         received_ns: u64,
-    ) -> io::Result<Playback> {
-        let mut timer = Timer::new()?;
-        let prompt = self.engine.prompt(call.conversation(), &call.prompt);
-        let Part {
-            outputs,
-            beats,
-            queue_ns,
-            prefill_ns,
-            prefilled_ns,
-            slot,
-        } = match self.model.scenario(&call.model) {
-            Some(scenario) => Part::of_scenario(scenario, received_ns, voice.streams_arguments()),
-            None => {
-                let streams_arguments = voice.streams_arguments();
-                self.generate(call, received_ns, prompt, streams_arguments, &mut timer)
-                    .await?
+    ) -> Result<Playback, Refusal> {
+        self.check_model(dialect, &call.model)?;
+        let drawn = self.faults.draw(call.conversation());
+        let mut emission = self.emission(&*voice, framing, received_ns);
+        emission.fault = drawn.map(|drawn| drawn.fault);
+        let refusal = drawn.and_then(|drawn| self.faults.refusal(drawn.fault, dialect));
+        if let Some(refusal) = refusal {
+            if let Some(log) = &self.log {
+                // The writer is gone only when the server is being stopped.
+                let _ = log.send(emission);
             }
+            return Err(refusal);
+        }
+        let failed = |_| Refusal::new(500, "server_error", "The response could not be started.");
+        let mut timer = Timer::new().map_err(failed)?;
+        let prompt = self.engine.prompt(call.conversation(), &call.prompt);
+        let streams_arguments = voice.streams_arguments();
+        let mut part = match self.model.scenario(&call.model) {
+            Some(scenario) => Part::of_scenario(scenario, received_ns, streams_arguments),
+            None => self
+                .generate(call, received_ns, prompt, streams_arguments, &mut timer)
+                .await
+                .map_err(failed)?,
         };
-        let id = new_id(voice.id_prefix());
-        let emission = Emission {
-            response_id: id.clone(),
-            protocol: voice.protocol().into(),
-            transport: framing.transport().into(),
-            clock_origin_ns: self.clock_origin_ns,
-            received_ns,
-            queue_ns,
-            prefill_ns,
-            events_ns: Vec::with_capacity(beats.len()),
-            kinds: String::with_capacity(beats.len()),
-            tokens: Vec::with_capacity(beats.len()),
-            done_ns: None,
-            complete: false,
-        };
+        if let Some(drawn) = drawn {
+            let one_way_ns = self.engine.profile().one_way_ns();
+            self.faults
+                .spoil(drawn, &mut part.beats, framing, one_way_ns);
+        }
+        let beats = part.beats;
+        emission.queue_ns = part.queue_ns;
+        emission.prefill_ns = part.prefill_ns;
+        emission.events_ns.reserve(beats.len());
+        emission.kinds.reserve(beats.len());
+        emission.tokens.reserve(beats.len());
         let answer = ModelReply {
-            id,
+            id: emission.response_id.clone(),
             model: call.model.clone(),
             prompt,
-            outputs,
+            outputs: part.outputs,
+            cut: part.cut,
             timing: Timing {
-                queue_ns,
-                prefill_ns,
+                queue_ns: part.queue_ns,
+                prefill_ns: part.prefill_ns,
                 ..Timing::default()
             },
             link_ms: Some(self.engine.profile().link_round_trip_ms).filter(|ms| *ms > 0.0),
@@ -108,13 +163,32 @@ impl Service {
             answer,
             voice,
             framing,
-            prefilled_ns,
+            prefilled_ns: part.prefilled_ns,
             timer,
             emission,
             log: self.log.clone(),
-            _slot: slot,
+            _slot: part.slot,
         };
         Ok(Playback::new(stage, beats))
+    }
+
+    /// What is known of a response before anything of it has left.
+    fn emission(&self, voice: &dyn Voice, framing: Framing, received_ns: u64) -> Emission {
+        Emission {
+            response_id: new_id(voice.id_prefix()),
+            protocol: voice.protocol().into(),
+            transport: framing.transport().into(),
+            clock_origin_ns: self.clock_origin_ns,
+            received_ns,
+            queue_ns: 0,
+            prefill_ns: 0,
+            events_ns: Vec::new(),
+            kinds: String::new(),
+            tokens: Vec::new(),
+            done_ns: None,
+            complete: false,
+            fault: None,
+        }
     }
 
     /// Queues a request and lays out what the model says to it.
@@ -131,6 +205,7 @@ impl Service {
         } else {
             Vec::new()
         };
+        let (outputs, cut) = output_limit::within(outputs, call.output_limit, streams_arguments);
         let slot = self.engine.admit(received_ns, timer).await?;
         let pace = Pace {
             profile: self.engine.profile(),
@@ -143,6 +218,7 @@ impl Service {
         Ok(Part {
             beats: pace.beats(&outputs),
             outputs,
+            cut,
             queue_ns: slot.queue_ns,
             prefill_ns: pace.prefill_ns,
             prefilled_ns: pace.begin_ns.saturating_add(pace.prefill_ns),
@@ -154,6 +230,8 @@ impl Service {
 /// What one response will say, and when.
 struct Part {
     outputs: Vec<Output>,
+    /// The request's output limit cut it short.
+    cut: bool,
     beats: Vec<Beat>,
     queue_ns: u64,
     prefill_ns: u64,
@@ -163,11 +241,12 @@ struct Part {
 }
 
 impl Part {
-    /// A scenario knows neither queue nor prefill: it says itself when what comes.
+    /// A scenario knows neither queue nor prefill nor limit: it says itself what comes when.
     fn of_scenario(scenario: &Scenario, received_ns: u64, streams_arguments: bool) -> Self {
         let played = scenario.play(received_ns, streams_arguments);
         Part {
             outputs: played.outputs,
+            cut: false,
             beats: played.beats,
             queue_ns: 0,
             prefill_ns: 0,

@@ -18,10 +18,12 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use super::dialect::{ModelRequest, Refusal};
-use super::dialects::responses::{self, PREAMBLE, ResponsesVoice};
+use super::dialect::{Dialect, ModelRequest, Refusal};
+use super::dialects::responses::{self, PREAMBLE, Responses, ResponsesVoice};
 use super::lanes::{Lane, LaneRequest as Turn, Lanes, Parent};
-use super::service::{Received, Service};
+use super::line::Line;
+use super::playback::Playback;
+use super::service::{Peer, Service};
 use super::wire::Framing;
 use timeslip_wire::connection::Duplex;
 use timeslip_wire::framing::deflate::{Agreement, Deflated};
@@ -37,7 +39,7 @@ pub(super) fn is_upgrade(request: &Request<Incoming>) -> bool {
 
 pub(super) fn upgrade(
     mut request: Request<Incoming>,
-    received: Received,
+    peer: Peer,
     service: Arc<Service>,
 ) -> Response<Empty<Bytes>> {
     let mut response = Response::new(Empty::new());
@@ -80,7 +82,7 @@ pub(super) fn upgrade(
                 None => Box::new(upgraded),
             };
             let socket = WebSocketStream::from_raw_socket(stream, Role::Server, None).await;
-            converse(socket, &received, &service, timing).await;
+            converse(socket, &peer, &service, timing).await;
         }
     });
     response
@@ -88,10 +90,11 @@ pub(super) fn upgrade(
 
 /// Reads requests and has them answered, until either side is gone. Reading goes on
 /// while answers stream, because that is what answers pings.
-async fn converse(socket: Socket, received: &Received, service: &Service, timing: bool) {
+async fn converse(socket: Socket, peer: &Peer, service: &Service, timing: bool) {
     let (write, mut read) = socket.split();
     let connection = Connection {
         service,
+        line: &peer.line,
         timing,
         write: Mutex::new(write),
     };
@@ -106,7 +109,7 @@ async fn converse(socket: Socket, received: &Received, service: &Service, timing
                     Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
                     Some(Ok(Message::Close(_)) | Err(_)) | None => return,
                 };
-                lanes.receive(received.at(), data)
+                lanes.receive(peer.received.at(), data)
             }
             Some((lane, answered)) = answers.next() => match answered {
                 Ok(parent) => lanes.finish(lane, parent),
@@ -122,6 +125,7 @@ async fn converse(socket: Socket, received: &Received, service: &Service, timing
 /// What all lanes share.
 struct Connection<'a> {
     service: &'a Service,
+    line: &'a Line,
     /// The client asked for timing messages.
     timing: bool,
     write: Mutex<SplitSink<Socket, Message>>,
@@ -136,26 +140,45 @@ impl Connection<'_> {
             received_ns,
             call,
         } = turn;
-        let answered = match call {
-            Ok(call) => self.play(call, stream_id, received_ns).await.map(Some),
+        let begun = match call {
+            Ok(call) => self.begin(call, stream_id.clone(), received_ns).await,
+            Err(refusal) => Err(refusal),
+        };
+        let answered = match begun {
+            Ok((call, playback)) => self.play(call, playback).await.map(Some),
             Err(refusal) => self.refuse(&refusal, stream_id).await.map(|()| None),
         };
         (lane, answered)
     }
 
-    async fn play(
+    async fn begin(
         &self,
-        call: ModelRequest,
+        mut call: ModelRequest,
         stream_id: Option<String>,
         received_ns: u64,
-    ) -> io::Result<Parent> {
-        let voice = Box::new(ResponsesVoice::over_websocket(self.timing, stream_id));
-        let mut playback = self
+    ) -> Result<(ModelRequest, Playback), Refusal> {
+        let echo = call.echo.take();
+        let voice = Box::new(ResponsesVoice::over_websocket(self.timing, stream_id, echo));
+        let framing = Framing::Messages;
+        let playback = self
             .service
-            .respond(&call, voice, Framing::Messages, received_ns)
+            .respond(&call, &Responses, voice, framing, received_ns)
             .await?;
+        Ok((call, playback))
+    }
+
+    async fn play(&self, call: ModelRequest, mut playback: Playback) -> io::Result<Parent> {
         while let Some(chunk) = poll_fn(|context| playback.poll_chunk(context)).await {
-            self.send(chunk?.messages()).await?;
+            let chunk = chunk.inspect_err(|error| {
+                if error.kind() == io::ErrorKind::ConnectionReset {
+                    // Where it cannot be reset, it is closed without a word.
+                    let _ = self.line.reset();
+                }
+            })?;
+            self.send(chunk.messages()).await?;
+        }
+        if !playback.ended() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
         let answer = playback.answer();
         let mut items = call.prompt;
@@ -169,9 +192,12 @@ impl Connection<'_> {
     }
 
     async fn refuse(&self, refusal: &Refusal, stream_id: Option<String>) -> io::Result<()> {
-        let mut event = responses::error(refusal);
+        let mut event = Responses.error(refusal);
         event["type"] = json!("error");
         event["status"] = json!(refusal.status);
+        if let Some(seconds) = refusal.retry_after {
+            event["headers"] = json!({ "retry-after": seconds.to_string() });
+        }
         if let Some(lane) = stream_id {
             event["stream_id"] = json!(lane);
         }

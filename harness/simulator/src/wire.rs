@@ -11,6 +11,8 @@ pub enum Framing {
     ServerSentEvents,
     /// One JSON object a line.
     Lines,
+    /// The elements of one JSON array.
+    Array,
     /// WebSocket messages.
     Messages,
     /// One JSON object, alone.
@@ -24,7 +26,7 @@ impl Framing {
         match self {
             Framing::ServerSentEvents => "text/event-stream; charset=utf-8",
             Framing::Lines => "application/x-ndjson",
-            Framing::Messages | Framing::Whole => "application/json",
+            Framing::Array | Framing::Messages | Framing::Whole => "application/json",
         }
     }
 
@@ -34,6 +36,7 @@ impl Framing {
         match self {
             Framing::ServerSentEvents => "http-sse",
             Framing::Lines => "http-lines",
+            Framing::Array => "http-array",
             Framing::Messages => "websocket",
             Framing::Whole => "http",
         }
@@ -48,6 +51,14 @@ pub struct Chunk {
 }
 
 impl Chunk {
+    /// The first half of it.
+    #[must_use]
+    pub fn half(mut self) -> Self {
+        self.bytes.truncate(self.bytes.len() / 2);
+        self.ends.clear();
+        self
+    }
+
     /// All of it, for a byte stream.
     #[must_use]
     pub fn into_bytes(self) -> Bytes {
@@ -67,6 +78,8 @@ pub struct Wire {
     framing: Framing,
     buffer: BytesMut,
     ends: Vec<usize>,
+    /// An element of the array has been written.
+    begun: bool,
 }
 
 impl Wire {
@@ -77,6 +90,7 @@ impl Wire {
             framing,
             buffer: BytesMut::new(),
             ends: Vec::new(),
+            begun: false,
         }
     }
 
@@ -96,8 +110,11 @@ impl Wire {
 
     /// Adds an event.
     pub fn event(&mut self, data: &impl Serialize) {
-        if self.framing == Framing::ServerSentEvents {
-            self.put(&["data: "]);
+        match self.framing {
+            Framing::ServerSentEvents => self.put(&["data: "]),
+            Framing::Array if std::mem::replace(&mut self.begun, true) => self.put(&[",\r\n"]),
+            Framing::Array => self.put(&["["]),
+            Framing::Lines | Framing::Messages | Framing::Whole => {}
         }
         // Strings, numbers and maps with string keys: nothing that could fail.
         let _ = serde_json::to_writer((&mut self.buffer).writer(), data);
@@ -118,7 +135,14 @@ impl Wire {
         match self.framing {
             Framing::ServerSentEvents => self.put(&[": keep-alive\n\n"]),
             Framing::Messages => self.ends.push(self.buffer.len()),
-            Framing::Lines | Framing::Whole => {}
+            Framing::Lines | Framing::Array | Framing::Whole => {}
+        }
+    }
+
+    /// Ends the stream, where the framing has an end of its own.
+    pub fn close(&mut self) {
+        if self.framing == Framing::Array {
+            self.put(&[if self.begun { "]" } else { "[]" }]);
         }
     }
 
@@ -135,7 +159,7 @@ impl Wire {
             Framing::ServerSentEvents => self.put(&["\n\n"]),
             Framing::Lines => self.put(&["\n"]),
             Framing::Messages => self.ends.push(self.buffer.len()),
-            Framing::Whole => {}
+            Framing::Array | Framing::Whole => {}
         }
     }
 

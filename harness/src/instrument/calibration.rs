@@ -18,7 +18,7 @@ use timeslip_datasets::run::plan::{Plan, PlannedEndpoint};
 
 pub use clocks::clock_resolution_ns;
 pub use load::{Load, Measured, drive, endpoint};
-use timeslip_simulator::{Model, Options, Profile};
+use timeslip_simulator::{Faults, Model, Options, Profile};
 use timeslip_wire::Endpoint;
 pub use truth::{Differences, read_log};
 
@@ -52,6 +52,7 @@ pub fn profile(streams: u32) -> Profile {
         request_overhead_ms: OVERHEAD_MS,
         link_round_trip_ms: 0.0,
         notes: Vec::new(),
+        faults: Faults::default(),
     }
 }
 

@@ -111,6 +111,32 @@ pub fn simulate(
     suites: &[Suite],
     log: Option<&Path>,
 ) -> Result<Running, Error> {
+    serve(simulated(address, name, profile, seed, suites, log)?)
+}
+
+/// Starts a simulated endpoint.
+///
+/// # Errors
+/// [`Error::System`] when it cannot start.
+pub fn serve(options: Options) -> Result<Running, Error> {
+    let address = options.address;
+    timeslip_simulator::start(options).map_err(Error::system(format!(
+        "cannot start the simulated endpoint on {address}"
+    )))
+}
+
+/// What one simulated endpoint that plays the recordings of `suites` is started with.
+///
+/// # Errors
+/// [`Error::Suite`] when a recording cannot be read.
+pub fn simulated(
+    address: SocketAddr,
+    name: &str,
+    profile: Profile,
+    seed: u64,
+    suites: &[Suite],
+    log: Option<&Path>,
+) -> Result<Options, Error> {
     let mut tasks = Vec::new();
     for task in suites.iter().flat_map(|suite| &suite.tasks) {
         for (index, step) in task.steps.iter().enumerate() {
@@ -130,15 +156,12 @@ pub fn simulate(
         }
     }
     let model = Model::new(tasks, name, seed, profile.resolve_rate);
-    let options = Options {
+    Ok(Options {
         address,
         seed,
         log: log.map(Path::to_owned),
         ..Options::new(profile, model)
-    };
-    timeslip_simulator::start(options).map_err(Error::system(format!(
-        "cannot start the simulated endpoint on {address}"
-    )))
+    })
 }
 
 /// The base URL of a protocol on an embedded server.

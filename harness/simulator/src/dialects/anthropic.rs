@@ -1,11 +1,11 @@
 //! Anthropic Messages.
 
-use hyper::Uri;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::checks::{ANY, Rules, Wanted, quoted, whole};
 use super::reading::{count, texts};
-use crate::dialect::{Dialect, ModelReply, ModelRequest, Refusal, Voice};
+use crate::dialect::{Dialect, ModelReply, ModelRequest, Problem, Refusal, Voice};
 use crate::output::Output;
 use crate::tools::Tool;
 use crate::wire::Wire;
@@ -27,16 +27,29 @@ impl Dialect for Anthropic {
         "request-id"
     }
 
-    fn read(&self, _uri: &Uri, mut body: Value) -> Result<(ModelRequest, Box<dyn Voice>), Refusal> {
+    fn overloaded(&self) -> u16 {
+        529
+    }
+
+    fn read(&self, path: &str, mut body: Value) -> Result<(ModelRequest, Box<dyn Voice>), Refusal> {
+        RULES.check(self, &body)?;
+        if body["max_tokens"].is_null() && !self.counts_tokens(path) {
+            return Err(self.word(&Problem::Missing, &["max_tokens"]));
+        }
+        // Later messages may be the system's; the first one has a field of its own.
+        if body["messages"][0]["role"] == "system" {
+            let (found, known) = ("system", &["user", "assistant"][..]);
+            let problem = Problem::UnknownWord { found, known };
+            return Err(self.word(&problem, &["messages", "0", "role"]));
+        }
         let text = |value: &Value| value.as_str().map(str::to_owned);
-        let model = text(&body["model"]).ok_or_else(|| Refusal::missing("model"))?;
         let speed = text(&body["speed"]).filter(|speed| speed == "fast");
         let tools = body["tools"].as_array().into_iter().flatten();
         let mut call = ModelRequest {
-            model,
+            model: text(&body["model"]).unwrap_or_default(),
             generate: true,
             stream: body["stream"] == true,
-            output_limit: body["max_tokens"].as_u64(),
+            output_limit: whole(&body["max_tokens"]),
             tools: tools
                 .filter_map(|tool| Tool::read(tool, "input_schema"))
                 .collect(),
@@ -44,25 +57,88 @@ impl Dialect for Anthropic {
             ..ModelRequest::default()
         };
         call.prompt = vec![body["tools"].take(), body["system"].take()];
-        let Value::Array(messages) = body["messages"].take() else {
-            return Err(Refusal::missing("messages"));
-        };
-        call.user = texts(&messages, |message| message["role"] == "user");
-        call.calls_so_far = count(&messages, "content", |part| part["type"] == "tool_use");
-        call.prompt.extend(messages);
+        if let Value::Array(messages) = body["messages"].take() {
+            call.user = texts(&messages, |message| message["role"] == "user");
+            call.calls_so_far = count(&messages, "content", |part| part["type"] == "tool_use");
+            call.prompt.extend(messages);
+        }
         Ok((call, Box::new(AnthropicVoice { speed })))
+    }
+
+    fn word(&self, problem: &Problem<'_>, at: &[&str]) -> Refusal {
+        let place = at.join(".");
+        let (status, code, message) = match *problem {
+            Problem::Missing => (400, "missing", format!("{place}: Field required")),
+            Problem::Empty => (
+                400,
+                "empty",
+                format!("{place}: at least one message is required"),
+            ),
+            Problem::WrongType { wanted, .. } => {
+                let message = format!("{place}: Input should be {wanted}");
+                (400, "invalid_type", message)
+            }
+            Problem::OutOfRange { low, found, .. } if found < low => {
+                let message = format!("{place}: Input should be greater than or equal to {low}");
+                (400, "out_of_range", message)
+            }
+            Problem::OutOfRange { high, .. } => {
+                let message = format!("{place}: Input should be less than or equal to {high}");
+                (400, "out_of_range", message)
+            }
+            Problem::UnknownWord { known, .. } => {
+                let message = format!("{place}: Input should be one of {}", quoted(known));
+                (400, "invalid_value", message)
+            }
+            Problem::UnknownModel { name, known } => {
+                let known = quoted(known);
+                let message = format!("model: {name} (this simulated endpoint has {known})");
+                (404, "not_found", message)
+            }
+        };
+        Refusal::new(status, code, message)
     }
 
     fn error(&self, refusal: &Refusal) -> Value {
         let kind = match refusal.status {
             404 => "not_found_error",
             413 => "request_too_large",
+            429 => "rate_limit_error",
+            529 => "overloaded_error",
             500.. => "api_error",
             _ => "invalid_request_error",
         };
-        json!({ "type": "error", "error": { "type": kind, "message": refusal.message } })
+        json!({
+            "type": "error",
+            "error": { "type": kind, "message": refusal.message },
+            "request_id": null,
+        })
     }
 }
+
+const RULES: Rules = Rules {
+    required: &[(&["model"], Wanted::Text), (&["messages"], Wanted::List)],
+    optional: &[
+        // It must be there, except where tokens are only counted.
+        (&["max_tokens"], Wanted::Integer(1.0, ANY)),
+        (&["stream"], Wanted::Flag),
+        (&["system"], Wanted::TextOrList),
+        (&["temperature"], Wanted::Number(0.0, 1.0)),
+        (&["top_p"], Wanted::Number(0.0, 1.0)),
+        (&["top_k"], Wanted::Integer(0.0, ANY)),
+        (&["stop_sequences"], Wanted::List),
+        (&["tools"], Wanted::List),
+        (&["tool_choice"], Wanted::Object),
+        (&["thinking"], Wanted::Object),
+        (&["thinking", "budget_tokens"], Wanted::Integer(1024.0, ANY)),
+        (&["metadata"], Wanted::Object),
+    ],
+    conversation: "messages",
+    roles: &["user", "assistant", "system"],
+    role_required: true,
+    content: ("content", Wanted::TextOrList),
+    may_be_empty: false,
+};
 
 /// Says a response.
 #[derive(Debug)]
@@ -139,10 +215,10 @@ fn block(answer: &ModelReply, index: usize, text: &str) -> Value {
 }
 
 fn stop_reason(answer: &ModelReply) -> &'static str {
-    if answer.calls() {
-        "tool_use"
-    } else {
-        "end_turn"
+    match (answer.cut, answer.calls()) {
+        (true, _) => "max_tokens",
+        (false, true) => "tool_use",
+        (false, false) => "end_turn",
     }
 }
 

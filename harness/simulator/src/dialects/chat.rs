@@ -1,11 +1,12 @@
 //! Chat Completions, as OpenAI defined it and inference servers speak it.
 
-use hyper::Uri;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::checks::{ANY, Rules, Wanted, whole};
+use super::openai;
 use super::reading::{count, texts};
-use crate::dialect::{Dialect, ModelReply, ModelRequest, Refusal, Voice};
+use crate::dialect::{Dialect, ModelReply, ModelRequest, Problem, Refusal, Voice};
 use crate::output::Output;
 use crate::tools::Tool;
 use crate::wire::Wire;
@@ -19,9 +20,13 @@ impl Dialect for Chat {
         "/v1/chat/completions"
     }
 
-    fn read(&self, _uri: &Uri, mut body: Value) -> Result<(ModelRequest, Box<dyn Voice>), Refusal> {
+    fn read(
+        &self,
+        _path: &str,
+        mut body: Value,
+    ) -> Result<(ModelRequest, Box<dyn Voice>), Refusal> {
+        RULES.check(self, &body)?;
         let text = |name: &str| body[name].as_str().map(str::to_owned);
-        let model = text("model").ok_or_else(|| Refusal::missing("model"))?;
         let voice = ChatVoice {
             usage: body["stream_options"]["include_usage"] == true,
             metrics: body["include_metrics"] == true,
@@ -29,40 +34,83 @@ impl Dialect for Chat {
             calls: 0,
         };
         let mut call = ModelRequest {
-            model,
+            model: text("model").unwrap_or_default(),
             generate: true,
             stream: body["stream"] == true,
             output_limit: ["max_completion_tokens", "max_tokens"]
                 .iter()
-                .find_map(|field| body[*field].as_u64()),
+                .find_map(|field| whole(&body[*field])),
             cache_key: text("prompt_cache_key")
                 .or_else(|| text("user"))
                 .unwrap_or_default(),
             ..ModelRequest::default()
         };
-        read_conversation(&mut call, &mut body)?;
+        read_conversation(&mut call, &mut body);
         Ok((call, Box::new(voice)))
     }
 
+    fn word(&self, problem: &Problem<'_>, at: &[&str]) -> Refusal {
+        openai::word(problem, at)
+    }
+
     fn error(&self, refusal: &Refusal) -> Value {
-        super::responses::error(refusal)
+        openai::error(refusal)
     }
 }
 
+const RULES: Rules = Rules {
+    required: &[(&["model"], Wanted::Text), (&["messages"], Wanted::List)],
+    optional: &[
+        (&["stream"], Wanted::Flag),
+        (&["stream_options"], Wanted::Object),
+        (&["max_completion_tokens"], Wanted::Integer(1.0, ANY)),
+        (&["max_tokens"], Wanted::Integer(1.0, ANY)),
+        (&["temperature"], Wanted::Number(0.0, 2.0)),
+        (&["top_p"], Wanted::Number(0.0, 1.0)),
+        (&["presence_penalty"], Wanted::Number(-2.0, 2.0)),
+        (&["frequency_penalty"], Wanted::Number(-2.0, 2.0)),
+        // Here there is one choice.
+        (&["n"], Wanted::Integer(1.0, 1.0)),
+        (&["logprobs"], Wanted::Flag),
+        (&["top_logprobs"], Wanted::Integer(0.0, 20.0)),
+        (&["seed"], Wanted::Integer(-ANY, ANY)),
+        (&["stop"], Wanted::TextOrList),
+        (&["tools"], Wanted::List),
+        (&["tool_choice"], Wanted::TextOrObject),
+        (&["parallel_tool_calls"], Wanted::Flag),
+        (&["response_format"], Wanted::Object),
+        (&["reasoning_effort"], Wanted::Text),
+        (&["metadata"], Wanted::Object),
+        (&["user"], Wanted::Text),
+        (&["prompt_cache_key"], Wanted::Text),
+    ],
+    conversation: "messages",
+    roles: &[
+        "system",
+        "developer",
+        "user",
+        "assistant",
+        "tool",
+        "function",
+    ],
+    role_required: true,
+    content: ("content", Wanted::TextOrList),
+    may_be_empty: false,
+};
+
 /// Reads `tools` and `messages`, which Ollama shapes the same way.
-pub(super) fn read_conversation(call: &mut ModelRequest, body: &mut Value) -> Result<(), Refusal> {
+pub(super) fn read_conversation(call: &mut ModelRequest, body: &mut Value) {
     let tools = body["tools"].as_array().into_iter().flatten();
     call.tools = tools
         .filter_map(|tool| Tool::read(&tool["function"], "parameters"))
         .collect();
     call.prompt = vec![body["tools"].take()];
     let Value::Array(messages) = body["messages"].take() else {
-        return Err(Refusal::missing("messages"));
+        return;
     };
     call.user = texts(&messages, |message| message["role"] == "user");
     call.calls_so_far = count(&messages, "tool_calls", |_| true);
     call.prompt.extend(messages);
-    Ok(())
 }
 
 /// Says a response.
@@ -214,7 +262,12 @@ impl Voice for ChatVoice {
     }
 
     fn whole(&self, answer: &ModelReply) -> Value {
-        let mut message = json!({ "role": "assistant", "content": answer.said_text() });
+        let mut message = json!({
+            "role": "assistant",
+            "content": answer.said_text(),
+            "refusal": null,
+            "annotations": [],
+        });
         if let Some(reasoning) = answer.said_reasoning() {
             message["reasoning_content"] = json!(reasoning);
         }
@@ -236,7 +289,12 @@ impl Voice for ChatVoice {
             "object": "chat.completion",
             "created": answer.created_at,
             "model": answer.model,
-            "choices": [{ "index": 0, "message": message, "finish_reason": finish_reason(answer) }],
+            "choices": [{
+                "index": 0,
+                "message": message,
+                "logprobs": null,
+                "finish_reason": finish_reason(answer),
+            }],
             "usage": usage(answer),
         });
         self.report(answer, &mut whole);
@@ -276,7 +334,11 @@ impl ChatVoice {
 }
 
 fn finish_reason(answer: &ModelReply) -> &'static str {
-    if answer.calls() { "tool_calls" } else { "stop" }
+    match (answer.cut, answer.calls()) {
+        (true, _) => "length",
+        (false, true) => "tool_calls",
+        (false, false) => "stop",
+    }
 }
 
 fn usage(answer: &ModelReply) -> Value {

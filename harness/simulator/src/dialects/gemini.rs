@@ -1,22 +1,116 @@
 //! Gemini's `generateContent` and `streamGenerateContent`.
 
-use hyper::Uri;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::checks::{ANY, Rules, Wanted, bracketed, quoted, whole};
 use super::reading::{self, count, texts};
-use crate::dialect::{Dialect, ModelReply, ModelRequest, Refusal, Voice};
+use crate::dialect::{Dialect, ModelReply, ModelRequest, Problem, Refusal, Voice};
 use crate::output::Output;
 use crate::tools::Tool;
-use crate::wire::Wire;
+use crate::wire::{Framing, Wire};
 
 /// The protocol.
 #[derive(Debug)]
 pub struct Gemini;
 
-/// Model and method in a path.
+/// Versions of the interface.
+const VERSIONS: &[&str] = &["v1", "v1beta", "v1alpha", "v1beta1"];
+
+/// Model and method in a path: `/VERSION/models/MODEL:METHOD`, where Vertex AI has
+/// `projects/…/publishers/google/` in front of `models`.
 fn address(path: &str) -> Option<(&str, &str)> {
-    path.strip_prefix("/v1beta/models/")?.rsplit_once(':')
+    let (collection, call) = path.rsplit_once("/models/")?;
+    let mut steps = collection.trim_start_matches('/').splitn(2, '/');
+    let version = steps.next().filter(|step| !step.is_empty());
+    let known = version.is_none_or(|version| VERSIONS.contains(&version));
+    let vertex = steps.next().is_none_or(|rest| rest.contains("publishers/"));
+    call.rsplit_once(':').filter(|_| known && vertex)
+}
+
+/// Lists that may also be given as their only element, and objects in them.
+fn list(value: &Value) -> &[Value] {
+    match value {
+        Value::Array(values) => values,
+        Value::Null => &[],
+        only => std::slice::from_ref(only),
+    }
+}
+
+/// Fields whose content is the user's own.
+const FREE: &[&str] = &[
+    "args",
+    "response",
+    "parameters",
+    "parametersJsonSchema",
+    "responseSchema",
+    "responseJsonSchema",
+    "labels",
+];
+
+/// Gives every field the one of its two names that is read here: `systemInstruction`
+/// for `system_instruction`.
+fn camel_case(value: &mut Value) {
+    match value {
+        Value::Array(values) => values.iter_mut().for_each(camel_case),
+        Value::Object(fields) => {
+            let names: Vec<String> = fields
+                .keys()
+                .filter(|name| name.contains('_'))
+                .cloned()
+                .collect();
+            for name in names {
+                if let Some(value) = fields.remove(&name) {
+                    fields.insert(camel(&name), value);
+                }
+            }
+            let known = fields
+                .iter_mut()
+                .filter(|(name, _)| !FREE.contains(&name.as_str()));
+            known.for_each(|(_, value)| camel_case(value));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// Writes a request in one way of the several there are.
+fn normalize(body: &mut Value) {
+    camel_case(body);
+    // A count may be asked for a whole request.
+    if body["generateContentRequest"].is_object() {
+        *body = body["generateContentRequest"].take();
+    }
+    match &mut body["contents"] {
+        Value::Null | Value::Array(_) => {}
+        only => *only = json!([only.take()]),
+    }
+    for content in body["contents"].as_array_mut().into_iter().flatten() {
+        let parts = &content["parts"];
+        if parts.is_object() {
+            content["parts"] = json!([parts]);
+        }
+    }
+}
+
+fn camel(name: &str) -> String {
+    let mut words = name.split('_');
+    let first = words.next().unwrap_or_default().to_owned();
+    words.fold(first, |name, word| {
+        let (initial, rest) = word.split_at(word.chars().next().map_or(0, char::len_utf8));
+        name + &initial.to_uppercase() + rest
+    })
+}
+
+/// A name as the provider's messages write it.
+fn snake(name: &str) -> String {
+    let mut snake = String::with_capacity(name.len());
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() {
+            snake.push('_');
+        }
+        snake.push(letter.to_ascii_lowercase());
+    }
+    snake
 }
 
 impl Dialect for Gemini {
@@ -24,28 +118,49 @@ impl Dialect for Gemini {
         "/v1beta/models"
     }
 
+    fn claims(&self, path: &str) -> bool {
+        let later = VERSIONS.iter().filter(|version| **version != "v1");
+        let mut later = later.map(|version| format!("/{version}/"));
+        address(path).is_some() || later.any(|version| path.starts_with(&version))
+    }
+
     fn takes(&self, path: &str) -> bool {
         matches!(
             address(path),
-            Some((_, "generateContent" | "streamGenerateContent"))
+            Some((
+                _,
+                "generateContent" | "streamGenerateContent" | "countTokens"
+            ))
         )
     }
 
-    fn read(&self, uri: &Uri, mut body: Value) -> Result<(ModelRequest, Box<dyn Voice>), Refusal> {
-        let (model, method) = address(uri.path()).unwrap_or_default();
-        let stream = method == "streamGenerateContent";
-        let mut query = uri.query().unwrap_or_default().split('&');
-        if stream && !query.any(|parameter| parameter == "alt=sse") {
-            let message = "This simulated endpoint streams with '?alt=sse' only.";
-            return Err(Refusal::bad_request("unsupported", message));
+    fn counts_tokens(&self, path: &str) -> bool {
+        matches!(address(path), Some((_, "countTokens")))
+    }
+
+    fn count(&self, tokens: u64) -> Value {
+        json!({
+            "totalTokens": tokens,
+            "promptTokensDetails": [{ "modality": "TEXT", "tokenCount": tokens }],
+        })
+    }
+
+    fn framing(&self, query: Option<&str>) -> Framing {
+        let mut query = query.unwrap_or_default().split('&');
+        if query.any(|parameter| matches!(parameter, "alt=sse" | "$alt=sse" | "%24alt=sse")) {
+            Framing::ServerSentEvents
+        } else {
+            Framing::Array
         }
-        let tools = body["tools"].as_array().into_iter().flatten();
-        let functions = tools.flat_map(|tool| {
-            tool["functionDeclarations"]
-                .as_array()
-                .into_iter()
-                .flatten()
-        });
+    }
+
+    fn read(&self, path: &str, mut body: Value) -> Result<(ModelRequest, Box<dyn Voice>), Refusal> {
+        normalize(&mut body);
+        RULES.check(self, &body)?;
+        let (model, method) = address(path).unwrap_or_default();
+        let functions = list(&body["tools"])
+            .iter()
+            .flat_map(|tool| list(&tool["functionDeclarations"]));
         let schema = |function: &Value| {
             let fields = ["parametersJsonSchema", "parameters"];
             let known = fields
@@ -56,32 +171,106 @@ impl Dialect for Gemini {
         let mut call = ModelRequest {
             model: model.to_owned(),
             generate: true,
-            stream,
-            output_limit: body["generationConfig"]["maxOutputTokens"].as_u64(),
+            stream: method == "streamGenerateContent",
+            output_limit: whole(&body["generationConfig"]["maxOutputTokens"]),
             tools: functions.filter_map(schema).collect(),
             ..ModelRequest::default()
         };
         call.prompt = vec![body["tools"].take(), body["systemInstruction"].take()];
-        let Value::Array(contents) = body["contents"].take() else {
-            return Err(Refusal::missing("contents"));
-        };
-        // Whoever says nothing of a role is the user.
-        call.user = texts(&contents, |content| content["role"] != "model");
-        call.calls_so_far = count(&contents, "parts", |part| part["functionCall"].is_object());
-        call.prompt.extend(contents);
+        if let Value::Array(contents) = body["contents"].take() {
+            // Whoever says nothing of a role is the user.
+            call.user = texts(&contents, |content| content["role"] != "model");
+            call.calls_so_far = count(&contents, "parts", |part| part["functionCall"].is_object());
+            call.prompt.extend(contents);
+        }
         Ok((call, Box::new(GeminiVoice)))
+    }
+
+    fn word(&self, problem: &Problem<'_>, at: &[&str]) -> Refusal {
+        let names: Vec<String> = at.iter().map(|name| snake(name)).collect();
+        let place = bracketed(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        let field = names.last().map_or("", String::as_str);
+        let (status, message) = match *problem {
+            Problem::Missing | Problem::Empty => (
+                400,
+                format!("* GenerateContentRequest.{place}: {field} is not specified\n"),
+            ),
+            Problem::WrongType { wanted, found } => (
+                400,
+                format!("Invalid value at '{place}', {wanted} is expected, {found}"),
+            ),
+            Problem::OutOfRange { low, high, .. } if high.is_finite() => (
+                400,
+                format!(
+                    "* GenerateContentRequest.{place}: {field} must be in the range [{low}, {high}].\n"
+                ),
+            ),
+            Problem::OutOfRange { low, .. } => (
+                400,
+                format!("* GenerateContentRequest.{place}: {field} must be at least {low}.\n"),
+            ),
+            Problem::UnknownWord { .. } => (400, "Please use a valid role: user, model.".into()),
+            Problem::UnknownModel { name, known } => (
+                404,
+                format!(
+                    "models/{name} is not found, or is not supported for this method. Call ListModels to see the list of available models and their supported methods. This simulated endpoint has {}.",
+                    quoted(known)
+                ),
+            ),
+        };
+        Refusal::new(status, "", message)
     }
 
     fn error(&self, refusal: &Refusal) -> Value {
         let status = match refusal.status {
             404 => "NOT_FOUND",
+            429 => "RESOURCE_EXHAUSTED",
+            503 => "UNAVAILABLE",
             500.. => "INTERNAL",
             _ => "INVALID_ARGUMENT",
         };
         let message = &refusal.message;
-        json!({ "error": { "code": refusal.status, "message": message, "status": status } })
+        let mut error = json!({ "code": refusal.status, "message": message, "status": status });
+        if let Some(seconds) = refusal.retry_after {
+            error["details"] = json!([{
+                "@type": "type.googleapis.com/google.rpc.RetryInfo",
+                "retryDelay": format!("{seconds}s"),
+            }]);
+        }
+        json!({ "error": error })
     }
 }
+
+const RULES: Rules = Rules {
+    required: &[(&["contents"], Wanted::List)],
+    optional: &[
+        (&["generationConfig"], Wanted::Object),
+        (
+            &["generationConfig", "maxOutputTokens"],
+            Wanted::Integer(1.0, ANY),
+        ),
+        (
+            &["generationConfig", "temperature"],
+            Wanted::Number(0.0, 2.0),
+        ),
+        (&["generationConfig", "topP"], Wanted::Number(0.0, 1.0)),
+        (&["generationConfig", "topK"], Wanted::Integer(1.0, ANY)),
+        // Here there is one candidate.
+        (
+            &["generationConfig", "candidateCount"],
+            Wanted::Integer(1.0, 1.0),
+        ),
+        (&["generationConfig", "stopSequences"], Wanted::List),
+        (&["generationConfig", "responseMimeType"], Wanted::Text),
+        (&["toolConfig"], Wanted::Object),
+        (&["cachedContent"], Wanted::Text),
+    ],
+    conversation: "contents",
+    roles: &["user", "model", "function", "tool", ""],
+    role_required: false,
+    content: ("parts", Wanted::List),
+    may_be_empty: false,
+};
 
 /// Says a response.
 #[derive(Debug)]
@@ -199,7 +388,7 @@ fn last(answer: &ModelReply, parts: &[Part<'_>]) -> Value {
     json!({
         "candidates": [{
             "content": { "parts": parts, "role": "model" },
-            "finishReason": "STOP",
+            "finishReason": if answer.cut { "MAX_TOKENS" } else { "STOP" },
             "index": 0,
         }],
         "usageMetadata": usage,

@@ -1,14 +1,18 @@
 //! OpenAI Responses, whatever carries it.
 
-use hyper::Uri;
+mod shape;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::checks::{ANY, Rules, Wanted, whole};
+use super::openai;
 use super::reading::texts;
-use crate::dialect::{Dialect, ModelReply, ModelRequest, Refusal, Voice};
+use crate::dialect::{Dialect, ModelReply, ModelRequest, Problem, Refusal, Voice};
 use crate::output::Output;
 use crate::tools::Tool;
 use crate::wire::Wire;
+use shape::Shape;
 
 /// The protocol over HTTP.
 #[derive(Debug)]
@@ -19,30 +23,116 @@ impl Dialect for Responses {
         "/v1/responses"
     }
 
-    fn read(&self, _uri: &Uri, body: Value) -> Result<(ModelRequest, Box<dyn Voice>), Refusal> {
+    fn counts_tokens(&self, path: &str) -> bool {
+        path == "/v1/responses/input_tokens"
+    }
+
+    fn count(&self, tokens: u64) -> Value {
+        json!({ "object": "response.input_tokens", "input_tokens": tokens })
+    }
+
+    fn read(&self, _path: &str, body: Value) -> Result<(ModelRequest, Box<dyn Voice>), Refusal> {
         if body["previous_response_id"].is_string() {
             let message = "Nothing is stored on this endpoint; resend the whole conversation.";
             return Err(Refusal::bad_request("previous_response_not_found", message));
         }
-        let call = call(body, Vec::new())?;
-        Ok((call, Box::<ResponsesVoice>::default()))
+        let mut call = call(body, Vec::new())?;
+        let voice = ResponsesVoice {
+            echo: call.echo.take(),
+            ..ResponsesVoice::default()
+        };
+        Ok((call, Box::new(voice)))
+    }
+
+    fn word(&self, problem: &Problem<'_>, at: &[&str]) -> Refusal {
+        openai::word(problem, at)
     }
 
     fn error(&self, refusal: &Refusal) -> Value {
-        error(refusal)
+        openai::error(refusal)
     }
 }
 
-/// The error object, whatever carries it.
-#[must_use]
-pub fn error(refusal: &Refusal) -> Value {
-    json!({ "error": {
-        "type": "invalid_request_error",
-        "code": refusal.code,
-        "message": refusal.message,
-        "param": null,
-    } })
+const RULES: Rules = Rules {
+    required: &[(&["model"], Wanted::Text), (&["input"], Wanted::TextOrList)],
+    optional: &[
+        (&["stream"], Wanted::Flag),
+        (&["instructions"], Wanted::Text),
+        (&["max_output_tokens"], Wanted::Integer(1.0, ANY)),
+        (&["max_tool_calls"], Wanted::Integer(1.0, ANY)),
+        (&["temperature"], Wanted::Number(0.0, 2.0)),
+        (&["top_p"], Wanted::Number(0.0, 1.0)),
+        (&["top_logprobs"], Wanted::Integer(0.0, 20.0)),
+        (&["tools"], Wanted::List),
+        (&["tool_choice"], Wanted::TextOrObject),
+        (&["parallel_tool_calls"], Wanted::Flag),
+        (&["reasoning"], Wanted::Object),
+        (&["text"], Wanted::Object),
+        (&["truncation"], Wanted::Text),
+        (&["include"], Wanted::List),
+        (&["metadata"], Wanted::Object),
+        (&["store"], Wanted::Flag),
+        (&["background"], Wanted::Flag),
+        (&["generate"], Wanted::Flag),
+        (&["service_tier"], Wanted::Text),
+        (&["previous_response_id"], Wanted::Text),
+        (&["prompt_cache_key"], Wanted::Text),
+        (&["safety_identifier"], Wanted::Text),
+        (&["user"], Wanted::Text),
+    ],
+    conversation: "input",
+    roles: &["system", "developer", "user", "assistant"],
+    // Items that are no messages have none.
+    role_required: false,
+    content: ("content", Wanted::TextOrList),
+    may_be_empty: true,
+};
+
+/// What an answer repeats of its request, with what stands there when the request says
+/// nothing. Instructions and tools are not repeated: they are most of a request, and
+/// would leave three times with every answer.
+fn echo(body: &Value) -> Value {
+    let mut echo = json!({
+        "background": false,
+        "instructions": null,
+        "max_output_tokens": null,
+        "max_tool_calls": null,
+        "metadata": {},
+        "parallel_tool_calls": true,
+        "previous_response_id": null,
+        "prompt_cache_key": null,
+        "reasoning": { "effort": null, "summary": null },
+        "safety_identifier": null,
+        "store": false,
+        "temperature": 1.0,
+        "text": { "format": { "type": "text" } },
+        "tool_choice": "auto",
+        "tools": [],
+        "top_logprobs": 0,
+        "top_p": 1.0,
+        "truncation": "disabled",
+        "user": null,
+    });
+    let fields = echo.as_object_mut().into_iter().flatten();
+    for (field, value) in
+        fields.filter(|(field, _)| !["instructions", "tools"].contains(&field.as_str()))
+    {
+        match (&body[field.as_str()], value) {
+            (Value::Null, _) => {}
+            (Value::Object(said), Value::Object(all)) => all.extend(said.clone()),
+            (said, value) => *value = said.clone(),
+        }
+    }
+    echo["error"] = Value::Null;
+    echo["incomplete_details"] = Value::Null;
+    echo["service_tier"] = json!("default");
+    echo["completed_at"] = Value::Null;
+    echo["usage"] = Value::Null;
+    echo
 }
+
+/// Why an answer ended before its end.
+const LIMIT: &str = "max_output_tokens";
 
 /// Parts of a prompt that come before the conversation: instructions and tools.
 pub const PREAMBLE: usize = 2;
@@ -53,12 +143,14 @@ pub const PREAMBLE: usize = 2;
 /// # Errors
 /// What is missing.
 pub fn call(mut body: Value, conversation: Vec<Value>) -> Result<ModelRequest, Refusal> {
+    RULES.check(&Responses, &body)?;
     let text = |name: &str| body[name].as_str().map(str::to_owned);
-    let model = text("model").ok_or_else(|| Refusal::missing("model"))?;
+    let model = text("model").unwrap_or_default();
     let cache_key = text("prompt_cache_key").unwrap_or_default();
     let generate = body["generate"].as_bool().unwrap_or(true);
     let stream = body["stream"] == true;
-    let output_limit = body["max_output_tokens"].as_u64();
+    let output_limit = whole(&body["max_output_tokens"]);
+    let echo = echo(&body);
     let tools = body["tools"].as_array().into_iter().flatten();
     let tools = tools
         .filter_map(|tool| Tool::read(tool, "parameters"))
@@ -70,7 +162,7 @@ pub fn call(mut body: Value, conversation: Vec<Value>) -> Result<ModelRequest, R
         Value::String(text) => {
             prompt.push(json!({ "type": "message", "role": "user", "content": text }));
         }
-        _ => return Err(Refusal::missing("input")),
+        _ => {}
     }
     let called = |item: &&Value| {
         matches!(
@@ -88,6 +180,7 @@ pub fn call(mut body: Value, conversation: Vec<Value>) -> Result<ModelRequest, R
         tools,
         output_limit,
         cache_key,
+        echo,
     })
 }
 
@@ -95,7 +188,14 @@ pub fn call(mut body: Value, conversation: Vec<Value>) -> Result<ModelRequest, R
 #[must_use]
 pub fn items(answer: &ModelReply) -> Vec<Value> {
     (0..answer.outputs.len())
-        .map(|index| item(answer, index, "completed", answer.outputs[index].text()))
+        .map(|index| {
+            item(
+                answer,
+                index,
+                status(answer, index),
+                answer.outputs[index].text(),
+            )
+        })
         .collect()
 }
 
@@ -107,6 +207,8 @@ pub struct ResponsesVoice {
     /// Lane of a WebSocket, echoed in every event.
     stream_id: Option<String>,
     sequence: u64,
+    /// What the answer repeats of the request.
+    echo: Value,
     /// Id of the open item.
     item_id: String,
 }
@@ -114,10 +216,11 @@ pub struct ResponsesVoice {
 impl ResponsesVoice {
     /// A voice for a lane of a WebSocket, which may have asked for timing messages.
     #[must_use]
-    pub fn over_websocket(timing: bool, stream_id: Option<String>) -> Self {
+    pub fn over_websocket(timing: bool, stream_id: Option<String>, echo: Value) -> Self {
         ResponsesVoice {
             timing,
             stream_id,
+            echo,
             ..ResponsesVoice::default()
         }
     }
@@ -130,6 +233,22 @@ impl ResponsesVoice {
         }
         let kind = event["type"].as_str().unwrap_or_default();
         wire.named(kind, &event);
+    }
+
+    /// The response object, so far.
+    fn response(&self, answer: &ModelReply, status: &str, output: &[Value]) -> Value {
+        let mut response = json!({
+            "id": answer.id,
+            "object": "response",
+            "created_at": answer.created_at,
+            "status": status,
+            "model": answer.model,
+            "output": output,
+        });
+        if let (Value::Object(response), Value::Object(echo)) = (&mut response, &self.echo) {
+            response.extend(echo.clone());
+        }
+        response
     }
 
     /// An event at a place inside the open item.
@@ -153,6 +272,9 @@ struct Delta<'a> {
     content_index: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
     summary_index: Option<u8>,
+    /// Always empty; text must have them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logprobs: Option<[u8; 0]>,
     delta: &'a str,
     sequence_number: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -170,7 +292,7 @@ impl Voice for ResponsesVoice {
 
     fn begin(&mut self, answer: &ModelReply, wire: &mut Wire) {
         for kind in ["response.created", "response.in_progress"] {
-            let response = response(answer, "in_progress", &[]);
+            let response = self.response(answer, "in_progress", &[]);
             self.event(json!({ "type": kind, "response": response }), wire);
         }
     }
@@ -200,6 +322,7 @@ impl Voice for ResponsesVoice {
             output_index: index,
             content_index: here("content_index"),
             summary_index: here("summary_index"),
+            logprobs: shape.logprobs.then_some([]),
             delta: text,
             sequence_number: self.sequence,
             stream_id: self.stream_id.as_deref(),
@@ -213,13 +336,19 @@ impl Voice for ResponsesVoice {
         let shape = Shape::of(output);
         let mut event = self.at(shape.done, index, shape);
         event[shape.field] = json!(output.text());
+        if shape.logprobs {
+            event["logprobs"] = json!([]);
+        }
+        if let Output::Call { name, .. } = output {
+            event["name"] = json!(name);
+        }
         self.event(event, wire);
         if let Some(part) = shape.part {
             let mut event = self.at(part.done, index, shape);
             event["part"] = (part.value)(output.text());
             self.event(event, wire);
         }
-        let item = item(answer, index, "completed", output.text());
+        let item = item(answer, index, status(answer, index), output.text());
         self.event(
             json!({ "type": "response.output_item.done", "output_index": index, "item": item }),
             wire,
@@ -241,18 +370,32 @@ impl Voice for ResponsesVoice {
             self.event(json!({ "type": kind, "timing_metrics": metrics }), wire);
         }
         let response = self.whole(answer);
-        self.event(
-            json!({ "type": "response.completed", "response": response }),
-            wire,
-        );
+        let kind = if answer.cut {
+            "response.incomplete"
+        } else {
+            "response.completed"
+        };
+        self.event(json!({ "type": kind, "response": response }), wire);
     }
 
     fn whole(&self, answer: &ModelReply) -> Value {
-        let mut response = response(answer, "completed", &items(answer));
+        let mut response = if answer.cut {
+            let mut response = self.response(answer, "incomplete", &items(answer));
+            response["incomplete_details"] = json!({ "reason": LIMIT });
+            response
+        } else {
+            let mut response = self.response(answer, "completed", &items(answer));
+            let now = time::OffsetDateTime::now_utc();
+            response["completed_at"] = json!(now.unix_timestamp());
+            response
+        };
         let output_tokens = answer.output_tokens();
         response["usage"] = json!({
             "input_tokens": answer.prompt.tokens,
-            "input_tokens_details": { "cached_tokens": answer.prompt.cached },
+            "input_tokens_details": {
+                "cached_tokens": answer.prompt.cached,
+                "cache_write_tokens": 0,
+            },
             "output_tokens": output_tokens,
             "output_tokens_details": { "reasoning_tokens": answer.reasoning_tokens() },
             "total_tokens": answer.prompt.tokens + output_tokens,
@@ -261,15 +404,13 @@ impl Voice for ResponsesVoice {
     }
 }
 
-fn response(answer: &ModelReply, status: &str, output: &[Value]) -> Value {
-    json!({
-        "id": answer.id,
-        "object": "response",
-        "created_at": answer.created_at,
-        "status": status,
-        "model": answer.model,
-        "output": output,
-    })
+/// The status of an item that has been sent: only the last can have been cut.
+fn status(answer: &ModelReply, index: usize) -> &'static str {
+    if answer.cut && index + 1 == answer.outputs.len() {
+        "incomplete"
+    } else {
+        "completed"
+    }
 }
 
 fn item(answer: &ModelReply, index: usize, status: &str, text: &str) -> Value {
@@ -289,67 +430,5 @@ fn item(answer: &ModelReply, index: usize, status: &str, text: &str) -> Value {
             "type": "function_call", "id": id, "call_id": answer.item_id("call_", index),
             "name": name, "arguments": text, "status": status,
         }),
-    }
-}
-
-/// How one kind of output item is named in events.
-#[derive(Clone, Copy)]
-struct Shape {
-    id_prefix: &'static str,
-    delta: &'static str,
-    done: &'static str,
-    /// What holds the text in the `done` event.
-    field: &'static str,
-    part: Option<Part>,
-}
-
-/// The content part around the text of an item.
-#[derive(Clone, Copy)]
-struct Part {
-    index: &'static str,
-    added: &'static str,
-    done: &'static str,
-    value: fn(&str) -> Value,
-}
-
-const REASONING: Shape = Shape {
-    id_prefix: "rs_",
-    delta: "response.reasoning_summary_text.delta",
-    done: "response.reasoning_summary_text.done",
-    field: "text",
-    part: Some(Part {
-        index: "summary_index",
-        added: "response.reasoning_summary_part.added",
-        done: "response.reasoning_summary_part.done",
-        value: |text| json!({ "type": "summary_text", "text": text }),
-    }),
-};
-const TEXT: Shape = Shape {
-    id_prefix: "msg_",
-    delta: "response.output_text.delta",
-    done: "response.output_text.done",
-    field: "text",
-    part: Some(Part {
-        index: "content_index",
-        added: "response.content_part.added",
-        done: "response.content_part.done",
-        value: |text| json!({ "type": "output_text", "text": text, "annotations": [] }),
-    }),
-};
-const CALL: Shape = Shape {
-    id_prefix: "fc_",
-    delta: "response.function_call_arguments.delta",
-    done: "response.function_call_arguments.done",
-    field: "arguments",
-    part: None,
-};
-
-impl Shape {
-    fn of(output: &Output) -> Self {
-        match output {
-            Output::Reasoning(_) => REASONING,
-            Output::Text(_) => TEXT,
-            Output::Call { .. } => CALL,
-        }
     }
 }

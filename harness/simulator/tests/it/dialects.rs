@@ -390,7 +390,7 @@ fn a_scenario_is_played_to_the_letter_on_every_protocol() {
     })
     .unwrap();
     let user = json!([{ "role": "user", "content": "x" }]);
-    let stream = json!({ "model": "letter", "stream": true, "input": "x", "messages": user });
+    let stream = json!({ "model": "letter", "stream": true, "max_tokens": 100, "input": "x", "messages": user });
     for path in ["/v1/responses", "/v1/chat/completions", "/v1/messages"] {
         let text = ok(&server, path, &stream);
         assert!(text.contains("\n: keep-alive\n\n"), "{path}: {text}");
@@ -494,7 +494,7 @@ fn refusals_speak_the_protocol_of_their_path() {
             json!({"model": "m", "messages": 3}),
             400,
             "/error/code",
-            "missing_required_parameter",
+            "invalid_type",
         ),
         (
             "/v1/chat/nothing",
@@ -519,10 +519,10 @@ fn refusals_speak_the_protocol_of_their_path() {
         ),
         (
             "/api/chat",
-            json!({"model": "m"}),
+            json!({"messages": []}),
             400,
             "/error",
-            "Missing required parameter: 'messages'.",
+            "model is required",
         ),
         (
             "/v1beta/models/m:streamGenerateContent",

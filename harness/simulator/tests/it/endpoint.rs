@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use timeslip_datasets::atif::Trajectory;
 use timeslip_datasets::journal::Exchange;
-use timeslip_simulator::{Emission, KnownTask, Model, Options, Profile};
+use timeslip_simulator::{Emission, Faults, KnownTask, Model, Options, Profile};
 use timeslip_wire::clock;
 use timeslip_wire::protocols::{Item, PROTOCOLS, ToolSpec};
 use timeslip_wire::{Endpoint, Session};
@@ -62,6 +62,7 @@ fn quick() -> Profile {
         link_round_trip_ms: 20.0,
         decode_slowdown_per_1k_context: 0.0,
         notes: Vec::new(),
+        faults: Faults::default(),
     }
 }
 

@@ -72,7 +72,7 @@ impl Client {
             let text = |field: &str| event[field].as_str().unwrap_or_default().to_owned();
             ended += usize::from(matches!(
                 event["type"].as_str(),
-                Some("response.completed" | "error")
+                Some("response.incomplete" | "error")
             ));
             outline.push((text("stream_id"), text("type")));
         }
@@ -92,7 +92,7 @@ async fn lanes_are_answered_side_by_side() {
     client.ask("a", 100).await;
     client.ask("b", 20).await;
     let outline = client.outline(2).await;
-    let ended = |lane| place(&outline, lane, "response.completed");
+    let ended = |lane| place(&outline, lane, "response.incomplete");
     assert!(
         ended("b") < ended("a"),
         "the shorter one ends first: {outline:?}"
@@ -113,7 +113,7 @@ async fn a_lane_answers_in_order() {
         let matching = places.filter(|(_, kind)| **kind == wanted);
         matching.map(|(place, _)| place).collect()
     };
-    let (created, completed) = (of("response.created"), of("response.completed"));
+    let (created, completed) = (of("response.created"), of("response.incomplete"));
     assert_eq!((created.len(), completed.len()), (2, 2));
     assert!(completed[0] < created[1], "{kinds:?}");
 }
@@ -128,7 +128,7 @@ async fn a_ping_is_answered_while_a_response_streams() {
     loop {
         match client.next().await {
             Message::Pong(echo) => return assert_eq!(&echo[..], b"now"),
-            Message::Text(text) => assert!(!text.contains("response.completed"), "too late"),
+            Message::Text(text) => assert!(!text.contains("response.incomplete"), "too late"),
             _ => {}
         }
     }
@@ -162,7 +162,7 @@ async fn there_is_a_limit_to_lanes() {
         client.ask(&format!("lane-{lane}"), 1).await;
         let last = client.outline(1).await.pop().unwrap();
         let expected = if lane < 32 {
-            "response.completed"
+            "response.incomplete"
         } else {
             "error"
         };
@@ -171,7 +171,7 @@ async fn there_is_a_limit_to_lanes() {
     client.ask("lane-3", 1).await;
     assert_eq!(
         client.outline(1).await.pop().unwrap().1,
-        "response.completed"
+        "response.incomplete"
     );
 }
 
@@ -185,7 +185,7 @@ async fn a_connection_has_its_time() {
     client.ask("a", 1).await;
     assert_eq!(
         client.outline(1).await.pop().unwrap().1,
-        "response.completed"
+        "response.incomplete"
     );
     tokio::time::sleep(Duration::from_millis(400)).await;
     client.ask("a", 1).await;
@@ -211,6 +211,6 @@ async fn nothing_hostile_ends_the_connection() {
     client.ask("a", 1).await;
     assert_eq!(
         client.outline(1).await.pop().unwrap().1,
-        "response.completed"
+        "response.incomplete"
     );
 }

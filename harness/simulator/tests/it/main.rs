@@ -3,8 +3,12 @@
 
 mod dialects;
 mod endpoint;
+mod faults;
 mod lanes;
 mod pacing;
+mod plain_http;
 mod protocol;
+mod refusals;
+mod shapes;
 #[path = "../../../wire/tests/it/support.rs"]
 mod support;

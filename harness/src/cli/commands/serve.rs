@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use timeslip_simulator::Profile;
+use timeslip_simulator::{Options, Profile};
 use timeslip_suites::{Suite, SuiteFile};
 use timeslip_wire::protocols::PROTOCOLS;
 use timeslip_wire::transports::TRANSPORTS;
@@ -24,9 +24,13 @@ pub(super) struct Arguments {
     /// Append true emission times to this file, one JSON object a response
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
-    /// Seed of jitter and of which tasks are solved
+    /// Seed of jitter, of planned faults and of which tasks are solved
     #[arg(long, default_value_t = 1, value_name = "N")]
     seed: u64,
+    /// Answer to every model name; without this, names other than the profile's are
+    /// refused as providers do
+    #[arg(long)]
+    any_model: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
@@ -37,17 +41,22 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
     for name in SuiteFile::SHIPPED {
         suites.push(Suite::load(&SuiteFile::shipped(name)?, scratch.path())?);
     }
-    let log = arguments.log.as_deref();
-    let server = endpoints::simulate(
+    let model = profile.model.clone();
+    let options = endpoints::simulated(
         arguments.listen,
         &arguments.profile,
         profile,
         arguments.seed,
         &suites,
-        log,
+        arguments.log.as_deref(),
     )?;
+    let server = endpoints::serve(Options {
+        any_model: arguments.any_model,
+        ..options
+    })?;
     let address = server.address;
-    let mut text = format!("simulated endpoint, profile {}\n", arguments.profile);
+    let name = &arguments.profile;
+    let mut text = format!("simulated endpoint, profile {name}, model {model}\n");
     for protocol in PROTOCOLS {
         let name = protocol.name();
         let url = endpoints::simulated_url(address, name);

@@ -2,7 +2,7 @@
 
 use timeslip_datasets::journal::Exchange;
 use timeslip_reports::stats::{Line, median, theil_sen};
-use timeslip_simulator::Profile;
+use timeslip_simulator::{Faults, Profile};
 
 use crate::instrument::probing::Samples;
 
@@ -121,6 +121,7 @@ impl Figures {
             request_overhead_ms: self.overhead_ns / 1e6,
             link_round_trip_ms: self.round_trip_ns / 1e6,
             notes,
+            faults: Faults::default(),
         }
     }
 }
