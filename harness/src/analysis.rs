@@ -177,7 +177,7 @@ fn trial_data(plan: &Plan, trial: &Trial, prefill: Option<PrefillModel>) -> Tria
 }
 
 /// What the tokens of some exchanges cost. One that completed without saying how many
-/// tokens it used makes the sum unknown.
+/// tokens it used, or that contradicts itself, makes the sum unknown.
 fn cost_usd(price: &Price, exchanges: &[Exchange]) -> Option<f64> {
     let mut total = 0.0;
     for exchange in exchanges {
@@ -185,11 +185,15 @@ fn cost_usd(price: &Price, exchanges: &[Exchange]) -> Option<f64> {
             exchange.error.as_ref()?;
             continue;
         };
-        let cached = usage.cached_tokens.unwrap_or(0).min(usage.input_tokens);
+        if usage.contradiction().is_some() {
+            return None;
+        }
+        let (input, output) = (usage.input()?, usage.output()?);
+        let cached = usage.cached_tokens.unwrap_or(0);
         let cached_price = if cached > 0 { price.cached_input? } else { 0.0 };
-        total += (usage.input_tokens - cached) as f64 * price.input
+        total += input.saturating_sub(cached) as f64 * price.input
             + cached as f64 * cached_price
-            + usage.output_tokens as f64 * price.output;
+            + output as f64 * price.output;
     }
     Some(total / 1e6)
 }
@@ -238,9 +242,9 @@ fn exchange_data(exchange: &Exchange) -> ExchangeData {
             .map(|pair| pair[1].at.saturating_sub(pair[0].at))
             .collect(),
         decode_ns: between(marks.first_token, marks.last_token),
-        output_tokens: exchange.usage.map(|usage| usage.output_tokens),
+        output_tokens: exchange.usage.and_then(|usage| usage.output()),
         streamed_tokens: exchange.streamed_tokens(),
-        input_tokens: exchange.usage.map(|usage| usage.input_tokens),
+        input_tokens: exchange.usage.and_then(|usage| usage.input()),
         cached_tokens: exchange.usage.and_then(|usage| usage.cached_tokens),
         request_bytes: exchange.request_bytes,
         cut_short: exchange.incomplete.is_some(),
@@ -267,6 +271,7 @@ mod tests {
                 cached_tokens: Some(400_000),
                 output_tokens: 100_000,
                 reasoning_tokens: None,
+                missing: None,
             }),
             ..Exchange::default()
         };

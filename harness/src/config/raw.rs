@@ -108,6 +108,11 @@ pub struct EndpointTable {
     pub idle_seconds: Option<u64>,
     /// Tries after the first.
     pub retries: Option<u32>,
+    /// File of further certificates to trust, in PEM.
+    pub ca_file: Option<std::path::PathBuf>,
+    /// Query parameters of every request.
+    #[serde(default)]
+    pub query: BTreeMap<String, String>,
     /// Extra request headers.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
@@ -134,13 +139,14 @@ pub struct Price {
 }
 
 impl EndpointTable {
-    /// This table laid over a preset. Headers and body fields are added to the
+    /// This table laid over a preset. Headers, query and body fields are added to the
     /// preset's; the price of another model than the preset's is not the preset's.
     #[must_use]
     pub fn over(self, preset: &EndpointTable) -> Self {
         let other_model = self.model.is_some() && self.model != preset.model;
         let mut laid = preset.clone();
         laid.headers.extend(self.headers);
+        laid.query.extend(self.query);
         laid.body.extend(self.body);
         EndpointTable {
             preset: None,
@@ -154,6 +160,8 @@ impl EndpointTable {
             idle_seconds: self.idle_seconds.or(laid.idle_seconds),
             retries: self.retries.or(laid.retries),
             price: self.price.or(laid.price.filter(|_| !other_model)),
+            ca_file: self.ca_file.or(laid.ca_file),
+            query: laid.query,
             headers: laid.headers,
             body: laid.body,
             shared_connection: self.shared_connection.or(laid.shared_connection),

@@ -97,6 +97,7 @@ impl<'a> Session<'a> {
         mut record: impl FnMut(Exchange),
     ) -> Result<Answer, Failure> {
         let mut patience = Patience::new(self.endpoint.max_retries);
+        self.transport.end_detour();
         let mut call = Call {
             turn,
             retry: 0,
@@ -106,6 +107,7 @@ impl<'a> Session<'a> {
             warm_up: false,
         };
         loop {
+            let answered = self.transport.has_answered();
             let (mut exchange, result) = self.attempt(&call, deadline).await;
             let failure = match result {
                 Ok(answer) => {
@@ -114,10 +116,17 @@ impl<'a> Session<'a> {
                 }
                 Err(failure) => failure,
             };
-            let stale = exchange.reused_connection
+            // One that has answered nothing yet cannot have been left open for too long.
+            let stale = answered
+                && exchange.reused_connection
                 && exchange.marks.first_byte.is_none()
-                && matches!(failure, Failure::Closed(_));
-            let Some(backoff) = patience.after(&failure, stale) else {
+                && failure.lost_connection();
+            let detour = failure.too_big_for_socket() && self.transport.detour();
+            let Some(backoff) = patience.after(&failure, stale || detour) else {
+                if failure.is_stall() {
+                    // All of it was waiting, and none of it the model's own time.
+                    exchange.backoff_until = Some(exchange.marks.done);
+                }
                 record(exchange);
                 return Err(failure);
             };
@@ -167,6 +176,11 @@ impl<'a> Session<'a> {
         let (mut exchange, answer) = recorder.finish(self.transport.name());
         exchange.warm_up = call.warm_up;
         self.redact_names(&mut exchange);
+        let nothing = exchange.events.as_slice().is_empty() && answer.incomplete.is_none();
+        let result = match result {
+            Ok(()) if nothing && !call.warm_up => Err(Failure::Empty),
+            result => result,
+        };
         match result {
             Ok(()) => {
                 // A conversation sent anew is one the server has not counted yet.
@@ -223,10 +237,19 @@ impl<'a> Session<'a> {
             &mut exchange.served_speed,
             &mut exchange.incomplete,
         ];
-        for name in names.into_iter().flatten() {
+        let plain = |name: &str| -> String {
             let redacted = self.endpoint.redact(name);
-            *name = redacted.chars().take(MAX_NAME).collect();
+            redacted.chars().take(MAX_NAME).collect()
+        };
+        for name in names.into_iter().flatten() {
+            *name = plain(name);
         }
+        for remark in &mut exchange.remarks {
+            *remark = self.endpoint.redact(remark);
+        }
+        let unknown = std::mem::take(&mut exchange.unknown);
+        let unknown = unknown.into_iter();
+        exchange.unknown = unknown.map(|(name, count)| (plain(&name), count)).collect();
     }
 
     /// The request's bytes and whether it builds on the previous response, which it

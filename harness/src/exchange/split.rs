@@ -15,6 +15,8 @@ pub struct TooLarge;
 pub enum Piece<'a> {
     /// A whole payload.
     Payload(&'a [u8]),
+    /// What an event says whose name is `error`.
+    Error(&'a [u8]),
     /// Something that only keeps the connection alive.
     KeepAlive,
 }
@@ -46,6 +48,20 @@ impl Splitter {
         match self {
             Splitter::ServerSentEvents(parser) => parser.feed(bytes, piece),
             Splitter::JsonLines(parser) => parser.feed(bytes, piece),
+        }
+    }
+
+    /// The body ended by itself: the last piece counts although its end is missing.
+    ///
+    /// # Errors
+    /// [`TooLarge`].
+    pub fn end(&mut self, piece: impl FnMut(Piece<'_>)) -> Result<(), TooLarge> {
+        match self {
+            Splitter::ServerSentEvents(parser) => parser.end(piece),
+            Splitter::JsonLines(parser) => {
+                parser.end(piece);
+                Ok(())
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The endpoints of a plan.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -43,6 +43,12 @@ pub struct PlannedEndpoint {
     pub idle_seconds: u64,
     /// Tries after the first.
     pub retries: u32,
+    /// File of further certificates to trust.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
+    /// Query parameters of every request.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub query: BTreeMap<String, String>,
     /// Extra headers; a value `$NAME` is read from the environment.
     pub headers: BTreeMap<String, String>,
     /// Extra top-level body fields.
@@ -173,11 +179,20 @@ fn endpoint(name: &str, path: &Path, table: &EndpointTable) -> Result<PlannedEnd
     let deflate = of_websocket("deflate", table.deflate)?;
     let shared_connection = of_websocket("shared_connection", table.shared_connection)?;
     for (header, value) in &table.headers {
+        let place = format!("headers.{header}");
+        if hyper::header::HeaderName::try_from(header).is_err() {
+            let problem = "is not a header name: letters, digits and hyphens, such as \"x-team\"";
+            return Err(bad(&place, problem.into()));
+        }
+        if hyper::header::HeaderValue::try_from(value).is_err() {
+            let problem = "is not a header value: it holds a line break or another control character";
+            return Err(bad(&place, problem.into()));
+        }
         let secret = ["auth", "key", "token", "secret", "cookie"];
         let lower = header.to_ascii_lowercase();
         if secret.iter().any(|word| lower.contains(word)) && !value.starts_with('$') {
             return Err(bad(
-                &format!("headers.{header}"),
+                &place,
                 "looks like a secret; write \"$NAME\" to take it from the environment variable NAME".into(),
             ));
         }
@@ -195,6 +210,12 @@ fn endpoint(name: &str, path: &Path, table: &EndpointTable) -> Result<PlannedEnd
         api_key_env: table.api_key_env.clone(),
         idle_seconds: table.idle_seconds.unwrap_or(120),
         retries: table.retries.unwrap_or(3),
+        // Like all paths of a file relative to it.
+        ca_file: table.ca_file.as_ref().map(|file| {
+            let folder = path.parent().unwrap_or(Path::new(""));
+            folder.join(file)
+        }),
+        query: table.query.clone(),
         headers: table.headers.clone(),
         body: table.body.clone(),
         price: table.price.clone(),

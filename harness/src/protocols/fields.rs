@@ -6,17 +6,200 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use serde::Deserialize;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value, json};
 
+use super::mend::mend;
 use super::{StreamError, ToolSpec};
 use crate::clock;
-use crate::exchange::retry_after;
 
-/// A string, borrowed from the payload unless it holds escapes.
-#[derive(Debug, Deserialize)]
-#[serde(transparent)]
-pub(super) struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
+/// A string, borrowed from the payload unless it holds escapes. A number is its digits;
+/// anything else is no text, and no reason to give up a stream.
+#[derive(Debug, Default)]
+pub(super) struct Text<'a>(pub Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let scalar = Scalar { structured: false };
+        let (text, _) = deserializer.deserialize_any(scalar)?;
+        Ok(Text(text))
+    }
+}
+
+/// A string, or the JSON text of what came in its place.
+#[derive(Debug, Default)]
+pub(super) struct Literal<'a>(pub Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Literal<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let scalar = Scalar { structured: true };
+        let (text, _) = deserializer.deserialize_any(scalar)?;
+        Ok(Literal(text))
+    }
+}
+
+/// The JSON text of an optional field; empty when there is none.
+pub(super) fn literal<'a>(field: &'a Option<Literal<'_>>) -> &'a str {
+    field.as_ref().map_or("", |literal| &literal.0)
+}
+
+/// Reads any value as text: a list or an object as its JSON where it is `structured`,
+/// as nothing where not; true beside what is JSON.
+struct Scalar {
+    structured: bool,
+}
+
+impl<'de> Visitor<'de> for Scalar {
+    type Value = (Cow<'de, str>, bool);
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok((Cow::Borrowed(text), false))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok((Cow::Owned(text.to_owned()), false))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
+        Ok((Cow::Owned(number.to_string()), false))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
+        Ok((Cow::Owned(number.to_string()), false))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
+        Ok((Cow::Owned(number.to_string()), false))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+        Ok((Cow::Borrowed(""), false))
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok((Cow::Borrowed(""), false))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        if self.structured {
+            let list = Value::deserialize(SeqAccessDeserializer::new(list))?;
+            return Ok((Cow::Owned(list.to_string()), true));
+        }
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok((Cow::Borrowed(""), false))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        if self.structured {
+            let map = Value::deserialize(MapAccessDeserializer::new(map))?;
+            return Ok((Cow::Owned(map.to_string()), true));
+        }
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok((Cow::Borrowed(""), false))
+    }
+}
+
+/// What an answer says: a text, or a list of parts.
+#[derive(Debug, Default)]
+pub(super) struct Said<'a> {
+    pub text: Cow<'a, str>,
+    pub parts: Vec<Value>,
+}
+
+impl Said<'_> {
+    /// The text of a value that is a text or a list of parts with texts.
+    pub fn of(value: &Value) -> String {
+        match value {
+            Value::String(text) => text.clone(),
+            Value::Array(list) => list.iter().map(Said::of).collect(),
+            Value::Object(part) => part.get("text").map(Said::of).unwrap_or_default(),
+            Value::Null | Value::Bool(_) | Value::Number(_) => String::new(),
+        }
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Said<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let scalar = Scalar { structured: true };
+        let (text, structured) = deserializer.deserialize_any(scalar)?;
+        if !structured {
+            let parts = Vec::new();
+            return Ok(Said { text, parts });
+        }
+        let parts = match serde_json::from_str(&text) {
+            Ok(Value::Array(list)) => list,
+            Ok(part) => vec![part],
+            Err(_) => Vec::new(),
+        };
+        let text = Cow::Borrowed("");
+        Ok(Said { text, parts })
+    }
+}
+
+/// An object; what is none costs itself, not the stream.
+#[derive(Debug)]
+pub(super) struct Object<T>(pub Option<T>);
+
+impl<T> Default for Object<T> {
+    fn default() -> Self {
+        Object(None)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Lenient<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Lenient<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+                let object = T::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(Object(Some(object)))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Object<T>, A::Error> {
+                while list.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Object(None))
+            }
+
+            fn visit_str<E>(self, _: &str) -> Result<Object<T>, E> {
+                Ok(Object(None))
+            }
+
+            fn visit_u64<E>(self, _: u64) -> Result<Object<T>, E> {
+                Ok(Object(None))
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Object<T>, E> {
+                Ok(Object(None))
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Object<T>, E> {
+                Ok(Object(None))
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Object<T>, E> {
+                Ok(Object(None))
+            }
+
+            fn visit_unit<E>(self) -> Result<Object<T>, E> {
+                Ok(Object(None))
+            }
+        }
+
+        deserializer.deserialize_any(Lenient(PhantomData))
+    }
+}
 
 impl std::ops::Deref for Text<'_> {
     type Target = str;
@@ -31,8 +214,8 @@ pub(super) fn text<'a>(field: &'a Option<Text<'_>>) -> &'a str {
     field.as_deref().unwrap_or_default()
 }
 
-/// A list that nearly always holds one element, which then needs no allocation.
-/// `null` is an empty list.
+/// A list of objects that nearly always holds one, which then needs no allocation. An
+/// object by itself is a list of one; what is no object is left out.
 #[derive(Debug)]
 pub(super) struct Few<T> {
     pub first: Option<T>,
@@ -72,17 +255,47 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Few<T> {
                 Ok(Few::default())
             }
 
+            fn visit_str<E>(self, _: &str) -> Result<Few<T>, E> {
+                Ok(Few::default())
+            }
+
+            fn visit_u64<E>(self, _: u64) -> Result<Few<T>, E> {
+                Ok(Few::default())
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Few<T>, E> {
+                Ok(Few::default())
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Few<T>, E> {
+                Ok(Few::default())
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Few<T>, E> {
+                Ok(Few::default())
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Few<T>, A::Error> {
+                let first = Some(T::deserialize(MapAccessDeserializer::new(map))?);
+                let rest = Vec::new();
+                Ok(Few { first, rest })
+            }
+
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Few<T>, A::Error> {
-                let first = list.next_element()?;
-                let mut rest = Vec::new();
-                while let Some(element) = list.next_element()? {
-                    if rest.len() + 1 == MAX_PARTS {
+                let mut few = Few::default();
+                while let Some(Object(element)) = list.next_element::<Object<T>>()? {
+                    let Some(element) = element else { continue };
+                    if few.first.is_none() {
+                        few.first = Some(element);
+                        continue;
+                    }
+                    if few.rest.len() + 1 == MAX_PARTS {
                         let problem = format!("more than {MAX_PARTS} elements of a list");
                         return Err(A::Error::custom(problem));
                     }
-                    rest.push(element);
+                    few.rest.push(element);
                 }
-                Ok(Few { first, rest })
+                Ok(few)
             }
         }
 
@@ -90,18 +303,24 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Few<T> {
     }
 }
 
+/// Every whole number up to here is exact as a floating-point number.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
 /// A number as servers write it: a number, or a string that holds one. Anything else
 /// is no number, and no reason to give up a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Number(Option<f64>);
 
 impl Number {
+    /// A count.
+    pub fn of(count: u64) -> Self {
+        Number(Some(count as f64))
+    }
+
     /// As a count of something.
     pub fn count(self) -> Option<u64> {
-        let count = self
-            .0
-            .filter(|number| number.is_finite() && *number >= 0.0)?;
-        // The cast saturates at the type's bound, which no honest count reaches.
+        // Beyond this bound numbers are not exact, and no honest count is there.
+        let count = self.0.filter(|number| (0.0..=EXACT).contains(number))?;
         Some(count as u64)
     }
 
@@ -186,8 +405,29 @@ pub(super) fn parse<'de, T: Deserialize<'de>>(
 ) -> Result<T, StreamError> {
     serde_json::from_slice(data).map_err(|error| StreamError::Malformed {
         event: event.to_owned(),
-        problem: error.to_string(),
+        problem: match std::str::from_utf8(data) {
+            // Whole or not at all: a secret in it can only be found as a whole.
+            Ok(said) if said.len() <= MAX_QUOTED => format!("{error}: {said}"),
+            _ => error.to_string(),
+        },
     })
+}
+
+/// Longest payload that is quoted when it cannot be read.
+const MAX_QUOTED: usize = 500;
+
+/// A name that a server gives; an empty one is none.
+pub(super) fn named(value: &Value) -> Option<String> {
+    value.as_str().filter(|name| !name.is_empty()).map(str::to_owned)
+}
+
+/// JSON text of a value that is to be a text: of a string itself, of `null` nothing.
+pub(super) fn literal_text(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
+    }
 }
 
 /// Length of a text as events count it.
@@ -195,34 +435,14 @@ pub(super) fn length(text: &str) -> u32 {
     u32::try_from(text.len()).unwrap_or(u32::MAX)
 }
 
-/// An error as a server describes it: an object of the usual fields, or a text alone.
-/// Nothing is cut here, because secrets can be taken out of whole texts only.
-pub(crate) fn server_error(error: &Value, status: Option<u16>) -> StreamError {
-    let field = |name: &str| error[name].as_str().map(str::to_owned);
-    let number = |name: &str| {
-        let number = u16::try_from(error[name].as_u64()?).ok()?;
-        (100..600).contains(&number).then_some(number)
-    };
-    let code = ["code", "type", "status"].into_iter().find_map(field);
-    let message = field("message")
-        .or_else(|| error.as_str().map(str::to_owned))
-        .unwrap_or_else(|| "no message".into());
-    let statuses = ["status", "status_code", "code"];
-    StreamError::Server {
-        status: status.or_else(|| statuses.into_iter().find_map(number)),
-        code: code.unwrap_or_else(|| "error".into()),
-        retry_after: retry_after::in_words(&message),
-        message,
-    }
-}
-
 /// The arguments of a call as the object that tools take. Models write other things,
 /// too; servers that take objects only must still be told what was said.
 pub(crate) fn arguments(text: &str) -> Map<String, Value> {
+    let read = |text: &str| serde_json::from_str(text).ok();
     let parsed = if text.len() > MAX_HELD {
         None
     } else {
-        serde_json::from_str(text).ok()
+        read(text).or_else(|| read(&mend(text.as_bytes())?))
     };
     match parsed {
         Some(Value::Object(arguments)) => arguments,
@@ -347,16 +567,24 @@ mod tests {
             #[serde(borrow, default)]
             text: Option<Text<'a>>,
             #[serde(borrow, default)]
-            list: Few<Text<'a>>,
+            list: Few<Inner<'a>>,
         }
-        let holder: Holder<'_> = serde_json::from_str(r#"{"text":"a","list":["b","c"]}"#).unwrap();
+        #[derive(Deserialize)]
+        struct Inner<'a> {
+            #[serde(borrow, default)]
+            text: Option<Text<'a>>,
+        }
+        let said = r#"{"text":"a","list":[{"text":"b"},null,7,{"text":"c"}]}"#;
+        let holder: Holder<'_> = serde_json::from_str(said).unwrap();
         assert!(matches!(holder.text.unwrap().0, Cow::Borrowed("a")));
-        let list: Vec<Text<'_>> = holder.list.into_iter().collect();
+        let list: Vec<Text<'_>> = holder.list.into_iter().filter_map(|one| one.text).collect();
         assert!(matches!(
             list.as_slice(),
             [Text(Cow::Borrowed("b")), Text(Cow::Borrowed("c"))]
         ));
-        let holder: Holder<'_> = serde_json::from_str(r#"{"list":null}"#).unwrap();
-        assert!(holder.text.is_none() && holder.list.first.is_none());
+        for none in [r#"{"list":null}"#, r#"{"list":"x","text":[{}]}"#] {
+            let holder: Holder<'_> = serde_json::from_str(none).unwrap();
+            assert!(text(&holder.text).is_empty() && holder.list.first.is_none());
+        }
     }
 }

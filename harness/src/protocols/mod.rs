@@ -8,17 +8,28 @@ mod addressee;
 mod anthropic;
 mod calls;
 mod chat;
+mod endings;
+mod errors;
 mod fields;
 mod gemini;
+mod mend;
 mod ollama;
+mod output_items;
+mod partial_arguments;
+mod reasoning_details;
 mod responses;
 mod running_times;
 pub(crate) mod server_timings;
+mod unknown;
+mod usage;
 
 pub use addressee::{Addressee, addressee};
-pub(crate) use fields::{arguments, server_error};
+pub(crate) use errors::{error_event, failure_in, says_error, server_error};
+pub(crate) use fields::arguments;
+pub(crate) use mend::mend;
 pub use running_times::RunningTimes;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -278,9 +289,24 @@ pub trait Decoder: Send {
     /// # Errors
     /// [`StreamError`] ends the exchange.
     fn payload(&mut self, data: &[u8]) -> Result<Step, StreamError>;
+    /// Tells of the responses that the connection carried before this one, and whether each
+    /// of them began by naming itself: what is still said of them is no part of this answer.
+    fn follow(&mut self, _earlier: &[String], _named: bool) {}
+    /// The response's id, as far as the server has named it.
+    fn response_id(&self) -> Option<String> {
+        None
+    }
     /// Whether the stream may end here although no payload was [`Step::DONE`].
     fn may_end(&self) -> bool {
         false
+    }
+    /// Events of kinds that are not known, by name.
+    fn unknown(&self) -> BTreeMap<String, u32> {
+        BTreeMap::new()
+    }
+    /// Output tokens that were counted before any was shown.
+    fn hidden_tokens(&self) -> Option<u64> {
+        None
     }
     /// Server-side durations that include earlier answers of the conversation.
     fn running_times(&self) -> RunningTimes {

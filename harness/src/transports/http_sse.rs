@@ -49,6 +49,7 @@ impl Connected {
             .await
             .map_err(|error| Failure::Connect(error.to_string()))?;
         recorder.connected(connection.steps, None);
+        connection.remark.into_iter().for_each(|what| recorder.remark(what));
         Ok(Connected {
             sender,
             driver: Some(Box::new(driver)),
@@ -95,6 +96,11 @@ impl Connected {
         }
     }
 
+    /// Whether the end of the previous response has not been read yet.
+    pub(super) fn is_unsettled(&self) -> bool {
+        self.unfinished.is_some()
+    }
+
     fn is_usable(&self) -> bool {
         self.driver.is_some() && !self.sender.is_closed()
     }
@@ -123,18 +129,27 @@ impl Connected {
         if !response.status().is_success() {
             return Err(self.refusal(endpoint, response).await);
         }
+        http::check_headers(response.headers())?;
         let mut body = Body::new(endpoint);
-        while let Some(frame) = drive(&mut self.driver, idle, response.frame()).await? {
+        loop {
+            let patience = recorder.patience(idle);
+            let Ok(frame) = drive(&mut self.driver, patience, response.frame()).await else {
+                self.unfinished = Some(response.into_body());
+                return recorder.give_up(idle);
+            };
+            let arrival = self.probe.arrival();
+            let Some(frame) = frame else {
+                return body.end(arrival, recorder);
+            };
             let frame = frame.map_err(|error| Failure::Closed(error.to_string()))?;
             if let Some(data) = frame.data_ref()
-                && body.take(data, self.probe.arrival(), recorder)?
+                && body.take(data, arrival, recorder)?
             {
                 // The answer is whole; the end of the body can come while tools run.
                 self.unfinished = Some(response.into_body());
                 return Ok(());
             }
         }
-        body.end(recorder)
     }
 
     async fn refusal(&mut self, endpoint: &Endpoint, mut response: Response<Incoming>) -> Failure {

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OnceCell;
 
+use super::earlier::Earlier;
 use crate::exchange::{Endpoint, Failure, Recorder};
 use socket::{Incoming, Socket};
 
@@ -69,6 +70,7 @@ impl Shared {
             number,
             name: socket::name(number),
             answering: false,
+            earlier: Earlier::default(),
         }
     }
 }
@@ -81,6 +83,7 @@ pub struct Lane {
     name: String,
     /// A response is in flight.
     answering: bool,
+    earlier: Earlier,
 }
 
 impl Lane {
@@ -134,7 +137,9 @@ impl Lane {
         recorder.set_lane(&self.name);
         recorder.set_compressed(socket.opening().compressed);
         self.answering = true;
+        self.earlier.tell(recorder);
         let result = exchange(socket, self.number, endpoint, body, recorder).await;
+        self.earlier.answered(recorder);
         socket.forget(self.number);
         match &result {
             Ok(()) => self.answering = false,
@@ -158,13 +163,14 @@ async fn exchange(
         .await
         .map_err(|_| Failure::Idle(idle))??;
     loop {
-        let incoming = tokio::time::timeout(idle, events.recv())
-            .await
-            .map_err(|_| Failure::Idle(idle))?;
+        let patience = recorder.patience(idle);
+        let Ok(incoming) = tokio::time::timeout(patience, events.next()).await else {
+            return recorder.give_up(idle);
+        };
         match incoming {
             Some(Incoming::Event(arrival, data)) => {
                 recorder.responding(arrival);
-                if recorder.payload(arrival, &data)? {
+                if recorder.message(arrival, &data)? {
                     return Ok(());
                 }
             }

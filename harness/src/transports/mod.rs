@@ -1,6 +1,7 @@
 //! What carries a protocol: bytes out, timed payloads in.
 
 pub(crate) mod deflate;
+mod earlier;
 mod frames;
 mod http;
 mod http2_sse;
@@ -86,9 +87,13 @@ impl Kind {
 #[derive(Debug)]
 pub struct Transport {
     kind: Kind,
+    /// What it goes back to after a turn that has to go over HTTP.
+    after_detour: Option<Kind>,
     /// Stable id of the conversation.
     session: String,
     open: Option<Open>,
+    /// The open connection has carried an answer of this conversation.
+    answered: bool,
 }
 
 /// An open connection.
@@ -106,9 +111,35 @@ impl Transport {
     pub fn new(kind: Kind, session: String) -> Self {
         Transport {
             kind,
+            after_detour: None,
             session,
             open: None,
+            answered: false,
         }
+    }
+
+    /// Goes over HTTP for the rest of this turn; false when it does already.
+    pub fn detour(&mut self) -> bool {
+        let detours = self.kind == Kind::Websocket;
+        if detours {
+            self.after_detour = Some(std::mem::replace(&mut self.kind, Kind::HttpSse));
+            self.close();
+        }
+        detours
+    }
+
+    /// Ends a detour: the next turn goes the usual way.
+    pub fn end_detour(&mut self) {
+        if let Some(kind) = self.after_detour.take() {
+            self.kind = kind;
+            self.close();
+        }
+    }
+
+    /// Whether the open connection has carried an answer of this conversation.
+    #[must_use]
+    pub fn has_answered(&self) -> bool {
+        self.answered
     }
 
     /// Name of the transport in use.
@@ -151,6 +182,7 @@ impl Transport {
     /// Drops the connection.
     pub fn close(&mut self) {
         self.open = None;
+        self.answered = false;
     }
 
     /// Times and counts of the open connection, if it is this conversation's own.
@@ -167,8 +199,8 @@ impl Transport {
     /// Makes sure a connection is open; false when it is not the one, or not the lane,
     /// of the exchange before.
     ///
-    /// A server that answers a WebSocket upgrade with 426 is spoken to over HTTP
-    /// from then on; the exchange records the transport really used.
+    /// A server that refuses a WebSocket upgrade, and not only for now, is spoken to over
+    /// HTTP from then on; the exchange records why, and the transport really used.
     ///
     /// # Errors
     /// [`Failure::Connect`], [`Failure::Status`] or [`Failure::Idle`].
@@ -183,7 +215,14 @@ impl Transport {
             probe.arm();
         }
         let usable = match &mut self.open {
-            Some(Open::HttpSse(open)) => open.settle().await,
+            Some(Open::HttpSse(open)) => {
+                let unsettled = open.is_unsettled();
+                let usable = open.settle().await;
+                if unsettled {
+                    recorder.settled();
+                }
+                usable
+            }
             Some(Open::Http2Sse(open)) => open.is_usable(),
             Some(Open::Websocket(open)) => !open.is_old(),
             Some(Open::Lane(lane)) => lane.is_open(),
@@ -195,6 +234,7 @@ impl Transport {
         }
         // What the old connection measured must not be taken for the new one's.
         let before = self.open.take();
+        self.answered = false;
         self.open = Some(self.establish(before, endpoint, recorder).await?);
         Ok(false)
     }
@@ -214,8 +254,14 @@ impl Transport {
             };
             match opened {
                 Ok(open) => return Ok(open),
-                Err(Failure::Status { status: 426, .. }) => {
+                Err(Failure::Status {
+                    status, message, ..
+                }) if refuses_upgrade(status) => {
                     recorder.upgrade_refused();
+                    recorder.remark(format!(
+                        "the server refuses the WebSocket: HTTP {status}: {message}; HTTP is \
+                         used instead"
+                    ));
                     self.kind = Kind::HttpSse;
                 }
                 Err(failure) => return Err(failure),
@@ -244,13 +290,15 @@ impl Transport {
         }
         recorder.sending(body.len());
         let session = self.session.as_str();
-        match &mut self.open {
+        let result = match &mut self.open {
             Some(Open::HttpSse(open)) => open.converse(endpoint, session, body, recorder).await,
             Some(Open::Http2Sse(open)) => open.converse(endpoint, session, body, recorder).await,
             Some(Open::Websocket(open)) => open.converse(endpoint, body, recorder).await,
             Some(Open::Lane(lane)) => lane.converse(endpoint, body, recorder).await,
             None => Err(Failure::Connect("not connected".into())),
-        }
+        };
+        self.answered |= result.is_ok();
+        result
     }
 
     /// Keeps an idle connection alive, and drops it once the server has. Ends only
@@ -265,6 +313,16 @@ impl Transport {
             None => {}
         }
         self.open = None;
+    }
+}
+
+/// Whether a status says that there is no WebSocket here: neither that the key is wrong,
+/// nor that the server is busy or broken just now.
+fn refuses_upgrade(status: u16) -> bool {
+    match status {
+        401 | 402 | 407 | 408 | 409 | 425 | 429 => false,
+        500..=599 => matches!(status, 501 | 505),
+        _ => true,
     }
 }
 

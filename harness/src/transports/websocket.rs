@@ -1,10 +1,13 @@
 //! A persistent WebSocket: one message a turn, events back as messages.
 
+use std::time::Duration;
+
 use futures_util::{SinkExt, StreamExt};
 use tokio_tungstenite::tungstenite::Message;
 
 use super::MAX_RESPONSE_MIB;
-use super::upgrade::{self, Messages, Opening};
+use super::earlier::Earlier;
+use super::upgrade::{self, MESSAGE_COST, Messages, Opening};
 use crate::clock;
 use crate::connection::Probe;
 use crate::exchange::{Endpoint, Failure, Recorder};
@@ -13,6 +16,7 @@ use crate::exchange::{Endpoint, Failure, Recorder};
 pub struct Connected {
     socket: Messages,
     opening: Opening,
+    earlier: Earlier,
 }
 
 impl std::fmt::Debug for Connected {
@@ -27,7 +31,12 @@ impl Connected {
         recorder: &mut Recorder,
     ) -> Result<Self, Failure> {
         let (socket, opening) = upgrade::open(endpoint, recorder).await?;
-        Ok(Connected { socket, opening })
+        let earlier = Earlier::default();
+        Ok(Connected {
+            socket,
+            opening,
+            earlier,
+        })
     }
 
     pub(super) fn probe(&self) -> &Probe {
@@ -41,10 +50,14 @@ impl Connected {
 
     /// Answers pings until the connection is of no further use.
     pub(super) async fn tend(&mut self) {
+        let mut budget = MAX_RESPONSE_MIB << 20;
         while let Some(Ok(message)) = self.socket.next().await {
-            if message.is_close() {
+            let cost = message.len().max(MESSAGE_COST);
+            let Some(left) = budget.checked_sub(cost).filter(|_| !message.is_close()) else {
                 break;
-            }
+            };
+            budget = left;
+            tokio::task::coop::consume_budget().await;
         }
     }
 
@@ -71,40 +84,54 @@ impl Connected {
             .await
             .map_err(|_| Failure::Idle(idle))?
             .map_err(upgrade::closed)?;
+        self.earlier.tell(recorder);
+        let result = self.answer(idle, pinged, recorder).await;
+        self.earlier.answered(recorder);
+        result
+    }
+
+    /// Feeds what comes to the recorder until the terminal event.
+    async fn answer(
+        &mut self,
+        idle: Duration,
+        pinged: u64,
+        recorder: &mut Recorder,
+    ) -> Result<(), Failure> {
         let mut total = 0;
         loop {
-            let message = tokio::time::timeout(idle, self.socket.next())
-                .await
-                .map_err(|_| Failure::Idle(idle))?
+            let patience = recorder.patience(idle);
+            let Ok(message) = tokio::time::timeout(patience, self.socket.next()).await else {
+                return recorder.give_up(idle);
+            };
+            // However fast messages come, the trial's own time goes on.
+            tokio::task::coop::consume_budget().await;
+            let message = message
                 .ok_or_else(|| upgrade::closed_by_server(None))?
                 .map_err(upgrade::closed)?;
             let arrival = self.opening.probe.arrival();
-            total += message.len();
+            total += message.len().max(MESSAGE_COST);
             if total > MAX_RESPONSE_MIB << 20 {
                 return Err(Failure::TooLarge(MAX_RESPONSE_MIB));
             }
-            if matches!(message, Message::Text(_) | Message::Binary(_)) {
-                recorder.responding(arrival);
-            }
-            match message {
-                Message::Text(text) => {
-                    if recorder.payload(arrival, text.as_bytes())? {
-                        return Ok(());
-                    }
-                }
-                Message::Binary(data) => {
-                    if recorder.payload(arrival, &data)? {
-                        return Ok(());
-                    }
-                }
+            let data = match message {
+                Message::Text(text) => text.into(),
+                Message::Binary(data) => data,
                 Message::Pong(data) if *data == pinged.to_be_bytes() => {
                     recorder.pong(arrival, pinged);
+                    continue;
                 }
-                Message::Ping(_) => recorder.keep_alive(),
+                Message::Ping(_) => {
+                    recorder.keep_alive();
+                    continue;
+                }
                 Message::Close(frame) => {
                     return Err(upgrade::closed_by_server(frame.as_ref()));
                 }
-                Message::Pong(_) | Message::Frame(_) => {}
+                Message::Pong(_) | Message::Frame(_) => continue,
+            };
+            recorder.responding(arrival);
+            if recorder.message(arrival, &data)? {
+                return Ok(());
             }
         }
     }
