@@ -192,7 +192,9 @@ impl Usage {
     /// How the report contradicts itself: no cost and no fit can be made of one that does.
     #[must_use]
     pub fn contradiction(&self) -> Option<String> {
-        let exceeds = |part: Option<u64>, whole: Option<u64>| Some((part?, whole?)).filter(|(part, whole)| part > whole);
+        let exceeds = |part: Option<u64>, whole: Option<u64>| {
+            Some((part?, whole?)).filter(|(part, whole)| part > whole)
+        };
         if let Some((cached, input)) = exceeds(self.cached_tokens, self.input()) {
             return Some(format!("{cached} cached of {input} prompt tokens"));
         }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::de::{DeserializeOwned, Deserializer, Error};
 use serde::Deserialize;
+use serde::de::{DeserializeOwned, Deserializer, Error};
 use serde_json::{Value, json};
 use timeslip_datasets::journal::Tool;
 use timeslip_suites::{Exit, Limits, Sandbox, Workspace, edit};

@@ -128,8 +128,9 @@ fn unanswered(silent: &[SocketAddr], answered: SocketAddr) -> Option<String> {
 /// one family without a route costs one head start.
 fn in_turn(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
-    let (first, second): (Vec<_>, Vec<_>) =
-        addresses.into_iter().partition(|address| address.is_ipv6() == first_is_v6);
+    let (first, second): (Vec<_>, Vec<_>) = addresses
+        .into_iter()
+        .partition(|address| address.is_ipv6() == first_is_v6);
     let longest = first.len().max(second.len());
     let pairs = (0..longest).flat_map(|at| [first.get(at), second.get(at)]);
     pairs.flatten().copied().collect()
@@ -172,7 +173,8 @@ pub async fn open(target: &Target, application: Application) -> Result<Connectio
     }
     let probe = timed.probe();
     let stream: Box<dyn Duplex> = if target.tls {
-        let stream = tls::connect(&target.host, application, target.ca_file.as_deref(), timed).await?;
+        let stream =
+            tls::connect(&target.host, application, target.ca_file.as_deref(), timed).await?;
         steps.tls = Some(clock::now());
         Box::new(stream)
     } else {

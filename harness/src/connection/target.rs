@@ -74,7 +74,7 @@ impl Target {
             let name = percent_encoded(name);
             let other = |given: &&str| given.split('=').next() != Some(name.as_str());
             let mut kept: Vec<&str> = query.split('&').filter(|part| !part.is_empty()).collect();
-            kept.retain(|given| other(&given));
+            kept.retain(other);
             let added = format!("{name}={}", percent_encoded(value));
             kept.push(&added);
             query = kept.join("&");

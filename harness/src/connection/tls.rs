@@ -73,12 +73,20 @@ fn system_roots(named: bool) -> Result<RootCertStore, String> {
 
 /// Adds the certificates of a PEM file.
 fn add_file(roots: &mut RootCertStore, file: &Path) -> Result<(), String> {
-    let bad = |why: String| format!("cannot read the certificates of ca_file {}: {why}", file.display());
-    let certificates = CertificateDer::pem_file_iter(file).map_err(|error| bad(error.to_string()))?;
+    let bad = |why: String| {
+        format!(
+            "cannot read the certificates of ca_file {}: {why}",
+            file.display()
+        )
+    };
+    let certificates =
+        CertificateDer::pem_file_iter(file).map_err(|error| bad(error.to_string()))?;
     let mut usable = 0;
     for certificate in certificates {
         let certificate = certificate.map_err(|error| bad(error.to_string()))?;
-        roots.add(certificate).map_err(|error| bad(error.to_string()))?;
+        roots
+            .add(certificate)
+            .map_err(|error| bad(error.to_string()))?;
         usable += 1;
     }
     match usable {
@@ -131,8 +139,8 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustls::pki_types::PrivatePkcs8KeyDer;
     use rustls::ServerConfig;
+    use rustls::pki_types::PrivatePkcs8KeyDer;
 
     /// The outcome of a handshake that asks for HTTP/2 with a server that offers `alpn`.
     async fn ask_for_http2(alpn: &[&[u8]]) -> Result<(), String> {
@@ -176,7 +184,10 @@ mod tests {
         assert_eq!(roots.len(), 1);
         let empty = folder.path().join("empty.pem");
         std::fs::write(&empty, "nothing").unwrap();
-        for (file, expected) in [(&empty, "no certificate"), (&folder.path().join("x"), "ca_file")] {
+        for (file, expected) in [
+            (&empty, "no certificate"),
+            (&folder.path().join("x"), "ca_file"),
+        ] {
             let problem = add_file(&mut roots, file).unwrap_err();
             assert!(problem.contains(expected), "{problem}");
         }

@@ -6,8 +6,8 @@ use timeslip_datasets::journal::{EventColumns, Exchange, Marks, Reported, Stream
 
 use crate::clock;
 use crate::connection::{Arrival, Probe, Steps};
-use crate::protocols::server_timings::server_timing_header;
 use crate::exchange::Failure;
+use crate::protocols::server_timings::server_timing_header;
 use crate::protocols::{Answer, Decoder, RunningTimes, StreamError, error_event};
 
 /// Events there is room for before the first allocation.
@@ -360,7 +360,9 @@ impl Recorder {
         // What was counted of an answer that was cut off is not of what was read of it.
         exchange.usage = answer.usage.filter(|_| self.done.is_some());
         let contradiction = exchange.usage.and_then(|usage| usage.contradiction());
-        exchange.remarks.extend(contradiction.map(|what| format!("the usage contradicts itself: {what}")));
+        exchange
+            .remarks
+            .extend(contradiction.map(|what| format!("the usage contradicts itself: {what}")));
         exchange.reported = self.reported;
         exchange.reported.merge(&answer.reported);
         exchange.response_id = answer.id.clone();

@@ -54,7 +54,8 @@ impl Parser {
                 }
             }
             if self.line.is_empty() {
-                self.event.take_line(without_mark(head, &mut self.begun), &mut piece)?;
+                self.event
+                    .take_line(without_mark(head, &mut self.begun), &mut piece)?;
             } else {
                 self.line.extend_from_slice(head);
                 let line = without_mark(&self.line, &mut self.begun);
@@ -80,7 +81,8 @@ impl Parser {
     /// [`TooLarge`] as in [`Parser::feed`].
     pub fn end(&mut self, mut piece: impl FnMut(Piece<'_>)) -> Result<(), TooLarge> {
         let line = std::mem::take(&mut self.line);
-        self.event.take_line(without_mark(&line, &mut self.begun), &mut piece)?;
+        self.event
+            .take_line(without_mark(&line, &mut self.begun), &mut piece)?;
         self.event.take_line(b"", &mut piece)
     }
 }
@@ -177,7 +179,8 @@ mod tests {
 
     #[test]
     fn a_mark_before_the_first_line_is_none_of_it_and_errors_are_told_apart() {
-        let stream = b"\xef\xbb\xbfdata: a\n\nevent: error\ndata: boom\n\ndata: b\n\nevent: error\n\n";
+        let stream =
+            b"\xef\xbb\xbfdata: a\n\nevent: error\ndata: boom\n\ndata: b\n\nevent: error\n\n";
         assert_eq!(parse(&[stream]), ["a", "!boom", "b", "!"]);
         let drops: Vec<&[u8]> = stream.chunks(1).collect();
         assert_eq!(parse(&drops), ["a", "!boom", "b", "!"]);

@@ -185,7 +185,8 @@ fn endpoint(name: &str, path: &Path, table: &EndpointTable) -> Result<PlannedEnd
             return Err(bad(&place, problem.into()));
         }
         if hyper::header::HeaderValue::try_from(value).is_err() {
-            let problem = "is not a header value: it holds a line break or another control character";
+            let problem =
+                "is not a header value: it holds a line break or another control character";
             return Err(bad(&place, problem.into()));
         }
         let secret = ["auth", "key", "token", "secret", "cookie"];

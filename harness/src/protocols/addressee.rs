@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use super::fields::{Text, text};
+use super::fields::{Object, Text, text};
 
 /// Whom an event on a shared connection is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,10 +30,11 @@ pub fn addressee(data: &[u8]) -> Addressee<'_> {
         kind: Option<Text<'a>>,
     }
     // What cannot be read must end every conversation it may belong to.
-    let Ok(envelope) = serde_json::from_slice::<Envelope<'_>>(data) else {
+    let Ok(Object(Some(envelope))) = serde_json::from_slice::<Object<Envelope<'_>>>(data) else {
         return Addressee::Everyone;
     };
-    match (envelope.stream_id, text(&envelope.kind)) {
+    let lane = envelope.stream_id.filter(|lane| !lane.is_empty());
+    match (lane, text(&envelope.kind)) {
         (Some(lane), _) => Addressee::Lane(lane.0),
         (None, "error") => Addressee::Everyone,
         (None, kind) if kind.starts_with("response.") => Addressee::Unknown,
@@ -59,6 +60,10 @@ mod tests {
             (r#"{"type":"codex.rate_limits"}"#, Addressee::Nobody),
             (r#"{"type":"response.created","#, Addressee::Everyone),
             (r#"[1]"#, Addressee::Everyone),
+            (
+                r#"{"type":"response.created","stream_id":{}}"#,
+                Addressee::Unknown,
+            ),
         ] {
             assert_eq!(addressee(event.as_bytes()), expected, "{event}");
         }

@@ -206,7 +206,9 @@ impl Decoder for AnthropicDecoder {
             content.extend(finish(block, &mut answer));
         }
         tell_apart(&mut answer.calls, answer.id.as_deref());
-        let used = content.iter_mut().filter(|block| block["type"] == "tool_use");
+        let used = content
+            .iter_mut()
+            .filter(|block| block["type"] == "tool_use");
         for (block, call) in used.zip(&answer.calls) {
             block["id"] = json!(call.call_id);
         }
@@ -319,7 +321,11 @@ impl AnthropicDecoder {
     fn extend(&mut self, index: Option<u64>, delta: &Delta<'_>) -> Result<Step, StreamError> {
         let (kind, of, added) = match text(&delta.kind) {
             "text_delta" => (Some(EventKind::Text), "text", text(&delta.text)),
-            "thinking_delta" => (Some(EventKind::Reasoning), "thinking", text(&delta.thinking)),
+            "thinking_delta" => (
+                Some(EventKind::Reasoning),
+                "thinking",
+                text(&delta.thinking),
+            ),
             "input_json_delta" => {
                 let json = literal(&delta.partial_json);
                 (Some(EventKind::ToolArguments), "tool_use", json)
@@ -350,7 +356,12 @@ impl AnthropicDecoder {
         let at_index = |block: &Block| index.is_some() && block.index == index;
         let of_kind = |block: &Block| block.begun["type"] == of;
         let found = self.blocks.iter().rposition(at_index);
-        let found = found.or_else(|| self.blocks.iter().rposition(of_kind).filter(|_| index.is_none() || of == "tool_use"));
+        let found = found.or_else(|| {
+            self.blocks
+                .iter()
+                .rposition(of_kind)
+                .filter(|_| index.is_none() || of == "tool_use")
+        });
         if found.is_some() || of == "tool_use" {
             return Ok(found);
         }

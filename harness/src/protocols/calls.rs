@@ -70,7 +70,12 @@ impl Pending {
     /// the latest: ids move from piece to piece, names repeat, and calls follow each other
     /// under one id or index.
     fn goes_on_with(&self, piece: &Piece<'_>) -> bool {
-        let Piece { index, id, name, arguments } = *piece;
+        let Piece {
+            index,
+            id,
+            name,
+            arguments,
+        } = *piece;
         let same_id = !id.is_empty() && self.id == id;
         let other_id = !id.is_empty() && !self.id.is_empty() && self.id != id;
         let other_index = index.is_some() && self.index.is_some() && self.index != index;
@@ -92,7 +97,12 @@ impl Pending {
     }
 
     fn take(&mut self, piece: &Piece<'_>) {
-        let Piece { index, id, name, arguments } = *piece;
+        let Piece {
+            index,
+            id,
+            name,
+            arguments,
+        } = *piece;
         self.index = self.index.or(index);
         if self.id.is_empty() {
             id.clone_into(&mut self.id);
@@ -122,11 +132,19 @@ impl Calls {
     pub fn delta(&mut self, piece: Piece<'_>) -> Result<(), StreamError> {
         let of_id = |call: &Pending| !piece.id.is_empty() && call.id == piece.id;
         let of_index = |call: &Pending| call.is_at(piece.index);
-        let both = self.0.iter().rposition(|call| of_id(call) && of_index(call));
+        let both = self
+            .0
+            .iter()
+            .rposition(|call| of_id(call) && of_index(call));
         let found = both
             .or_else(|| self.0.iter().rposition(of_id))
             .or_else(|| self.0.iter().rposition(of_index))
-            .or_else(|| self.0.len().checked_sub(1).filter(|_| piece.index.is_none()));
+            .or_else(|| {
+                self.0
+                    .len()
+                    .checked_sub(1)
+                    .filter(|_| piece.index.is_none())
+            });
         let found = found.filter(|at| self.0[*at].goes_on_with(&piece));
         let at = match found {
             Some(at) => at,
@@ -190,14 +208,14 @@ impl Calls {
                 false => call.arguments,
             },
         });
-        let mut calls = calls.collect();
+        let mut calls: Vec<ToolCall> = calls.collect();
         tell_apart(&mut calls, response);
         calls
     }
 }
 
 /// Gives every call an id that no other call of the answer has; where the server did not.
-pub(super) fn tell_apart(calls: &mut Vec<ToolCall>, response: Option<&str>) {
+pub(super) fn tell_apart(calls: &mut [ToolCall], response: Option<&str>) {
     let mut known = HashSet::from([String::new()]);
     for (at, call) in calls.iter_mut().enumerate() {
         if !known.insert(call.call_id.clone()) {
@@ -244,7 +262,12 @@ mod tests {
     fn assembled(pieces: &[Part]) -> Vec<(String, String, String)> {
         let mut calls = Calls::default();
         for (index, id, name, arguments) in pieces {
-            let piece = super::Piece { index: *index, id, name, arguments };
+            let piece = super::Piece {
+                index: *index,
+                id,
+                name,
+                arguments,
+            };
             calls.delta(piece).unwrap();
         }
         let calls = calls.finish(Some("r"));
@@ -312,7 +335,10 @@ mod tests {
         // Whole calls, all at one index, without ids.
         assert_eq!(
             assembled(&[(Some(0), "", "shell", "{1}"), (Some(0), "", "edit", "{2}")]),
-            [call("r-call-0", "shell", "{1}"), call("r-call-1", "edit", "{2}")]
+            [
+                call("r-call-0", "shell", "{1}"),
+                call("r-call-1", "edit", "{2}")
+            ]
         );
         assert_eq!(
             assembled(&[(Some(0), "", "edit", "{1}"), (Some(0), "", "edit", "{1}")]).len(),

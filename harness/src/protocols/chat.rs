@@ -358,7 +358,11 @@ impl ChatDecoder {
 
     /// Takes over the output of a chunk; one chunk may hold every kind at once.
     fn take(&mut self, delta: Delta<'_>, step: &mut Step, data: &[u8]) -> Result<(), StreamError> {
-        let details = delta.reasoning_details.as_ref().map(shown).unwrap_or_default();
+        let details = delta
+            .reasoning_details
+            .as_ref()
+            .map(shown)
+            .unwrap_or_default();
         // Some servers send several names with the same content.
         let (field, reasoning) = match (text(&delta.reasoning), text(&delta.reasoning_content)) {
             ("", "") => (None, details.as_str()),
@@ -410,7 +414,12 @@ impl ChatDecoder {
         }
     }
 
-    fn call(&mut self, call: CallDelta<'_>, step: &mut Step, data: &[u8]) -> Result<(), StreamError> {
+    fn call(
+        &mut self,
+        call: CallDelta<'_>,
+        step: &mut Step,
+        data: &[u8],
+    ) -> Result<(), StreamError> {
         let index = call.index.count();
         let function = call.function.0.unwrap_or_default();
         self.piece(index, text(&call.id), &function, step)?;

@@ -55,7 +55,9 @@ pub(crate) fn server_error(error: &Value, status: Option<u16>) -> StreamError {
     });
     StreamError::Server {
         status: status.or_else(|| http_status(error)),
-        code: code.filter(|code| !code.is_empty()).unwrap_or_else(|| "error".into()),
+        code: code
+            .filter(|code| !code.is_empty())
+            .unwrap_or_else(|| "error".into()),
         retry_after: retry_after::in_words(&message),
         message,
     }
@@ -76,12 +78,16 @@ pub(crate) fn error_event(data: &[u8]) -> StreamError {
 /// The error that an object without anything else of an answer describes.
 pub(crate) fn failure_in(event: &Value) -> Option<StreamError> {
     let wrapped = WRAPPERS.into_iter().any(|name| says_error(&event[name]));
-    let named = ["object", "type"].into_iter().any(|name| event[name] == "error");
+    let named = ["object", "type"]
+        .into_iter()
+        .any(|name| event[name] == "error");
     let status = http_status(event).is_some_and(|status| status >= 400);
     let refused = event["success"] == false || event["ok"] == false;
     // FastAPI says no more than this.
     let detail = event.as_object().is_some_and(|fields| fields.len() == 1)
-        && ["detail", "message", "msg"].into_iter().any(|name| !event[name].is_null());
+        && ["detail", "message", "msg"]
+            .into_iter()
+            .any(|name| !event[name].is_null());
     (wrapped || named || status || refused || detail).then(|| server_error(event, None))
 }
 
@@ -175,17 +181,61 @@ mod tests {
     fn errors_in_any_shape_are_in_the_servers_own_words() {
         for (event, status, expected) in [
             (json!({"error": "boom"}), None, "error: boom"),
-            (json!({"error": {"message": "boom", "type": "server_error", "code": 500}}), Some(500), "server_error: boom"),
-            (json!({"error": {"message": "boom", "code": "429"}}), Some(429), "429: boom"),
-            (json!({"error": {"error": {"message": "boom", "code": 1113}}}), None, "1113: boom"),
-            (json!({"errors": [{"message": "boom", "code": 7003}]}), None, "7003: boom"),
-            (json!([{"error": {"message": "boom", "status": "UNAVAILABLE", "code": 503}}]), Some(503), "UNAVAILABLE: boom"),
-            (json!({"base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}}), Some(402), "1008: insufficient balance"),
-            (json!({"detail": "Not authenticated"}), None, "error: Not authenticated"),
-            (json!({"detail": [{"msg": "field required", "loc": ["a"]}]}), None, "error: field required"),
-            (json!({"object": "error", "message": "boom", "code": 400}), Some(400), "400: boom"),
-            (json!({"success": false, "msg": "boom", "code": 500}), Some(500), "500: boom"),
-            (json!({"message": "slow down", "type": "rate_limit_error", "code": 429}), Some(429), "rate_limit_error: slow down"),
+            (
+                json!({"error": {"message": "boom", "type": "server_error", "code": 500}}),
+                Some(500),
+                "server_error: boom",
+            ),
+            (
+                json!({"error": {"message": "boom", "code": "429"}}),
+                Some(429),
+                "429: boom",
+            ),
+            (
+                json!({"error": {"error": {"message": "boom", "code": 1113}}}),
+                None,
+                "1113: boom",
+            ),
+            (
+                json!({"errors": [{"message": "boom", "code": 7003}]}),
+                None,
+                "7003: boom",
+            ),
+            (
+                json!([{"error": {"message": "boom", "status": "UNAVAILABLE", "code": 503}}]),
+                Some(503),
+                "UNAVAILABLE: boom",
+            ),
+            (
+                json!({"base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}}),
+                Some(402),
+                "1008: insufficient balance",
+            ),
+            (
+                json!({"detail": "Not authenticated"}),
+                None,
+                "error: Not authenticated",
+            ),
+            (
+                json!({"detail": [{"msg": "field required", "loc": ["a"]}]}),
+                None,
+                "error: field required",
+            ),
+            (
+                json!({"object": "error", "message": "boom", "code": 400}),
+                Some(400),
+                "400: boom",
+            ),
+            (
+                json!({"success": false, "msg": "boom", "code": 500}),
+                Some(500),
+                "500: boom",
+            ),
+            (
+                json!({"message": "slow down", "type": "rate_limit_error", "code": 429}),
+                Some(429),
+                "rate_limit_error: slow down",
+            ),
             (json!({"error": {"odd": 1}}), None, r#"error: {"odd":1}"#),
         ] {
             let event = event.get(0).unwrap_or(&event).clone();

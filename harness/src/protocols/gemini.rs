@@ -287,7 +287,11 @@ impl Decoder for GeminiDecoder {
 impl GeminiDecoder {
     fn event(&mut self, data: &[u8]) -> Result<Step, StreamError> {
         if data == b"[DONE]" {
-            return Ok(if self.finished { Step::DONE } else { Step::NOTHING });
+            return Ok(if self.finished {
+                Step::DONE
+            } else {
+                Step::NOTHING
+            });
         }
         let Object(Some(chunk)) = parse::<Object<Chunk<'_>>>("chunk", data)? else {
             self.unknown.count("not an object");
@@ -345,7 +349,12 @@ impl GeminiDecoder {
     ) -> Result<bool, StreamError> {
         let parts = candidate.content.0.map(|content| content.parts);
         let parts = parts.unwrap_or_default();
-        if parts.first.iter().chain(&parts.rest).any(|part| part.function_call.is_some()) {
+        if parts
+            .first
+            .iter()
+            .chain(&parts.rest)
+            .any(|part| part.function_call.is_some())
+        {
             self.held.add(data)?;
         }
         for part in parts {
@@ -367,8 +376,13 @@ impl GeminiDecoder {
 
     fn take(&mut self, part: Part<'_>, step: &mut Step) -> Result<(), StreamError> {
         let said = text(&part.text);
-        let thought = part.thought.is_some_and(|thought| thought != Value::Bool(false));
-        let signature = part.thought_signature.as_deref().filter(|signature| !signature.is_empty());
+        let thought = part
+            .thought
+            .is_some_and(|thought| thought != Value::Bool(false));
+        let signature = part
+            .thought_signature
+            .as_deref()
+            .filter(|signature| !signature.is_empty());
         let (bytes, to) = if thought {
             (&mut step.reasoning, &mut self.answer.reasoning)
         } else {

@@ -72,7 +72,10 @@ mod tests {
         }
         for (damaged, expected) in [
             (r#""\ud83d""#, "\"\u{fffd}\""),
-            (r#""\ude00\ud83d\ud83d\ude00""#, "\"\u{fffd}\u{fffd}\\ud83d\\ude00\""),
+            (
+                r#""\ude00\ud83d\ud83d\ude00""#,
+                "\"\u{fffd}\u{fffd}\\ud83d\\ude00\"",
+            ),
             (r#""\\\ud83dx""#, "\"\\\\\u{fffd}x\""),
             ("\u{feff}{}", "{}"),
         ] {

@@ -12,6 +12,7 @@ mod endings;
 mod errors;
 mod fields;
 mod gemini;
+mod lenient;
 mod mend;
 mod ollama;
 mod output_items;

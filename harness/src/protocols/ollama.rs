@@ -211,7 +211,12 @@ impl OllamaDecoder {
         Ok(step)
     }
 
-    fn say(&mut self, message: Message<'_>, step: &mut Step, data: &[u8]) -> Result<(), StreamError> {
+    fn say(
+        &mut self,
+        message: Message<'_>,
+        step: &mut Step,
+        data: &[u8],
+    ) -> Result<(), StreamError> {
         step.reasoning = add(&mut self.answer.reasoning, &message.thinking);
         step.text = add(&mut self.answer.text, &message.content);
         if message.tool_calls.first.is_some() {

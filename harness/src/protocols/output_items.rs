@@ -14,7 +14,11 @@ impl Streamed {
     /// A piece of an item came.
     pub fn mark(&mut self, index: Option<u64>, id: &str) {
         // The latest is looked at first: most items are streamed one after the other.
-        let known = self.0.iter().rev().any(|(known, name)| *known == index && name == id);
+        let known = self
+            .0
+            .iter()
+            .rev()
+            .any(|(known, name)| *known == index && name == id);
         if !known && self.0.len() < MAX_PARTS {
             self.0.push((index, id.to_owned()));
         }

@@ -36,7 +36,9 @@ impl Growing {
                 "willContinue" | "partialArgs" => {}
                 "args" => merge(&mut self.arguments, value),
                 _ => {
-                    self.call.entry(name.as_str()).or_insert_with(|| value.clone());
+                    self.call
+                        .entry(name.as_str())
+                        .or_insert_with(|| value.clone());
                 }
             }
         }
@@ -82,9 +84,15 @@ fn value(piece: &Value) -> Option<&Value> {
     if piece.get("nullValue").is_some() {
         return Some(NULL);
     }
-    ["stringValue", "numberValue", "boolValue", "structValue", "listValue"]
-        .into_iter()
-        .find_map(|name| piece.get(name))
+    [
+        "stringValue",
+        "numberValue",
+        "boolValue",
+        "structValue",
+        "listValue",
+    ]
+    .into_iter()
+    .find_map(|name| piece.get(name))
 }
 
 fn merge(arguments: &mut Value, more: &Value) {
@@ -151,7 +159,9 @@ mod tests {
         ]);
         let call = json!({ "name": "shell", "willContinue": true });
         growing.take(&call, Some("SIG"), &pieces).unwrap();
-        growing.take(&json!({ "id": "a" }), None, &Value::Null).unwrap();
+        growing
+            .take(&json!({ "id": "a" }), None, &Value::Null)
+            .unwrap();
         let args = json!({ "command": "ls", "files": [null, { "name": "a" }], "limit": 3 });
         let whole = json!({ "name": "shell", "id": "a", "args": args });
         assert_eq!(growing.finish(), (whole, Some("SIG".into())));

@@ -58,8 +58,12 @@ impl ReasoningDetails {
 
 /// What details show of the reasoning.
 pub(super) fn shown(details: &Value) -> String {
-    let list = details.as_array().map_or(std::slice::from_ref(details), Vec::as_slice);
-    let texts = list.iter().flat_map(|detail| STREAMED.map(|name| detail[name].as_str()));
+    let list = details
+        .as_array()
+        .map_or(std::slice::from_ref(details), Vec::as_slice);
+    let texts = list
+        .iter()
+        .flat_map(|detail| STREAMED.map(|name| detail[name].as_str()));
     texts.flatten().collect()
 }
 
@@ -87,6 +91,9 @@ mod tests {
                 {"type": "reasoning.encrypted", "data": "y", "index": 1},
             ]))
         );
-        assert_eq!(shown(&json!([{"summary": "s", "text": "t"}, 3, {"data": "d"}])), "ts");
+        assert_eq!(
+            shown(&json!([{"summary": "s", "text": "t"}, 3, {"data": "d"}])),
+            "ts"
+        );
     }
 }

@@ -325,7 +325,11 @@ impl ResponsesDecoder {
     /// Whether an event of this kind can only be of the response before, while this one
     /// has not named itself.
     fn is_too_early(&self, kind: &str) -> bool {
-        let begins = ["response.created", "response.in_progress", "response.queued"];
+        let begins = [
+            "response.created",
+            "response.in_progress",
+            "response.queued",
+        ];
         kind.starts_with("response.") && !begins.contains(&kind)
     }
 
@@ -336,7 +340,8 @@ impl ResponsesDecoder {
         };
         let own = self.answer.id.as_deref();
         self.earlier.followed
-            && (self.earlier.ids.iter().any(|known| known == id) || own.is_some_and(|own| own != id))
+            && (self.earlier.ids.iter().any(|known| known == id)
+                || own.is_some_and(|own| own != id))
     }
 
     fn skip(&mut self) -> Step {
@@ -349,7 +354,8 @@ impl ResponsesDecoder {
         if delta.is_empty() {
             return Step::NOTHING;
         }
-        self.streamed.mark(head.output_index.count(), text(&head.item_id));
+        self.streamed
+            .mark(head.output_index.count(), text(&head.item_id));
         if output == EventKind::Text {
             self.heard.push_str(delta);
         }
@@ -440,7 +446,8 @@ impl ResponsesDecoder {
 
     /// Whether an item of the whole response came by itself before.
     fn has(&self, item: &Value) -> bool {
-        let same = |known: &Value, name: &str| named(&known[name]).is_some_and(|id| item[name] == *id);
+        let same =
+            |known: &Value, name: &str| named(&known[name]).is_some_and(|id| item[name] == *id);
         let mut items = self.answer.items.iter();
         items.any(|known| {
             let named = ["id", "call_id"].into_iter().any(|name| same(known, name));

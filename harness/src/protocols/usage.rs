@@ -25,7 +25,9 @@ pub(super) struct Counts {
 /// The first of several fields that holds a count.
 pub(super) fn first(fields: &[Number]) -> Number {
     let mut fields = fields.iter().copied();
-    fields.find(|field| field.count().is_some()).unwrap_or_default()
+    fields
+        .find(|field| field.count().is_some())
+        .unwrap_or_default()
 }
 
 /// A count of tokens; an absurd one is none.
@@ -43,8 +45,14 @@ impl Counts {
     /// In our terms, where reasoning is output; `None` without any of the two counts that
     /// matter.
     pub fn usage(self) -> Option<Usage> {
-        let [input, cached_tokens, output, reasoning, total] =
-            [self.input, self.cached, self.output, self.reasoning, self.total].map(tokens);
+        let [input, cached_tokens, output, reasoning, total] = [
+            self.input,
+            self.cached,
+            self.output,
+            self.reasoning,
+            self.total,
+        ]
+        .map(tokens);
         let missing = match (input, output) {
             (Some(_), Some(_)) => None,
             (None, Some(_)) => Some(MissingCount::Input),
@@ -98,7 +106,13 @@ mod tests {
     fn read(counts: [Value; 5]) -> Option<Usage> {
         let [input, cached, output, reasoning, total] =
             counts.map(|value| Number::deserialize(&value).unwrap());
-        let counts = Counts { input, cached, output, reasoning, total };
+        let counts = Counts {
+            input,
+            cached,
+            output,
+            reasoning,
+            total,
+        };
         counts.usage()
     }
 
@@ -109,25 +123,58 @@ mod tests {
             (usage.output_tokens, usage.reasoning_tokens)
         };
         let none = Value::Null;
-        assert_eq!(of([json!(10), none.clone(), json!(307), json!(300), json!(317)]), (307, Some(300)));
-        assert_eq!(of([json!(10), none.clone(), json!(7), json!(300), json!(317)]), (307, Some(300)));
-        assert_eq!(of([json!(10), none.clone(), json!(7), json!(300), none.clone()]), (307, Some(300)));
-        assert_eq!(of([json!(10), none.clone(), json!(7), none.clone(), json!(21)]), (11, Some(4)));
-        assert_eq!(of([json!(10), json!(4), json!(7), none.clone(), json!(21)]), (7, None));
-        assert_eq!(of([json!(10), none.clone(), json!(7), json!(2), json!(17)]), (7, Some(2)));
+        assert_eq!(
+            of([json!(10), none.clone(), json!(307), json!(300), json!(317)]),
+            (307, Some(300))
+        );
+        assert_eq!(
+            of([json!(10), none.clone(), json!(7), json!(300), json!(317)]),
+            (307, Some(300))
+        );
+        assert_eq!(
+            of([json!(10), none.clone(), json!(7), json!(300), none.clone()]),
+            (307, Some(300))
+        );
+        assert_eq!(
+            of([json!(10), none.clone(), json!(7), none.clone(), json!(21)]),
+            (11, Some(4))
+        );
+        assert_eq!(
+            of([json!(10), json!(4), json!(7), none.clone(), json!(21)]),
+            (7, None)
+        );
+        assert_eq!(
+            of([json!(10), none.clone(), json!(7), json!(2), json!(17)]),
+            (7, Some(2))
+        );
     }
 
     #[test]
     fn counts_are_read_one_by_one_and_absurd_ones_are_none() {
         let none = Value::Null;
-        let usage = read([none.clone(), json!(90), json!(10.0), none.clone(), none.clone()]);
+        let usage = read([
+            none.clone(),
+            json!(90),
+            json!(10.0),
+            none.clone(),
+            none.clone(),
+        ]);
         let usage = usage.unwrap();
         assert_eq!((usage.input(), usage.output()), (None, Some(10)));
         assert_eq!(usage.contradiction(), None);
-        let usage = read([json!("8"), json!(18_901), json!(u64::MAX), none.clone(), none.clone()]);
+        let usage = read([
+            json!("8"),
+            json!(18_901),
+            json!(u64::MAX),
+            none.clone(),
+            none.clone(),
+        ]);
         let usage = usage.unwrap();
         assert_eq!((usage.input(), usage.output()), (Some(8), None));
         assert!(usage.contradiction().is_some());
-        assert_eq!(read([json!(-1), json!(1), json!("x"), none.clone(), none]), None);
+        assert_eq!(
+            read([json!(-1), json!(1), json!("x"), none.clone(), none]),
+            None
+        );
     }
 }

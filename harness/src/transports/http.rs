@@ -59,7 +59,9 @@ pub(super) fn head(
         .method(Method::POST)
         .uri(format!(
             "{origin}{}",
-            endpoint.target.resource(&endpoint.protocol.path(&endpoint.model))
+            endpoint
+                .target
+                .resource(&endpoint.protocol.path(&endpoint.model))
         ))
         .header(header::CONTENT_TYPE, "application/json")
         .header(header::ACCEPT, "text/event-stream")
@@ -209,7 +211,8 @@ impl Taken {
     }
 
     fn result(self) -> Result<bool, Failure> {
-        self.failure.map_or(Ok(self.done), |error| Err(error.into()))
+        self.failure
+            .map_or(Ok(self.done), |error| Err(error.into()))
     }
 }
 

@@ -50,7 +50,10 @@ impl Connected {
     ) -> Result<Self, Failure> {
         let connection = super::open(endpoint).await?;
         recorder.connected(connection.steps, None);
-        connection.remark.into_iter().for_each(|what| recorder.remark(what));
+        connection
+            .remark
+            .into_iter()
+            .for_each(|what| recorder.remark(what));
         let (stream, gate) = Gated::new(connection.stream, Arc::clone(&connection.probe));
         let (sender, mut driver) = Builder::new()
             .enable_push(false)

@@ -49,7 +49,10 @@ impl Connected {
             .await
             .map_err(|error| Failure::Connect(error.to_string()))?;
         recorder.connected(connection.steps, None);
-        connection.remark.into_iter().for_each(|what| recorder.remark(what));
+        connection
+            .remark
+            .into_iter()
+            .for_each(|what| recorder.remark(what));
         Ok(Connected {
             sender,
             driver: Some(Box::new(driver)),

@@ -56,7 +56,10 @@ pub(super) async fn open(
 ) -> Result<(Messages, Opening), Failure> {
     let connection = super::open(endpoint).await?;
     recorder.connected(connection.steps, None);
-    connection.remark.into_iter().for_each(|what| recorder.remark(what));
+    connection
+        .remark
+        .into_iter()
+        .for_each(|what| recorder.remark(what));
     let request = upgrade_request(endpoint).map_err(Failure::Connect)?;
     let agreement = Agreement::default();
     let stream: Box<dyn Duplex> = if endpoint.deflate {
