@@ -8,7 +8,7 @@ use crate::clock;
 use crate::connection::{Arrival, Probe, Steps};
 use crate::exchange::Failure;
 use crate::protocols::server_timings::server_timing_header;
-use crate::protocols::{Answer, Decoder, RunningTimes, StreamError, error_event};
+use crate::protocols::{Answer, Decoder, RunningTimes, Step, StreamError, error_event};
 
 /// Events there is room for before the first allocation.
 const EXPECTED_EVENTS: usize = 4096;
@@ -257,7 +257,16 @@ impl Recorder {
     /// # Errors
     /// What the decoder finds wrong.
     pub fn payload(&mut self, arrival: Arrival, data: &[u8]) -> Result<bool, StreamError> {
-        let step = self.decoder.payload(data)?;
+        let step = match self.decoder.payload(data) {
+            // What follows the end and cannot be read is no part of the answer.
+            Err(StreamError::Malformed { event, problem }) if self.may_end => {
+                self.remark(format!(
+                    "after the end of the answer a broken {event}: {problem}"
+                ));
+                Step::NOTHING
+            }
+            result => result?,
+        };
         let shape = &mut self.exchange.shape;
         shape.payloads += 1;
         shape.keep_alives += u32::from(step.keep_alive);

@@ -252,7 +252,10 @@ impl ChatDecoder {
             }
             return Ok(Step::DONE);
         }
-        let mut chunk: Chunk<'_> = parse("chunk", data)?;
+        let Object(Some(mut chunk)) = parse::<Object<Chunk<'_>>>("chunk", data)? else {
+            self.unknown.count("not an object");
+            return Ok(Step::NOTHING);
+        };
         if let Some(error) = error_of(&mut chunk, data) {
             return Err(error);
         }
