@@ -10,7 +10,8 @@ use timeslip_datasets::swebench::{self, Environment};
 fn main() -> Result<(), Box<dyn Error>> {
     let file = std::env::args().nth(1).ok_or("usage: eval_scripts ROWS")?;
     let mut output = io::stdout().lock();
-    for task in swebench::read_rows(Path::new(&file))? {
+    for (_, task) in swebench::read_rows(Path::new(&file))? {
+        let task = task?;
         let task = task.completed(Environment::Image)?;
         let line = serde_json::json!({
             "instance_id": task.instance_id,

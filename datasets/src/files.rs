@@ -13,7 +13,11 @@ const MB: u64 = 1024 * 1024;
 /// The largest single file read as text; the largest SWE-bench patch is far below.
 const TEXT_LIMIT_MB: u64 = 64;
 
-/// Reads a UTF-8 file verbatim; `purpose` completes "is missing; …".
+/// What some editors put in front of UTF-8; it is no part of the text.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
+/// Reads a UTF-8 file as it is, but for a byte order mark; `purpose` completes "is
+/// missing; …".
 pub(crate) fn read_text(file: &Path, purpose: &str) -> Result<String> {
     read_text_with(file, purpose, TEXT_LIMIT_MB, |open| open)
 }
@@ -54,6 +58,9 @@ pub(crate) fn read_text_with<R: Read>(
             file: file.to_path_buf(),
             limit_mb,
         });
+    }
+    if bytes.starts_with(BYTE_ORDER_MARK) {
+        bytes.drain(..BYTE_ORDER_MARK.len());
     }
     String::from_utf8(bytes).map_err(|error| {
         let line = 1 + error.as_bytes()[..error.utf8_error().valid_up_to()]

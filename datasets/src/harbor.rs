@@ -203,9 +203,9 @@ pub fn read_task(directory: &Path) -> Result<HarborTask> {
         steps: settings.steps(directory, &file)?,
         strategy: settings.strategy(),
         solution_env: settings.solution.env,
-        difficulty: settings.metadata.difficulty,
-        category: settings.metadata.category,
-        tags: [settings.metadata.tags, settings.task.keywords].concat(),
+        difficulty: settings.metadata.difficulty.0,
+        category: settings.metadata.category.0,
+        tags: [settings.metadata.tags.0, settings.task.keywords.0].concat(),
         environment,
     })
 }

@@ -6,20 +6,25 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod atif;
+pub mod atomic;
 pub mod bundled;
 pub mod dockerfile;
 pub mod harbor;
-pub mod journal;
+pub mod options;
+pub mod run;
 pub mod swebench;
 pub mod swebench_pro;
 pub mod terminal_bench;
+pub mod text;
 
 mod error;
+mod fields;
 mod files;
 mod python_list;
 mod table;
 
 pub use error::{Error, Result};
+pub use run::journal;
 
 /// Whether `text` is safe as one path component and as an argument of a program:
 /// letters, digits, `-`, `_` and `.`, beginning with a letter, digit or `_`.
@@ -30,4 +35,14 @@ pub fn is_plain_name(text: &str) -> bool {
         && text
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+}
+
+/// Whether a terminal would obey this character rather than show it: control
+/// characters and marks that change the direction of writing.
+#[must_use]
+pub fn steers_terminal(c: char) -> bool {
+    c.is_control()
+        || c == '\u{fffe}'
+        || c == '\u{ffff}'
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

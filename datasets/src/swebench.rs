@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Error, Result, is_plain_name};
 
 pub use eval_script::TESTBED;
-pub use predictions::{Prediction, append_prediction, read_predictions};
+pub use predictions::{Prediction, Predictions, append_prediction, read_predictions};
 pub use report::{Entry, InstanceReport, Outcome, RunReport, Split, TestsStatus};
 pub use repository::{read_repository, read_task, repository_stream};
 pub use rows::read_rows;
@@ -167,7 +167,8 @@ fn verified() -> Option<Vec<SweTask>> {
         eprintln!("SKIPPED: SWE-bench Verified is not at {}", file.display());
         return None;
     }
-    Some(read_rows(&file).unwrap())
+    let rows = read_rows(&file).unwrap().into_iter();
+    Some(rows.map(|(_, task)| task.unwrap()).collect())
 }
 
 /// A task without anything to it.

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use crate::fields::{Names, Text};
 use crate::swebench::check_repository;
-use crate::{Error, Result, dockerfile, files, python_list, table};
+use crate::{Error, Result, dockerfile, files, table};
 
 /// One task.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,78 +52,75 @@ pub const APP: &str = "/app";
 const LONGEST_TAG: usize = 128;
 
 #[derive(Deserialize)]
+#[serde(expecting = "an object")]
 struct Raw {
     repo: String,
     instance_id: String,
     base_commit: String,
     patch: String,
-    problem_statement: String,
+    problem_statement: Text,
     #[serde(default)]
-    requirements: String,
+    requirements: Text,
     #[serde(default)]
-    interface: String,
+    interface: Text,
     #[serde(default)]
-    repo_language: String,
+    repo_language: Text,
     #[serde(alias = "FAIL_TO_PASS")]
-    fail_to_pass: List,
-    #[serde(alias = "PASS_TO_PASS")]
-    pass_to_pass: List,
+    fail_to_pass: Names,
+    #[serde(alias = "PASS_TO_PASS", default)]
+    pass_to_pass: Names,
     #[serde(default)]
-    before_repo_set_cmd: String,
-    selected_test_files_to_run: List,
+    before_repo_set_cmd: Text,
+    selected_test_files_to_run: Names,
 }
 
-/// A list, or one printed into a string as JSON or as Python.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum List {
-    List(Vec<String>),
-    Text(String),
-}
-
-/// Reads a file of rows and the scripts beside it.
-pub fn read_tasks(file: &Path) -> Result<Vec<ProTask>> {
-    let scripts = file.with_file_name("run_scripts");
-    table::read::<Raw>(file, "it should hold SWE-bench Pro rows")?
+/// Reads a file of rows and the scripts beside it. Every row is given with its task's id,
+/// and a row that cannot be used with the reason.
+///
+/// # Errors
+/// When the file of rows itself cannot be read.
+pub fn read_tasks(file: &Path) -> Result<Vec<(String, Result<ProTask>)>> {
+    let rows = table::read::<Raw>(file, "it should hold SWE-bench Pro rows")?;
+    Ok(rows
         .into_iter()
         .map(|row| {
-            let (raw, place) = row.split();
-            let list = |list: List, column: &str| match list {
-                List::List(list) => Ok(list),
-                List::Text(text) => python_list::parse(&text)
-                    .map_err(|problem| place.error(file, format!("{column} {problem}"))),
-            };
-            check_repository(file, &raw.instance_id, &raw.repo, &raw.base_commit)?;
-            let fail_to_pass = list(raw.fail_to_pass, "fail_to_pass")?;
-            if fail_to_pass.is_empty() {
-                return Err(Error::invalid(
-                    file,
-                    format!("{}: fail_to_pass is empty", raw.instance_id),
-                ));
-            }
-            let own = scripts.join(&raw.instance_id);
-            let script =
-                |name: &str, purpose: &str| files::read_text(&files::member(&own, name)?, purpose);
-            Ok(ProTask {
-                fail_to_pass,
-                pass_to_pass: list(raw.pass_to_pass, "pass_to_pass")?,
-                test_files: list(raw.selected_test_files_to_run, "selected_test_files_to_run")?,
-                // The lines before it set the repository up, which is done.
-                set_up_tests: last_line(&raw.before_repo_set_cmd),
-                run_script: script("run_script.sh", "it runs the tests")?,
-                parser: script("parser.py", "it reads what the tests print")?,
-                environment: environment(&file.with_file_name("dockerfiles"), &raw.instance_id)?,
-                repo: raw.repo,
-                instance_id: raw.instance_id,
-                base_commit: raw.base_commit,
-                patch: raw.patch,
-                problem_statement: raw.problem_statement,
-                requirements: raw.requirements,
-                interface: raw.interface,
-                language: raw.repo_language,
-            })
+            let (id, raw) = row.split();
+            (id, raw.and_then(|raw| raw.task(file)))
         })
-        .collect()
+        .collect())
+}
+
+impl Raw {
+    fn task(self, file: &Path) -> Result<ProTask> {
+        check_repository(file, &self.instance_id, &self.repo, &self.base_commit)?;
+        if self.fail_to_pass.0.is_empty() {
+            return Err(Error::invalid(
+                file,
+                format!("{}: fail_to_pass is empty", self.instance_id),
+            ));
+        }
+        let own = file.with_file_name("run_scripts").join(&self.instance_id);
+        let script =
+            |name: &str, purpose: &str| files::read_text(&files::member(&own, name)?, purpose);
+        Ok(ProTask {
+            fail_to_pass: self.fail_to_pass.0,
+            pass_to_pass: self.pass_to_pass.0,
+            test_files: self.selected_test_files_to_run.0,
+            // The lines before it set the repository up, which is done.
+            set_up_tests: last_line(&self.before_repo_set_cmd.0),
+            run_script: script("run_script.sh", "it runs the tests")?,
+            parser: script("parser.py", "it reads what the tests print")?,
+            environment: environment(&file.with_file_name("dockerfiles"), &self.instance_id)?,
+            repo: self.repo,
+            instance_id: self.instance_id,
+            base_commit: self.base_commit,
+            patch: self.patch,
+            problem_statement: self.problem_statement.0,
+            requirements: self.requirements.0,
+            interface: self.interface.0,
+            language: self.repo_language.0,
+        })
+    }
 }
 
 /// The variables of an image that is built in two stages.

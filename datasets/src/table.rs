@@ -7,13 +7,14 @@ mod parquet;
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::{Error, Result};
 
-/// One row, and where it was.
+/// One row: what it holds, or why it cannot be used.
 pub(crate) struct Row<T> {
-    value: T,
-    place: Place,
+    id: String,
+    value: Result<T>,
 }
 
 /// Where a row was, for errors.
@@ -25,23 +26,57 @@ pub(crate) enum Place {
     Number(u64),
 }
 
-impl<T> Row<T> {
-    pub(crate) fn split(self) -> (T, Place) {
-        (self.value, self.place)
-    }
-}
+/// The column that tells rows apart.
+const ID: &str = "instance_id";
 
-impl Place {
-    pub(crate) fn error(self, file: &Path, message: String) -> Error {
-        match self {
-            Self::Line(line) => Error::invalid_line(file, line, message),
-            Self::Number(number) => Error::invalid(file, format!("row {number}: {message}")),
+impl<T: DeserializeOwned> Row<T> {
+    /// The row's `instance_id`, or its place where it has none, and its value.
+    pub(crate) fn split(self) -> (String, Result<T>) {
+        (self.id, self.value)
+    }
+
+    /// A row from its text.
+    fn parse(file: &Path, place: Place, text: &str) -> Self {
+        match serde_json::from_str::<Value>(text) {
+            Ok(value) => Self::of(file, place, value),
+            Err(error) => Row {
+                id: place.name(),
+                value: Err(place.not_a_row(file, &error)),
+            },
+        }
+    }
+
+    /// A row from its object.
+    fn of(file: &Path, place: Place, value: Value) -> Self {
+        let id = value.get(ID).and_then(Value::as_str);
+        Row {
+            id: id.map_or_else(|| place.name(), str::to_owned),
+            value: serde_path_to_error::deserialize(value)
+                .map_err(|error| place.not_a_row(file, &error)),
         }
     }
 }
 
-/// Reads `.jsonl`, `.json` (a list of objects, or an object of objects, whose keys
-/// are dropped), both also as `.gz`, and `.parquet`.
+impl Place {
+    fn name(self) -> String {
+        match self {
+            Self::Line(line) => format!("line-{line}"),
+            Self::Number(number) => format!("row-{number}"),
+        }
+    }
+
+    fn not_a_row(self, file: &Path, error: &dyn std::fmt::Display) -> Error {
+        match self {
+            Self::Line(line) => Error::invalid_line(file, line, format!("is not a row: {error}")),
+            Self::Number(number) => {
+                Error::invalid(file, format!("row {number}: is not a row: {error}"))
+            }
+        }
+    }
+}
+
+/// Reads `.jsonl`, `.json` (a list of objects, or an object of objects, whose keys stand
+/// in for a missing `instance_id`), both also as `.gz`, and `.parquet`.
 pub(crate) fn read<T: DeserializeOwned>(file: &Path, purpose: &str) -> Result<Vec<Row<T>>> {
     let name = file.to_string_lossy().to_ascii_lowercase();
     match name.strip_suffix(".gz").unwrap_or(&name) {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::fields::{Text, Texts};
 use crate::harbor::{
     Environment, HarborTask, Network, RewardStrategy, Solution, Step, Variables, Verdict, Verifier,
     plain_task_name, seconds, without_canary,
@@ -16,11 +17,11 @@ use crate::{Error, Result, files};
 struct TaskYaml {
     instruction: String,
     #[serde(default)]
-    difficulty: String,
+    difficulty: Text,
     #[serde(default)]
-    category: String,
+    category: Text,
     #[serde(default)]
-    tags: Vec<String>,
+    tags: Texts,
     #[serde(default = "pytest")]
     parser_name: String,
     #[serde(default = "agent_seconds")]
@@ -149,9 +150,9 @@ pub fn read_task(directory: &Path) -> Result<HarborTask> {
         }],
         name,
         directory: directory.to_path_buf(),
-        difficulty: yaml.difficulty,
-        category: yaml.category,
-        tags: yaml.tags,
+        difficulty: yaml.difficulty.0,
+        category: yaml.category.0,
+        tags: yaml.tags.0,
         environment,
         strategy: RewardStrategy::Mean,
         solution_env: Variables::new(),

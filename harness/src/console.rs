@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use timeslip_reports::format::steers_terminal;
+use timeslip_datasets::steers_terminal;
 
 /// Prints a line. A reader that is gone must not end a run.
 pub fn say(text: &str) {

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use timeslip_datasets::run;
+
 use crate::exit;
 
 /// An error with enough in it to act on.
@@ -15,12 +17,12 @@ pub enum Error {
         /// What is wrong and what to do.
         problem: String,
     },
+    /// A profile of a simulated endpoint is wrong.
+    #[error(transparent)]
+    Profile(#[from] timeslip_simulator::ProfileError),
     /// A suite, a task or a sandbox is wrong.
     #[error(transparent)]
     Suite(#[from] timeslip_suites::Error),
-    /// The rules of a gate are wrong.
-    #[error(transparent)]
-    Rules(#[from] timeslip_reports::gate::RulesError),
     /// An endpoint cannot be reached.
     #[error("endpoint {endpoint}: {problem}; nothing was run")]
     Unreachable {
@@ -29,10 +31,10 @@ pub enum Error {
         /// What was tried and seen.
         problem: String,
     },
-    /// The journal cannot be read.
+    /// The record of a run cannot be read or written.
     #[error(transparent)]
-    Journal(#[from] timeslip_datasets::journal::ReadError),
-    /// A run directory is not what it should be.
+    Record(#[from] run::Error),
+    /// A run is not what it should be.
     #[error("{path}: {problem}", path = path.display())]
     Run {
         /// The directory or a file in it.
@@ -51,12 +53,14 @@ pub enum Error {
     /// The plan holds no trial.
     #[error("nothing to run: {0}")]
     Empty(String),
-    /// The history cannot be used.
-    #[error(transparent)]
-    History(#[from] timeslip_reports::history::Error),
-    /// The report could not be written.
-    #[error(transparent)]
-    Report(#[from] timeslip_reports::render::Error),
+    /// A command could not use what it was given, or not write what it made.
+    #[error("{problem}")]
+    Command {
+        /// What went wrong.
+        problem: Box<dyn std::error::Error + Send + Sync>,
+        /// The exit code of the process.
+        exit: u8,
+    },
     /// The system refused something.
     #[error("{doing}: {source}")]
     System {
@@ -93,17 +97,16 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Config { .. }
+            | Error::Profile(_)
             | Error::Suite(_)
-            | Error::Rules(_)
             | Error::Unreachable { .. }
             | Error::Run { .. } => exit::USAGE,
-            Error::Journal(_) => exit::INVALID,
+            Error::Record(run::Error::Journal(_)) => exit::INVALID,
+            Error::Record(run::Error::System { .. }) => exit::UNEXPECTED,
+            Error::Record(_) => exit::USAGE,
             Error::Empty(_) => exit::NOTHING_RAN,
-            Error::History(error) if error.is_input() => exit::USAGE,
-            Error::History(_)
-            | Error::Report(_)
-            | Error::System { .. }
-            | Error::Download { .. } => exit::UNEXPECTED,
+            Error::Command { exit, .. } => *exit,
+            Error::System { .. } | Error::Download { .. } => exit::UNEXPECTED,
             Error::Interrupted { .. } => exit::INTERRUPTED,
         }
     }

@@ -1,5 +1,8 @@
 //! Numbers as people read them: three significant digits, a unit, no false precision.
 
+pub use timeslip_datasets::steers_terminal;
+pub use timeslip_datasets::text::{count, plural};
+
 use crate::stats::Estimate;
 
 /// Shown where a value is absent.
@@ -202,20 +205,6 @@ pub fn rate(value: f64) -> String {
     }
 }
 
-/// A whole count with thousands separated by a comma.
-#[must_use]
-pub fn count(value: u64) -> String {
-    let digits = value.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
 /// An optional value through a formatter, or [`ABSENT`].
 pub fn or_absent<T>(value: Option<T>, format: impl FnOnce(T) -> String) -> String {
     value.map_or_else(|| ABSENT.to_owned(), format)
@@ -233,11 +222,12 @@ pub fn estimate(
     format!("{}{interval}", or_absent(estimate.point, point))
 }
 
-/// `one thing`, `two things`: the count with its noun.
+/// The text with its first letter in upper case.
 #[must_use]
-pub fn plural(n: usize, noun: &str) -> String {
-    let ending = if n == 1 { "" } else { "s" };
-    format!("{} {noun}{ending}", count(n as u64))
+pub fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next().into_iter().flat_map(char::to_uppercase);
+    first.chain(chars).collect()
 }
 
 /// Untrusted text on one line: control characters (a terminal would obey them)
@@ -262,16 +252,6 @@ pub fn shorten(text: &str, limit: usize) -> String {
     let mut short: String = text.chars().take(limit.saturating_sub(1)).collect();
     short.push('…');
     short
-}
-
-/// Whether a terminal would obey this character rather than show it: control
-/// characters and marks that change the direction of writing.
-#[must_use]
-pub fn steers_terminal(c: char) -> bool {
-    c.is_control()
-        || c == '\u{fffe}'
-        || c == '\u{ffff}'
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn minus(value: f64) -> &'static str {

@@ -1,165 +1,15 @@
 //! What a report is computed from: one run, already attributed to stages.
 //!
-//! The harness fills these from the journal; nothing in this crate knows how a
-//! number was taken. Durations are integer nanoseconds.
+//! [`crate::open`] fills these from a run directory. Durations are integer nanoseconds.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use timeslip_datasets::journal::TcpSample;
 
-use crate::stats::{quantile, sorted};
+pub use timeslip_datasets::journal::{Outcome, Reported as ReportedTimes, StreamShape};
+pub use timeslip_datasets::run::calibration::{Calibration, ErrorQuantiles, StreamCalibration};
 
-/// Where the time of a trial can go. Exclusive and exhaustive: the stages of a
-/// trial sum to its wall time exactly.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum Stage {
-    /// Name resolution.
-    ConnectDns,
-    /// TCP handshake, and the tunnel of a proxy where there is one.
-    ConnectTcp,
-    /// TLS handshake.
-    ConnectTls,
-    /// WebSocket upgrade.
-    ConnectUpgrade,
-    /// Handing the request to the kernel.
-    Send,
-    /// One round trip inside `sent` → `first_token`.
-    Network,
-    /// Waiting for the server to begin.
-    Queue,
-    /// Reading the prompt.
-    Prefill,
-    /// What of `sent` → `first_token` the three above do not explain.
-    Residue,
-    /// Streaming reasoning.
-    DecodeReasoning,
-    /// Streaming text.
-    DecodeText,
-    /// Streaming tool-call arguments.
-    DecodeToolArguments,
-    /// `last_token` → `done`.
-    Tail,
-    /// Starting and tearing down the sandbox around a tool call.
-    ToolSandbox,
-    /// The command of a tool call itself.
-    ToolCommand,
-    /// Prompt building, parsing, bookkeeping: everything else.
-    Harness,
-    /// Rate-limit backoff, retries, permits.
-    Wait,
-}
-
-/// The coarse group a stage is shown under.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum StageGroup {
-    /// Connection steps, sending and one round trip per request.
-    Network,
-    /// Waiting in the server's queue.
-    Queue,
-    /// Reading the prompt.
-    Prefill,
-    /// The unexplained part of TTFT.
-    Residue,
-    /// Streaming output, token by token, and its tail.
-    Decode,
-    /// Tool calls.
-    Tool,
-    /// The agent harness itself.
-    Harness,
-    /// Backoff and retries.
-    Wait,
-}
-
-impl Stage {
-    /// Every stage, in the order reports show them.
-    pub const ALL: [Stage; 17] = [
-        Stage::ConnectDns,
-        Stage::ConnectTcp,
-        Stage::ConnectTls,
-        Stage::ConnectUpgrade,
-        Stage::Send,
-        Stage::Network,
-        Stage::Queue,
-        Stage::Prefill,
-        Stage::Residue,
-        Stage::DecodeReasoning,
-        Stage::DecodeText,
-        Stage::DecodeToolArguments,
-        Stage::Tail,
-        Stage::ToolSandbox,
-        Stage::ToolCommand,
-        Stage::Harness,
-        Stage::Wait,
-    ];
-
-    /// The name used in every machine-readable output.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Stage::ConnectDns => "connect_dns",
-            Stage::ConnectTcp => "connect_tcp",
-            Stage::ConnectTls => "connect_tls",
-            Stage::ConnectUpgrade => "connect_upgrade",
-            Stage::Send => "send",
-            Stage::Network => "network",
-            Stage::Queue => "queue",
-            Stage::Prefill => "prefill",
-            Stage::Residue => "residue",
-            Stage::DecodeReasoning => "decode_reasoning",
-            Stage::DecodeText => "decode_text",
-            Stage::DecodeToolArguments => "decode_tool_arguments",
-            Stage::Tail => "tail",
-            Stage::ToolSandbox => "tool_sandbox",
-            Stage::ToolCommand => "tool_command",
-            Stage::Harness => "harness",
-            Stage::Wait => "wait",
-        }
-    }
-
-    /// The group a stage is shown under.
-    #[must_use]
-    pub const fn group(self) -> StageGroup {
-        match self {
-            Stage::ConnectDns
-            | Stage::ConnectTcp
-            | Stage::ConnectTls
-            | Stage::ConnectUpgrade
-            | Stage::Send
-            | Stage::Network => StageGroup::Network,
-            Stage::Queue => StageGroup::Queue,
-            Stage::Prefill => StageGroup::Prefill,
-            Stage::Residue => StageGroup::Residue,
-            Stage::DecodeReasoning
-            | Stage::DecodeText
-            | Stage::DecodeToolArguments
-            | Stage::Tail => StageGroup::Decode,
-            Stage::ToolSandbox | Stage::ToolCommand => StageGroup::Tool,
-            Stage::Harness => StageGroup::Harness,
-            Stage::Wait => StageGroup::Wait,
-        }
-    }
-}
-
-/// How a stage value came to be known.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum Provenance {
-    /// From the client's own marks.
-    Measured,
-    /// From a duration the server reported.
-    Reported,
-    /// Fitted or bounded from other measurements.
-    Estimated,
-    /// Not known: the time is inside `residue`.
-    Unavailable,
-}
+pub use crate::stages::{Provenance, Stage, StageGroup};
 
 /// One stage of one trial, summed over its exchanges or tool calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -202,18 +52,6 @@ pub struct FirstOfKind {
     pub tool_arguments_ns: Option<u64>,
 }
 
-/// What came in one response stream. One event may carry many tokens, one read many
-/// events.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StreamCounts {
-    /// Events that carried model output.
-    pub output_events: u64,
-    /// Reads that brought them.
-    pub output_reads: u64,
-    /// Comments and pings that only keep the connection alive.
-    pub keep_alives: u64,
-}
-
 /// What the kernel and the protocol know of the connection; each `None` where nothing
 /// told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -222,43 +60,10 @@ pub struct ConnectionFacts {
     pub reused: bool,
     /// Round trip of a WebSocket or HTTP/2 ping.
     pub ping_ns: Option<u64>,
-    /// Smallest TCP round trip.
-    pub tcp_min_rtt_ns: Option<u64>,
-    /// Segments retransmitted.
-    pub retransmits: Option<u32>,
-    /// Segments received.
-    pub segments_in: Option<u32>,
-    /// Segments sent.
-    pub segments_out: Option<u32>,
+    /// The kernel's view of it.
+    pub tcp: Option<TcpSample>,
     /// Bytes read.
     pub response_bytes: Option<u64>,
-}
-
-/// Durations that the server reported, on its own clock; each `None` where it reported
-/// none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ReportedTimes {
-    /// In its queue.
-    pub queue_ns: Option<u64>,
-    /// Reading the prompt.
-    pub prefill_ns: Option<u64>,
-    /// Generating.
-    pub decode_ns: Option<u64>,
-    /// Request taken → first token.
-    pub ttft_ns: Option<u64>,
-    /// Request taken → last token.
-    pub total_ns: Option<u64>,
-}
-
-impl ReportedTimes {
-    /// All that it says happened before the first token.
-    #[must_use]
-    pub fn before_first_token_ns(&self) -> Option<u64> {
-        let parts = [self.queue_ns, self.prefill_ns];
-        let known = parts.iter().any(Option::is_some);
-        let sum = parts.into_iter().flatten().fold(0, u64::saturating_add);
-        self.ttft_ns.or(known.then_some(sum))
-    }
 }
 
 /// One model call as the client saw it.
@@ -270,8 +75,10 @@ pub struct ExchangeData {
     pub ttft_ns: Option<u64>,
     /// `sent` → the first event of each kind of output.
     pub first: FirstOfKind,
+    /// Events that carried model output. One may carry many tokens, one read many events.
+    pub output_events: u64,
     /// What came in the stream.
-    pub stream: StreamCounts,
+    pub stream: StreamShape,
     /// What the connection did meanwhile.
     pub connection: ConnectionFacts,
     /// What the server says of its own time.
@@ -297,22 +104,6 @@ pub struct ExchangeData {
     pub cut_short: bool,
     /// The transport really used, e.g. `websocket` or `http-sse`.
     pub transport: String,
-}
-
-/// How a trial ended.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// The grader accepted the result.
-    Resolved,
-    /// The grader rejected the result.
-    Unresolved,
-    /// The agent ran out of turns or wall-clock time; graded as it stood, and rejected.
-    LimitReached,
-    /// The endpoint or the sandbox failed; counted as not resolved, shown apart.
-    Error,
 }
 
 /// One attempt of one task on one endpoint.
@@ -386,6 +177,17 @@ pub enum Role {
     Baseline,
 }
 
+impl Role {
+    /// The name used in every output.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Role::Candidate => "candidate",
+            Role::Baseline => "baseline",
+        }
+    }
+}
+
 /// One endpoint of the run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndpointData {
@@ -403,75 +205,6 @@ pub struct EndpointData {
     pub simulated: bool,
     /// Where a simulated profile's figures come from; shown in the report.
     pub notes: Vec<String>,
-}
-
-/// The instrument's own error, in nanoseconds, against a server that logs its
-/// true emission times.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Calibration {
-    /// Smallest step of the clock.
-    pub clock_resolution_ns: u64,
-    /// One entry for each setting it was taken at.
-    pub settings: Vec<StreamCalibration>,
-}
-
-/// The instrument's own error at one number of concurrent streams.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct StreamCalibration {
-    /// Wire protocol.
-    pub protocol: String,
-    /// Transport.
-    pub transport: String,
-    /// Concurrent streams.
-    pub streams: u32,
-    /// Output events per second the server really sent, over all streams.
-    pub events_per_second: u64,
-    /// TTFT as measured.
-    pub ttft_ns: ErrorQuantiles,
-    /// |measured − true| TTFT.
-    pub ttft_error: ErrorQuantiles,
-    /// Gap between consecutive output events as measured.
-    pub inter_event_ns: ErrorQuantiles,
-    /// |measured − true| gap between consecutive output events.
-    pub inter_event_error: ErrorQuantiles,
-    /// |measured − true| end of the stream.
-    pub end_error: ErrorQuantiles,
-    /// How long output events lay in the kernel before the client read them; absent
-    /// where the kernel does not say.
-    pub client_lag: Option<ErrorQuantiles>,
-    /// How late the client's event loop woke from a timer.
-    pub loop_lag: Option<ErrorQuantiles>,
-    /// Processor time of the client per output event; absent when the server shared
-    /// its process.
-    pub cpu_ns_per_event: Option<u64>,
-}
-
-/// Where a set of errors lies, in nanoseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct ErrorQuantiles {
-    /// How many.
-    pub n: usize,
-    /// Median.
-    pub p50_ns: u64,
-    /// 99th percentile, type 7; close to the maximum below 100 values.
-    pub p99_ns: u64,
-    /// Largest.
-    pub max_ns: u64,
-}
-
-impl ErrorQuantiles {
-    /// Summarises errors in any order; `None` when there are none.
-    #[must_use]
-    pub fn of(errors: impl IntoIterator<Item = u64>) -> Option<Self> {
-        let ascending = sorted(errors.into_iter().map(|error| error as f64));
-        let at = |p| quantile(&ascending, p).map(|value| value.round() as u64);
-        Some(ErrorQuantiles {
-            n: ascending.len(),
-            p50_ns: at(0.5)?,
-            p99_ns: at(0.99)?,
-            max_ns: at(1.0)?,
-        })
-    }
 }
 
 /// A whole run.

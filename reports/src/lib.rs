@@ -1,23 +1,31 @@
 //! Statistics, comparison and rendering of timeslip runs.
 //!
-//! Everything starts from [`input::RunData`]: [`summary::Summary`] computes the
-//! figures, [`verdict`] puts them into words, [`render`] writes the files.
+//! Everything starts from a run directory, which [`open`] reads: [`attribution`] gives
+//! each instant of a trial to a stage, [`summary::Summary`] computes the figures,
+//! [`conclusion`] puts them into words, [`render`] writes the files.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
-pub mod arm;
+pub mod attribution;
 pub mod charts;
 pub mod claims;
 pub mod compare;
+pub mod conclusion;
 pub mod decision;
 pub mod format;
 pub mod gate;
-mod groups;
 pub mod history;
 pub mod input;
 pub mod metrics;
 pub mod pairing;
 pub mod render;
+mod run;
+pub mod side;
+pub mod stages;
 pub mod stats;
 pub mod summary;
 pub mod svg;
-pub mod verdict;
+mod table;
+mod toml_lines;
+mod trial;
+
+pub use run::{Run, open};

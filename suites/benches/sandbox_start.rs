@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use timeslip_suites::{Backend, Invocation, Limits, Mount, Quota, Sandbox};
+use timeslip_suites::{BACKENDS, Backend, Invocation, Limits, Mount, Quota, Sandbox};
 
 const ROUNDS: usize = 200;
 
@@ -17,11 +17,12 @@ fn main() {
     let flag = arguments.iter().position(|argument| argument == "--check");
     let bound: Option<f64> = flag.and_then(|at| arguments.get(at + 1)?.parse().ok());
     println!("{ROUNDS} starts each, milliseconds: minimum / median / 99th percentile");
-    for backend in [Backend::Bubblewrap, Backend::Process] {
+    let without_image = |backend: &&&dyn Backend| backend.capabilities().machine_system;
+    for &backend in BACKENDS.iter().filter(without_image) {
         match Sandbox::new(backend) {
             Ok(sandbox) => {
                 let start = measure(&sandbox);
-                if backend == Backend::Bubblewrap
+                if backend.name() == "bubblewrap"
                     && let Some(bound) = bound
                     && start > bound
                 {

@@ -28,7 +28,8 @@ pub enum Error {
     },
     /// Several tasks of a suite cannot be used.
     #[error(
-        "{first} (and {more} more tasks cannot be used; `timeslip suites` with the suite lists them all)"
+        "{first} (and {} cannot be used; `timeslip suites` with the suite lists them all)",
+        timeslip_datasets::text::plural(*more, "more task")
     )]
     Unusable {
         /// What is wrong with the first.

@@ -1,7 +1,7 @@
 //! What a suite is: task selection, sandboxes and graders.
 //!
 //! ```text
-//! SuiteFile ─► Suite ─► Task ─► Workspace ─► (the agent works) ─► Grade
+//! SuiteFile ─► Format ─► Task ─► Workspace ─► (the agent works) ─► Verifier ─► Grade
 //! ```
 //!
 //! Everything here blocks the calling thread and knows nothing of models or
@@ -9,26 +9,30 @@
 //! as hostile.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
-pub mod edit;
-pub mod gold;
+pub mod formats;
 pub mod grade;
 pub mod log_parsers;
 pub mod sandbox;
+pub mod solution;
 pub mod steps;
 pub mod suite;
+pub mod task;
 pub mod verify;
 pub mod workspace;
 
-mod beneath;
 mod error;
+mod path_guard;
+mod starts;
+mod verifiers;
 
 pub use error::{Error, Result};
-pub use grade::{Change, Grade, Infrastructure, grade, grade_patch};
+pub use grade::{Grade, Infrastructure, PatchStatus};
+pub use path_guard::PathRefusal;
 pub use sandbox::{
-    Backend, Detection, Exceeded, Execution, Exit, Image, Invocation, Limits, Mount, Quota, Root,
-    Sandbox,
+    BACKENDS, Backend, Capabilities, Detection, Exceeded, Execution, Exit, Image, Invocation,
+    Limits, Mount, Quota, Root, Sandbox,
 };
-pub use suite::{
-    Format, GraderOptions, Quarantined, Sample, Suite, SuiteFile, SuiteLimits, Task, TaskKind,
-};
-pub use workspace::{Environment, Workspace};
+pub use steps::{grade, grade_patch};
+pub use suite::{Quarantined, Suite, SuiteFile, SuiteLimits, TaskSample};
+pub use task::{GraderOptions, Task};
+pub use workspace::{TaskEnvironment, Workspace, WorkspaceSpec};

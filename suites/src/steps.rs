@@ -1,36 +1,24 @@
 //! What lies between the instructions of a task: files, a set-up script and checks
 //! before the agent begins, and what the rewards of all steps come to.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use timeslip_datasets::harbor::{HarborTask, Healthcheck, RewardStrategy};
+use timeslip_datasets::text::plural;
 
-use crate::grade::{self, Grade};
+use crate::grade::{self, CombinedRewards, Rewards};
+use crate::task::{PatchAttempt, Step, StepAttempt, StepCheck};
 use crate::workspace::copy;
-use crate::{Error, Execution, Limits, Result, Sandbox, Task, TaskKind, Workspace};
+use crate::{Error, Execution, Grade, Limits, Result, Sandbox, Task, Workspace};
 
 /// The verdict on one step.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StepGrade {
     /// The verdict, as if there were no other step.
     pub grade: Grade,
-    /// The verifier's numbers, by name; empty where it gave none.
-    pub rewards: BTreeMap<String, f64>,
     /// Whether the next step, if there is one, is to be tried.
     pub go_on: bool,
-}
-
-impl StepGrade {
-    /// The verdict on a task that has no other step.
-    pub(crate) fn only(grade: Grade) -> Self {
-        Self {
-            grade,
-            ..Self::default()
-        }
-    }
 }
 
 /// What a failing script is quoted with.
@@ -48,10 +36,7 @@ pub fn begin_step(
     workspace: &Workspace,
     sandbox: &Sandbox,
 ) -> Result<()> {
-    let TaskKind::Harbor { task: harbor, .. } = &task.kind else {
-        return Ok(());
-    };
-    let Some(own) = harbor.steps.get(step) else {
+    let Some(own) = task.steps.get(step) else {
         return Ok(());
     };
     let failed = |message: String| Error::Prepare {
@@ -61,23 +46,24 @@ pub fn begin_step(
     let limits = |wall| Limits {
         wall,
         output_bytes: OUTPUT_BYTES,
-        memory_mb: task.memory_mb,
+        memory_mb: task.workspace.needs.memory_mb,
     };
     let run = |command: &str, wall: Duration| -> Result<Execution> {
         sandbox.run(&workspace.invocation(command, limits(wall)))
     };
-    workspace.work_as(own.agent_user.as_deref(), task, sandbox)?;
-    if let Some(files) = &own.workdir {
-        let refused = |refusal| failed(format!("{} {refusal}", files.display()));
+    workspace.work_as(own.user.as_deref(), sandbox)?;
+    if let Some(files) = &own.files {
+        let directory = &files.directory;
+        let refused = |refusal| failed(format!("{} {refusal}", directory.display()));
         if let Some((tree, _)) = workspace.mounted() {
-            copy(files, tree, workspace.below()).map_err(refused)?;
+            copy(directory, tree, workspace.below()).map_err(refused)?;
         } else {
             // What is in a container is put there from within.
-            workspace.put(task, files, workspace.working_directory(), sandbox)?;
+            workspace.put(directory, workspace.working_directory(), sandbox)?;
         }
-        if files.join("setup.sh").is_file() {
+        if directory.join("setup.sh").is_file() {
             let command = format!("bash {}/setup.sh", workspace.working_directory());
-            let execution = run(&command, harbor.environment.build_timeout)?;
+            let execution = run(&command, files.time)?;
             if !execution.succeeded() {
                 return Err(failed(format!(
                     "setup.sh of step {} ended with {:?}: {}",
@@ -88,13 +74,12 @@ pub fn begin_step(
             }
         }
     }
-    let whole = harbor.environment.healthcheck.as_ref();
-    for check in [whole.filter(|_| step == 0), own.healthcheck.as_ref()] {
-        let Some(check) = check else { continue };
-        if !holds(check, |command| run(command, check.timeout))? {
+    for check in &own.checks {
+        if !holds(check, |command| run(command, check.time))? {
             return Err(failed(format!(
-                "the check {:?} failed {} times",
-                check.command, check.retries
+                "the check {:?} failed {}",
+                check.command,
+                plural(check.tries as usize, "time")
             )));
         }
     }
@@ -102,12 +87,12 @@ pub fn begin_step(
 }
 
 /// Repeats a check until it succeeds, or fails for good.
-fn holds(check: &Healthcheck, run: impl Fn(&str) -> Result<Execution>) -> Result<bool> {
-    for attempt in 1..=check.retries {
+fn holds(check: &StepCheck, run: impl Fn(&str) -> Result<Execution>) -> Result<bool> {
+    for attempt in 1..=check.tries {
         if run(&check.command)?.succeeded() {
             return Ok(true);
         }
-        if attempt < check.retries {
+        if attempt < check.tries {
             thread::sleep(check.interval);
         }
     }
@@ -122,40 +107,85 @@ pub fn grade_step(
     workspace: &Workspace,
     sandbox: &Sandbox,
 ) -> Result<StepGrade> {
-    grade::step(task, step, workspace, sandbox)
+    let step = find(task, step)?;
+    let grade = step.verifier.grade(&StepAttempt {
+        task,
+        step,
+        workspace,
+        sandbox,
+    })?;
+    Ok(StepGrade {
+        go_on: !grade.verifier_failed && grade::reach(&grade.rewards, &step.least_rewards),
+        grade,
+    })
+}
+
+/// Grades what the agent left in `workspace` after the only step of a task. An error
+/// means that the machinery failed, not the agent.
+pub fn grade(task: &Task, workspace: &Workspace, sandbox: &Sandbox) -> Result<Grade> {
+    Ok(combine(
+        task,
+        vec![grade_step(task, 0, workspace, sandbox)?],
+    ))
+}
+
+/// Grades a patch from any source on a checkout of its own below the directory
+/// `place`; without a patch, the untouched repository.
+///
+/// # Errors
+/// As [`grade()`], and [`Error::Unsupported`] for a task that is not solved by a patch.
+pub fn grade_patch(
+    task: &Task,
+    patch: Option<&str>,
+    sandbox: &Sandbox,
+    place: &Path,
+) -> Result<Grade> {
+    let step = find(task, 0)?;
+    step.verifier.grade_patch(&PatchAttempt {
+        task,
+        step,
+        patch: patch.map(str::as_bytes),
+        place,
+        sandbox,
+    })
+}
+
+fn find(task: &Task, step: usize) -> Result<&Step> {
+    task.steps.get(step).ok_or_else(|| Error::Prepare {
+        task: task.id.clone(),
+        message: format!("has no step {step}"),
+    })
 }
 
 /// The verdict on the trial. `grades` are those of the steps that were tried; one that
 /// ended before the last step is not resolved, whatever the rewards so far.
 #[must_use]
 pub fn combine(task: &Task, grades: Vec<StepGrade>) -> Grade {
-    let TaskKind::Harbor { task: harbor, .. } = &task.kind else {
-        return grades.into_iter().next_back().unwrap_or_default().grade;
-    };
-    if harbor.steps.len() == 1 {
+    if task.steps.len() == 1 {
         return grades.into_iter().next_back().unwrap_or_default().grade;
     }
     let tried = grades.len();
-    let rewards = combined_rewards(harbor.strategy, &grades);
+    let rewards = combined_rewards(task.rewards, &grades);
     let mut failed = grades.iter().position(|step| step.grade.verifier_failed);
     let lost = |step: &StepGrade| !step.grade.resolved;
     failed = failed.or_else(|| grades.iter().position(lost));
-    let all = tried == harbor.steps.len();
+    let all = tried == task.steps.len();
     let resolved = all && grade::solves(&rewards, task.grader.solved_at());
-    let detail = (!resolved).then(|| describe(harbor, &grades, failed));
+    let detail = (!resolved).then(|| describe(task, &grades, failed));
     Grade {
         resolved,
         reward: grade::single(&rewards),
+        rewards,
         detail,
         verifier_failed: grades.iter().any(|step| step.grade.verifier_failed),
         ..Grade::default()
     }
 }
 
-fn describe(harbor: &HarborTask, grades: &[StepGrade], failed: Option<usize>) -> String {
-    let of = harbor.steps.len();
+fn describe(task: &Task, grades: &[StepGrade], failed: Option<usize>) -> String {
+    let of = task.steps.len();
     let place = |index: usize| {
-        let name = harbor.steps.get(index).map_or("", |step| &step.name);
+        let name = task.steps.get(index).map_or("", |step| &step.name);
         format!("step {} of {of} ({name})", index + 1)
     };
     match failed.and_then(|index| Some((index, grades.get(index)?))) {
@@ -168,19 +198,19 @@ fn describe(harbor: &HarborTask, grades: &[StepGrade], failed: Option<usize>) ->
     }
 }
 
-fn combined_rewards(strategy: RewardStrategy, grades: &[StepGrade]) -> BTreeMap<String, f64> {
-    if strategy == RewardStrategy::Final {
+fn combined_rewards(strategy: CombinedRewards, grades: &[StepGrade]) -> Rewards {
+    if strategy == CombinedRewards::Final {
         return grades
             .last()
-            .map(|step| step.rewards.clone())
+            .map(|step| step.grade.rewards.clone())
             .unwrap_or_default();
     }
     let judged: Vec<_> = grades
         .iter()
         .filter(|step| !step.grade.verifier_failed)
-        .map(|step| &step.rewards)
+        .map(|step| &step.grade.rewards)
         .collect();
-    let mut means = BTreeMap::new();
+    let mut means = Rewards::new();
     for rewards in &judged {
         for (name, reward) in *rewards {
             *means.entry(name.clone()).or_insert(0.0) += reward / judged.len() as f64;
@@ -189,41 +219,15 @@ fn combined_rewards(strategy: RewardStrategy, grades: &[StepGrade]) -> BTreeMap<
     means
 }
 
-/// Whether rewards reach what the next step asks of them.
-pub(crate) fn reaches(rewards: &BTreeMap<String, f64>, least: &BTreeMap<String, f64>) -> bool {
-    least.iter().all(|(name, least)| {
-        let reward = rewards.get(name);
-        reward.is_some_and(|reward| reward >= least)
-    })
-}
-
-/// Puts the tests of a step together in the empty directory `into`.
-pub(crate) fn lay_out_tests(
-    sources: &[std::path::PathBuf],
-    into: &Path,
-) -> Result<(), (String, crate::beneath::Refusal)> {
-    for source in sources {
-        let to = match source.file_name() {
-            Some(name) if source.is_file() => Path::new(name),
-            _ => Path::new(""),
-        };
-        copy(source, into, to).map_err(|refusal| (source.display().to_string(), refusal))?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn step(rewards: &[(&str, f64)]) -> StepGrade {
-        StepGrade {
-            rewards: rewards
-                .iter()
-                .map(|(name, reward)| ((*name).to_owned(), *reward))
-                .collect(),
-            ..StepGrade::default()
-        }
+        let mut step = StepGrade::default();
+        let owned = |(name, reward): &(&str, f64)| ((*name).to_owned(), *reward);
+        step.grade.rewards = rewards.iter().map(owned).collect();
+        step
     }
 
     #[test]
@@ -232,22 +236,10 @@ mod tests {
             step(&[("reward", 1.0), ("style", 0.5)]),
             step(&[("reward", 0.5)]),
         ];
-        let mean = combined_rewards(RewardStrategy::Mean, &steps);
+        let mean = combined_rewards(CombinedRewards::Mean, &steps);
         assert_eq!((mean["reward"], mean["style"]), (0.75, 0.25));
-        let last = combined_rewards(RewardStrategy::Final, &steps);
-        assert_eq!(last, steps[1].rewards);
-        assert!(combined_rewards(RewardStrategy::Mean, &[]).is_empty());
-    }
-
-    #[test]
-    fn the_next_step_asks_for_every_named_reward() {
-        let least = step(&[("reward", 0.5)]).rewards;
-        assert!(reaches(
-            &step(&[("reward", 0.5), ("x", 0.0)]).rewards,
-            &least
-        ));
-        assert!(!reaches(&step(&[("reward", 0.4)]).rewards, &least));
-        assert!(!reaches(&step(&[("x", 1.0)]).rewards, &least));
-        assert!(reaches(&BTreeMap::new(), &BTreeMap::new()));
+        let last = combined_rewards(CombinedRewards::Final, &steps);
+        assert_eq!(last, steps[1].grade.rewards);
+        assert!(combined_rewards(CombinedRewards::Mean, &[]).is_empty());
     }
 }

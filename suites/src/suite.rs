@@ -1,24 +1,23 @@
 //! Suite files, and the tasks they select.
 
+mod field_lines;
 mod file;
-mod formats;
-mod place;
 mod quarantine;
+mod read;
 mod select;
-mod task;
-mod variables;
 
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use timeslip_datasets::bundled;
 
-use crate::{Error, Result};
+use crate::formats::TaskSource;
+use crate::workspace::{TaskEnvironment, Templates};
+use crate::{Error, Result, Task};
 
-pub use file::{GraderOptions, Sample, SuiteFile, SuiteLimits};
-pub use formats::Format;
+pub use file::{SuiteFile, SuiteLimits, TaskSample};
 pub use quarantine::Quarantined;
-pub(crate) use task::TESTBED;
-pub use task::{Task, TaskKind};
 
 /// A loaded suite.
 #[derive(Clone, Debug)]
@@ -64,15 +63,23 @@ impl Suite {
                 .read_dir()
                 .map_err(Error::io("the shims cannot be listed", &shims))?;
         }
-        let candidates = file.format.load(file, &source, &place)?;
+        let candidates = file.format.0.load(&TaskSource {
+            suite: &file.name,
+            path: &source,
+            cache: &place,
+            pass_env: &file.pass_env,
+            whole_environments: file.names_whole_environments(),
+            find_clone: &|repo| file.clone_of(repo),
+        })?;
         let quarantine = match &file.quarantine {
             Some(list) => Quarantined::read(&file.directory.join(list))?,
             None => Vec::new(),
         };
         let selection = file.select(candidates, quarantine)?;
+        let templates = Arc::default();
         let (mut tasks, mut problems) = (Vec::new(), Vec::new());
         for (id, task) in selection.chosen {
-            match task.and_then(|task| task.adapted(file)) {
+            match task.and_then(|task| adapted(task, file, &templates)) {
                 Ok(task) => tasks.push(task),
                 Err(error) => problems.push((id, error)),
             }
@@ -90,4 +97,23 @@ impl Suite {
     pub fn task(&self, id: &str) -> Option<&Task> {
         self.tasks.iter().find(|task| task.id == id)
     }
+}
+
+/// The task as its suite wants it.
+fn adapted(mut task: Task, file: &SuiteFile, templates: &Arc<Templates>) -> Result<Task> {
+    let (rootfs, image) = (file.rootfs.as_deref(), file.image.as_deref());
+    let workspace = &mut task.workspace;
+    workspace.environment = TaskEnvironment::named(rootfs, image, &file.directory, &task.id)?;
+    workspace.shims = file.shims.as_ref().map(|shims| file.directory.join(shims));
+    workspace.templates = Arc::clone(templates);
+    task.grader = file.grader.clone().unwrap_or_default();
+    let time = task.grader.timeout_seconds.map(Duration::from_secs);
+    if let Some(time) = time {
+        workspace.needs.upkeep = time;
+    }
+    for step in &mut task.steps {
+        step.instruction = file.prompted(&step.instruction);
+        step.verifier_time = time.unwrap_or(step.verifier_time);
+    }
+    Ok(task)
 }

@@ -3,9 +3,11 @@
 
 use std::path::Path;
 
+use timeslip_datasets::text::plural;
+
 use crate::grade::tail;
 use crate::steps::{begin_step, combine, grade_step};
-use crate::{Execution, Grade, Result, Sandbox, Task, Workspace, gold};
+use crate::{Execution, Grade, Result, Sandbox, Task, Workspace, solution};
 
 /// What trying a task came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +22,7 @@ pub enum Soundness {
 
 /// What is done to a task before it is graded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Work {
+enum TriedWith {
     /// Nothing that matters.
     Nothing,
     /// What its author did.
@@ -32,7 +34,7 @@ const TOLD: usize = 200;
 
 /// How one attempt ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Ending {
+enum AttemptEnding {
     Failed(String),
     Passed,
     /// The task came to no verdict.
@@ -43,52 +45,62 @@ enum Ending {
 /// there is removed again.
 #[must_use]
 pub fn verify(task: &Task, sandbox: &Sandbox, times: u32, scratch: &Path) -> Soundness {
-    let attempts = |work| -> Vec<Ending> {
+    let attempts = |work| -> Vec<AttemptEnding> {
         let one = |_| attempt(task, sandbox, work, scratch);
         (0..times.max(1)).map(one).collect()
     };
-    judge(&attempts(Work::Nothing), &attempts(Work::Solution))
+    judge(
+        &attempts(TriedWith::Nothing),
+        &attempts(TriedWith::Solution),
+    )
 }
 
-fn judge(untouched: &[Ending], solved: &[Ending]) -> Soundness {
+fn judge(untouched: &[AttemptEnding], solved: &[AttemptEnding]) -> Soundness {
     let mut problems = Vec::new();
     let mut flaky = false;
-    let passes = |endings: &[Ending]| {
-        let passed = endings.iter().filter(|ending| **ending == Ending::Passed);
+    let passes = |endings: &[AttemptEnding]| {
+        let passed = endings
+            .iter()
+            .filter(|ending| **ending == AttemptEnding::Passed);
         passed.count()
     };
-    let stuck = |endings: &[Ending]| {
+    let stuck = |endings: &[AttemptEnding]| {
         let first = endings.iter().find_map(|ending| match ending {
-            Ending::Stuck(why) => Some(why.clone()),
+            AttemptEnding::Stuck(why) => Some(why.clone()),
             _ => None,
         });
         let count = endings
             .iter()
-            .filter(|e| matches!(e, Ending::Stuck(_)))
+            .filter(|e| matches!(e, AttemptEnding::Stuck(_)))
             .count();
         first.map(|why| (count, why))
     };
     let (tries, passed) = (untouched.len(), passes(untouched));
     if passed > 0 {
         flaky |= passed < tries;
-        problems.push(format!("passed untouched {passed} of {tries} times"));
+        problems.push(format!(
+            "passed untouched {passed} of {}",
+            plural(tries, "time")
+        ));
     }
     if let Some((count, why)) = stuck(untouched) {
         flaky |= count < tries;
         problems.push(format!(
-            "untouched, no verdict {count} of {tries} times: {why}"
+            "untouched, no verdict {count} of {}: {why}",
+            plural(tries, "time")
         ));
     }
     let (tries, passed) = (solved.len(), passes(solved));
     if passed < tries {
         flaky |= passed > 0;
         let why = solved.iter().find_map(|ending| match ending {
-            Ending::Failed(why) | Ending::Stuck(why) => Some(why.as_str()),
-            Ending::Passed => None,
+            AttemptEnding::Failed(why) | AttemptEnding::Stuck(why) => Some(why.as_str()),
+            AttemptEnding::Passed => None,
         });
         let why = why.unwrap_or_default();
         problems.push(format!(
-            "with its solution, passed {passed} of {tries} times: {why}"
+            "with its solution, passed {passed} of {}: {why}",
+            plural(tries, "time")
         ));
     }
     match (problems.is_empty(), flaky) {
@@ -98,16 +110,16 @@ fn judge(untouched: &[Ending], solved: &[Ending]) -> Soundness {
     }
 }
 
-fn attempt(task: &Task, sandbox: &Sandbox, work: Work, scratch: &Path) -> Ending {
+fn attempt(task: &Task, sandbox: &Sandbox, work: TriedWith, scratch: &Path) -> AttemptEnding {
     match graded(task, sandbox, work, scratch) {
-        Err(error) => Ending::Stuck(error.to_string()),
-        Ok(Err(why)) => Ending::Stuck(why),
-        Ok(Ok(grade)) if grade.resolved => Ending::Passed,
+        Err(error) => AttemptEnding::Stuck(error.to_string()),
+        Ok(Err(why)) => AttemptEnding::Stuck(why),
+        Ok(Ok(grade)) if grade.resolved => AttemptEnding::Passed,
         Ok(Ok(grade)) => {
             let why = grade.detail.unwrap_or_default();
             match grade.verifier_failed {
-                true => Ending::Stuck(why),
-                false => Ending::Failed(why),
+                true => AttemptEnding::Stuck(why),
+                false => AttemptEnding::Failed(why),
             }
         }
     }
@@ -116,23 +128,23 @@ fn attempt(task: &Task, sandbox: &Sandbox, work: Work, scratch: &Path) -> Ending
 fn graded(
     task: &Task,
     sandbox: &Sandbox,
-    work: Work,
+    work: TriedWith,
     scratch: &Path,
 ) -> Result<Result<Grade, String>> {
     let place = tempfile::tempdir_in(scratch)
         .map_err(crate::Error::io("cannot create a directory", scratch))?;
-    let workspace = Workspace::prepare(task, sandbox, &place.path().join("trial"))?;
+    let workspace = Workspace::prepare(&task.workspace, sandbox, &place.path().join("trial"))?;
     let (mut grades, mut failures) = (Vec::new(), Vec::new());
-    for step in 0..task.steps() {
+    for step in 0..task.steps.len() {
         match begin_step(task, step, &workspace, sandbox) {
             // The step before left nothing to go on with.
-            Err(_) if work == Work::Nothing && step > 0 => break,
+            Err(_) if work == TriedWith::Nothing && step > 0 => break,
             result => result?,
         }
-        if work == Work::Nothing {
+        if work == TriedWith::Nothing {
             leave_a_note(task, &workspace);
         } else {
-            match gold::solve(task, step, &workspace, sandbox)? {
+            match solution::solve(task, step, &workspace, sandbox)? {
                 None => return Ok(Err("has no solution to try".to_owned())),
                 Some(execution) => failures.extend(failure(&execution)),
             }
@@ -168,7 +180,7 @@ fn failure(execution: &Execution) -> Option<String> {
 fn leave_a_note(task: &Task, workspace: &Workspace) {
     if task.gold_patch().is_some() {
         // Should it fail, the task fails for having no change, as it should.
-        let _ = workspace.edit("note-of-verify.txt", "", "nothing was changed\n");
+        let _ = workspace.write("note-of-verify.txt", None, b"nothing was changed\n");
     }
 }
 
@@ -176,11 +188,11 @@ fn leave_a_note(task: &Task, workspace: &Workspace) {
 mod tests {
     use super::*;
 
-    fn endings(text: &str) -> Vec<Ending> {
+    fn endings(text: &str) -> Vec<AttemptEnding> {
         let ending = |letter| match letter {
-            'p' => Ending::Passed,
-            'f' => Ending::Failed("a reason".to_owned()),
-            _ => Ending::Stuck("stuck".to_owned()),
+            'p' => AttemptEnding::Passed,
+            'f' => AttemptEnding::Failed("a reason".to_owned()),
+            _ => AttemptEnding::Stuck("stuck".to_owned()),
         };
         text.chars().map(ending).collect()
     }
@@ -208,7 +220,7 @@ mod tests {
         assert_eq!(
             judged("s", "s"),
             broken(
-                "untouched, no verdict 1 of 1 times: stuck; with its solution, passed 0 of 1 times: stuck"
+                "untouched, no verdict 1 of 1 time: stuck; with its solution, passed 0 of 1 time: stuck"
             )
         );
     }

@@ -13,6 +13,8 @@ use super::{
     Environment, Healthcheck, LONGEST, Network, RewardStrategy, Solution, Step, Variables, Verdict,
     Verifier, seconds, without_canary,
 };
+use crate::fields::{Flag, Number, Text, Texts, Whole};
+use crate::text::plural;
 use crate::{Error, Result, files};
 
 /// The newest schema that is understood.
@@ -52,17 +54,17 @@ pub(super) struct Settings {
 #[derive(Default, Deserialize)]
 pub(super) struct Package {
     #[serde(default)]
-    pub(super) keywords: Vec<String>,
+    pub(super) keywords: Texts,
 }
 
 #[derive(Default, Deserialize)]
 pub(super) struct Metadata {
     #[serde(default)]
-    pub(super) difficulty: String,
+    pub(super) difficulty: Text,
     #[serde(default)]
-    pub(super) category: String,
+    pub(super) category: Text,
     #[serde(default)]
-    pub(super) tags: Vec<String>,
+    pub(super) tags: Texts,
 }
 
 #[derive(Default, Deserialize)]
@@ -73,14 +75,14 @@ pub(super) struct SolutionTable {
 
 #[derive(Default, Deserialize)]
 struct AgentTable {
-    timeout_sec: Option<f64>,
+    timeout_sec: Option<Number>,
     network_mode: Option<NetworkName>,
     user: Option<User>,
 }
 
 #[derive(Default, Deserialize)]
 struct VerifierTable {
-    timeout_sec: Option<f64>,
+    timeout_sec: Option<Number>,
     network_mode: Option<NetworkName>,
     #[serde(default)]
     env: Variables,
@@ -114,18 +116,18 @@ enum User {
 
 #[derive(Default, Deserialize)]
 struct EnvironmentTable {
-    build_timeout_sec: Option<f64>,
+    build_timeout_sec: Option<Number>,
     docker_image: Option<String>,
     os: Option<String>,
-    cpus: Option<f64>,
-    memory_mb: Option<u64>,
-    memory: Option<String>,
-    storage_mb: Option<u64>,
-    storage: Option<String>,
-    gpus: Option<u64>,
+    cpus: Option<Number>,
+    memory_mb: Option<Whole>,
+    memory: Option<Text>,
+    storage_mb: Option<Whole>,
+    storage: Option<Text>,
+    gpus: Option<Whole>,
     tpu: Option<toml::Table>,
     network_mode: Option<NetworkName>,
-    allow_internet: Option<bool>,
+    allow_internet: Option<Flag>,
     #[serde(default)]
     mcp_servers: Vec<toml::Table>,
     #[serde(default)]
@@ -155,9 +157,9 @@ impl NetworkName {
 #[derive(Deserialize)]
 struct HealthcheckTable {
     command: String,
-    interval_sec: Option<f64>,
-    timeout_sec: Option<f64>,
-    retries: Option<u32>,
+    interval_sec: Option<Number>,
+    timeout_sec: Option<Number>,
+    retries: Option<Whole>,
 }
 
 #[derive(Deserialize)]
@@ -176,8 +178,8 @@ struct StepTable {
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum MinReward {
-    One(f64),
-    Each(BTreeMap<String, f64>),
+    Each(BTreeMap<String, Number>),
+    One(Number),
 }
 
 #[derive(Clone, Deserialize)]
@@ -247,11 +249,17 @@ impl Settings {
             context,
             docker_image: table.docker_image.clone(),
             build_timeout: seconds(
-                table.build_timeout_sec.unwrap_or(TIMEOUT_SECONDS),
+                table
+                    .build_timeout_sec
+                    .map_or(TIMEOUT_SECONDS, |seconds| seconds.0),
                 "environment.build_timeout_sec",
                 file,
             )?,
-            cpus: table.cpus.filter(|cpus| *cpus > 0.0).unwrap_or(CPUS),
+            cpus: table
+                .cpus
+                .map(|cpus| cpus.0)
+                .filter(|cpus| *cpus > 0.0)
+                .unwrap_or(CPUS),
             memory_mb: megabytes(table.memory_mb, &table.memory, MEMORY_MB, "memory", file)?,
             storage_mb: megabytes(
                 table.storage_mb,
@@ -271,8 +279,8 @@ impl Settings {
     /// The most that any phase asks for.
     fn network(&self) -> Network {
         let legacy = self.environment.allow_internet.map(|all| match all {
-            true => Network::Public,
-            false => Network::None,
+            Flag(true) => Network::Public,
+            Flag(false) => Network::None,
         });
         let whole = self.environment.network_mode.map(NetworkName::meaning);
         let steps = self.steps.iter();
@@ -331,7 +339,7 @@ impl Settings {
             name => format!("steps.{name}.{table}"),
         };
         let agent_timeout = match step.agent.timeout_sec.or(self.agent.timeout_sec) {
-            Some(value) => seconds(value, &at("agent.timeout_sec"), file)?,
+            Some(value) => seconds(value.0, &at("agent.timeout_sec"), file)?,
             None => LONGEST,
         };
         let user = |user: &Option<User>| {
@@ -356,8 +364,11 @@ impl Settings {
             healthcheck: healthcheck(step.healthcheck.as_ref(), &at("healthcheck"), file)?,
             min_reward: match &step.min_reward {
                 None => BTreeMap::new(),
-                Some(MinReward::One(least)) => BTreeMap::from([("reward".to_owned(), *least)]),
-                Some(MinReward::Each(least)) => least.clone(),
+                Some(MinReward::One(least)) => BTreeMap::from([("reward".to_owned(), least.0)]),
+                Some(MinReward::Each(least)) => {
+                    let each = least.iter();
+                    each.map(|(name, least)| (name.clone(), least.0)).collect()
+                }
             },
             solution: match directory(own, "solution")? {
                 None if many => directory(shared, "solution")?,
@@ -411,7 +422,7 @@ impl Settings {
                 inner
                     .timeout_sec
                     .or(outer.timeout_sec)
-                    .unwrap_or(TIMEOUT_SECONDS),
+                    .map_or(TIMEOUT_SECONDS, |seconds| seconds.0),
                 key,
                 file,
             )?,
@@ -436,8 +447,8 @@ impl Settings {
 impl EnvironmentTable {
     fn needs(&self) -> Vec<String> {
         let mut needs = Vec::new();
-        if let Some(gpus) = self.gpus.filter(|gpus| *gpus > 0) {
-            needs.push(format!("{gpus} GPUs"));
+        if let Some(Whole(gpus)) = self.gpus.filter(|gpus| gpus.0 > 0) {
+            needs.push(plural(usize::try_from(gpus).unwrap_or(usize::MAX), "GPU"));
         }
         if self.tpu.is_some() {
             needs.push("a TPU".to_owned());
@@ -460,14 +471,20 @@ fn healthcheck(
     file: &Path,
 ) -> Result<Option<Healthcheck>> {
     let Some(table) = table else { return Ok(None) };
-    let time = |value: Option<f64>, default: f64, name: &str| -> Result<Duration> {
-        seconds(value.unwrap_or(default), &format!("{key}.{name}"), file)
+    let time = |value: Option<Number>, default: f64, name: &str| -> Result<Duration> {
+        seconds(
+            value.map_or(default, |seconds| seconds.0),
+            &format!("{key}.{name}"),
+            file,
+        )
     };
     Ok(Some(Healthcheck {
         command: table.command.clone(),
         interval: time(table.interval_sec, 5.0, "interval_sec")?,
         timeout: time(table.timeout_sec, 30.0, "timeout_sec")?,
-        retries: table.retries.unwrap_or(3).clamp(1, 100),
+        retries: table
+            .retries
+            .map_or(3, |retries| retries.0.clamp(1, 100) as u32),
     }))
 }
 

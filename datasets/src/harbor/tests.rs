@@ -115,7 +115,7 @@ fn what_needs_containers_is_listed() {
         "services: {}\n",
     );
     write(&own.join("tests/docker-compose.yaml"), "services: {}\n");
-    insta::assert_snapshot!(read_in(&scratch).unwrap().environment.needs.join("; "), @"1 GPUs; the operating system Windows; MCP servers; several containers (environment/docker-compose.yaml); several containers (tests/docker-compose.yaml); hooks in containers ([[verifier.collect]])");
+    insta::assert_snapshot!(read_in(&scratch).unwrap().environment.needs.join("; "), @"1 GPU; the operating system Windows; MCP servers; several containers (environment/docker-compose.yaml); several containers (tests/docker-compose.yaml); hooks in containers ([[verifier.collect]])");
 }
 
 #[test]
@@ -208,10 +208,44 @@ fn steps_have_instructions_tests_and_solutions_of_their_own() {
 }
 
 #[test]
+fn settings_are_taken_whatever_type_they_were_written_in() {
+    let task = read(
+        "[metadata]\ndifficulty = 3\ntags = 'solo'\ncategory = { a = 1 }\n\
+         [agent]\ntimeout_sec = '90'\n\
+         [environment]\nmemory = '4GB'\nstorage_mb = 2048.0\ncpus = '2'\nallow_internet = 'no'\n",
+    )
+    .unwrap();
+    assert_eq!(
+        (task.difficulty.as_str(), task.category.as_str()),
+        ("3", "a: 1")
+    );
+    assert_eq!(task.tags, ["solo"]);
+    assert_eq!(task.steps[0].agent_timeout, Duration::from_secs(90));
+    let environment = &task.environment;
+    assert_eq!(
+        (environment.memory_mb, environment.storage_mb),
+        (4096, 2048)
+    );
+    assert_eq!(
+        (environment.cpus, environment.network),
+        (2.0, Network::None)
+    );
+    for (text, megabytes) in [
+        ("4Gi", 4096),
+        ("4GiB", 4096),
+        ("1.5g", 1536),
+        ("512MB", 512),
+        ("2147483648", 2048),
+    ] {
+        assert_eq!(parse_size(text), Some(megabytes), "{text}");
+    }
+}
+
+#[test]
 fn errors_name_file_and_field() {
     insta::assert_snapshot!(read("[environment]\nmemory = 'lots'").unwrap_err(), @r#"hello/task.toml: environment.memory "lots" is not a size; write memory_mb = 2048, or "2G" as older tasks do"#);
     insta::assert_snapshot!(read("[agent]\ntimeout_sec = -1").unwrap_err(), @"hello/task.toml: agent.timeout_sec is -1; it has to be a positive number of seconds, at most a week");
-    insta::assert_snapshot!(read("[agent]\ntimeout_sec = 'x'").unwrap_err(), @r#"hello/task.toml:2: invalid type: string "x", expected f64"#);
+    insta::assert_snapshot!(read("[agent]\ntimeout_sec = 'x'").unwrap_err(), @r#"hello/task.toml:2: "x" is not a number"#);
     insta::assert_snapshot!(read("[environment]\nnetwork_mode = 'some'").unwrap_err(), @"hello/task.toml:2: unknown variant `some`, expected one of `no-network`, `public`, `allowlist`");
     insta::assert_snapshot!(read("[[steps]]\nname = '../a'").unwrap_err(), @r#"hello/task.toml: the step name "../a" is not plain; use letters, digits, '-', '_' and '.'"#);
     insta::assert_snapshot!(read("[[steps]]\nname = 'a'").unwrap_err(), @"hello/steps/a/instruction.md: is missing; it is what the agent is told");

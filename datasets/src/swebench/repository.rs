@@ -45,11 +45,15 @@ struct TestsJson {
     pass_to_pass: Vec<String>,
 }
 
-/// Reads every published task of a task repository, by instance id.
+/// Reads every published task of a task repository, by instance id; one that cannot be
+/// used is given with the reason.
 ///
 /// As upstream, a task whose split `sweb.yaml` does not list (deprecated, say)
 /// stays in the tree but is not part of the dataset.
-pub fn read_repository(directory: &Path) -> Result<Vec<SweTask>> {
+///
+/// # Errors
+/// When the directory is no task repository.
+pub fn read_repository(directory: &Path) -> Result<Vec<(String, Result<SweTask>)>> {
     let config: Config = files::read_yaml(
         &directory.join("sweb.yaml"),
         "a task repository describes itself there",
@@ -62,11 +66,14 @@ pub fn read_repository(directory: &Path) -> Result<Vec<SweTask>> {
         });
     }
     let mut published = Vec::new();
-    for task in files::subdirectories(&tasks)? {
-        let (split, task) = read_with_split(&task)?;
-        if config.splits.contains(&split) {
-            published.push(task);
-        }
+    for directory in files::subdirectories(&tasks)? {
+        let id = directory.file_name().unwrap_or_default();
+        let task = match read_with_split(&directory) {
+            Ok((split, _)) if !config.splits.contains(&split) => continue,
+            Ok((_, task)) => Ok(task),
+            Err(error) => Err(error),
+        };
+        published.push((id.to_string_lossy().into_owned(), task));
     }
     if published.is_empty() {
         return Err(Error::invalid(
@@ -173,7 +180,9 @@ mod tests {
     fn error_after(change: impl FnOnce(&Path)) -> String {
         let repository = repository();
         change(&repository.path().join("tasks/a__b-1"));
-        let message = read_repository(repository.path()).unwrap_err().to_string();
+        let tasks = read_repository(repository.path());
+        let task = tasks.and_then(|mut tasks| tasks.remove(0).1);
+        let message = task.unwrap_err().to_string();
         message.replace(&format!("{}/", repository.path().display()), "")
     }
 
@@ -182,7 +191,10 @@ mod tests {
         let repository = repository();
         let tasks = read_repository(repository.path()).unwrap();
         assert_eq!(tasks.len(), 1);
-        let task = &tasks[0];
+        let (id, Ok(task)) = &tasks[0] else {
+            panic!("{tasks:?}");
+        };
+        assert_eq!(id, "a__b-1");
         assert_eq!(task.version, "1.0");
         assert_eq!(task.base_commit, "0123456789012345678901234567890123456789");
         assert_eq!(task.problem_statement, "It breaks.\r\n");

@@ -6,8 +6,9 @@ use std::path::Path;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
-use super::{Place, Row};
+use super::{ID, Place, Row};
 use crate::{Result, files};
 
 /// The whole of SWE-bench, 21,000 rows with its training split, is below this.
@@ -16,33 +17,28 @@ const LIMIT_MB: u64 = 1024;
 /// One object per line; blank lines are skipped.
 pub(super) fn read_lines<T: DeserializeOwned>(file: &Path, purpose: &str) -> Result<Vec<Row<T>>> {
     let text = read_text(file, purpose)?;
-    text.lines()
-        .zip(1..)
+    let lines = text.lines().zip(1..);
+    Ok(lines
         .filter(|(text, _)| !text.trim().is_empty())
-        .map(|(text, line)| {
-            let place = Place::Line(line);
-            let value = serde_json::from_str(text)
-                .map_err(|error| place.error(file, format!("is not a row: {error}")))?;
-            Ok(Row { value, place })
-        })
-        .collect()
+        .map(|(text, line)| Row::parse(file, Place::Line(line), text))
+        .collect())
 }
 
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Rows {
-    List(Vec<serde_json::Value>),
-    Named(BTreeMap<String, serde_json::Value>),
+    List(Vec<Value>),
+    Named(BTreeMap<String, Value>),
 }
 
 /// A list of objects, or an object of them.
 pub(super) fn read_list<T: DeserializeOwned>(file: &Path, purpose: &str) -> Result<Vec<Row<T>>> {
     let text = read_text(file, purpose)?;
-    let value: serde_json::Value =
+    let value: Value =
         serde_json::from_str(&text).map_err(|error| files::json_error(file, &error))?;
     let rows = match serde_json::from_value(value) {
         Ok(Rows::List(rows)) => rows,
-        Ok(Rows::Named(rows)) => rows.into_values().collect(),
+        Ok(Rows::Named(rows)) => rows.into_iter().map(named).collect(),
         Err(_) => {
             return Err(crate::Error::invalid(
                 file,
@@ -50,15 +46,20 @@ pub(super) fn read_list<T: DeserializeOwned>(file: &Path, purpose: &str) -> Resu
             ));
         }
     };
-    rows.into_iter()
-        .zip(1..)
-        .map(|(value, number)| {
-            let place = Place::Number(number);
-            let value = serde_json::from_value(value)
-                .map_err(|error| place.error(file, format!("is not a row: {error}")))?;
-            Ok(Row { value, place })
-        })
-        .collect()
+    let rows = rows.into_iter().zip(1..);
+    Ok(rows
+        .map(|(value, number)| Row::of(file, Place::Number(number), value))
+        .collect())
+}
+
+/// A row that does not say what it is about is about its key.
+fn named((key, mut value): (String, Value)) -> Value {
+    if let Some(row) = value.as_object_mut()
+        && !row.contains_key(ID)
+    {
+        row.insert(ID.to_owned(), key.into());
+    }
+    value
 }
 
 fn read_text(file: &Path, purpose: &str) -> Result<String> {
@@ -76,12 +77,18 @@ mod tests {
     use super::*;
     use std::io::Write;
 
-    fn read(name: &str, content: &[u8]) -> Result<Vec<BTreeMap<String, u8>>, String> {
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(expecting = "a map")]
+    struct Example {
+        a: u8,
+    }
+
+    fn read(name: &str, content: &[u8]) -> Result<Vec<Example>, String> {
         let scratch = tempfile::tempdir().unwrap();
         let file = scratch.path().join(name);
         std::fs::write(&file, content).unwrap();
         super::super::read(&file, "x")
-            .map(|rows| rows.into_iter().map(|row| row.value).collect())
+            .and_then(|rows| rows.into_iter().map(|row| row.value).collect())
             .map_err(|error| {
                 error
                     .to_string()
@@ -109,7 +116,7 @@ mod tests {
 
     #[test]
     fn errors_name_the_row() {
-        insta::assert_snapshot!(read("a.jsonl", b"{\"a\":1}\n{\"a\":-1}").unwrap_err(), @"a.jsonl:2: is not a row: invalid value: integer `-1`, expected u8 at line 1 column 7");
+        insta::assert_snapshot!(read("a.jsonl", b"{\"a\":1}\n{\"a\":-1}").unwrap_err(), @"a.jsonl:2: is not a row: a: invalid value: integer `-1`, expected u8");
         insta::assert_snapshot!(read("a.json", b"[{\"a\":1},3]").unwrap_err(), @"a.json: row 2: is not a row: invalid type: integer `3`, expected a map");
         insta::assert_snapshot!(read("a.json", b"7").unwrap_err(), @"a.json: holds neither a list of objects nor an object of objects");
         insta::assert_snapshot!(read("a.json", b"[{]").unwrap_err(), @"a.json:1: is not valid: key must be a string at line 1 column 3");

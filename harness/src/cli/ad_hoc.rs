@@ -1,27 +1,29 @@
 //! An endpoint given on the command line instead of in a file.
 
-use crate::config::EndpointTable;
-use crate::transports;
+use clap::builder::PossibleValuesParser;
+use timeslip_wire::transports;
+
+use crate::run::config::EndpointTable;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct AdHoc {
     /// Measure the server at this base URL, e.g. http://127.0.0.1:8080/v1; needs --model
     #[arg(long, value_name = "URL", requires = "model")]
     base_url: Option<String>,
-    /// Model id to ask for at --base-url
+    /// Ask for this model id at --base-url
     #[arg(long, value_name = "MODEL", requires = "base_url")]
     model: Option<String>,
-    /// Wire protocol at --base-url [default: responses]
+    /// Speak this wire protocol at --base-url [default: responses]
     #[arg(long, value_name = "PROTOCOL", requires = "base_url")]
     protocol: Option<String>,
-    /// Transport at --base-url [default: http-sse]
-    #[arg(long, value_name = "TRANSPORT", requires = "base_url", value_parser = super::transport)]
-    transport: Option<transports::Kind>,
-    /// Environment variable that holds the key for --base-url
+    /// Use this transport at --base-url [default: http-sse]
+    #[arg(long, value_name = "TRANSPORT", requires = "base_url", value_parser = PossibleValuesParser::new(transports::names()))]
+    transport: Option<String>,
+    /// Take the key for --base-url from this environment variable
     #[arg(long, value_name = "NAME", requires = "base_url")]
     api_key_env: Option<String>,
-    /// Extra top-level field of every request to --base-url, e.g.
-    /// max_output_tokens=400; the value is JSON, or text; repeatable
+    /// Add a top-level field to every request to --base-url, e.g.
+    /// max_output_tokens=400; the value is JSON, or text (repeatable)
     #[arg(long, value_name = "FIELD=VALUE", requires = "base_url", value_parser = body_field)]
     body: Vec<(String, serde_json::Value)>,
 }
@@ -33,7 +35,7 @@ impl AdHoc {
             base_url: Some(self.base_url.clone()?),
             model: self.model.clone(),
             protocol: self.protocol.clone(),
-            transport: self.transport,
+            transport: self.transport.clone(),
             api_key_env: self.api_key_env.clone(),
             body: self.body.iter().cloned().collect(),
             ..EndpointTable::default()

@@ -1,6 +1,6 @@
 //! Which sandbox a run uses, and what its reader has to know of that.
 
-use timeslip_suites::{Backend, Sandbox};
+use timeslip_suites::{BACKENDS, Sandbox, sandbox};
 
 use crate::error::Error;
 
@@ -15,23 +15,26 @@ pub(super) struct Chosen {
 
 /// The sandbox of a name, tried out.
 pub(super) fn choose(name: &str) -> Result<Chosen, Error> {
+    let wrong = |problem: String| Error::Config {
+        place: "sandbox".into(),
+        problem,
+    };
     let (backend, why) = if name == AUTO {
-        let detection = Backend::detect();
+        let detection = sandbox::detect()
+            .ok_or_else(|| wrong("none works here; `timeslip doctor` says why".to_owned()))?;
         (detection.backend, detection.why)
     } else {
-        let backend = Backend::by_name(name).ok_or_else(|| {
-            let known = Backend::ALL.map(Backend::name).join(", ");
-            Error::Config {
-                place: "sandbox".into(),
-                problem: format!("'{name}' is not known; known are {AUTO}, {known}"),
-            }
+        let backend = sandbox::by_name(name).ok_or_else(|| {
+            let known: Vec<&str> = BACKENDS.iter().map(|backend| backend.name()).collect();
+            let known = known.join(", ");
+            wrong(format!("'{name}' is not known; known are {AUTO}, {known}"))
         })?;
         let why = backend.check()?;
         (backend, why)
     };
     let sandbox = Sandbox::new(backend)?;
     let mut warnings = sandbox.warnings();
-    if backend == Backend::Process {
+    if !backend.capabilities().isolated {
         warnings.push(format!(
             "tools and graders run WITHOUT a sandbox, with your rights and your network ({why}); `timeslip doctor` says how to get one"
         ));
@@ -48,7 +51,7 @@ mod tests {
         let unknown = choose("chroot").err().unwrap();
         insta::assert_snapshot!(unknown, @"sandbox: 'chroot' is not known; known are auto, bubblewrap, docker, process");
         let chosen = choose("process").unwrap();
-        assert_eq!(chosen.sandbox.backend(), Backend::Process);
+        assert_eq!(chosen.sandbox.backend().name(), "process");
         assert!(
             chosen
                 .warnings

@@ -39,13 +39,13 @@ pub(super) fn measure(name: &str, image: Option<&Image>) -> Result<String, Error
     let mut root = None;
     if let Some(image) = image {
         let began = Instant::now();
-        sandbox.check_image(image)?;
+        sandbox.fetch(image)?;
         line("making the image available", &[began.elapsed()]);
         let mut times = Vec::new();
         for index in 0..ROOTS {
             let place = scratch.path().join(format!("root-{index}"));
             let began = Instant::now();
-            let made = sandbox.root(image, &place)?;
+            let (made, _) = sandbox.root(image, &place)?;
             sandbox.ready(&smallest(scratch.path(), Some(made.clone())), false)?;
             times.push(began.elapsed());
             root = Some(made);

@@ -5,10 +5,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
-use hyper::{Response, StatusCode, header};
-use timeslip_reports::render::atomic;
+use reqwest::{Response, StatusCode, header};
+use timeslip_datasets::atomic;
 
 use super::http::{self, From};
 use super::{Dataset, sha256, with_ending};
@@ -19,7 +17,7 @@ const MAX_BYTES: u64 = 4 << 30;
 
 /// How long a server is waited for.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct Waiting {
     /// Longest silence.
     pub silence: Duration,
     /// Tries after the first; each goes on where the one before ended.
@@ -28,9 +26,9 @@ pub struct Patience {
     pub pause: Duration,
 }
 
-impl Default for Patience {
+impl Default for Waiting {
     fn default() -> Self {
-        Patience {
+        Waiting {
             silence: Duration::from_secs(60),
             retries: 5,
             pause: Duration::from_secs(1),
@@ -58,7 +56,7 @@ pub struct Fetched {
 /// # Errors
 /// [`Error::Download`] when the server fails or what it gave has another checksum,
 /// [`Error::System`] when the cache cannot be written.
-pub async fn fetch(dataset: &Dataset, cache: &Path, patience: Patience) -> Result<Fetched, Error> {
+pub async fn fetch(dataset: &Dataset, cache: &Path, waiting: Waiting) -> Result<Fetched, Error> {
     let failed = |problem: String| Error::Download {
         dataset: dataset.name.clone(),
         problem,
@@ -88,7 +86,7 @@ pub async fn fetch(dataset: &Dataset, cache: &Path, patience: Patience) -> Resul
     }
     let part = Part::open(&path).map_err(writing())?;
     let resumed_from = part.length().map_err(writing())?;
-    download(dataset, &part, patience)
+    download(dataset, &part, waiting)
         .await
         .map_err(|problem| match problem {
             Trouble::Server(problem) => failed(problem),
@@ -170,7 +168,7 @@ impl Part {
     }
 
     /// Begins anew, with what the response says it is.
-    fn restart(&self, response: &Response<Incoming>) -> std::io::Result<File> {
+    fn restart(&self, response: &Response) -> std::io::Result<File> {
         let tag = response.headers().get(header::ETAG);
         // A weak tag does not tell whether bytes are the same.
         let strong = tag
@@ -195,16 +193,16 @@ impl Part {
 }
 
 /// Downloads until the part is whole.
-async fn download(dataset: &Dataset, part: &Part, patience: Patience) -> Result<(), Trouble> {
-    let mut pause = patience.pause;
+async fn download(dataset: &Dataset, part: &Part, waiting: Waiting) -> Result<(), Trouble> {
+    let mut pause = waiting.pause;
     let mut retries = 0;
     loop {
-        let problem = match attempt(dataset, part, patience.silence).await {
+        let problem = match attempt(dataset, part, waiting.silence).await {
             Ok(()) => return Ok(()),
             Err(Ended::Retry(problem)) => problem,
             Err(Ended::GiveUp(trouble)) => return Err(trouble),
         };
-        if retries == patience.retries {
+        if retries == waiting.retries {
             let came = part.length()?;
             return Err(Trouble::Server(format!(
                 "{problem} ({came} bytes came so far; fetching again goes on from there where the server can)"
@@ -230,7 +228,7 @@ impl std::convert::From<std::io::Error> for Ended {
 async fn attempt(dataset: &Dataset, part: &Part, silence: Duration) -> Result<(), Ended> {
     let give_up = |problem: String| Ended::GiveUp(Trouble::Server(problem));
     let from = part.resume()?;
-    let response = http::get(&dataset.url, from.as_ref(), silence)
+    let mut response = http::get(&dataset.url, from.as_ref(), silence)
         .await
         .map_err(|problem| match problem {
             http::Problem::Passing(problem) => Ended::Retry(problem),
@@ -261,33 +259,29 @@ async fn attempt(dataset: &Dataset, part: &Part, silence: Duration) -> Result<()
         }
         _ => return Err(give_up(format!("{} answers {status}", dataset.url))),
     };
-    let mut body = response.into_body();
     loop {
-        let frame = tokio::time::timeout(silence, body.frame()).await;
-        let frame = match frame {
+        let data = match tokio::time::timeout(silence, response.chunk()).await {
             Err(_) => return Err(Ended::Retry(format!("nothing came for {silence:?}"))),
-            Ok(None) => break,
-            Ok(Some(Err(error))) => {
+            Ok(Ok(None)) => break,
+            Ok(Err(error)) => {
                 return Err(Ended::Retry(format!("the connection was cut: {error}")));
             }
-            Ok(Some(Ok(frame))) => frame,
+            Ok(Ok(Some(data))) => data,
         };
-        if let Some(data) = frame.data_ref() {
-            length += data.len() as u64;
-            if length > MAX_BYTES {
-                drop(file);
-                part.forget()?;
-                return Err(give_up(format!("is larger than {MAX_BYTES} bytes")));
-            }
-            file.write_all(data)?;
+        length += data.len() as u64;
+        if length > MAX_BYTES {
+            drop(file);
+            part.forget()?;
+            return Err(give_up(format!("is larger than {MAX_BYTES} bytes")));
         }
+        file.write_all(&data)?;
     }
     file.sync_all()?;
     Ok(())
 }
 
 /// The first byte of `Content-Range: bytes 5-9/10`.
-fn range_start(response: &Response<Incoming>) -> Option<u64> {
+fn range_start(response: &Response) -> Option<u64> {
     let range = response.headers().get(header::CONTENT_RANGE)?;
     let range = range.to_str().ok()?.strip_prefix("bytes ")?;
     range.split_once('-')?.0.trim().parse().ok()

@@ -1,14 +1,11 @@
 //! One GET, redirects followed.
 
+use std::error::Error as _;
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Empty};
-use hyper::body::{Bytes, Incoming};
-use hyper::client::conn::http1;
-use hyper::{Request, Response, Uri, header};
-use hyper_util::rt::TokioIo;
-
-use crate::connection::{self, Application, Target};
+use reqwest::redirect::{Attempt, Policy};
+use reqwest::{Client, Proxy, Response, Url, header};
+use timeslip_wire::connection::{self, Target};
 
 /// Redirects that are followed, one after another.
 const MAX_REDIRECTS: usize = 8;
@@ -34,78 +31,83 @@ pub(super) enum Problem {
 pub(super) async fn get(
     url: &str,
     from: Option<&From>,
-    patience: Duration,
-) -> Result<Response<Incoming>, Problem> {
-    let mut uri: Uri = url
-        .parse()
-        .map_err(|error| Problem::Lasting(format!("{url} is no URL: {error}")))?;
-    for _ in 0..=MAX_REDIRECTS {
-        let asked = tokio::time::timeout(patience, ask(&uri, from));
-        let response = asked
-            .await
-            .map_err(|_| Problem::Passing(format!("{uri} did not answer within {patience:?}")))?
-            .map_err(|problem| Problem::Passing(format!("{uri}: {problem}")))?;
-        if !response.status().is_redirection() {
-            return Ok(response);
-        }
-        let location = response.headers().get(header::LOCATION);
-        let location = location
-            .and_then(|location| location.to_str().ok())
-            .ok_or_else(|| Problem::Lasting(format!("{uri} redirects to nowhere")))?;
-        uri = follow(&uri, location).map_err(Problem::Lasting)?;
-    }
-    Err(Problem::Lasting(format!(
-        "{url} redirects more than {MAX_REDIRECTS} times"
-    )))
-}
-
-/// Where a redirect leads; never from an encrypted connection to an open one.
-fn follow(from: &Uri, location: &str) -> Result<Uri, String> {
-    let wrong = |why: &str| format!("{from} redirects to {location}, {why}");
-    let scheme = from.scheme_str().unwrap_or_default();
-    let authority = from.authority().map_or("", |authority| authority.as_str());
-    let whole = if location.starts_with("//") {
-        format!("{scheme}:{location}")
-    } else if location.starts_with('/') {
-        format!("{scheme}://{authority}{location}")
-    } else {
-        location.to_owned()
-    };
-    let to: Uri = whole.parse().map_err(|_| wrong("which is no URL"))?;
-    match (scheme, to.scheme_str()) {
-        ("https", Some("http")) => Err(wrong("which is not encrypted")),
-        (_, Some("http" | "https")) => Ok(to),
-        _ => Err(wrong("which is no web address")),
-    }
-}
-
-async fn ask(uri: &Uri, from: Option<&From>) -> Result<Response<Incoming>, String> {
-    let scheme = uri.scheme_str().ok_or("is not a whole URL")?;
-    let authority = uri.authority().ok_or("has no host")?;
-    let target = Target::parse(&format!("{scheme}://{authority}"))?;
-    let connection = connection::open(&target, Application::Http1).await?;
-    let (mut sender, driver) = http1::handshake(TokioIo::new(connection.stream))
-        .await
-        .map_err(|error| error.to_string())?;
-    // Ends with the response's body.
-    tokio::spawn(driver);
-    let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    let mut request = Request::get(path)
-        .header(header::HOST, target.authority())
-        .header(header::USER_AGENT, USER_AGENT)
-        .header(header::ACCEPT, "*/*");
+    silence: Duration,
+) -> Result<Response, Problem> {
+    let parsed = Url::parse(url)
+        .map_err(|error| Problem::Lasting(format!("{url} is not a URL: {error}")))?;
+    // A proxy that cannot be used is told of here: the client has no way to.
+    proxy_of(&parsed).map_err(Problem::Lasting)?;
+    let client = client().map_err(|error| Problem::Lasting(in_words(&error)))?;
+    let mut request = client.get(parsed);
     if let Some(from) = from {
         request = request
             .header(header::RANGE, format!("bytes={}-", from.byte))
             .header(header::IF_RANGE, &from.tag);
     }
-    let request = request
-        .body(Empty::<Bytes>::new().boxed())
-        .map_err(|error| error.to_string())?;
-    sender
-        .send_request(request)
-        .await
-        .map_err(|error| error.to_string())
+    let answered = tokio::time::timeout(silence, request.send()).await;
+    answered
+        .map_err(|_| Problem::Passing(format!("{url} did not answer within {silence:?}")))?
+        .map_err(|error| match error.is_redirect() || error.is_builder() {
+            true => Problem::Lasting(in_words(&error)),
+            false => Problem::Passing(format!("{url}: {}", in_words(&error))),
+        })
+}
+
+fn client() -> reqwest::Result<Client> {
+    let roots = rustls::RootCertStore {
+        roots: webpki_roots::TLS_SERVER_ROOTS.into(),
+    };
+    let tls = rustls::ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Client::builder()
+        .tls_backend_preconfigured(tls)
+        .user_agent(USER_AGENT)
+        .redirect(Policy::custom(follow))
+        .proxy(Proxy::custom(|url| proxy_of(url).ok().flatten()))
+        .build()
+}
+
+/// The proxy on the way to a URL, by the same rules as for an exchange.
+fn proxy_of(url: &Url) -> Result<Option<String>, String> {
+    let origin = url.origin().ascii_serialization();
+    connection::proxy(&Target::parse(&origin)?)
+}
+
+fn follow(attempt: Attempt<'_>) -> reqwest::redirect::Action {
+    let Some(from) = attempt.previous().last() else {
+        return attempt.follow();
+    };
+    if attempt.previous().len() > MAX_REDIRECTS {
+        let problem = format!("{from} redirects more than {MAX_REDIRECTS} times");
+        return attempt.error(problem);
+    }
+    match refusal(from, attempt.url()) {
+        Some(problem) => attempt.error(problem),
+        None => attempt.follow(),
+    }
+}
+
+/// Why a redirect is not followed, where it is not: never from an encrypted connection to
+/// an open one.
+fn refusal(from: &Url, to: &Url) -> Option<String> {
+    let why = match (from.scheme(), to.scheme()) {
+        ("https", "http") => "which is not encrypted",
+        (_, "http" | "https") => return None,
+        _ => "which is no web address",
+    };
+    Some(format!("{from} redirects to {to}, {why}"))
+}
+
+/// What went wrong, from the innermost cause: the outer ones only say that a request failed.
+fn in_words(error: &reqwest::Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        words = inner.to_string();
+        cause = inner.source();
+    }
+    words
 }
 
 #[cfg(test)]
@@ -114,13 +116,13 @@ mod tests {
 
     #[test]
     fn redirects_stay_encrypted() {
-        let from: Uri = "https://a.b/c/d?e=f".parse().unwrap();
-        let to = |location: &str| follow(&from, location).map(|uri| uri.to_string());
-        assert_eq!(to("/x?y=z").unwrap(), "https://a.b/x?y=z");
-        assert_eq!(to("//q.r/x").unwrap(), "https://q.r/x");
-        assert_eq!(to("https://q.r/x?s").unwrap(), "https://q.r/x?s");
-        assert!(to("http://q.r/x").unwrap_err().contains("not encrypted"));
-        assert!(to("file:///etc/passwd").is_err());
-        assert!(to("ftp://q.r/x").is_err());
+        let from = Url::parse("https://a.b/c/d?e=f").unwrap();
+        let to = |location: &str| refusal(&from, &from.join(location).unwrap());
+        assert_eq!(to("/x?y=z"), None);
+        assert_eq!(to("//q.r/x"), None);
+        assert_eq!(to("https://q.r/x?s"), None);
+        assert!(to("http://q.r/x").unwrap().contains("not encrypted"));
+        assert!(to("file:///etc/passwd").is_some());
+        assert!(to("ftp://q.r/x").is_some());
     }
 }

@@ -3,9 +3,9 @@
 use std::os::unix::fs::MetadataExt;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use timeslip_datasets::swebench::{self, Split};
-use timeslip_suites::{Environment, Grade, Image, Task, grade};
+use timeslip_suites::task::digest;
+use timeslip_suites::{Grade, Image, PatchStatus, Task, TaskEnvironment};
 
 use super::Entry;
 use crate::console::one_line;
@@ -78,23 +78,23 @@ impl Outcome {
 
 /// Everything that a verdict on `patch` depends on, hashed.
 pub(super) fn key(task: &Task, patch: Option<&str>) -> String {
-    let mut hash = Sha256::new();
-    // Nothing that can be in one part looks like the border to the next.
-    for part in [
+    let environment = task.workspace.environment.as_ref();
+    let verifiers = task.steps.iter().map(|step| step.verifier.identity());
+    let mut parts = vec![
+        GRADING.to_owned(),
         patch.map_or("untouched".to_owned(), |patch| format!("patch {patch}")),
-        task.grading(),
-        format!("{:?}", task.environment),
-        task.environment.as_ref().map_or_else(String::new, state),
-    ] {
-        hash.update((part.len() as u64).to_le_bytes());
-        hash.update(part);
-    }
-    let bytes = hash.finalize();
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        format!("{environment:?}"),
+        environment.map_or_else(String::new, state),
+    ];
+    parts.extend(verifiers);
+    digest(parts)
 }
 
+/// Changed with what verdicts mean, so that older ones are not taken over.
+const GRADING: &str = "grading 2";
+
 /// Tells a root file system from one that was made anew in its place.
-fn state(environment: &Environment) -> String {
+fn state(environment: &TaskEnvironment) -> String {
     let (Image::Directory(path) | Image::Archive(path)) = &environment.image else {
         return String::new();
     };
@@ -179,8 +179,8 @@ impl Verdict {
 
 fn outcome(grade: &Grade) -> Outcome {
     match grade.change {
-        grade::Change::Empty => Outcome::EmptyPatch,
-        grade::Change::DoesNotApply => Outcome::DoesNotApply,
+        PatchStatus::Empty => Outcome::EmptyPatch,
+        PatchStatus::DoesNotApply => Outcome::DoesNotApply,
         _ if grade.resolved => Outcome::Resolved,
         _ if grade.verifier_failed => Outcome::NoVerdict,
         _ if grade.report.is_some() => Outcome::Unresolved,

@@ -6,15 +6,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Map;
-use timeslip::clock;
-use timeslip::connection::Target;
-use timeslip::exchange::{Endpoint, Session};
-use timeslip::protocols::{self, Item, Protocol};
-use timeslip::server::Emission;
-use timeslip::stages::{Context, PrefillModel, Segment, fit_prefill, segments};
-use timeslip::transports::Kind;
 use timeslip_datasets::journal::{Exchange, Reported};
-use timeslip_reports::input::Stage;
+use timeslip_reports::attribution::{Context, PrefillModel, Segment, fit_prefill, segments};
+use timeslip_reports::stages::Stage;
+use timeslip_simulator::Emission;
+use timeslip_wire::clock;
+use timeslip_wire::connection::Target;
+use timeslip_wire::protocols::{Item, PROTOCOLS, Protocol};
+use timeslip_wire::transports::{self, Transport};
+use timeslip_wire::{Endpoint, Session};
 use tokio::time::Instant;
 
 use crate::measured::Measured;
@@ -32,22 +32,23 @@ const ANSWER: u32 = 40;
 #[derive(Clone, Copy)]
 pub struct Cell {
     protocol: &'static dyn Protocol,
-    transport: Kind,
+    transport: &'static dyn Transport,
 }
 
 impl Cell {
     /// Every protocol over every transport it has.
     pub fn all() -> impl Iterator<Item = Cell> {
-        protocols::names()
-            .map(|name| protocols::by_name(name).unwrap())
-            .flat_map(|protocol| {
-                let websocket = protocol.has_websocket().then_some(Kind::Websocket);
-                let transports = [Kind::HttpSse].into_iter().chain(websocket);
-                transports.map(move |transport| Cell {
-                    protocol,
-                    transport,
-                })
+        // Over HTTP/2 the path is the same as over HTTP/1.1.
+        let names = ["http-sse", "websocket"].into_iter();
+        let transports = names.filter_map(transports::by_name);
+        transports.flat_map(|transport| {
+            let protocols = PROTOCOLS.iter().copied();
+            let carried = protocols.filter(|protocol| transport.carries(*protocol));
+            carried.map(move |protocol| Cell {
+                protocol,
+                transport,
             })
+        })
     }
 
     /// Asks the server at `address`, from the calling thread's namespace.
@@ -77,13 +78,12 @@ impl Cell {
         let mut extra = Map::new();
         self.protocol.bound_output(&mut extra, ANSWER);
         let url = format!("http://{address}{}", self.protocol.base_path());
-        Endpoint {
-            target: Target::parse(&url).unwrap(),
-            protocol: self.protocol,
-            extra,
-            max_retries: 0,
-            ..support::endpoint(address.port(), self.transport)
-        }
+        let mut endpoint = support::endpoint(address.port(), self.transport.name());
+        endpoint.target = Target::parse(&url).unwrap();
+        endpoint.protocol = self.protocol;
+        endpoint.extra = extra;
+        endpoint.options.retries = 0;
+        endpoint
     }
 }
 

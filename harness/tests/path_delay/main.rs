@@ -9,7 +9,7 @@ mod cell;
 mod measured;
 mod namespace;
 mod relay;
-#[path = "../support/mod.rs"]
+#[path = "../../wire/tests/it/support.rs"]
 mod support;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -21,7 +21,7 @@ use std::sync::mpsc;
 use cell::Cell;
 use measured::Measured;
 use relay::{Hold, Relay};
-use timeslip::server::{self, Model, Options, Profile, Running};
+use timeslip_simulator::{Model, Options, Profile, Running};
 use tun_rs::SyncDevice;
 
 const SERVER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
@@ -77,7 +77,7 @@ fn elsewhere<T: Send + 'static>(
 
 fn serve(log: PathBuf) -> Running {
     let model = Model::new(Vec::new(), "path", 1, 1.0);
-    server::start(Options {
+    timeslip_simulator::start(Options {
         address: SocketAddr::from((SERVER, 0)),
         log: Some(log),
         ..Options::new(profile(), model)

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{read, write};
-use timeslip::clock;
+use timeslip_wire::clock;
 use tun_rs::SyncDevice;
 
 use crate::punctual;

@@ -10,7 +10,7 @@ use crate::format::{percent, tick};
 
 /// How values map to positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Scale {
+enum Spacing {
     Linear,
     Log,
 }
@@ -18,7 +18,7 @@ enum Scale {
 /// One axis: its range, its ticks and how they are labelled.
 #[derive(Clone, Debug)]
 pub(super) struct Axis {
-    scale: Scale,
+    spacing: Spacing,
     low: f64,
     high: f64,
     ticks: Vec<f64>,
@@ -45,7 +45,7 @@ impl Axis {
             .take_while(|value| *value <= high * (1.0 + 1e-9))
             .collect();
         Axis {
-            scale: Scale::Linear,
+            spacing: Spacing::Linear,
             low: 0.0,
             high,
             ticks,
@@ -71,7 +71,7 @@ impl Axis {
         let (low, high) = (low / air, high * air);
         let ticks = log_ticks(low, high);
         Axis {
-            scale: Scale::Log,
+            spacing: Spacing::Log,
             low,
             high,
             ticks,
@@ -82,7 +82,7 @@ impl Axis {
     /// Shares from 0 to 100 %.
     pub(super) fn shares() -> Self {
         Axis {
-            scale: Scale::Linear,
+            spacing: Spacing::Linear,
             low: 0.0,
             high: 1.0,
             ticks: vec![0.0, 0.25, 0.5, 0.75, 1.0],
@@ -93,7 +93,7 @@ impl Axis {
     /// Rows without ticks, from 0 at the top to `count` at the bottom.
     pub(super) fn rows(count: f64) -> Self {
         Axis {
-            scale: Scale::Linear,
+            spacing: Spacing::Linear,
             low: count,
             high: 0.0,
             ticks: Vec::new(),
@@ -103,9 +103,9 @@ impl Axis {
 
     /// Position of a value as a part of the axis, held between 0 and 1.
     fn position(&self, value: f64) -> f64 {
-        let along = |value: f64| match self.scale {
-            Scale::Linear => value,
-            Scale::Log => value.max(f64::MIN_POSITIVE).ln(),
+        let along = |value: f64| match self.spacing {
+            Spacing::Linear => value,
+            Spacing::Log => value.max(f64::MIN_POSITIVE).ln(),
         };
         let (low, high) = (along(self.low), along(self.high));
         ((along(value) - low) / (high - low)).clamp(0.0, 1.0)

@@ -1,9 +1,9 @@
 //! From the baseline's task time to the candidate's: a waterfall over stage groups.
 
 use super::axis::Axis;
-use super::canvas::{CONTENT_TOP, Canvas, Heading, Look, WIDTH, draw, stroke};
+use super::canvas::{CONTENT_TOP, Canvas, Look, WIDTH, draw, stroke};
 use super::plot::{Insets, Plot};
-use super::{Chart, ChartError, Source, Table};
+use super::{ChartData, ChartError, ChartKind, Drawing};
 use crate::format::{
     estimate, milliseconds, or_absent, plural, ratio, ratio_range, signed_milliseconds,
 };
@@ -11,8 +11,15 @@ use crate::input::StageGroup;
 use crate::stats::Estimate;
 use crate::summary::{BridgeRow, Comparison};
 use crate::svg::Slot;
+use crate::table::Table;
 
-const TITLE: &str = "From baseline to candidate";
+pub(super) static CHART: ChartKind = ChartKind {
+    name: "bridge",
+    title: "From baseline to candidate",
+    section: "meaning",
+    draw: chart,
+};
+
 const ROW: f64 = 30.0;
 const BAR: f64 = 18.0;
 const NAMES: f64 = 150.0;
@@ -32,7 +39,7 @@ struct Bar<'a> {
     limit: Option<&'a Estimate>,
 }
 
-pub(super) fn chart(source: Source) -> Result<Option<Chart>, ChartError> {
+fn chart(source: ChartData) -> Result<Option<Drawing>, ChartError> {
     let Some(comparison) = &source.summary.comparison else {
         return Ok(None);
     };
@@ -51,12 +58,7 @@ pub(super) fn chart(source: Source) -> Result<Option<Chart>, ChartError> {
         .map(|bar| format!("{}: {}.", bar.name, bar.value))
         .collect::<Vec<_>>()
         .join(" ");
-    let heading = Heading {
-        id: "bridge",
-        title: TITLE,
-        subtitle: &subtitle,
-        description: &description,
-    };
+    let heading = CHART.heading(&subtitle, &description);
     let top = CONTENT_TOP + HEADINGS;
     let height = top + ROW * bars.len() as f64 + 34.0;
     let document = draw(&heading, height, |canvas| {
@@ -85,9 +87,7 @@ pub(super) fn chart(source: Source) -> Result<Option<Chart>, ChartError> {
         }
         Ok(())
     })?;
-    Ok(Some(Chart {
-        name: "bridge",
-        title: TITLE,
+    Ok(Some(Drawing {
         document,
         table: table(comparison),
     }))

@@ -121,8 +121,8 @@ pub(super) fn stroke(slot: Slot, width: f64) -> ShapeStyle {
 
 /// What a chart is called and how it is described.
 pub(super) struct Heading<'a> {
-    pub(super) id: &'a str,
-    pub(super) title: &'a str,
+    pub(super) id: &'static str,
+    pub(super) title: &'static str,
     pub(super) subtitle: &'a str,
     pub(super) description: &'a str,
 }

@@ -1,10 +1,10 @@
 //! Share of tasks solved within a time: speed and quality in one curve.
 
 use super::axis::Axis;
-use super::canvas::{CONTENT_TOP, Heading, Point, draw, stroke};
+use super::canvas::{CONTENT_TOP, Canvas, Point, draw, stroke};
 use super::legend::{self, CURVE};
 use super::plot::{Insets, Plot, axis_name};
-use super::{Chart, ChartError, Source, Table};
+use super::{ChartData, ChartError, ChartKind, Drawing};
 use crate::decision::SolvedCurve;
 use crate::format::{
     NS_PER_MS, estimate, milliseconds, or_absent, percent, percent_range, round_duration,
@@ -12,8 +12,15 @@ use crate::format::{
 use crate::input::{Outcome, Role};
 use crate::stats::Estimate;
 use crate::svg::Slot;
+use crate::table::Table;
 
-const TITLE: &str = "Tasks solved within a time";
+pub(super) static CHART: ChartKind = ChartKind {
+    name: "solved-within",
+    title: "Tasks solved within a time",
+    section: "meaning",
+    draw: chart,
+};
+
 const HEIGHT: f64 = 400.0;
 /// Room for half of the axis's last label.
 const RIGHT: f64 = 28.0;
@@ -21,17 +28,17 @@ const RIGHT: f64 = 28.0;
 /// Room on the axis after the last trial.
 const AIR: f64 = 1.03;
 
-struct Curve<'a> {
+struct EndpointCurve<'a> {
     name: &'a str,
     role: Role,
     solved: SolvedCurve,
 }
 
-pub(super) fn chart(source: Source) -> Result<Option<Chart>, ChartError> {
-    let curves: Vec<Curve> = source
+fn chart(source: ChartData) -> Result<Option<Drawing>, ChartError> {
+    let curves: Vec<EndpointCurve> = source
         .endpoints()
         .into_iter()
-        .map(|endpoint| Curve {
+        .map(|endpoint| EndpointCurve {
             name: &endpoint.name,
             role: endpoint.role,
             solved: SolvedCurve::of(source.run, &endpoint.name),
@@ -59,12 +66,7 @@ pub(super) fn chart(source: Source) -> Result<Option<Chart>, ChartError> {
         .map(|(_, name, words)| format!("{name}: {words}."))
         .collect::<Vec<_>>()
         .join(" ");
-    let heading = Heading {
-        id: "solved-within",
-        title: TITLE,
-        subtitle: &subtitle,
-        description: &description,
-    };
+    let heading = CHART.heading(&subtitle, &description);
     let top = CONTENT_TOP + legend::LINE * curves.len() as f64 + 10.0;
     let document = draw(&heading, HEIGHT, |canvas| {
         legend::lines(canvas, CONTENT_TOP - 4.0, &legend)?;
@@ -74,34 +76,42 @@ pub(super) fn chart(source: Source) -> Result<Option<Chart>, ChartError> {
             bottom: 22.0,
             left: 50.0,
         };
-        let axis = Axis::linear_ms(end.ms);
-        let mut plot = Plot::new(canvas, insets, axis, Axis::shares())?;
-        for curve in &curves {
-            let band = band(&curve.solved, end.ms);
-            let band: Vec<Point> = band
-                .iter()
-                .map(|(ms, share)| plot.at(*ms, *share))
-                .collect();
-            canvas.shade(&band, Slot::of_role(curve.role))?;
-        }
-        for curve in &curves {
-            let points = staircase(&curve.solved, end.ms, |share| share.point);
-            plot.curve(&points, stroke(Slot::of_role(curve.role), CURVE))?;
-        }
-        for curve in &curves {
-            let last = curve.solved.steps.last();
-            if let Some((ms, share)) = last.and_then(|step| Some((step.ms, step.share.point?))) {
-                legend::marker(canvas, plot.at(ms, share), curve.role, true)?;
-            }
-        }
+        draw_curves(canvas, insets, &curves, end.ms)?;
         axis_name(canvas, "task time", RIGHT, HEIGHT - 9.0)
     })?;
-    Ok(Some(Chart {
-        name: "solved-within",
-        title: TITLE,
+    Ok(Some(Drawing {
         document,
         table: table(&curves),
     }))
+}
+
+fn draw_curves(
+    canvas: &Canvas,
+    insets: Insets,
+    curves: &[EndpointCurve],
+    end_ms: f64,
+) -> Result<(), ChartError> {
+    let axis = Axis::linear_ms(end_ms);
+    let mut plot = Plot::new(canvas, insets, axis, Axis::shares())?;
+    for curve in curves {
+        let band = band(&curve.solved, end_ms);
+        let band: Vec<Point> = band
+            .iter()
+            .map(|(ms, share)| plot.at(*ms, *share))
+            .collect();
+        canvas.shade(&band, Slot::of_role(curve.role))?;
+    }
+    for curve in curves {
+        let points = staircase(&curve.solved, end_ms, |share| share.point);
+        plot.curve(&points, stroke(Slot::of_role(curve.role), CURVE))?;
+    }
+    for curve in curves {
+        let last = curve.solved.steps.last();
+        if let Some((ms, share)) = last.and_then(|step| Some((step.ms, step.share.point?))) {
+            legend::marker(canvas, plot.at(ms, share), curve.role, true)?;
+        }
+    }
+    Ok(())
 }
 
 /// Where the axis ends: at the timeout, or soon after the last trial when all ended long
@@ -112,7 +122,7 @@ struct AxisEnd {
 }
 
 impl AxisEnd {
-    fn of(source: Source) -> Self {
+    fn of(source: ChartData) -> Self {
         let trials = source.run.trials.iter();
         let finished = trials.filter(|trial| trial.outcome != Outcome::Error);
         let longest = finished.map(|trial| trial.wall_ns).max().unwrap_or(0);
@@ -155,7 +165,7 @@ fn with_interval(share: &Estimate) -> String {
     estimate(share, percent, percent_range)
 }
 
-fn figures(curve: &Curve) -> String {
+fn figures(curve: &EndpointCurve) -> String {
     let last = curve.solved.last();
     let half = last
         .point
@@ -170,7 +180,7 @@ fn figures(curve: &Curve) -> String {
     }
 }
 
-fn table(curves: &[Curve]) -> Table {
+fn table(curves: &[EndpointCurve]) -> Table {
     let headings = std::iter::once("Solved".to_owned())
         .chain(curves.iter().map(|curve| format!("{}: within", curve.name)));
     let rows = [0.1, 0.25, 0.5, 0.75, 0.9].into_iter().map(|share| {

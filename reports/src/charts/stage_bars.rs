@@ -1,15 +1,22 @@
 //! Where the time of an average trial goes, by stage group.
 
 use super::axis::Axis;
-use super::canvas::{CONTENT_TOP, Canvas, Heading, Look, WIDTH, draw};
+use super::canvas::{CONTENT_TOP, Canvas, Look, WIDTH, draw};
 use super::plot::{Insets, Plot};
-use super::{Chart, ChartError, Source, Table};
+use super::{ChartData, ChartError, ChartKind, Drawing};
 use crate::format::{milliseconds, one_line, or_absent, percent};
 use crate::input::StageGroup;
 use crate::summary::{EndpointSummary, GroupSummary};
 use crate::svg::Slot;
+use crate::table::Table;
 
-const TITLE: &str = "Where the time goes";
+pub(super) static CHART: ChartKind = ChartKind {
+    name: "stages",
+    title: "Where the time goes",
+    section: "charts",
+    draw: chart,
+};
+
 const ROW: f64 = 74.0;
 const BAR: f64 = 38.0;
 const RIGHT: f64 = 84.0;
@@ -18,13 +25,14 @@ const LEFT: f64 = 6.0;
 const NAMES: f64 = 118.0;
 const LEGEND_LINE: f64 = 22.0;
 
-type Row<'a> = (&'a str, &'a EndpointSummary);
+type EndpointBar<'a> = (&'a str, &'a EndpointSummary);
 
-pub(super) fn chart(source: Source) -> Result<Option<Chart>, ChartError> {
-    let rows: Vec<Row> = source
+fn chart(source: ChartData) -> Result<Option<Drawing>, ChartError> {
+    let rows: Vec<EndpointBar> = source
         .summary
-        .endpoints_in_order()
-        .into_iter()
+        .endpoints
+        .iter()
+        .map(|(name, endpoint)| (name.as_str(), endpoint))
         .filter(|(_, endpoint)| total_ms(endpoint) > 0.0)
         .collect();
     if rows.is_empty() {
@@ -39,12 +47,7 @@ pub(super) fn chart(source: Source) -> Result<Option<Chart>, ChartError> {
         .collect();
     let subtitle = source.subtitle("Mean time per trial, by stage group");
     let description = description(&rows);
-    let heading = Heading {
-        id: "stages",
-        title: TITLE,
-        subtitle: &subtitle,
-        description: &description,
-    };
+    let heading = CHART.heading(&subtitle, &description);
     let axis_bottom = CONTENT_TOP + ROW * rows.len() as f64 + 30.0;
     let height = axis_bottom + LEGEND_LINE * (rows.len() as f64 + 1.0) + 8.0;
     let document = draw(&heading, height, |canvas| {
@@ -61,9 +64,7 @@ pub(super) fn chart(source: Source) -> Result<Option<Chart>, ChartError> {
         }
         legend(canvas, axis_bottom + 4.0, &groups, &rows)
     })?;
-    Ok(Some(Chart {
-        name: "stages",
-        title: TITLE,
+    Ok(Some(Drawing {
         document,
         table: table(&groups, &rows),
     }))
@@ -73,7 +74,12 @@ fn total_ms(endpoint: &EndpointSummary) -> f64 {
     endpoint.groups.values().map(|group| group.mean_ms).sum()
 }
 
-fn bar(canvas: &Canvas, plot: &Plot, top: f64, (name, endpoint): &Row) -> Result<(), ChartError> {
+fn bar(
+    canvas: &Canvas,
+    plot: &Plot,
+    top: f64,
+    (name, endpoint): &EndpointBar,
+) -> Result<(), ChartError> {
     let role = endpoint.role.name();
     let shown = Look::BODY.bold().fit(name, 500.0);
     canvas.text(&shown, (LEFT + 5.0, top + 14.0), Look::BODY.bold())?;
@@ -133,7 +139,7 @@ fn legend(
     canvas: &Canvas,
     top: f64,
     groups: &[StageGroup],
-    rows: &[Row],
+    rows: &[EndpointBar],
 ) -> Result<(), ChartError> {
     let column = (WIDTH - NAMES) / groups.len().max(1) as f64;
     for (index, group) in groups.iter().enumerate() {
@@ -163,7 +169,7 @@ fn mean_and_share(group: &GroupSummary) -> String {
     format!("{} · {share}", milliseconds(group.mean_ms))
 }
 
-fn description(rows: &[Row]) -> String {
+fn description(rows: &[EndpointBar]) -> String {
     rows.iter()
         .map(|(name, endpoint)| {
             let parts: Vec<String> = endpoint
@@ -183,7 +189,7 @@ fn description(rows: &[Row]) -> String {
         .join(" ")
 }
 
-fn table(groups: &[StageGroup], rows: &[Row]) -> Table {
+fn table(groups: &[StageGroup], rows: &[EndpointBar]) -> Table {
     let mut headings = vec!["Stage group".to_owned()];
     for (name, _) in rows {
         headings.push(format!("{name}: mean per trial"));

@@ -3,15 +3,22 @@
 use std::collections::BTreeMap;
 
 use super::axis::Axis;
-use super::canvas::{CONTENT_TOP, Canvas, Heading, Look, WIDTH, draw, stroke};
+use super::canvas::{CONTENT_TOP, Canvas, Look, WIDTH, draw, stroke};
 use super::legend::marker;
 use super::plot::{Insets, Plot, axis_name};
-use super::{Chart, ChartError, Source, Table};
-use crate::format::{NS_PER_MS, milliseconds, one_line, or_absent, ratio};
+use super::{ChartData, ChartError, ChartKind, Drawing};
+use crate::format::{NS_PER_MS, milliseconds, one_line, or_absent, plural, ratio};
 use crate::input::{EndpointData, Outcome, TrialData};
 use crate::svg::Slot;
+use crate::table::Table;
 
-const TITLE: &str = "Time per task";
+pub(super) static CHART: ChartKind = ChartKind {
+    name: "task-times",
+    title: "Time per task",
+    section: "charts",
+    draw: chart,
+};
+
 const ROW: f64 = 21.0;
 const NAMES: f64 = 205.0;
 const RATIOS: f64 = 66.0;
@@ -28,13 +35,13 @@ struct Time {
     resolved: bool,
 }
 
-struct Row<'a> {
+struct TaskTimes<'a> {
     task: &'a str,
     /// In order of endpoints.
     times: Vec<Option<Time>>,
 }
 
-impl Row<'_> {
+impl TaskTimes<'_> {
     fn ratio(&self) -> Option<f64> {
         match self.times.as_slice() {
             [Some(candidate), Some(baseline)] => Some(baseline.ms / candidate.ms),
@@ -51,7 +58,7 @@ impl Row<'_> {
     }
 }
 
-pub(super) fn chart(source: Source) -> Result<Option<Chart>, ChartError> {
+fn chart(source: ChartData) -> Result<Option<Drawing>, ChartError> {
     let endpoints = source.endpoints();
     let rows = rows(source, &endpoints);
     if rows.is_empty() {
@@ -60,9 +67,9 @@ pub(super) fn chart(source: Source) -> Result<Option<Chart>, ChartError> {
     let drawn = spread(&rows);
     let what = if drawn.len() < rows.len() {
         format!(
-            "{} of {} tasks, evenly spread by time",
+            "{} of {}, evenly spread by time",
             drawn.len(),
-            rows.len()
+            plural(rows.len(), "task")
         )
     } else {
         "Longest first".to_owned()
@@ -74,12 +81,7 @@ pub(super) fn chart(source: Source) -> Result<Option<Chart>, ChartError> {
     };
     let subtitle = source.subtitle(&format!("{what}{attempts}; equal lengths are equal ratios"));
     let description = description(&endpoints, &rows);
-    let heading = Heading {
-        id: "task-times",
-        title: TITLE,
-        subtitle: &subtitle,
-        description: &description,
-    };
+    let heading = CHART.heading(&subtitle, &description);
     let top = CONTENT_TOP + LEGEND;
     let height = top + ROW * drawn.len() as f64 + 48.0;
     let document = draw(&heading, height, |canvas| {
@@ -100,16 +102,14 @@ pub(super) fn chart(source: Source) -> Result<Option<Chart>, ChartError> {
         }
         axis_name(canvas, "task time, logarithmic", RATIOS, height - 11.0)
     })?;
-    Ok(Some(Chart {
-        name: "task-times",
-        title: TITLE,
+    Ok(Some(Drawing {
         document,
         table: table(&endpoints, &rows),
     }))
 }
 
 /// Tasks with a time on any endpoint, longest first.
-fn rows<'a>(source: Source<'a>, endpoints: &[&EndpointData]) -> Vec<Row<'a>> {
+fn rows<'a>(source: ChartData<'a>, endpoints: &[&EndpointData]) -> Vec<TaskTimes<'a>> {
     let mut tasks: BTreeMap<(&str, &str), Vec<Vec<&TrialData>>> = BTreeMap::new();
     for (index, endpoint) in endpoints.iter().enumerate() {
         let trials = source.trials(&endpoint.name);
@@ -122,9 +122,9 @@ fn rows<'a>(source: Source<'a>, endpoints: &[&EndpointData]) -> Vec<Row<'a>> {
             }
         }
     }
-    let mut rows: Vec<Row> = tasks
+    let mut rows: Vec<TaskTimes> = tasks
         .into_iter()
-        .map(|((_, task), sides)| Row {
+        .map(|((_, task), sides)| TaskTimes {
             task,
             times: sides.iter().map(|attempts| time(attempts)).collect(),
         })
@@ -150,7 +150,7 @@ fn time(attempts: &[&TrialData]) -> Option<Time> {
 }
 
 /// At most [`MAX_ROWS`] rows, evenly spread over the order, ends included.
-fn spread<'a, 'b>(rows: &'b [Row<'a>]) -> Vec<&'b Row<'a>> {
+fn spread<'a, 'b>(rows: &'b [TaskTimes<'a>]) -> Vec<&'b TaskTimes<'a>> {
     if rows.len() <= MAX_ROWS {
         return rows.iter().collect();
     }
@@ -163,7 +163,7 @@ fn line(
     canvas: &Canvas,
     plot: &Plot,
     index: usize,
-    row: &Row,
+    row: &TaskTimes,
     endpoints: &[&EndpointData],
 ) -> Result<(), ChartError> {
     let y_of = index as f64 + 0.5;
@@ -236,7 +236,7 @@ fn legend(canvas: &Canvas, endpoints: &[&EndpointData]) -> Result<(), ChartError
     Ok(())
 }
 
-fn description(endpoints: &[&EndpointData], rows: &[Row]) -> String {
+fn description(endpoints: &[&EndpointData], rows: &[TaskTimes]) -> String {
     let sooner = rows
         .iter()
         .filter(|row| row.ratio().is_some_and(|r| r > 1.0))
@@ -244,15 +244,16 @@ fn description(endpoints: &[&EndpointData], rows: &[Row]) -> String {
     let both = rows.iter().filter(|row| row.ratio().is_some()).count();
     match endpoints {
         [candidate, baseline] => format!(
-            "{} finished {sooner} of {both} tasks sooner than {}.",
+            "{} finished {sooner} of {} sooner than {}.",
             one_line(&candidate.name),
+            plural(both, "task"),
             one_line(&baseline.name)
         ),
-        _ => format!("{} tasks.", rows.len()),
+        _ => format!("{}.", plural(rows.len(), "task")),
     }
 }
 
-fn table(endpoints: &[&EndpointData], rows: &[Row]) -> Table {
+fn table(endpoints: &[&EndpointData], rows: &[TaskTimes]) -> Table {
     let mut headings = vec!["Task".to_owned()];
     headings.extend(endpoints.iter().map(|endpoint| endpoint.name.clone()));
     if endpoints.len() == 2 {

@@ -1,20 +1,27 @@
 //! One trial per endpoint, the same task, on a shared time axis.
 
 use super::axis::Axis;
-use super::canvas::{CONTENT_TOP, Canvas, Heading, Look, WIDTH, draw, stroke};
+use super::canvas::{CONTENT_TOP, Canvas, Look, WIDTH, draw, stroke};
 use super::plot::{Insets, Plot, axis_name};
-use super::{Chart, ChartError, Source, Table};
-use crate::format::{NS_PER_MS, nanoseconds, one_line, shorten};
+use super::{ChartData, ChartError, ChartKind, Drawing};
+use crate::format::{NS_PER_MS, nanoseconds, one_line, plural, shorten};
 use crate::input::{Outcome, Span, StageGroup, TrialData};
 use crate::pairing::{Pair, paired_tasks, sides};
 use crate::svg::Slot;
+use crate::table::Table;
 
-const TITLE: &str = "One task, step by step";
+pub(super) static CHART: ChartKind = ChartKind {
+    name: "waterfall",
+    title: "One task, step by step",
+    section: "charts",
+    draw: chart,
+};
+
 const ROW: f64 = 18.0;
 const BAR: f64 = 13.0;
 const LANE_HEADER: f64 = 40.0;
 const LANE_GAP: f64 = 16.0;
-const NAMES: f64 = 74.0;
+const NAMES: f64 = 84.0;
 const RIGHT: f64 = 28.0;
 
 /// Bars closer than this are drawn as one.
@@ -32,7 +39,7 @@ const MAX_LABEL: usize = 120;
 /// Most spans listed in the table.
 const MAX_TABLE_ROWS: usize = 200;
 
-pub(super) fn chart(source: Source) -> Result<Option<Chart>, ChartError> {
+fn chart(source: ChartData) -> Result<Option<Drawing>, ChartError> {
     let Some((why, lanes)) = choose(source) else {
         return Ok(None);
     };
@@ -53,23 +60,18 @@ pub(super) fn chart(source: Source) -> Result<Option<Chart>, ChartError> {
     let description = lanes
         .iter()
         .map(|lane| {
-            let turns = crate::summary::turns(lane);
+            let turns = crate::trial::turns(lane);
             format!(
-                "{}: {} turns in {}, {}.",
+                "{}: {} in {}, {}.",
                 lane.endpoint,
-                turns,
+                plural(turns as usize, "turn"),
                 nanoseconds(lane.wall_ns),
                 lane.outcome.label()
             )
         })
         .collect::<Vec<_>>()
         .join(" ");
-    let heading = Heading {
-        id: "waterfall",
-        title: TITLE,
-        subtitle: &subtitle,
-        description: &description,
-    };
+    let heading = CHART.heading(&subtitle, &description);
     let lane_height = LANE_HEADER + ROW * groups.len() as f64;
     let height = CONTENT_TOP + (lane_height + LANE_GAP) * lanes.len() as f64 + 42.0;
     let document = draw(&heading, height, |canvas| {
@@ -94,16 +96,14 @@ pub(super) fn chart(source: Source) -> Result<Option<Chart>, ChartError> {
         }
         axis_name(canvas, "time since the trial began", RIGHT, height - 9.0)
     })?;
-    Ok(Some(Chart {
-        name: "waterfall",
-        title: TITLE,
+    Ok(Some(Drawing {
         document,
         table: table(&lanes),
     }))
 }
 
 /// The trials to show, with the words that say why these.
-fn choose(source: Source<'_>) -> Option<(&'static str, Vec<&TrialData>)> {
+fn choose(source: ChartData<'_>) -> Option<(&'static str, Vec<&TrialData>)> {
     let Some((candidate, baseline)) = sides(source.run) else {
         let finished: Vec<&TrialData> = source
             .run

@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::metric::Metric;
+use super::quantity::Quantity;
+use crate::format::plural;
 use crate::input::Role;
+use crate::toml_lines::line_of;
 
 /// What the vendors of the fast path say of it.
 const FAST_PATH: &str = include_str!("fast-path.toml");
@@ -31,12 +33,12 @@ pub struct Claim {
     /// Who said it where and when.
     pub source: String,
     /// What would have to be measured.
-    pub test: Test,
+    pub test: Answerable,
 }
 
 /// How a claim is answered.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Test {
+pub enum Answerable {
     /// By a measurement.
     Measured(Statement),
     /// Not at all, and why.
@@ -47,9 +49,9 @@ pub enum Test {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Statement {
     /// The quantity.
-    pub metric: Metric,
+    pub metric: Quantity,
     /// On which side of which value it is said to be.
-    pub bound: Bound,
+    pub bound: ClaimedValue,
     /// What it is about.
     pub endpoint: Selector,
     /// What that is compared with: present exactly for metrics that compare.
@@ -62,7 +64,7 @@ pub struct Statement {
 
 /// The side of a value.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Bound {
+pub enum ClaimedValue {
     /// ≥
     AtLeast(f64),
     /// ≤
@@ -90,7 +92,7 @@ pub enum ClaimsError {
     /// A claim that does not hold together.
     #[error("line {line}, claim '{id}': {problem}")]
     Claim {
-        /// Where the claim begins.
+        /// Where it is wrong, or where the claim begins when something is missing.
         line: usize,
         /// Its id.
         id: String,
@@ -98,7 +100,7 @@ pub enum ClaimsError {
         problem: String,
     },
     /// More claims than are read.
-    #[error("{0} claims; at most {MAX_CLAIMS} are read: split the file")]
+    #[error("{}; at most {MAX_CLAIMS} are read: split the file", plural(*.0, "claim"))]
     TooMany(usize),
 }
 
@@ -115,15 +117,21 @@ struct RawClaim {
     id: String,
     text: String,
     source: String,
-    metric: Option<Metric>,
-    at_least: Option<f64>,
-    at_most: Option<f64>,
+    metric: Option<Spanned<Quantity>>,
+    at_least: Option<Spanned<f64>>,
+    at_most: Option<Spanned<f64>>,
     endpoint: Option<Selector>,
-    against: Option<Selector>,
+    against: Option<Spanned<Selector>>,
     #[serde(default)]
     same_model: bool,
     suite: Option<String>,
-    not_measurable: Option<String>,
+    not_measurable: Option<Spanned<String>>,
+}
+
+/// What is wrong, and where in the text.
+struct Problem {
+    offset: usize,
+    words: &'static str,
 }
 
 impl ClaimsFile {
@@ -151,56 +159,64 @@ impl ClaimsFile {
             let start = raw.span().start;
             let raw = raw.into_inner();
             let id = raw.id.clone();
-            let unique = ids.insert(id.clone());
-            let checked = if unique {
-                check(raw)
+            let checked = if ids.insert(id.clone()) {
+                check(raw, start)
             } else {
-                Err("its id is taken by an earlier claim: choose another".to_owned())
+                Err(Problem {
+                    offset: start,
+                    words: "its id is taken by an earlier claim: choose another",
+                })
             };
             claims.push(checked.map_err(|problem| ClaimsError::Claim {
-                line: line_of(text, start),
+                line: line_of(text, problem.offset),
                 id,
-                problem,
+                problem: problem.words.to_owned(),
             })?);
         }
         Ok(ClaimsFile { claims })
     }
 }
 
-fn line_of(text: &str, offset: usize) -> usize {
-    let before = text.as_bytes().iter().take(offset);
-    1 + before.filter(|byte| **byte == b'\n').count()
-}
-
-fn check(raw: RawClaim) -> Result<Claim, String> {
-    let measured = raw.metric.is_some() || raw.at_least.is_some() || raw.at_most.is_some();
+/// `start` is where the claim begins: what is missing has no place of its own.
+fn check(raw: RawClaim, start: usize) -> Result<Claim, Problem> {
+    let wrong = |offset: usize, words| Err(Problem { offset, words });
     let test = match (raw.not_measurable, raw.metric) {
-        (Some(_), _) if measured => {
-            return Err("it has both not_measurable and a measurement: keep one".to_owned());
+        (Some(reason), None) if raw.at_least.is_none() && raw.at_most.is_none() => {
+            Answerable::NotMeasurable(reason.into_inner())
         }
-        (Some(reason), _) => Test::NotMeasurable(reason),
+        (Some(reason), _) => {
+            return wrong(
+                reason.span().start,
+                "it has both not_measurable and a measurement: keep one",
+            );
+        }
         (None, None) => {
-            return Err("it needs a metric, or not_measurable with the reason".to_owned());
+            return wrong(
+                start,
+                "it needs a metric, or not_measurable with the reason",
+            );
         }
         (None, Some(metric)) => {
-            let bound = bound(raw.at_least, raw.at_most)?;
-            match (metric.compares(), raw.against.is_some()) {
-                (true, false) => {
-                    return Err("its metric compares two endpoints: add `against`".to_owned());
+            let bound = bound(raw.at_least, raw.at_most, start)?;
+            match (metric.get_ref().compares(), &raw.against) {
+                (true, None) => {
+                    let at = metric.span().start;
+                    return wrong(at, "its metric compares two endpoints: add `against`");
                 }
-                (false, true) => {
-                    return Err("its metric is of one endpoint: remove `against`".to_owned());
+                (false, Some(against)) => {
+                    let at = against.span().start;
+                    return wrong(at, "its metric is of one endpoint: remove `against`");
                 }
                 _ => {}
             }
             if raw.same_model && raw.against.is_none() {
-                return Err("same_model needs an `against` to compare with".to_owned());
+                return wrong(start, "same_model needs an `against` to compare with");
             }
-            Test::Measured(Statement {
-                metric,
+            Answerable::Measured(Statement {
+                metric: metric.into_inner(),
                 bound,
                 endpoint: raw.endpoint.unwrap_or_default(),
-                against: raw.against,
+                against: raw.against.map(Spanned::into_inner),
                 same_model: raw.same_model,
                 suite: raw.suite,
             })
@@ -214,17 +230,30 @@ fn check(raw: RawClaim) -> Result<Claim, String> {
     })
 }
 
-fn bound(at_least: Option<f64>, at_most: Option<f64>) -> Result<Bound, String> {
-    let bound = match (at_least, at_most) {
-        (Some(value), None) => Bound::AtLeast(value),
-        (None, Some(value)) => Bound::AtMost(value),
-        _ => return Err("it needs one of at_least and at_most".to_owned()),
+fn bound(
+    at_least: Option<Spanned<f64>>,
+    at_most: Option<Spanned<f64>>,
+    start: usize,
+) -> Result<ClaimedValue, Problem> {
+    let (value, bound): (Spanned<f64>, fn(f64) -> ClaimedValue) = match (at_least, at_most) {
+        (Some(value), None) => (value, ClaimedValue::AtLeast),
+        (None, Some(value)) => (value, ClaimedValue::AtMost),
+        (_, second) => {
+            return Err(Problem {
+                offset: second.map_or(start, |value| value.span().start),
+                words: "it needs one of at_least and at_most",
+            });
+        }
     };
-    let (Bound::AtLeast(value) | Bound::AtMost(value)) = bound;
+    let offset = value.span().start;
+    let value = value.into_inner();
     if value.is_finite() {
-        Ok(bound)
+        Ok(bound(value))
     } else {
-        Err("its value must be a finite number".to_owned())
+        Err(Problem {
+            offset,
+            words: "its value must be a finite number",
+        })
     }
 }
 
@@ -254,23 +283,23 @@ mod tests {
             ("metric = \"ttft_ms\"", "line 3, claim 'a': it needs one of"),
             (
                 "metric = \"ttft_ms\"\nat_least = 1\nat_most = 2",
-                "line 3, claim 'a': it needs one of",
+                "line 9, claim 'a': it needs one of",
             ),
             (
                 "metric = \"ttft_ms\"\nat_most = nan",
-                "line 3, claim 'a': its value must be a finite",
+                "line 8, claim 'a': its value must be a finite",
             ),
             (
                 "metric = \"ttft_reduction\"\nat_least = 0.5",
-                "line 3, claim 'a': its metric compares two",
+                "line 7, claim 'a': its metric compares two",
             ),
             (
                 "metric = \"ttft_ms\"\nat_most = 5\nagainst = {}",
-                "line 3, claim 'a': its metric is of one",
+                "line 9, claim 'a': its metric is of one",
             ),
             (
                 "not_measurable = \"n\"\nat_most = 5",
-                "line 3, claim 'a': it has both",
+                "line 7, claim 'a': it has both",
             ),
         ] {
             let problem = problem(rest);

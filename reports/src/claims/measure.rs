@@ -2,84 +2,89 @@
 
 use std::collections::BTreeMap;
 
-use super::metric::Metric;
-use crate::input::{ExchangeData, Outcome, Provenance, Stage, StageGroup, TrialData};
+use super::quantity::{ClaimedFigure, Quantity};
+use crate::input::{Outcome, TrialData};
+use crate::metrics::{Better, Metric, Observation};
 use crate::stats::{
-    Effect, Estimate, quantile_effect, quantile_log_ratio, resolve_rate, sums_log_ratio,
-    time_ratio, token_rate,
+    Effect, Estimate, quantile_effect, quantile_log_ratio, resolve_rate, sums_log_ratio, time_ratio,
 };
 
 /// Trials of one task: of the endpoint, and of the one it is compared with.
-type Task<'a> = [Vec<&'a TrialData>; 2];
+type TaskTrials<'a> = [Vec<&'a TrialData>; 2];
 
 /// Trials by suite and task of the endpoint and, where there is one, of the other.
-pub(super) struct Arms<'a> {
-    tasks: Vec<Task<'a>>,
+pub(super) struct Tasks<'a> {
+    tasks: Vec<TaskTrials<'a>>,
 }
 
-impl<'a> Arms<'a> {
+impl<'a> Tasks<'a> {
     /// Keeps tasks that were tried on every side.
     pub(super) fn of(sides: &[Vec<&'a TrialData>]) -> Self {
-        let mut tasks: BTreeMap<(&str, &str), Task> = BTreeMap::new();
-        for (side, trials) in sides.iter().enumerate() {
+        let mut tasks: BTreeMap<(&str, &str), TaskTrials> = BTreeMap::new();
+        for (index, trials) in sides.iter().enumerate() {
             for trial in trials {
                 let task = tasks.entry((&trial.suite, &trial.task)).or_default();
-                if let Some(arm) = task.get_mut(side) {
-                    arm.push(trial);
+                if let Some(side) = task.get_mut(index) {
+                    side.push(trial);
                 }
             }
         }
-        let complete = |task: &Task| task.iter().take(sides.len()).all(|arm| !arm.is_empty());
-        Arms {
+        let complete = |task: &TaskTrials| {
+            let mut sides = task.iter().take(sides.len());
+            sides.all(|side| !side.is_empty())
+        };
+        Tasks {
             tasks: tasks.into_values().filter(complete).collect(),
         }
     }
 
-    /// The measured quantity. Its `n` is the number of tasks.
-    pub(super) fn measure(&self, metric: Metric) -> Estimate {
-        match metric {
-            Metric::OutputTokensPerSecond => self.median(rates),
-            Metric::TimePerOutputTokenMs => {
-                self.median(|trial| rates(trial).into_iter().map(|rate| 1e3 / rate).collect())
-            }
-            Metric::TtftMs => self.median(ttfts_ms),
-            Metric::TaskTimeMs => self.median(|trial| vec![trial.wall_ns as f64 / 1e6]),
-            Metric::ResolveRate => self.resolve_rate(),
-            Metric::OutputTokenRateRatio => self.median_ratio(rates),
-            Metric::TtftReduction => reduction(self.median_ratio(ttfts_ms)),
-            Metric::TaskTimeRatio => self.task_time_ratio(),
-            Metric::TaskTimeReduction => self.task_time_ratio().map(|ratio| 1.0 - 1.0 / ratio),
-            Metric::RoundTripOverheadReduction => {
-                let known = |arm: usize| self.trials(arm).any(knows_round_trip);
-                if known(0) && known(1) {
-                    reduction(self.sums_ratio(round_trips))
-                } else {
-                    Estimate::absent(
-                        "not measurable: no round trip is known on one of the two sides",
-                    )
-                }
-            }
-            Metric::TokenOverheadReduction => {
-                let reported = |arm: usize| self.trials(arm).any(|trial| overhead(trial).1 > 0.0);
-                if reported(0) && reported(1) {
-                    reduction(self.sums_ratio(overhead))
-                } else {
-                    Estimate::absent(
-                        "not measurable: it needs the generation time that the server reports, and one of the two sides reports none",
-                    )
-                }
-            }
+    /// The measured quantity, in the claim's unit. Its `n` is the number of tasks.
+    pub(super) fn measure(&self, quantity: Quantity) -> Estimate {
+        let Some(metric) = quantity.metric() else {
+            return Estimate::absent("not measurable: no such metric");
+        };
+        if self.unknown(&metric, quantity.compares()) {
+            let side = if quantity.compares() {
+                "one of the two sides"
+            } else {
+                "the endpoint"
+            };
+            return Estimate::absent(format!(
+                "not measurable: it needs {}, which {side} does not have",
+                quantity.needs()
+            ));
+        }
+        // A ratio above 1 is always the better way.
+        let better = |own_over_other: Estimate| match metric.better {
+            Better::Higher => own_over_other,
+            Better::Lower => turned(own_over_other.map(|ratio| 1.0 / ratio)),
+        };
+        match quantity.figure() {
+            ClaimedFigure::Level if metric.counts_failures() => self.share(&metric),
+            ClaimedFigure::Level => self.median(&metric).map(|value| value / quantity.scale()),
+            ClaimedFigure::MedianRatio => better(self.median_ratio(&metric)),
+            ClaimedFigure::MedianReduction => reduction(self.median_ratio(&metric)),
+            ClaimedFigure::TaskRatio => self.task_ratio(&metric),
+            ClaimedFigure::TaskReduction => self.task_ratio(&metric).map(|ratio| 1.0 - 1.0 / ratio),
+            ClaimedFigure::SumsReduction => reduction(self.sums_ratio(&metric)),
         }
     }
 
-    fn trials(&self, arm: usize) -> impl Iterator<Item = &'a TrialData> {
-        let trials = self.tasks.iter().filter_map(move |task| task.get(arm));
-        trials.flatten().copied().filter(|trial| timed(trial))
+    /// Whether no trial of a side says anything of the metric.
+    fn unknown(&self, metric: &Metric, compares: bool) -> bool {
+        let sides = if compares { 2 } else { 1 };
+        let known = |side: usize| {
+            let trials = self.tasks.iter().filter_map(|task| task.get(side));
+            let mut trials = trials.flatten().filter(|trial| counts(metric, trial));
+            trials.any(|trial| metric.observe(trial).is_some())
+        };
+        !self.tasks.is_empty() && !(0..sides).all(known)
     }
 
-    fn resolve_rate(&self) -> Estimate {
-        let resolved = |trial: &&TrialData| trial.outcome == Outcome::Resolved;
-        let results = self.tasks.iter().map(|[own, _]| own.iter().map(resolved));
+    fn share(&self, metric: &Metric) -> Estimate {
+        let success =
+            |trial: &&TrialData| metric.observe(trial) == Some(Observation::Success(true));
+        let results = self.tasks.iter().map(|[own, _]| own.iter().map(success));
         let results: Vec<Vec<bool>> = results.map(Iterator::collect).collect();
         Estimate {
             n: results.len(),
@@ -87,59 +92,66 @@ impl<'a> Arms<'a> {
         }
     }
 
-    /// The geometric mean over tasks of the other's time ÷ this one's; attempts are
+    /// The geometric mean over tasks of how many times better this one is; attempts are
     /// averaged within their side first, as they need not be paired.
-    fn task_time_ratio(&self) -> Estimate {
-        let mean_log = |arm: &[&TrialData]| {
-            let logs: Vec<f64> = arm
+    fn task_ratio(&self, metric: &Metric) -> Estimate {
+        let mean = |side: &[&TrialData]| {
+            let logs: Vec<f64> = side
                 .iter()
-                .filter(|trial| timed(trial) && trial.wall_ns > 0)
-                .map(|trial| (trial.wall_ns as f64).ln())
+                .filter(|trial| counts(metric, trial))
+                .flat_map(|trial| metric.values(trial))
+                .filter(|value| *value > 0.0)
+                .map(f64::ln)
                 .collect();
             (!logs.is_empty()).then(|| (logs.iter().sum::<f64>() / logs.len() as f64).exp())
         };
-        let pairs: Vec<Vec<(f64, f64)>> = self
-            .tasks
-            .iter()
-            .map(|[own, other]| mean_log(other).zip(mean_log(own)).into_iter().collect())
-            .collect();
-        time_ratio(&pairs)
+        let pairs = self.tasks.iter().map(|[own, other]| {
+            let (worse, better) = match metric.better {
+                Better::Lower => (other, own),
+                Better::Higher => (own, other),
+            };
+            mean(worse).zip(mean(better)).into_iter().collect()
+        });
+        time_ratio(&pairs.collect::<Vec<Vec<(f64, f64)>>>())
     }
 
-    /// The values of every task that has some in each of the first `arms`.
-    fn values(&self, arms: usize, values: impl Fn(&TrialData) -> Vec<f64>) -> Vec<[Vec<f64>; 2]> {
-        let of_arm = |trials: &Vec<&TrialData>| -> Vec<f64> {
-            let timed = trials.iter().filter(|trial| timed(trial));
-            timed.flat_map(|trial| values(trial)).collect()
+    /// The values of every task that has some in each of the first `sides`.
+    fn values(&self, sides: usize, metric: &Metric) -> Vec<[Vec<f64>; 2]> {
+        let of_side = |trials: &Vec<&TrialData>| -> Vec<f64> {
+            let counted = trials.iter().filter(|trial| counts(metric, trial));
+            counted.flat_map(|trial| metric.values(trial)).collect()
         };
-        let tasks = self.tasks.iter().map(|task| task.each_ref().map(of_arm));
-        let filled = |task: &[Vec<f64>; 2]| task.iter().take(arms).all(|arm| !arm.is_empty());
+        let tasks = self.tasks.iter().map(|task| task.each_ref().map(of_side));
+        let filled = |task: &[Vec<f64>; 2]| task.iter().take(sides).all(|side| !side.is_empty());
         tasks.filter(filled).collect()
     }
 
-    fn median(&self, values: impl Fn(&TrialData) -> Vec<f64>) -> Estimate {
-        let tasks = self.values(1, values).into_iter();
+    fn median(&self, metric: &Metric) -> Estimate {
+        let tasks = self.values(1, metric).into_iter();
         let own: Vec<Vec<f64>> = tasks.map(|[own, _]| own).collect();
         estimate(quantile_effect(&own, 0.5))
     }
 
     /// This endpoint's median ÷ the other's.
-    fn median_ratio(&self, values: impl Fn(&TrialData) -> Vec<f64>) -> Estimate {
-        estimate(quantile_log_ratio(&self.values(2, values), 0.5)).map(f64::exp)
+    fn median_ratio(&self, metric: &Metric) -> Estimate {
+        estimate(quantile_log_ratio(&self.values(2, metric), 0.5)).map(f64::exp)
     }
 
-    /// Ratio of sums of this endpoint ÷ the other's, from each trial's (numerator,
-    /// denominator).
-    fn sums_ratio(&self, sums: impl Fn(&TrialData) -> (f64, f64)) -> Estimate {
-        let of_arm = |trials: &Vec<&TrialData>| {
-            let timed = trials.iter().filter(|trial| timed(trial));
-            timed.map(|trial| sums(trial)).fold((0.0, 0.0), plus)
+    /// Ratio of sums of this endpoint ÷ the other's.
+    fn sums_ratio(&self, metric: &Metric) -> Estimate {
+        let of_side = |trials: &Vec<&TrialData>| {
+            let counted = trials.iter().filter(|trial| counts(metric, trial));
+            let sums = counted.filter_map(|trial| match metric.observe(trial)? {
+                Observation::Sums(above, below) => Some((above, below)),
+                Observation::Values(_) | Observation::Success(_) => None,
+            });
+            sums.fold((0.0, 0.0), |a, b| (a.0 + b.0, a.1 + b.1))
         };
         let tasks: Vec<[(f64, f64); 2]> = self
             .tasks
             .iter()
-            .map(|task| task.each_ref().map(of_arm))
-            .filter(|task| task.iter().all(|(_, denominator)| *denominator > 0.0))
+            .map(|task| task.each_ref().map(of_side))
+            .filter(|task| task.iter().all(|(_, below)| *below > 0.0))
             .collect();
         estimate(sums_log_ratio(&tasks)).map(f64::exp)
     }
@@ -151,62 +163,19 @@ fn estimate(effect: Result<Effect, String>) -> Estimate {
 
 /// The part that a ratio below 1 takes away.
 fn reduction(ratio: Estimate) -> Estimate {
-    let part = ratio.map(|ratio| 1.0 - ratio);
-    // What falls as the ratio rises has its ends the other way round.
+    turned(ratio.map(|ratio| 1.0 - ratio))
+}
+
+/// What falls as the ratio rises has its ends the other way round.
+fn turned(estimate: Estimate) -> Estimate {
     Estimate {
-        low: part.high,
-        high: part.low,
-        ..part
+        low: estimate.high,
+        high: estimate.low,
+        ..estimate
     }
 }
 
-fn plus(a: (f64, f64), b: (f64, f64)) -> (f64, f64) {
-    (a.0 + b.0, a.1 + b.1)
-}
-
-fn timed(trial: &TrialData) -> bool {
-    trial.outcome != Outcome::Error
-}
-
-fn rate(exchange: &ExchangeData) -> Option<f64> {
-    token_rate(exchange.streamed_tokens?, exchange.decode_ns?)
-}
-
-fn rates(trial: &TrialData) -> Vec<f64> {
-    trial.exchanges.iter().filter_map(rate).collect()
-}
-
-fn ttfts_ms(trial: &TrialData) -> Vec<f64> {
-    let ttfts = trial.exchanges.iter().filter_map(|e| e.ttft_ns);
-    ttfts.map(|ns| ns as f64 / 1e6).collect()
-}
-
-fn knows_round_trip(trial: &TrialData) -> bool {
-    trial
-        .stages
-        .iter()
-        .any(|value| value.stage == Stage::Network && value.provenance != Provenance::Unavailable)
-}
-
-/// (network group, exchanges).
-fn round_trips(trial: &TrialData) -> (f64, f64) {
-    let network = trial
-        .stages
-        .iter()
-        .filter(|value| value.stage.group() == StageGroup::Network)
-        .map(|value| value.ns as f64);
-    (network.sum(), trial.exchanges.len() as f64)
-}
-
-/// (first to last token beyond what the server reports, tokens after the first).
-fn overhead(trial: &TrialData) -> (f64, f64) {
-    trial
-        .exchanges
-        .iter()
-        .filter_map(|exchange| {
-            let beyond = exchange.decode_ns? as f64 - exchange.reported.decode_ns? as f64;
-            let tokens = exchange.streamed_tokens?.checked_sub(1)?;
-            Some((beyond, tokens as f64))
-        })
-        .fold((0.0, 0.0), plus)
+/// A trial that ended in an error says nothing of times.
+fn counts(metric: &Metric, trial: &TrialData) -> bool {
+    metric.counts_failures() || trial.outcome != Outcome::Error
 }

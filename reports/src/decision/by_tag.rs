@@ -8,7 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::attempts::Expected;
-use super::tried::{Side, Tried};
+use super::paired_attempts::PairedAttempts;
+use crate::input::Role;
 
 /// Tasks a tag needs before it may decide: two in each half.
 const MIN_TAG_TASKS: usize = 4;
@@ -33,11 +34,11 @@ pub(super) struct ByTag<'a> {
     /// 0 or 1 for each task.
     half_of: Vec<usize>,
     /// What each half taught, by tag.
-    learnt: [BTreeMap<Option<&'a str>, Side>; 2],
+    learnt: [BTreeMap<Option<&'a str>, Role>; 2],
 }
 
 impl<'a> ByTag<'a> {
-    pub(super) fn learn(tasks: &[Tried<'a>], seed: u64) -> Result<Self, String> {
+    pub(super) fn learn(tasks: &[PairedAttempts<'a>], seed: u64) -> Result<Self, String> {
         let tag_of = deciding_tags(tasks);
         if tag_of.iter().all(Option::is_none) {
             return Err(format!(
@@ -53,7 +54,7 @@ impl<'a> ByTag<'a> {
                 better_side(kept.filter_map(|index| tasks.get(index)))
             };
             // A tag that this half does not have goes where the whole half would.
-            let overall = better(None).unwrap_or(Side::Candidate);
+            let overall = better(None).unwrap_or(Role::Candidate);
             tag_of
                 .iter()
                 .map(|tag| (*tag, better(Some(*tag)).unwrap_or(overall)))
@@ -67,23 +68,23 @@ impl<'a> ByTag<'a> {
         })
     }
 
-    pub(super) fn expected(&self, tasks: &[Tried]) -> Vec<Expected> {
+    pub(super) fn expected(&self, tasks: &[PairedAttempts]) -> Vec<Expected> {
         let places = self.tag_of.iter().zip(&self.half_of);
         tasks
             .iter()
             .zip(places)
             .map(|(task, (tag, half))| {
                 let side = self.learnt[1 - half].get(tag);
-                task.once(side.copied().unwrap_or(Side::Candidate))
+                task.once(side.copied().unwrap_or(Role::Candidate))
             })
             .collect()
     }
 
     pub(super) fn routes(&self, names: [&String; 2]) -> Vec<Route> {
         let [first, second] = &self.learnt;
-        let name = |side: Option<&Side>| match side {
-            Some(Side::Baseline) => names[1].clone(),
-            Some(Side::Candidate) | None => names[0].clone(),
+        let name = |side: Option<&Role>| match side {
+            Some(Role::Baseline) => names[1].clone(),
+            Some(Role::Candidate) | None => names[0].clone(),
         };
         let mut routes: Vec<Route> = first
             .keys()
@@ -101,7 +102,7 @@ impl<'a> ByTag<'a> {
 }
 
 /// For each task the first of its tags that enough tasks share, but not all of them.
-fn deciding_tags<'a>(tasks: &[Tried<'a>]) -> Vec<Option<&'a str>> {
+fn deciding_tags<'a>(tasks: &[PairedAttempts<'a>]) -> Vec<Option<&'a str>> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for task in tasks {
         let distinct: BTreeSet<&str> = task.tags.iter().map(String::as_str).collect();
@@ -142,12 +143,12 @@ fn halves(tag_of: &[Option<&str>], seed: u64) -> Vec<usize> {
 }
 
 /// The side with less time for every task solved; `None` without tasks.
-fn better_side<'a, 'b: 'a>(tasks: impl Iterator<Item = &'a Tried<'b>>) -> Option<Side> {
+fn better_side<'a, 'b: 'a>(tasks: impl Iterator<Item = &'a PairedAttempts<'b>>) -> Option<Role> {
     let mut sums = [(0.0, 0.0); 2];
     let mut any = false;
     for task in tasks {
         any = true;
-        for (sum, side) in sums.iter_mut().zip([Side::Candidate, Side::Baseline]) {
+        for (sum, side) in sums.iter_mut().zip([Role::Candidate, Role::Baseline]) {
             let once = task.once(side);
             *sum = (sum.0 + once.ms, sum.1 + once.solved);
         }
@@ -166,9 +167,9 @@ fn better_side<'a, 'b: 'a>(tasks: impl Iterator<Item = &'a Tried<'b>>) -> Option
         )
     };
     let side = if candidate <= baseline {
-        Side::Candidate
+        Role::Candidate
     } else {
-        Side::Baseline
+        Role::Baseline
     };
     any.then_some(side)
 }
@@ -188,8 +189,8 @@ mod tests {
         }
     }
 
-    fn tried(tags: &[String], candidate: (bool, f64), baseline: (bool, f64)) -> Tried<'_> {
-        Tried {
+    fn tried(tags: &[String], candidate: (bool, f64), baseline: (bool, f64)) -> PairedAttempts<'_> {
+        PairedAttempts {
             tags,
             candidate: vec![attempt(candidate)],
             baseline: vec![attempt(baseline)],
@@ -199,7 +200,7 @@ mod tests {
     #[test]
     fn a_clear_rule_is_learnt_on_either_half_and_applied_to_the_other() {
         let (easy, hard) = (["easy".to_owned()], ["hard".to_owned()]);
-        let tasks: Vec<Tried> = (0..12)
+        let tasks: Vec<PairedAttempts> = (0..12)
             .map(|index| {
                 if index % 3 == 0 {
                     tried(&hard, (false, 10.0), (true, 50.0))
@@ -232,7 +233,7 @@ mod tests {
         // One task of each half shows the opposite of all others: its own outcome must
         // not decide where it goes.
         let tags = [vec!["a".to_owned()], vec!["b".to_owned()]];
-        let mut tasks: Vec<Tried> = (0..16)
+        let mut tasks: Vec<PairedAttempts> = (0..16)
             .map(|index| tried(&tags[index % 2], (true, 10.0), (true, 50.0)))
             .collect();
         let before = ByTag::learn(&tasks, 3).unwrap();
@@ -241,14 +242,14 @@ mod tests {
         let other = 1 - after.half_of[0];
         assert_eq!(before.half_of, after.half_of);
         assert_eq!(before.learnt[other], after.learnt[other]);
-        assert_eq!(after.learnt[1 - other][&Some("a")], Side::Baseline);
+        assert_eq!(after.learnt[1 - other][&Some("a")], Role::Baseline);
         assert_eq!(after.expected(&tasks)[0].ms, 1e9);
     }
 
     #[test]
     fn without_a_tag_that_separates_nothing_is_routed() {
         let same = ["same".to_owned()];
-        let tasks: Vec<Tried> = (0..8)
+        let tasks: Vec<PairedAttempts> = (0..8)
             .map(|_| tried(&same, (true, 1.0), (true, 2.0)))
             .collect();
         assert!(ByTag::learn(&tasks, 1).is_err());

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use super::attempts::Expected;
 use super::by_tag::{ByTag, Route};
 use super::figures::PolicyFigures;
+use super::paired_attempts::PairedAttempts;
 use super::pareto::{Choice, front};
 use super::retries::expect;
-use super::tried::{Side, Tried};
-use crate::input::RunData;
+use crate::input::{Role, RunData};
 use crate::pairing::{paired_tasks, sides};
 
 /// Ways to use both endpoints, all computed over the same tasks.
@@ -62,56 +62,13 @@ pub enum PolicyKind {
 pub(super) fn routing(run: &RunData) -> Option<Routing> {
     let (candidate, baseline) = sides(run)?;
     let paired = paired_tasks(&run.trials, &candidate.name, &baseline.name);
-    let tasks: Vec<Tried> = paired.iter().map(Tried::of).collect();
+    let tasks: Vec<PairedAttempts> = paired.iter().map(PairedAttempts::of).collect();
     if tasks.is_empty() {
         return None;
     }
     let pairs: usize = paired.iter().map(|task| task.pairs.len()).sum();
     let names = [&candidate.name, &baseline.name];
-    let policy = |name: String, kind, trials, expected: Vec<Expected>| Policy {
-        name,
-        kind,
-        figures: PolicyFigures::of(&expected, trials),
-        on_front: false,
-    };
-    let each = |value: &dyn Fn(&Tried) -> Expected| tasks.iter().map(value).collect::<Vec<_>>();
-    let mut policies = vec![
-        policy(
-            format!("{} only", names[0]),
-            PolicyKind::CandidateOnly,
-            pairs,
-            each(&|task| task.once(Side::Candidate)),
-        ),
-        policy(
-            format!("{} only", names[1]),
-            PolicyKind::BaselineOnly,
-            pairs,
-            each(&|task| task.once(Side::Baseline)),
-        ),
-    ];
-    let attempts = tasks.iter().map(|task| task.candidate.len()).min();
-    for up_to in 2..=attempts.unwrap_or(1) {
-        let kinds = [PolicyKind::CandidateRetried, PolicyKind::BaselineRetried];
-        for ((side, name), kind) in [Side::Candidate, Side::Baseline]
-            .into_iter()
-            .zip(names)
-            .zip(kinds)
-        {
-            let expected = each(&|task| expect(task.side(side), up_to).unwrap_or_default());
-            policies.push(policy(
-                format!("{name}, up to {up_to} times"),
-                kind,
-                pairs,
-                expected,
-            ));
-        }
-    }
-    policies.push(policy(
-        format!("{}, then {} on failure", names[0], names[1]),
-        PolicyKind::CandidateThenBaseline,
-        2 * pairs,
-        each(&|task| task.fallback(Side::Candidate, Side::Baseline)),
-    ));
+    let mut policies = without_tags(&tasks, names, pairs);
     let by_tag = ByTag::learn(&tasks, run.seed);
     let (routes, not_by_tag) = match &by_tag {
         Ok(by_tag) => {
@@ -129,6 +86,59 @@ pub(super) fn routing(run: &RunData) -> Option<Routing> {
         routes,
         not_by_tag,
     })
+}
+
+/// One endpoint, once or several times, and one after the other.
+fn without_tags(tasks: &[PairedAttempts], names: [&String; 2], pairs: usize) -> Vec<Policy> {
+    let each =
+        |value: &dyn Fn(&PairedAttempts) -> Expected| tasks.iter().map(value).collect::<Vec<_>>();
+    let mut policies = vec![
+        policy(
+            format!("{} only", names[0]),
+            PolicyKind::CandidateOnly,
+            pairs,
+            each(&|task| task.once(Role::Candidate)),
+        ),
+        policy(
+            format!("{} only", names[1]),
+            PolicyKind::BaselineOnly,
+            pairs,
+            each(&|task| task.once(Role::Baseline)),
+        ),
+    ];
+    let attempts = tasks.iter().map(|task| task.candidate.len()).min();
+    for up_to in 2..=attempts.unwrap_or(1) {
+        let kinds = [PolicyKind::CandidateRetried, PolicyKind::BaselineRetried];
+        for ((side, name), kind) in [Role::Candidate, Role::Baseline]
+            .into_iter()
+            .zip(names)
+            .zip(kinds)
+        {
+            let expected = each(&|task| expect(task.side(side), up_to).unwrap_or_default());
+            policies.push(policy(
+                format!("{name}, up to {up_to} times"),
+                kind,
+                pairs,
+                expected,
+            ));
+        }
+    }
+    policies.push(policy(
+        format!("{}, then {} on failure", names[0], names[1]),
+        PolicyKind::CandidateThenBaseline,
+        2 * pairs,
+        each(&|task| task.fallback(Role::Candidate, Role::Baseline)),
+    ));
+    policies
+}
+
+fn policy(name: String, kind: PolicyKind, trials: usize, expected: Vec<Expected>) -> Policy {
+    Policy {
+        name,
+        kind,
+        figures: PolicyFigures::of(&expected, trials),
+        on_front: false,
+    }
 }
 
 fn mark_front(policies: &mut [Policy]) {

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +33,7 @@ pub struct Timeout {
     /// The timeout; the last one is the run's own.
     pub within_ms: f64,
     /// Share of tasks solved by then, by endpoint, with a Wilson interval.
-    pub solved: BTreeMap<String, Estimate>,
+    pub solved: IndexMap<String, Estimate>,
 }
 
 /// How the share of tasks solved rises with time, on one endpoint.

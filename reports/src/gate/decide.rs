@@ -11,18 +11,18 @@ use super::finding::{Expressed, Finding, LimitSource, Measured, Verdict};
 use super::rules::{Action, Rules};
 
 /// What is known of a rule before all rules are weighed together.
-pub(super) enum Outcome {
+pub(super) enum Evaluation {
     /// Nothing can change it any more.
     Settled(Box<Finding>),
     /// It has a p-value.
     Tested(Box<Tested>),
 }
 
-impl Outcome {
+impl Evaluation {
     /// Its p-value, when it shares the level of the gate.
     pub(super) fn shared_p(&self) -> Option<f64> {
         match self {
-            Outcome::Tested(tested) if tested.alpha.is_none() => Some(tested.p),
+            Evaluation::Tested(tested) if tested.alpha.is_none() => Some(tested.p),
             _ => None,
         }
     }
@@ -66,38 +66,16 @@ impl Tested {
         let words = Words {
             measured: &measured,
             unit: self.unit,
+            more_is_worse: self.weighed.more_is_worse,
         };
         let undecided = match self.action {
             Action::Fail => Verdict::Inconclusive,
             Action::Warn => Verdict::Warn,
         };
         let (verdict, reason) = if p <= alpha {
-            let place = self.weighed.place.as_ref();
-            let place = place.map_or_else(String::new, |place| format!("; {place}"));
-            let verdict = match self.action {
-                Action::Fail => Verdict::Regression,
-                Action::Warn => Verdict::Warn,
-            };
-            (verdict, format!("{}{place}", words.beyond()))
-        } else if power.is_none() {
-            // No change, however large, could have reached the level.
-            let why = self.weighed.effect.estimate().reason.unwrap_or_else(|| {
-                let tasks = plural(self.weighed.effect.n, "task");
-                format!("{tasks} can show no change of any size at the level of {own_level:.2e}")
-            });
-            (undecided, format!("{}; {why}", words.what()))
-        } else if let Some((seen, most)) = measured
-            .detectable
-            .zip(self.max_detectable)
-            .filter(|(seen, most)| seen.abs() > *most)
-        {
-            let reason = format!(
-                "{}; only a change of {} would have been seen, and max_detectable is {}",
-                words.what(),
-                measured.show(seen, self.unit),
-                measured.show(most, self.unit)
-            );
-            (undecided, reason)
+            self.beyond_the_limit(&words)
+        } else if let Some(why) = self.blindness(&words, power, own_level) {
+            (undecided, format!("{}; {why}", words.could_be()))
         } else if self.weighed.point_beyond() {
             (Verdict::Warn, words.perhaps_beyond())
         } else {
@@ -109,6 +87,36 @@ impl Tested {
             measured: Some(measured),
             ..self.finding
         }
+    }
+
+    fn beyond_the_limit(&self, words: &Words) -> (Verdict, String) {
+        let place = self.weighed.place.as_ref();
+        let place = place.map_or_else(String::new, |place| format!("; {place}"));
+        let verdict = match self.action {
+            Action::Fail => Verdict::Regression,
+            Action::Warn => Verdict::Warn,
+        };
+        (verdict, format!("{}{place}", words.beyond()))
+    }
+
+    /// Why a pass would say nothing; `None` when it says what it should.
+    fn blindness(&self, words: &Words, power: Option<Power>, level: f64) -> Option<String> {
+        if power.is_none() {
+            // No change, however large, could have reached the level.
+            let effect = &self.weighed.effect;
+            return Some(effect.estimate().reason.unwrap_or_else(|| {
+                let tasks = plural(effect.n, "task");
+                format!("{tasks} can show no change of any size at the level of {level:.2e}")
+            }));
+        }
+        let (seen, most) = words.measured.detectable.zip(self.max_detectable)?;
+        (seen.abs() > most).then(|| {
+            format!(
+                "the smallest regression this would have found is {}, and max_detectable is {}",
+                words.measured.show(seen, self.unit),
+                words.measured.show(most, self.unit)
+            )
+        })
     }
 }
 
@@ -198,6 +206,7 @@ impl Weighed {
 struct Words<'a> {
     measured: &'a Measured,
     unit: Unit,
+    more_is_worse: bool,
 }
 
 impl Words<'_> {
@@ -207,6 +216,27 @@ impl Words<'_> {
             self.measured.show(self.measured.change, self.unit),
             self.measured.interval(self.unit)
         )
+    }
+
+    /// What was measured, and how bad it may be all the same: nothing found is not nothing
+    /// there.
+    fn could_be(&self) -> String {
+        let (end, worse) = if self.more_is_worse {
+            (self.measured.high, 1.0)
+        } else {
+            (self.measured.low, -1.0)
+        };
+        let what = self.what();
+        match end {
+            Some(end) if self.measured.expressed == Expressed::Own => {
+                format!("{what}; it could be {}", self.measured.show(end, self.unit))
+            }
+            Some(end) if end * worse > 0.0 => {
+                let amount = self.measured.amount(end, self.unit);
+                format!("{what}; it could be up to {amount} worse")
+            }
+            _ => what,
+        }
     }
 
     fn limit(&self) -> String {

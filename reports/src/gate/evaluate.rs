@@ -1,20 +1,19 @@
 //! One rule on one endpoint: from data to a p-value, and from there to a verdict.
 
-use crate::arm::Arm;
-use crate::compare::{Change, NoChange, Scale, Statistic, change, figure};
-use crate::format::milliseconds;
-use crate::format::{one_line, plural};
-use crate::input::{ErrorQuantiles, RunData, StageGroup, StreamCalibration};
-use crate::metrics::{Metric, Unit};
+use crate::compare::{Change, NoChange, Scale, change, figure};
+use crate::format::{milliseconds, one_line, plural};
+use crate::input::{ErrorQuantiles, RunData};
+use crate::metrics::{Metric, Statistic, Unit};
 use crate::pairing::PairedTask;
+use crate::side::Side;
 use crate::summary::stage_bridge;
 
-use super::decide::{Outcome, Tested, Weighed};
+use super::decide::{Evaluation, Tested, Weighed};
 use super::finding::{Expressed, Finding, LimitSource, Verdict};
 use super::quantity::{Limit, Objective};
 use super::rules::{Action, Bounds, Rule, Rules};
 use super::subject::Subject;
-use super::{FloorKey, Floors};
+use super::{FloorKey, NoiseFloors};
 
 /// A rule on everything it applies to.
 pub(super) fn rule(
@@ -22,14 +21,14 @@ pub(super) fn rule(
     rule: &Rule,
     run: &RunData,
     subjects: &[Subject],
-    floors: &Floors,
-) -> Vec<Outcome> {
+    floors: &NoiseFloors,
+) -> Vec<Evaluation> {
     let wanted = |name: &str| rule.endpoint.as_deref().is_none_or(|only| only == name);
     let chosen: Vec<&Subject> = subjects
         .iter()
         .filter(|subject| wanted(subject.candidate.endpoint))
         .collect();
-    let outcomes: Vec<Outcome> = match &rule.bounds {
+    let evaluations: Vec<Evaluation> = match &rule.bounds {
         Bounds::Change { statistic, limit } => chosen
             .into_iter()
             .map(|subject| changed(rules, rule, *statistic, *limit, subject, floors))
@@ -41,7 +40,7 @@ pub(super) fn rule(
                     rules,
                     rule,
                     objective,
-                    Arm {
+                    Side {
                         run,
                         endpoint: name,
                     },
@@ -53,7 +52,7 @@ pub(super) fn rule(
                 .collect(),
         },
     };
-    if outcomes.is_empty() {
+    if evaluations.is_empty() {
         let endpoint = rule.endpoint.as_deref().unwrap_or_default();
         let known: Vec<String> = run.endpoints.iter().map(|e| one_line(&e.name)).collect();
         return vec![settled(
@@ -66,7 +65,7 @@ pub(super) fn rule(
             ),
         )];
     }
-    outcomes
+    evaluations
 }
 
 fn blank(rule: &Rule, endpoint: &str, baseline: Option<String>) -> Finding {
@@ -76,7 +75,7 @@ fn blank(rule: &Rule, endpoint: &str, baseline: Option<String>) -> Finding {
     };
     Finding {
         rule: rule.name.clone(),
-        metric: rule.metric.name(),
+        metric: rule.metric.name().into_owned(),
         statistic,
         suite: rule.suite.clone(),
         endpoint: endpoint.to_owned(),
@@ -87,14 +86,14 @@ fn blank(rule: &Rule, endpoint: &str, baseline: Option<String>) -> Finding {
     }
 }
 
-fn settled(mut finding: Finding, verdict: Verdict, reason: String) -> Outcome {
+fn settled(mut finding: Finding, verdict: Verdict, reason: String) -> Evaluation {
     finding.verdict = verdict;
     finding.reason = reason;
-    Outcome::Settled(Box::new(finding))
+    Evaluation::Settled(Box::new(finding))
 }
 
 /// A rule that only warns does not hold up the gate for want of data either.
-fn undecided(rule: &Rule, finding: Finding, why: String) -> Outcome {
+fn undecided(rule: &Rule, finding: Finding, why: String) -> Evaluation {
     let verdict = match rule.action {
         Action::Fail => Verdict::Inconclusive,
         Action::Warn => Verdict::Warn,
@@ -108,23 +107,15 @@ fn changed(
     statistic: Statistic,
     limit: Limit,
     subject: &Subject,
-    floors: &Floors,
-) -> Outcome {
-    let endpoint = subject.candidate.endpoint;
-    let finding = blank(rule, endpoint, Some(subject.baseline_label()));
-    if let Some(why) = subject.objection() {
-        return settled(finding, Verdict::Invalid, why);
-    }
-    let suite = rule.suite.as_deref();
-    let tasks = subject.pairs(suite);
-    if let Some(why) = subject.mismatch(suite, &tasks, rules) {
-        return settled(finding, Verdict::Invalid, why);
-    }
-    let is_speed = matches!(
-        rule.metric.unit,
-        Unit::Duration | Unit::Rate | Unit::Dollars
+    floors: &NoiseFloors,
+) -> Evaluation {
+    let finding = blank(
+        rule,
+        subject.candidate.endpoint,
+        Some(subject.baseline_label()),
     );
-    if let Some(why) = subject.shortened(&tasks, rules).filter(|_| is_speed) {
+    let tasks = subject.pairs(rule.suite.as_deref());
+    if let Some(why) = objection(rules, rule, subject, &tasks) {
         return settled(finding, Verdict::Invalid, why);
     }
     let scale = match limit {
@@ -146,19 +137,80 @@ fn changed(
         );
         return undecided(rule, finding, why);
     }
-    let key = FloorKey {
-        suite,
-        endpoint,
-        metric: &finding.metric,
+    let weighed = weighed(rules, rule, (statistic, limit), subject, change, floors);
+    let place = slowest_stage(&rule.metric, &tasks);
+    tested(rule, finding, Weighed { place, ..weighed })
+}
+
+/// The change beside the limit that applies to it.
+fn weighed(
+    rules: &Rules,
+    rule: &Rule,
+    (statistic, limit): (Statistic, Limit),
+    subject: &Subject,
+    change: Change,
+    floors: &NoiseFloors,
+) -> Weighed {
+    let floor = floors(FloorKey {
+        suite: rule.suite.as_deref(),
+        endpoint: subject.candidate.endpoint,
+        metric: &rule.metric.name(),
         statistic,
         interleaved: subject.interleaved,
-    };
-    let floor = floors(key);
-    // Both sides of an interleaved run saw the same day, and outcomes know no weather.
+    });
+    // Both sides of an interleaved run saw the same day, and whether a task is solved does
+    // not depend on the day.
     let drift = (!subject.interleaved && floor.is_none() && rule.metric.unit != Unit::Share)
         .then_some(rules.drift);
     let instrument = instrument(&rule.metric, statistic, subject, &change);
-    let more_is_worse = !rule.metric.higher_is_better;
+    let others = [
+        (floor, LimitSource::NoiseFloor),
+        (drift, LimitSource::Drift),
+        (instrument, LimitSource::Instrument),
+    ];
+    let (limit_on_scale, limit_source) = applied_limit(&rule.metric, limit, &change, others);
+    Weighed {
+        scale: change.scale,
+        levels: change.levels,
+        pairs: change.pairs,
+        effect: change.effect,
+        limit: limit_on_scale,
+        limit_source,
+        expressed: match limit {
+            Limit::Relative(_) => Expressed::Relative,
+            Limit::Duration(_) => Expressed::Nanoseconds,
+            Limit::Points(_) => Expressed::Points,
+        },
+        more_is_worse: rule.metric.more_is_worse(),
+        place: None,
+    }
+}
+
+/// Why the two sides must not be judged by a rule; `None` when they may.
+fn objection(
+    rules: &Rules,
+    rule: &Rule,
+    subject: &Subject,
+    tasks: &[PairedTask],
+) -> Option<String> {
+    let is_speed = matches!(
+        rule.metric.unit,
+        Unit::Duration | Unit::Rate | Unit::Dollars
+    );
+    subject
+        .objection()
+        .or_else(|| subject.mismatch(rule.suite.as_deref(), tasks, rules))
+        .or_else(|| is_speed.then(|| subject.shortened(tasks, rules)).flatten())
+}
+
+/// The largest of the rule's own limit and what else may move the figure, on the effect's
+/// scale and with the sign of what is worse.
+fn applied_limit(
+    metric: &Metric,
+    limit: Limit,
+    change: &Change,
+    others: [(Option<f64>, LimitSource); 3],
+) -> (f64, LimitSource) {
     let level = change.levels.map(|[_, baseline]| baseline);
     // How far on the effect's scale an amount reaches, as a distance.
     let reach = |share: f64| match (limit, level) {
@@ -168,49 +220,24 @@ fn changed(
         (Limit::Duration(_), None) => 0.0,
     };
     let own = match limit {
-        Limit::Relative(share) if !more_is_worse => -(-share).ln_1p(),
+        Limit::Relative(share) if !metric.more_is_worse() => -(-share).ln_1p(),
         Limit::Relative(share) => share.ln_1p(),
         Limit::Duration(amount) | Limit::Points(amount) => amount,
     };
-    let (distance, limit_source) = [
-        (floor, LimitSource::NoiseFloor),
-        (drift, LimitSource::Drift),
-        (instrument, LimitSource::Instrument),
-    ]
-    .into_iter()
-    .filter_map(|(share, source)| Some((reach(share?), source)))
-    .fold((own, LimitSource::Rule), |largest, other| {
-        if other.0 > largest.0 { other } else { largest }
-    });
-    let limit_on_scale = if more_is_worse { distance } else { -distance };
-    let place = (rule.metric.unit == Unit::Duration && !rule.metric.is_stage())
-        .then(|| slowest_stage(&rule.metric, &tasks))
-        .flatten();
-    tested(
-        rule,
-        finding,
-        Weighed {
-            effect: change.effect,
-            scale,
-            levels: change.levels,
-            pairs: change.pairs,
-            limit: limit_on_scale,
-            limit_source,
-            expressed: match limit {
-                Limit::Relative(_) => Expressed::Relative,
-                Limit::Duration(_) => Expressed::Nanoseconds,
-                Limit::Points(_) => Expressed::Points,
-            },
-            more_is_worse,
-            place,
-        },
-    )
+    let (distance, source) = others
+        .into_iter()
+        .filter_map(|(share, source)| Some((reach(share?), source)))
+        .fold((own, LimitSource::Rule), |largest, other| {
+            if other.0 > largest.0 { other } else { largest }
+        });
+    let sign = if metric.more_is_worse() { 1.0 } else { -1.0 };
+    (sign * distance, source)
 }
 
-fn bounded(rules: &Rules, rule: &Rule, objective: &Objective, arm: Arm) -> Outcome {
-    let finding = blank(rule, arm.endpoint, None);
+fn bounded(rules: &Rules, rule: &Rule, objective: &Objective, side: Side) -> Evaluation {
+    let finding = blank(rule, side.endpoint, None);
     let alone = Subject {
-        candidate: arm,
+        candidate: side,
         baselines: Vec::new(),
         interleaved: true,
     };
@@ -218,7 +245,7 @@ fn bounded(rules: &Rules, rule: &Rule, objective: &Objective, arm: Arm) -> Outco
     if let Some(why) = alone.objection().or_else(|| alone.unusable(suite, rules)) {
         return settled(finding, Verdict::Invalid, why);
     }
-    let effect = match figure(&rule.metric, objective.statistic, arm.trials(suite)) {
+    let effect = match figure(&rule.metric, objective.statistic, side.trials(suite)) {
         Ok(effect) => effect,
         Err(why) => return undecided(rule, finding, why),
     };
@@ -234,7 +261,7 @@ fn bounded(rules: &Rules, rule: &Rule, objective: &Objective, arm: Arm) -> Outco
         let why = "the bound is not in the metric's unit".to_owned();
         return undecided(rule, finding, why);
     };
-    let pairs = arm.trials(suite).count();
+    let pairs = side.trials(suite).count();
     tested(
         rule,
         finding,
@@ -252,13 +279,13 @@ fn bounded(rules: &Rules, rule: &Rule, objective: &Objective, arm: Arm) -> Outco
     )
 }
 
-fn tested(rule: &Rule, finding: Finding, weighed: Weighed) -> Outcome {
+fn tested(rule: &Rule, finding: Finding, weighed: Weighed) -> Evaluation {
     let p = if weighed.more_is_worse {
         weighed.effect.p_above(weighed.limit)
     } else {
         weighed.effect.p_below(weighed.limit)
     };
-    Outcome::Tested(Box::new(Tested {
+    Evaluation::Tested(Box::new(Tested {
         finding,
         weighed,
         p,
@@ -269,7 +296,7 @@ fn tested(rule: &Rule, finding: Finding, weighed: Weighed) -> Outcome {
     }))
 }
 
-/// The instrument's error as a share of what it measured, for times of one exchange. A
+/// The instrument's error as a share of what it measured, for metrics that it bounds. A
 /// middle is off by the typical error, a high percentile by a high one.
 fn instrument(
     metric: &Metric,
@@ -277,30 +304,24 @@ fn instrument(
     subject: &Subject,
     change: &Change,
 ) -> Option<f64> {
-    let of: fn(&StreamCalibration) -> ErrorQuantiles = match metric.name().as_str() {
-        "ttft" => |setting| setting.ttft_error,
-        "inter_event" => |setting| setting.inter_event_error,
-        _ => return None,
-    };
     let high = matches!(statistic, Statistic::Quantile(percent) if percent > 75);
     let error = |errors: ErrorQuantiles| if high { errors.p99_ns } else { errors.p50_ns };
-    let arms = subject.baselines.iter().chain([&subject.candidate]);
-    let settings = arms
-        .filter_map(|arm| arm.run.calibration.as_ref())
+    let sides = subject.baselines.iter().chain([&subject.candidate]);
+    let settings = sides
+        .filter_map(|side| side.run.calibration.as_ref())
         .flat_map(|calibration| &calibration.settings);
-    let worst = settings.map(|setting| error(of(setting))).max()? as f64;
+    let errors = settings.filter_map(|setting| metric.instrument_error(setting));
+    let worst = errors.map(error).max()? as f64;
     let [_, baseline] = change.levels?;
     (baseline > 0.0).then(|| worst / baseline)
 }
 
 /// The stage group that lost the most time, of those that the metric is made of.
 fn slowest_stage(metric: &Metric, tasks: &[PairedTask]) -> Option<String> {
-    use StageGroup::{Decode, Network, Prefill, Queue, Residue};
-    let within: &[StageGroup] = match metric.name().as_str() {
-        "ttft" => &[Network, Queue, Prefill, Residue],
-        "inter_event" | "tpot" => &[Decode],
-        _ => &StageGroup::ALL,
-    };
+    let within = metric.stage_groups();
+    if within.is_empty() {
+        return None;
+    }
     let rows = stage_bridge(tasks);
     let most = rows
         .iter()

@@ -244,13 +244,24 @@ impl Measured {
     /// in its unit.
     #[must_use]
     pub fn show(&self, value: f64, unit: Unit) -> String {
-        let sign = if value < 0.0 { "−" } else { "+" };
+        let sign = match self.expressed {
+            Expressed::Own => "",
+            Expressed::Relative if value >= 1.0 => "",
+            _ if value < 0.0 => "−",
+            _ => "+",
+        };
+        format!("{sign}{}", self.amount(value, unit))
+    }
+
+    /// The size of a change, without its direction.
+    #[must_use]
+    pub(super) fn amount(&self, value: f64, unit: Unit) -> String {
         match self.expressed {
             // Doubling and more reads better as a factor.
             Expressed::Relative if value >= 1.0 => ratio(1.0 + value),
-            Expressed::Relative => format!("{sign}{:.1} %", value.abs() * 100.0),
-            Expressed::Nanoseconds => format!("{sign}{}", Unit::Duration.show(value.abs())),
-            Expressed::Points => format!("{sign}{:.1} points", value.abs() * 100.0),
+            Expressed::Relative => format!("{:.1} %", value.abs() * 100.0),
+            Expressed::Nanoseconds => Unit::Duration.show(value.abs()),
+            Expressed::Points => format!("{:.1} points", value.abs() * 100.0),
             Expressed::Own => unit.show(value),
         }
     }

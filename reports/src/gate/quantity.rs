@@ -2,9 +2,8 @@
 
 use serde::Deserialize;
 
-use crate::compare::Statistic;
 use crate::format::NS_PER_MS;
-use crate::metrics::Unit;
+use crate::metrics::{Statistic, Unit};
 
 /// How much worse is too much.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]

@@ -6,13 +6,14 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::quantity::{Limit, Objective};
-use crate::compare::Statistic;
-use crate::metrics::{Metric, Unit};
+use crate::format::plural;
+use crate::metrics::{Metric, Statistic, Unit};
+use crate::toml_lines::line_of;
 
 /// The rules that apply when none are given.
 pub const DEFAULT: &str = include_str!("default.toml");
 
-/// A gate that has more rules is a mistake, and each costs a bootstrap.
+/// More rules than anyone writes by hand; each may cost a bootstrap.
 const MAX_RULES: usize = 1_000;
 
 /// What breaking a rule means.
@@ -55,7 +56,7 @@ pub struct Rule {
     pub endpoint: Option<String>,
     /// Fewer pairs than this decide nothing.
     pub min_pairs: usize,
-    /// A pass that could not have seen a change of this size is none.
+    /// A pass counts only when a change of this size would have been found.
     pub max_detectable: Option<f64>,
     /// Its own level instead of a part of the gate's.
     pub alpha: Option<f64>,
@@ -121,6 +122,13 @@ struct RuleTable {
     action: Action,
 }
 
+/// How a rule's bounds are written.
+struct WrittenBounds {
+    statistic: Option<Spanned<Statistic>>,
+    max_regress: Option<Spanned<Limit>>,
+    slo: Option<Spanned<Objective>>,
+}
+
 impl<'de> Deserialize<'de> for Metric {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = String::deserialize(deserializer)?;
@@ -145,35 +153,38 @@ impl Rules {
     /// # Errors
     /// [`RulesError`] with the line and what to do.
     pub fn parse(text: &str, file: &Path) -> Result<Self, RulesError> {
-        let place = Place { text, file };
+        let source = RulesFile { text, file };
         let parsed: File = toml::from_str(text).map_err(|error| RulesError {
             file: file.display().to_string(),
             problem: error.to_string().trim_end().to_owned(),
         })?;
         if parsed.rule.is_empty() {
-            return Err(place
+            return Err(source
                 .error_in_all("has no [[rule]]; a gate without rules passes nothing".to_owned()));
         }
         if parsed.rule.len() > MAX_RULES {
-            return Err(place.error_in_all(format!("has more than {MAX_RULES} rules")));
+            return Err(source.error_in_all(format!(
+                "has {}; at most {MAX_RULES} are read",
+                plural(parsed.rule.len(), "rule")
+            )));
         }
         let min_pairs = parsed.min_pairs.unwrap_or(10);
         let mut rules = Rules {
-            alpha: place.between(parsed.alpha, 0.01, "alpha")?,
-            power: place.between(parsed.power, 0.8, "power")?,
-            drift: place.relative(parsed.drift, 0.1, "drift")?,
+            alpha: source.between(parsed.alpha, 0.01, "alpha")?,
+            power: source.between(parsed.power, 0.8, "power")?,
+            drift: source.relative(parsed.drift, 0.1, "drift")?,
             min_output_ratio: match parsed.min_output_ratio {
                 Some(none) if *none.get_ref() == 0.0 => 0.0,
-                other => place.between(other, 0.8, "min_output_ratio")?,
+                other => source.between(other, 0.8, "min_output_ratio")?,
             },
-            max_error_share: place.relative(parsed.max_error_share, 0.1, "max_error_share")?,
+            max_error_share: source.relative(parsed.max_error_share, 0.1, "max_error_share")?,
             rules: Vec::new(),
         };
         for table in parsed.rule {
-            let rule = place.rule(table, min_pairs)?;
+            let rule = source.rule(table, min_pairs)?;
             if rules.rules.iter().any(|other| other.name == rule.name) {
                 let problem = format!("two rules are called '{}'; give one a name", rule.name);
-                return Err(place.error_in_all(problem));
+                return Err(source.error_in_all(problem));
             }
             rules.rules.push(rule);
         }
@@ -181,16 +192,15 @@ impl Rules {
     }
 }
 
-/// Where in a file something is.
-struct Place<'a> {
+/// The text that rules are read from, to tell where in it something is wrong.
+struct RulesFile<'a> {
     text: &'a str,
     file: &'a Path,
 }
 
-impl Place<'_> {
+impl RulesFile<'_> {
     fn error(&self, at: usize, problem: &str) -> RulesError {
-        let before = self.text.get(..at).unwrap_or_default();
-        let line = before.matches('\n').count() + 1;
+        let line = line_of(self.text, at);
         RulesError {
             file: format!("{}:{line}", self.file.display()),
             problem: problem.to_owned(),
@@ -279,39 +289,42 @@ impl Place<'_> {
         }
     }
 
-    fn rule(&self, table: Spanned<RuleTable>, min_pairs: usize) -> Result<Rule, RulesError> {
-        let start = table.span().start;
-        let table = table.into_inner();
-        let at_metric = table.metric.span().start;
-        let metric = table.metric.into_inner();
-        let at_statistic = table
+    /// What a rule bounds; `start` is where the rule begins.
+    fn bounds(
+        &self,
+        metric: &Metric,
+        at_metric: usize,
+        start: usize,
+        written: WrittenBounds,
+    ) -> Result<Bounds, RulesError> {
+        let at_statistic = written
             .statistic
             .as_ref()
             .map_or(at_metric, |s| s.span().start);
-        let bounds = match (table.max_regress, table.slo) {
+        let bounds = match (written.max_regress, written.slo) {
             (Some(limit), None) => {
-                let statistic = table
+                let statistic = written
                     .statistic
-                    .map_or_else(|| Statistic::usual(&metric), Spanned::into_inner);
+                    .map_or_else(|| metric.usual(), Spanned::into_inner);
                 statistic
-                    .check(&metric)
+                    .check(metric)
                     .map_err(|problem| self.error(at_statistic, &problem))?;
                 let at = limit.span().start;
                 let limit = limit.into_inner();
-                fits(limit, &metric, statistic).map_err(|problem| self.error(at, &problem))?;
+                fits(limit, metric, statistic).map_err(|problem| self.error(at, &problem))?;
                 Bounds::Change { statistic, limit }
             }
             (None, Some(objective)) => {
                 let at = objective.span().start;
                 let objective = objective.into_inner();
-                if table.statistic.is_some() {
+                if written.statistic.is_some() {
                     let problem = "an slo names its statistic itself, as in p(95)<250ms";
                     return Err(self.error(at_statistic, problem));
                 }
                 let statistic = objective.statistic;
                 let checked =
                     statistic
-                        .check(&metric)
+                        .check(metric)
                         .and_then(|()| match objective.bound.of(metric.unit) {
                             Some(_) => Ok(()),
                             None => Err(format!("{} is not measured in that unit", metric.name())),
@@ -325,6 +338,24 @@ impl Place<'_> {
                 return Err(self.error(start, problem));
             }
         };
+        Ok(bounds)
+    }
+
+    fn rule(&self, table: Spanned<RuleTable>, min_pairs: usize) -> Result<Rule, RulesError> {
+        let start = table.span().start;
+        let table = table.into_inner();
+        let at_metric = table.metric.span().start;
+        let metric = table.metric.into_inner();
+        let bounds = self.bounds(
+            &metric,
+            at_metric,
+            start,
+            WrittenBounds {
+                statistic: table.statistic,
+                max_regress: table.max_regress,
+                slo: table.slo,
+            },
+        )?;
         let name = table
             .name
             .unwrap_or_else(|| default_name(&metric, &bounds, &table.suite, &table.endpoint));
@@ -369,7 +400,7 @@ fn default_name(
 fn fits(limit: Limit, metric: &Metric, statistic: Statistic) -> Result<(), String> {
     let right = match limit {
         Limit::Relative(share) => {
-            if metric.higher_is_better && share >= 1.0 {
+            if !metric.more_is_worse() && share >= 1.0 {
                 return Err(format!("{} cannot fall by 100 % and more", metric.name()));
             }
             metric.unit != Unit::Share

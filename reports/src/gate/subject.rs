@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::arm::Arm;
 use crate::format::{one_line, percent, plural};
 use crate::input::{EndpointData, Outcome, RunData, TrialData};
 use crate::pairing::{PairedTask, pair, sides};
+use crate::side::Side;
 
 use super::rules::Rules;
 
@@ -13,10 +13,10 @@ use super::rules::Rules;
 #[derive(Clone, Debug)]
 pub struct Subject<'a> {
     /// The candidate.
-    pub candidate: Arm<'a>,
+    pub candidate: Side<'a>,
     /// The baselines; several when history gives them, none when there is nothing to
     /// compare with.
-    pub baselines: Vec<Arm<'a>>,
+    pub baselines: Vec<Side<'a>>,
     /// Both sides are of one run, trial beside trial: drift hits both.
     pub interleaved: bool,
 }
@@ -24,18 +24,18 @@ pub struct Subject<'a> {
 /// The subjects of a run by itself: its candidate against its baseline.
 #[must_use]
 pub fn within(run: &RunData) -> Vec<Subject<'_>> {
-    let arm = |endpoint| Arm { run, endpoint };
+    let side = |endpoint| Side { run, endpoint };
     match sides(run) {
         Some((candidate, baseline)) => vec![Subject {
-            candidate: arm(&candidate.name),
-            baselines: vec![arm(&baseline.name)],
+            candidate: side(&candidate.name),
+            baselines: vec![side(&baseline.name)],
             interleaved: true,
         }],
         None => run
             .endpoints
             .iter()
             .map(|endpoint| Subject {
-                candidate: arm(&endpoint.name),
+                candidate: side(&endpoint.name),
                 baselines: Vec::new(),
                 interleaved: true,
             })
@@ -47,14 +47,14 @@ pub fn within(run: &RunData) -> Vec<Subject<'_>> {
 #[must_use]
 pub fn against<'a>(candidate: &'a RunData, baselines: &'a [RunData]) -> Vec<Subject<'a>> {
     let subject = |endpoint: &'a str| Subject {
-        candidate: Arm {
+        candidate: Side {
             run: candidate,
             endpoint,
         },
         baselines: baselines
             .iter()
             .filter(|run| run.endpoints.iter().any(|other| other.name == endpoint))
-            .map(|run| Arm { run, endpoint })
+            .map(|run| Side { run, endpoint })
             .collect(),
         interleaved: false,
     };
@@ -133,7 +133,7 @@ impl<'a> Subject<'a> {
         errors(tasks, rules.max_error_share)
     }
 
-    fn other_tasks(&self, baseline: Arm<'a>, suite: Option<&'a str>) -> Option<String> {
+    fn other_tasks(&self, baseline: Side<'a>, suite: Option<&'a str>) -> Option<String> {
         let (own, others) = (attempts(self.candidate, suite), attempts(baseline, suite));
         if own.is_empty() || others.is_empty() {
             let place = suite.map_or_else(String::new, |suite| {
@@ -216,15 +216,15 @@ impl<'a> Subject<'a> {
     /// In what the runs of the two sides differ beside the day; for the reader.
     #[must_use]
     pub fn differences(&self) -> Vec<String> {
-        let facts = |arm: &Arm| {
-            let endpoint = arm.endpoint_data();
+        let facts = |side: &Side| {
+            let endpoint = side.endpoint_data();
             let of = |field: fn(&EndpointData) -> &str| endpoint.map_or("", field).to_owned();
             [
-                ("sandbox", arm.run.sandbox.clone()),
-                ("trials at once", arm.run.concurrency.to_string()),
+                ("sandbox", side.run.sandbox.clone()),
+                ("trials at once", side.run.concurrency.to_string()),
                 (
                     "timeout",
-                    crate::format::nanoseconds(arm.run.trial_limit_ns),
+                    crate::format::nanoseconds(side.run.trial_limit_ns),
                 ),
                 ("model", of(|endpoint| &endpoint.model)),
                 ("protocol", of(|endpoint| &endpoint.protocol)),
@@ -251,10 +251,10 @@ impl<'a> Subject<'a> {
     }
 }
 
-type Attempt<'a> = (&'a str, &'a str, u32);
+type AttemptKey<'a> = (&'a str, &'a str, u32);
 
-fn attempts<'a>(arm: Arm<'a>, suite: Option<&'a str>) -> BTreeSet<Attempt<'a>> {
-    let trials = arm.trials(suite);
+fn attempts<'a>(side: Side<'a>, suite: Option<&'a str>) -> BTreeSet<AttemptKey<'a>> {
+    let trials = side.trials(suite);
     trials
         .map(|trial| (trial.suite.as_str(), trial.task.as_str(), trial.attempt))
         .collect()
@@ -320,7 +320,7 @@ fn errors(tasks: &[PairedTask], most: f64) -> Option<String> {
         .count();
     (failed as f64 > most * pairs.len() as f64).then(|| {
         format!(
-            "{failed} of {} hold a trial that ended in an error, more than max_error_share = {} allows",
+            "in {failed} of {} a trial ended in an error, more than max_error_share = {} allows",
             plural(pairs.len(), "pair"),
             percent(most)
         )

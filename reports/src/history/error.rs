@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 /// Why a history cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is none.
+    /// The file does not exist.
     #[error("{path}: no history here; add a run first: `timeslip history add RUN`", path = path.display())]
     Missing {
         /// Where it should be.

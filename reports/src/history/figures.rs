@@ -1,28 +1,32 @@
-//! The figures of a run that are kept: those that a gate's rules look at.
+//! The figures of a run that are kept: those that the table of metrics names.
 
 use std::collections::BTreeSet;
 
-use super::{ALL_SUITES, Figure};
-use crate::compare::{Statistic, level_of};
+use super::{ALL_SUITES, Figure, Key};
+use crate::compare::level_of;
+use crate::format::one_line;
 use crate::input::RunData;
-use crate::metrics::{Metric, Unit};
+use crate::metrics::{METRICS, Metric, Statistic, Unit};
 
-/// What is shown of a run unless something else is asked for: metric and statistic.
-pub(super) const KEY_FIGURES: [(&str, &str); 5] = [
-    ("task_time", "typical"),
-    ("ttft", "typical"),
-    ("ttft", "p95"),
-    ("output_tokens_per_second", "mean"),
-    ("resolve_rate", "share"),
-];
+/// The place of a figure among those that stand for a run; `None` for any other.
+pub(super) fn key_place(key: &Key) -> Option<usize> {
+    let figures = METRICS.iter().flat_map(|metric| {
+        let statistics = metric.key_statistics();
+        statistics.map(move |statistic| (metric.name(), statistic.to_string()))
+    });
+    let mut figures = figures.enumerate();
+    let found = figures
+        .find(|(_, (metric, statistic))| *metric == key.metric && *statistic == key.statistic);
+    found.map(|(place, _)| place)
+}
 
-/// What is kept beside the usual figure of a metric.
-const MORE: [(&str, Statistic); 4] = [
-    ("task_time", Statistic::Quantile(95)),
-    ("ttft", Statistic::Quantile(50)),
-    ("ttft", Statistic::Quantile(95)),
-    ("ttft", Statistic::Quantile(99)),
-];
+/// What a figure is called; a history may hold one that this version does not know.
+pub(super) fn label(key: &Key) -> String {
+    match Metric::find(&key.metric).zip(Statistic::parse(&key.statistic)) {
+        Some((metric, statistic)) => metric.figure_label(statistic),
+        None => format!("{} {}", one_line(&key.metric), one_line(&key.statistic)),
+    }
+}
 
 /// Whether a metric is a share between 0 and 1: its changes are differences, not ratios.
 pub(super) fn is_share(metric: &str) -> bool {
@@ -34,7 +38,6 @@ pub(super) fn value_text(metric: &str, value: f64) -> String {
     unit(metric).show(value)
 }
 
-/// A history may hold a metric that this version does not know.
 fn unit(metric: &str) -> Unit {
     Metric::find(metric).map_or(Unit::Count, |metric| metric.unit)
 }
@@ -45,7 +48,13 @@ fn unit(metric: &str) -> Unit {
 #[must_use]
 pub fn figures(run: &RunData) -> Vec<Figure> {
     let suites: BTreeSet<&str> = run.trials.iter().map(|trial| &*trial.suite).collect();
-    let kept: Vec<(Metric, Statistic)> = Metric::all().flat_map(kept).collect();
+    let kept: Vec<(Metric, Statistic)> = Metric::all()
+        .flat_map(|metric| {
+            metric
+                .statistics()
+                .map(move |statistic| (metric, statistic))
+        })
+        .collect();
     let mut figures = Vec::new();
     for suite in std::iter::once(ALL_SUITES).chain(suites) {
         for endpoint in &run.endpoints {
@@ -60,7 +69,7 @@ pub fn figures(run: &RunData) -> Vec<Figure> {
                 (metric.unit != Unit::Duration || value > 0.0).then(|| Figure {
                     suite: suite.to_owned(),
                     endpoint: endpoint.name.clone(),
-                    metric: metric.name(),
+                    metric: metric.name().into_owned(),
                     statistic: statistic.to_string(),
                     value,
                     n: trials().count(),
@@ -69,13 +78,4 @@ pub fn figures(run: &RunData) -> Vec<Figure> {
         }
     }
     figures
-}
-
-fn kept(metric: Metric) -> impl Iterator<Item = (Metric, Statistic)> {
-    let more = MORE
-        .into_iter()
-        .filter(move |(name, _)| *name == metric.name());
-    std::iter::once(Statistic::usual(&metric))
-        .chain(more.map(|(_, statistic)| statistic))
-        .map(move |statistic| (metric, statistic))
 }

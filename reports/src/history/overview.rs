@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use super::figures::KEY_FIGURES;
+use super::figures::key_place;
 use super::{
     ALL_SUITES, Error, Evidence, Floor, History, Key, MIN_OBSERVATIONS, MOST_RUNS, RunRef, Trend,
 };
@@ -26,7 +26,7 @@ pub struct Filter {
 impl Filter {
     fn takes(&self, key: &Key) -> bool {
         let metric = match &self.metric {
-            None => KEY_FIGURES.contains(&(&key.metric, &key.statistic)),
+            None => key_place(key).is_some(),
             Some(metric) => key
                 .metric
                 .strip_prefix(metric.as_str())
@@ -182,11 +182,7 @@ fn taken(
         let place = |place: Option<usize>| place.unwrap_or(usize::MAX);
         (
             place(endpoints.iter().position(|name| *name == key.endpoint)),
-            place(
-                KEY_FIGURES
-                    .iter()
-                    .position(|figure| *figure == (&*key.metric, &*key.statistic)),
-            ),
+            place(key_place(key)),
             key.clone(),
         )
     });

@@ -15,13 +15,13 @@ const VERSION: i32 = 1;
 /// Marks a file as ours: "tmsl".
 const APPLICATION: i32 = 0x746d_736c;
 
-/// How long one process waits for another.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long one process waits for another that writes.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Longest text that is read: names and paths.
 const LONGEST: i32 = 1 << 16;
 
-/// Compared with what a file holds: whatever else is in it is not of ours.
+/// Compared with what a file holds: a file with anything else is not used.
 const TABLES: [&str; 5] = [
     "CREATE TABLE runs (
         run_id TEXT NOT NULL PRIMARY KEY,
@@ -57,7 +57,7 @@ const TABLES: [&str; 5] = [
     ) STRICT, WITHOUT ROWID",
 ];
 
-/// Opens a history; makes its tables where there is none yet and `create` says so.
+/// Opens a history; with `create`, makes the file and its tables where they are missing.
 pub(super) fn open(path: &Path, create: bool) -> Result<Connection, Error> {
     let failed = Error::of(path);
     if !create && !path.exists() {
@@ -86,7 +86,7 @@ pub(super) fn open(path: &Path, create: bool) -> Result<Connection, Error> {
             let transaction = connection
                 .transaction_with_behavior(TransactionBehavior::Immediate)
                 .map_err(&failed)?;
-            // Another process may have been quicker.
+            // Another process may have made them in the meantime.
             if fresh(&transaction).map_err(&failed)? {
                 make(&transaction).map_err(&failed)?;
             }
@@ -98,7 +98,7 @@ pub(super) fn open(path: &Path, create: bool) -> Result<Connection, Error> {
 }
 
 fn guard(connection: &Connection) -> rusqlite::Result<()> {
-    connection.busy_timeout(PATIENCE)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, LONGEST)?;
     // What a hostile file could bring along must not run.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;

@@ -2,18 +2,16 @@
 
 use std::fmt::Write;
 
-use super::figures::{is_share, value_text};
-use super::{Change, Floor, FloorRow, Floors, Key, Overview, RunRef, Setting, Trend};
+use super::figures::{is_share, label, value_text};
+use super::{Floor, FloorRow, Floors, Key, LevelChange, Overview, RunRef, Setting, Trend};
 use crate::format::{ABSENT, one_line, plural, shorten, signed_points};
+use crate::table::Table;
 
 /// Widest line.
-const COLUMNS: usize = 100;
+const COLUMNS: u16 = 100;
 
 /// Width of a run's name.
 const NAMES: usize = 23;
-
-/// Width of a figure.
-const COLUMN: usize = 13;
 
 /// Figures side by side; the rest stands below as trends.
 const FIGURES: usize = 5;
@@ -25,7 +23,7 @@ const RUNS: usize = 14;
 const SPARKS: usize = 30;
 
 /// Width of the name of a trend, of its last value, and of its line.
-const TREND: (usize, usize, usize) = (24, 12, 36);
+const TREND: (usize, usize, usize) = (24, 14, 34);
 
 impl Overview {
     /// A table of the latest runs for every endpoint, and below it each figure's last
@@ -112,25 +110,26 @@ fn endpoint(out: &mut String, setting: &Setting, trends: &[Trend]) {
         return;
     };
     out.push('\n');
-    let mut head = pad(&clean(&first.key.endpoint, NAMES - 1), NAMES);
-    for trend in columns {
-        let name = figure_name(&trend.key);
-        let name = name.strip_prefix("stage.").unwrap_or(&name);
-        head.push_str(&right(name, COLUMN));
-    }
-    line(out, &head);
     let hidden = setting.runs.len().saturating_sub(RUNS);
-    if hidden > 0 {
-        line(out, &format!("  … {} before", plural(hidden, "run")));
-    }
-    for run in &setting.runs[hidden..] {
-        let mut text = pad(&clean(&run.run_id, NAMES - 1), NAMES);
-        for trend in columns {
+    let headings = std::iter::once(clean(&first.key.endpoint, NAMES))
+        .chain(columns.iter().map(|trend| label(&trend.key)))
+        .chain(std::iter::once("state".to_owned()));
+    let rows = setting.runs[hidden..].iter().map(|run| {
+        let values = columns.iter().map(|trend| {
             let value = trend.values.iter().find(|value| value.run_id == run.run_id);
-            let value = value.map(|value| value_text(&trend.key.metric, value.value));
-            text.push_str(&right(value.as_deref().unwrap_or(ABSENT), COLUMN));
-        }
-        line(out, &format!("{text}  {}", state(run)));
+            value.map_or_else(
+                || ABSENT.to_owned(),
+                |value| value_text(&trend.key.metric, value.value),
+            )
+        });
+        std::iter::once(clean(&run.run_id, NAMES))
+            .chain(values)
+            .chain(std::iter::once(state(run).to_owned()))
+            .collect()
+    });
+    out.push_str(&Table::new(headings, rows).to_text(COLUMNS));
+    if hidden > 0 {
+        line(out, &format!("  … {} before these", plural(hidden, "run")));
     }
     for trend in trends {
         course(out, trend);
@@ -155,7 +154,7 @@ fn course(out: &mut String, trend: &Trend) {
     };
     let text = format!(
         "  {}{}  {}{}",
-        pad(&clean(&figure_name(&trend.key), TREND.0 - 1), TREND.0),
+        pad(&clean(&label(&trend.key), TREND.0 - 1), TREND.0),
         right(&value_text(&trend.key.metric, last.value), TREND.1),
         pad(&sparkline(trend), TREND.2),
         trend
@@ -188,7 +187,7 @@ fn sparkline(trend: &Trend) -> String {
     text
 }
 
-fn change_text(key: &Key, change: &Change) -> String {
+fn change_text(key: &Key, change: &LevelChange) -> String {
     let (before, after) = (change.before_mean, change.after_mean);
     let size = if is_share(&key.metric) {
         format!("{} points", signed_points(after - before))
@@ -218,7 +217,7 @@ fn floor_name(key: &Key) -> String {
         super::ALL_SUITES => String::new(),
         suite => format!(", {}", clean(suite, 16)),
     };
-    let name = format!("{}{suite}: {}", clean(&key.endpoint, 16), figure_name(key));
+    let name = format!("{}{suite}: {}", clean(&key.endpoint, 16), label(key));
     clean(&name, 51)
 }
 
@@ -237,22 +236,12 @@ fn floor_text(row: &FloorRow, needed: usize) -> String {
             format!("{} {observations} × {}", pad(&size, 13), source.label())
         }
         None if row.same_endpoint.max(row.nights) < needed => format!(
-            "unknown: {} of {needed} changes seen",
-            row.same_endpoint.max(row.nights)
+            "unknown: {} of {} seen",
+            row.same_endpoint.max(row.nights),
+            plural(needed, "change")
         ),
         None => "unknown: it never changed".to_owned(),
     }
-}
-
-fn figure_name(key: &Key) -> String {
-    let metric = match key.metric.as_str() {
-        "task_time" => "task time",
-        "ttft" => "TTFT",
-        "output_tokens_per_second" => return "tokens/s".to_owned(),
-        "resolve_rate" => return "resolved".to_owned(),
-        other => other,
-    };
-    format!("{} {}", one_line(metric), one_line(&key.statistic))
 }
 
 fn clean(text: &str, width: usize) -> String {
@@ -269,5 +258,5 @@ fn right(text: &str, width: usize) -> String {
 
 fn line(out: &mut String, text: &str) {
     // Writing to a string cannot fail.
-    let _ = writeln!(out, "{}", shorten(text.trim_end(), COLUMNS));
+    let _ = writeln!(out, "{}", shorten(text.trim_end(), COLUMNS.into()));
 }

@@ -12,14 +12,14 @@ pub struct Trend {
     #[serde(flatten)]
     pub key: Key,
     /// Its values.
-    pub values: Vec<Value>,
+    pub values: Vec<TrendPoint>,
     /// Changes of level, oldest first. They annotate; nothing fails because of them.
-    pub changes: Vec<Change>,
+    pub changes: Vec<LevelChange>,
 }
 
 /// One value of a figure.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Value {
+pub struct TrendPoint {
     /// The run.
     pub run_id: String,
     /// When it started, RFC 3339 UTC.
@@ -32,7 +32,7 @@ pub struct Value {
 
 /// A change of level.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Change {
+pub struct LevelChange {
     /// Index of the first value of the new level.
     pub index: usize,
     /// The first run of the new level.
@@ -50,9 +50,9 @@ pub struct Change {
 impl Trend {
     /// Of the values of some runs, oldest first.
     pub(super) fn of(key: Key, values: Vec<(&RunRef, f64, usize)>) -> Self {
-        let values: Vec<Value> = values
+        let values: Vec<TrendPoint> = values
             .into_iter()
-            .map(|(run, value, n)| Value {
+            .map(|(run, value, n)| TrendPoint {
                 run_id: run.run_id.clone(),
                 started_at: run.started_at.clone(),
                 value,
@@ -62,7 +62,7 @@ impl Trend {
         let series: Vec<f64> = values.iter().map(|value| value.value).collect();
         let changes = change_points(&series, &ChangePointOptions::default())
             .into_iter()
-            .map(|point| Change {
+            .map(|point| LevelChange {
                 index: point.index,
                 run_id: values[point.index].run_id.clone(),
                 since: values[point.index].started_at.clone(),

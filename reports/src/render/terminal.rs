@@ -1,49 +1,52 @@
 //! The comparison printed at the end of a run: plain text, at most 100 columns.
 
 use crate::claims::Ruling;
+use crate::conclusion::Conclusion;
 use crate::decision::PolicyKind;
 use crate::format::{
-    estimate, milliseconds, milliseconds_range, one_line, or_absent, percent, percent_range,
-    plural, rate, ratio, ratio_range, shorten,
+    count, estimate, milliseconds, milliseconds_range, one_line, or_absent, percent, percent_range,
+    plural, ratio, ratio_range, shorten,
 };
 use crate::input::StageGroup;
+use crate::metrics::{OUTPUT_RATE, RESOLVED, TASK_TIME, TTFT};
 use crate::stats::Distribution;
 use crate::summary::{EndpointSummary, GroupSummary, Summary};
-use crate::verdict::Verdict;
+use crate::table::Table;
 
 /// Widest line.
 const COLUMNS: usize = 100;
 
-/// Width of the row names.
-const NAMES: usize = 22;
-
-/// Width of an endpoint's column.
-const COLUMN: usize = 25;
+/// Longest name of an endpoint.
+const NAME: usize = 23;
 
 /// Endpoints side by side; more follow below.
-const PER_BLOCK: usize = (COLUMNS - NAMES) / COLUMN;
+const PER_BLOCK: usize = 3;
 
-type Column<'a> = (&'a str, &'a EndpointSummary);
+type EndpointColumn<'a> = (&'a str, &'a EndpointSummary);
 
 /// Renders the verdict and a small table per endpoint.
 #[must_use]
 pub fn terminal(summary: &Summary) -> String {
     let mut out = String::new();
-    let verdict = Verdict::of(summary);
-    paragraph(&mut out, "", &verdict.headline);
-    for sentence in verdict.reasons.iter().chain(&verdict.quality) {
+    let conclusion = Conclusion::of(summary);
+    paragraph(&mut out, "", &conclusion.headline);
+    for sentence in conclusion.reasons.iter().chain(&conclusion.quality) {
         paragraph(&mut out, "", sentence);
     }
-    for caveat in verdict.caveats.iter().chain(&verdict.simulated) {
+    for caveat in conclusion.caveats.iter().chain(&conclusion.simulated) {
         paragraph(&mut out, "Note: ", caveat);
     }
     for warning in &summary.warnings {
         paragraph(&mut out, "Warning: ", &one_line(warning));
     }
-    let endpoints = summary.endpoints_in_order();
+    let endpoints: Vec<EndpointColumn> = summary
+        .endpoints
+        .iter()
+        .map(|(name, endpoint)| (name.as_str(), endpoint))
+        .collect();
     for block in endpoints.chunks(PER_BLOCK) {
         out.push('\n');
-        table(&mut out, block);
+        out.push_str(&table(block).to_text(COLUMNS as u16));
     }
     let meaning = meaning(summary);
     if !meaning.is_empty() {
@@ -69,9 +72,9 @@ fn meaning(summary: &Summary) -> Vec<String> {
         ));
     }
     let once: Vec<String> = summary
-        .endpoints_in_order()
-        .into_iter()
-        .filter_map(|(name, _)| Some((name, summary.decision.retries.get(name)?.first()?)))
+        .endpoints
+        .keys()
+        .filter_map(|name| Some((name, summary.decision.retries.get(name)?.first()?)))
         .filter(|(_, once)| once.figures.time_per_solved_task_ms.point.is_some())
         .take(PER_BLOCK)
         .map(|(name, once)| {
@@ -99,83 +102,70 @@ fn meaning(summary: &Summary) -> Vec<String> {
         }));
     }
     if !summary.claims.is_empty() {
-        let count = |ruling| summary.claims.iter().filter(|a| a.ruling == ruling).count();
+        let ruled = |ruling| summary.claims.iter().filter(|a| a.ruling == ruling).count();
         lines.push(format!(
             "Of {}: {} confirmed, {} refuted, {} undecided; report.html has them.",
             plural(summary.claims.len(), "vendor claim"),
-            count(Ruling::Confirmed),
-            count(Ruling::Refuted),
-            count(Ruling::Undecided)
+            ruled(Ruling::Confirmed),
+            ruled(Ruling::Refuted),
+            ruled(Ruling::Undecided)
         ));
     }
     lines
 }
 
 fn named(name: &str) -> String {
-    shorten(&one_line(name), COLUMN - 2)
+    shorten(&one_line(name), NAME)
 }
 
-fn table(out: &mut String, block: &[Column]) {
-    line(out, "", block, |(name, _)| named(name));
-    line(out, "", block, |(_, endpoint)| {
-        let simulated = if endpoint.simulated {
-            ", simulated"
-        } else {
-            ""
-        };
-        format!("{}{simulated}", endpoint.role.name())
+fn table(block: &[EndpointColumn]) -> Table {
+    let any = |holds: fn(&EndpointSummary) -> bool| block.iter().any(|(_, e)| holds(e));
+    let mut rows = Vec::new();
+    let mut row = |name: &str, cell: &dyn Fn(&EndpointSummary) -> String| {
+        let cells = block.iter().map(|(_, endpoint)| cell(endpoint));
+        rows.push(std::iter::once(name.to_owned()).chain(cells).collect());
+    };
+    row("", &|e| {
+        let simulated = if e.simulated { ", simulated" } else { "" };
+        format!("{}{simulated}", e.role.name())
     });
-    line(out, "trials", block, |(_, e)| e.trials.to_string());
-    line(out, "resolved", block, |(_, e)| {
+    row("trials", &|e| count(e.trials as u64));
+    row(&RESOLVED.label(), &|e| {
         estimate(&e.resolve_rate, percent, percent_range)
     });
-    if block.iter().any(|(_, e)| e.errors > 0) {
-        line(out, "errors", block, |(_, e)| e.errors.to_string());
+    if any(|e| e.errors > 0) {
+        row("errors", &|e| count(e.errors as u64));
     }
-    line(out, "task time p50 / p95", block, |(_, e)| {
+    row(&format!("{} p50 / p95", TASK_TIME.label()), &|e| {
         quantiles(&e.wall_ms)
     });
-    if block
-        .iter()
-        .any(|(_, e)| e.groups.contains_key(&StageGroup::Wait))
-    {
-        line(out, "  without waiting", block, |(_, e)| {
-            quantiles(&e.wall_without_wait_ms)
-        });
+    if any(|e| e.groups.contains_key(&StageGroup::Wait)) {
+        row("  without waiting", &|e| quantiles(&e.wall_without_wait_ms));
     }
-    line(out, "TTFT p50", block, |(_, e)| {
+    row(&format!("{} p50", TTFT.label()), &|e| {
         or_absent(e.ttft_ms.p50, milliseconds)
     });
-    line(out, "output tokens/s p50", block, |(_, e)| {
-        or_absent(e.output_tokens_per_second.p50, rate)
+    row(&format!("{} p50", OUTPUT_RATE.label()), &|e| {
+        or_absent(e.output_tokens_per_second.p50, |rate| {
+            OUTPUT_RATE.show(rate)
+        })
     });
-    let groups: Vec<StageGroup> = StageGroup::ALL
-        .into_iter()
+    let groups = StageGroup::ALL.into_iter();
+    let groups: Vec<StageGroup> = groups
         .filter(|group| block.iter().any(|(_, e)| e.groups.contains_key(group)))
         .collect();
-    if groups.is_empty() {
-        return;
+    if !groups.is_empty() {
+        row("mean time in a trial", &|_| String::new());
     }
-    out.push_str("mean time per trial, by stage\n");
     for group in groups {
-        line(out, &format!("  {}", group.label()), block, |(_, e)| {
+        row(&format!("  {}", group.label()), &|e| {
             or_absent(e.groups.get(&group), group_cell)
         });
     }
-}
-
-fn line(out: &mut String, name: &str, block: &[Column], cell: impl Fn(&Column) -> String) {
-    let mut text = pad(name, NAMES);
-    for column in block {
-        text.push_str(&pad(&cell(column), COLUMN));
-    }
-    out.push_str(text.trim_end());
-    out.push('\n');
-}
-
-fn pad(text: &str, width: usize) -> String {
-    let missing = width.saturating_sub(text.chars().count());
-    format!("{text}{}", " ".repeat(missing))
+    Table::new(
+        std::iter::once(String::new()).chain(block.iter().map(|(name, _)| named(name))),
+        rows,
+    )
 }
 
 fn quantiles(distribution: &Distribution) -> String {

@@ -5,13 +5,13 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::Effect;
 use super::effect::Spread;
-use super::resampled::{Percentiles, Resampled};
+use super::effect::resampled::{Percentiles, Resampled};
 
 /// Resamples: enough for the tail of one rule among many.
 const RESAMPLES: usize = 4_999;
 
 /// The effect that `statistic` computes from some tasks, by their indices, with its
-/// distribution over tasks drawn with replacement. Both arms of a comparison belong
+/// distribution over tasks drawn with replacement. Both sides of a comparison belong
 /// into one statistic, so that a task is drawn with both.
 ///
 /// A portable generator with a fixed seed: the same data give the same interval on

@@ -1,13 +1,19 @@
 //! An estimated effect that answers at any level of confidence.
 
+pub(super) mod resampled;
+pub(super) mod signed_rank;
+pub(super) mod tango;
+pub(super) mod wilson;
+pub(super) mod woodruff;
+
 use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 
-use super::resampled::Resampled;
-use super::signed_rank::SignedRank;
-use super::tango::Tango;
-use super::wilson::Wilson;
-use super::woodruff::Woodruff;
 use super::{CONFIDENCE, Estimate};
+use resampled::Resampled;
+use signed_rank::SignedRank;
+use tango::Tango;
+use wilson::Wilson;
+use woodruff::Woodruff;
 
 /// An effect with what is needed to ask how sure it is: a report asks for its 95 %
 /// interval, a gate for the chance of what it saw.

@@ -1,5 +1,7 @@
 //! What k attempts at a task would give: pass@k and pass^k.
 
+use timeslip_datasets::text::plural;
+
 use super::{Effect, mean};
 
 /// Share of tasks of which at least one of `k` attempts succeeds: the mean over tasks of
@@ -39,17 +41,19 @@ fn over_tasks(
         .iter()
         .enumerate()
         .map(|(index, (successes, attempts))| {
+            let place = || format!("task {} of {}", index + 1, tasks.len());
             if successes > attempts {
                 Err(format!(
-                    "task {} of {} has {successes} successes in {attempts} attempts",
-                    index + 1,
-                    tasks.len()
+                    "{} has {} in {}",
+                    place(),
+                    counted(*successes, "success"),
+                    counted(*attempts, "attempt")
                 ))
             } else if *attempts < k {
                 Err(format!(
-                    "task {} of {} has {attempts} attempts, fewer than k = {k}",
-                    index + 1,
-                    tasks.len()
+                    "{} has {}, fewer than k = {k}",
+                    place(),
+                    counted(*attempts, "attempt")
                 ))
             } else {
                 Ok(estimate(*successes, *attempts))
@@ -70,6 +74,10 @@ fn none_drawn(marked: u64, n: u64, k: u64) -> f64 {
     (0..factors)
         .map(|step| 1.0 - among as f64 / (n - step) as f64)
         .product()
+}
+
+fn counted(n: u64, noun: &str) -> String {
+    plural(usize::try_from(n).unwrap_or(usize::MAX), noun)
 }
 
 #[cfg(test)]

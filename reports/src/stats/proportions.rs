@@ -2,7 +2,7 @@
 
 use super::Effect;
 use super::effect::Spread;
-use super::tango::Tango;
+use super::effect::tango::Tango;
 
 /// How much higher the success rate of the first side is than that of the second, from
 /// each task's attempts as pairs of results: −1 to 1. Each task counts once, however many

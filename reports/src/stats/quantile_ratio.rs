@@ -1,11 +1,13 @@
 //! Quantiles of values that cluster in tasks, and their ratios.
 
+use timeslip_datasets::text::plural;
+
 use super::Effect;
 use super::bootstrap::bootstrap;
 use super::degrees::degrees_of_freedom;
 use super::effect::Spread;
-use super::resampled::Percentiles;
-use super::woodruff::Woodruff;
+use super::effect::resampled::Percentiles;
+use super::effect::woodruff::Woodruff;
 
 /// Log of the ratio of a quantile (`p` between 0 and 1, e.g. 0.95) of the first side's
 /// values to that of the second's, each pooled over tasks, such as the TTFTs of all
@@ -49,7 +51,9 @@ pub fn quantile_effect(tasks: &[Vec<f64>], p: f64) -> Result<Effect, String> {
     let needed = needed(p);
     if (n as f64) < needed {
         return Err(format!(
-            "n too small: {n} tasks have no reliable interval for p{} ({needed} needed)",
+            "n too small: {} {} no reliable interval for p{} ({needed} needed)",
+            plural(n, "task"),
+            have(n),
             percent(p)
         ));
     }
@@ -95,8 +99,9 @@ impl Clustered {
         let needed = needed(p);
         if (values.len() as f64) < needed {
             return Err(format!(
-                "n too small: {} values have no 95 % interval for p{} ({needed} needed)",
-                values.len(),
+                "n too small: {} {} no 95 % interval for p{} ({needed} needed)",
+                plural(values.len(), "value"),
+                have(values.len()),
                 percent(p)
             ));
         }
@@ -179,6 +184,10 @@ fn percent(p: f64) -> f64 {
 fn needed(p: f64) -> f64 {
     let tail = 0.025_f64.ln();
     (tail / p.max(1.0 - p).ln()).ceil()
+}
+
+fn have(n: usize) -> &'static str {
+    if n == 1 { "has" } else { "have" }
 }
 
 #[cfg(test)]

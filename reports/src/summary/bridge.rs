@@ -5,9 +5,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::format::NS_PER_MS;
-use crate::input::{StageGroup, TrialData};
+use crate::input::StageGroup;
 use crate::pairing::{Pair, PairedTask};
 use crate::stats::{Estimate, amdahl_limit, part_faster};
+use crate::trial::group_ns;
 
 /// One stage group's part in the difference between the two sides, over the
 /// same pairs.
@@ -89,14 +90,6 @@ fn walls_and_part(tasks: &[PairedTask], group: StageGroup) -> Vec<Vec<(f64, f64)
                 .collect()
         })
         .collect()
-}
-
-fn group_ns(trial: &TrialData, group: StageGroup) -> u64 {
-    trial
-        .stages
-        .iter()
-        .filter(|value| value.stage.group() == group)
-        .fold(0, |total, value| total.saturating_add(value.ns))
 }
 
 /// `a − b`, held at the ends of the range.

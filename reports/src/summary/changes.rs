@@ -3,8 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::compare::{Scale, Statistic, change};
-use crate::metrics::{Metric, Unit};
+use super::levels::label_and_unit;
+use crate::compare::{Scale, change};
+use crate::metrics::{Metric, Statistic, Unit};
 use crate::pairing::PairedTask;
 use crate::stats::Estimate;
 
@@ -29,32 +30,23 @@ pub struct MetricChange {
 }
 
 impl MetricChange {
-    /// What the metric is measured in.
+    /// The figure's name in tables, and what it is measured in.
     #[must_use]
-    pub fn unit(&self) -> Unit {
-        Metric::find(&self.metric).map_or(Unit::Count, |metric| metric.unit)
+    pub fn label_and_unit(&self) -> (String, Unit) {
+        label_and_unit(&self.metric, &self.statistic)
     }
 }
-
-/// Figures beside the usual one of a metric.
-const MORE: [(&str, Statistic); 3] = [
-    ("task_time", Statistic::Quantile(95)),
-    ("ttft", Statistic::Quantile(95)),
-    ("ttft", Statistic::Quantile(99)),
-];
 
 /// Compares every metric that both sides have.
 #[must_use]
 pub fn changes(tasks: &[PairedTask]) -> Vec<MetricChange> {
-    let rows = Metric::all().flat_map(|metric| {
-        let more = MORE
-            .into_iter()
-            .filter(move |(name, _)| *name == metric.name());
-        std::iter::once(Statistic::usual(&metric))
-            .chain(more.map(|(_, statistic)| statistic))
+    let figures = Metric::all().flat_map(|metric| {
+        metric
+            .statistics()
             .map(move |statistic| (metric, statistic))
     });
-    rows.filter_map(|(metric, statistic)| row(&metric, statistic, tasks))
+    figures
+        .filter_map(|(metric, statistic)| row(&metric, statistic, tasks))
         .collect()
 }
 
@@ -69,7 +61,7 @@ fn row(metric: &Metric, statistic: Statistic, tasks: &[PairedTask]) -> Option<Me
         Scale::Difference => value,
     };
     Some(MetricChange {
-        metric: metric.name(),
+        metric: metric.name().into_owned(),
         statistic: statistic.to_string(),
         candidate: found.levels.map(|[candidate, _]| candidate),
         baseline: found.levels.map(|[_, baseline]| baseline),

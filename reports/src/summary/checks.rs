@@ -21,7 +21,7 @@ pub(super) fn warnings(run: &RunData) -> Vec<String> {
     let foreign = count(run, |trial| !names.contains(trial.endpoint.as_str()));
     if foreign > 0 {
         warnings.push(format!(
-            "{} name an endpoint the run does not have: listed, but in no figure.",
+            "{} of an endpoint that the run does not have: listed, but in no figure.",
             plural(foreign, "trial")
         ));
     }

@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use super::bridge::{self, BridgeRow};
 use super::changes::{MetricChange, changes};
-use super::endpoint::exchange_rate;
 use crate::input::{Outcome, RunData, StageGroup, TrialData};
 use crate::pairing::{Pair, PairedTask, paired_tasks, sides};
 use crate::stats::{Distribution, Estimate, mcnemar_exact, paired_proportions, time_ratio};
+use crate::trial::exchange_rate;
 
 /// How the candidate compares with the baseline.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

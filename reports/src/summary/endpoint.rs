@@ -5,16 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::levels::{MetricLevel, levels};
 use super::reconciliation::Reconciliation;
-use super::trial::{output_tokens, stage_totals};
 use crate::format::NS_PER_MS;
 use crate::input::{
     EndpointData, ExchangeData, FirstOfKind, Outcome, Provenance, Role, Stage, StageGroup,
     TrialData,
 };
-use crate::stats::{
-    Distribution, Effect, Estimate, pass_at_k, pass_hat_k, resolve_rate, token_rate,
-};
+use crate::stats::{Distribution, Effect, Estimate, pass_at_k, pass_hat_k, resolve_rate};
+use crate::trial::{exchange_rate, output_tokens, stage_totals};
 
 /// What one endpoint did in the run.
 ///
@@ -75,6 +74,9 @@ pub struct EndpointSummary {
     pub stages: BTreeMap<Stage, StageSummary>,
     /// Where the time went, by stage group.
     pub groups: BTreeMap<StageGroup, GroupSummary>,
+    /// Every metric of the table that its trials have.
+    #[serde(default)]
+    pub metrics: Vec<MetricLevel>,
 }
 
 /// Time to the first event of each kind.
@@ -203,6 +205,7 @@ impl EndpointSummary {
                 / NS_PER_MS,
             stages: stages(&timed),
             groups: groups(&timed),
+            metrics: levels(own.iter().copied()),
         }
     }
 }
@@ -227,21 +230,16 @@ fn stream<'a>(exchanges: impl Iterator<Item = &'a ExchangeData> + Clone) -> Stre
         .clone()
         .filter(|exchange| exchange.streamed_tokens.is_some());
     let told = with_usage
-        .map(|exchange| exchange.stream.output_events)
+        .map(|exchange| exchange.output_events)
         .fold(0, u64::saturating_add);
     StreamSummary {
         tokens_per_event: share(sum(|exchange| exchange.streamed_tokens.unwrap_or(0)), told),
         events_per_read: share(
-            sum(|exchange| exchange.stream.output_events),
-            sum(|exchange| exchange.stream.output_reads),
+            sum(|exchange| exchange.output_events),
+            sum(|exchange| exchange.stream.output_reads.into()),
         ),
-        keep_alives: sum(|exchange| exchange.stream.keep_alives),
+        keep_alives: sum(|exchange| exchange.stream.keep_alives.into()),
     }
-}
-
-/// The output rate of one exchange, where it can be computed.
-pub(crate) fn exchange_rate(exchange: &ExchangeData) -> Option<f64> {
-    token_rate(exchange.streamed_tokens?, exchange.decode_ns?)
 }
 
 fn timed<'a>(trials: &[&'a TrialData]) -> Vec<&'a TrialData> {
@@ -330,8 +328,8 @@ fn stages(trials: &[&TrialData]) -> BTreeMap<Stage, StageSummary> {
         .collect()
 }
 
-/// Totals by group. A group that nobody could tell is absent, not zero: its time is
-/// inside the residue.
+/// Totals by group. A group that is not known is absent, not zero: its time is inside
+/// `residue`.
 fn groups(trials: &[&TrialData]) -> BTreeMap<StageGroup, GroupSummary> {
     let known = |stage: Stage| {
         let mut parts = trials.iter().flat_map(|trial| &trial.stages);

@@ -3,10 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::trial::stage_totals;
 use crate::format::NS_PER_MS;
 use crate::input::{RunData, Stage, TrialData};
 use crate::stats::Distribution;
+use crate::trial::stage_totals;
 
 /// What trials take beside the task itself, over all endpoints: none of it depends on
 /// the model.

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::input::{Outcome, Stage, TrialData};
+use crate::trial::{output_tokens, stage_totals, turns};
 
 /// One attempt of one task on one endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -65,35 +66,4 @@ impl TrialSummary {
             stages_ns: stage_totals([trial]),
         }
     }
-}
-
-/// Turns a trial began.
-pub(crate) fn turns(trial: &TrialData) -> u32 {
-    trial
-        .exchanges
-        .iter()
-        .map(|exchange| exchange.turn)
-        .max()
-        .unwrap_or(0)
-}
-
-/// Output tokens of some trials; `None` when no server reported any.
-pub(super) fn output_tokens<'a>(trials: impl IntoIterator<Item = &'a TrialData>) -> Option<u64> {
-    trials
-        .into_iter()
-        .flat_map(|trial| &trial.exchanges)
-        .filter_map(|exchange| exchange.output_tokens)
-        .reduce(u64::saturating_add)
-}
-
-/// Time by stage, summed over some trials.
-pub(super) fn stage_totals<'a>(
-    trials: impl IntoIterator<Item = &'a TrialData>,
-) -> BTreeMap<Stage, u64> {
-    let mut totals = BTreeMap::new();
-    for value in trials.into_iter().flat_map(|trial| &trial.stages) {
-        let total: &mut u64 = totals.entry(value.stage).or_default();
-        *total = total.saturating_add(value.ns);
-    }
-    totals
 }

@@ -9,6 +9,7 @@
 use plotters::style::RGBColor;
 
 use crate::input::{Role, StageGroup};
+use crate::stages::GROUPS;
 
 /// A colour by what it is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +55,7 @@ const fn define(slot: Slot, variable: &'static str, light: u32, dark: u32) -> De
     }
 }
 
-const DEFINITIONS: [Definition; 17] = [
+const FIXED: [Definition; 9] = [
     define(Slot::Surface, "--surface", 0xffffff, 0x141a23),
     define(Slot::Text, "--text", 0x171c24, 0xe8ecf2),
     define(Slot::Muted, "--muted", 0x565f6c, 0xa4aebb),
@@ -64,45 +65,15 @@ const DEFINITIONS: [Definition; 17] = [
     define(Slot::InkOnDeep, "--ink-on-deep", 0xfefefe, 0x0b0f15),
     define(Slot::Candidate, "--candidate", 0x3a3fc4, 0x8ea2ff),
     define(Slot::Baseline, "--baseline", 0xa85a00, 0xf2a541),
-    define(
-        Slot::Group(StageGroup::Network),
-        "--network",
-        0x8647d1,
-        0x9a70dc,
-    ),
-    define(
-        Slot::Group(StageGroup::Queue),
-        "--queue",
-        0xab901b,
-        0xe6bb4f,
-    ),
-    define(
-        Slot::Group(StageGroup::Prefill),
-        "--prefill",
-        0x3b7a69,
-        0x4fd0a8,
-    ),
-    define(
-        Slot::Group(StageGroup::Residue),
-        "--residue",
-        0x8d949e,
-        0x838a94,
-    ),
-    define(
-        Slot::Group(StageGroup::Decode),
-        "--decode",
-        0x3f7fd6,
-        0x36a9fd,
-    ),
-    define(Slot::Group(StageGroup::Tool), "--tool", 0xb0560a, 0xd7762c),
-    define(
-        Slot::Group(StageGroup::Harness),
-        "--harness",
-        0x30353c,
-        0xc3cad4,
-    ),
-    define(Slot::Group(StageGroup::Wait), "--wait", 0xc2247f, 0xe060b0),
 ];
+
+/// The definitions of every slot.
+fn definitions() -> impl Iterator<Item = Definition> {
+    let groups = GROUPS.iter();
+    let groups =
+        groups.map(|row| define(Slot::Group(row.group), row.variable, row.light, row.dark));
+    FIXED.into_iter().chain(groups)
+}
 
 impl Slot {
     /// The slot an endpoint's lines and markers use.
@@ -131,9 +102,7 @@ impl Slot {
     #[must_use]
     pub fn ink(self) -> Slot {
         match self {
-            Slot::Group(StageGroup::Queue | StageGroup::Residue | StageGroup::Decode) => {
-                Slot::InkOnPale
-            }
+            Slot::Group(group) if group.row().pale => Slot::InkOnPale,
             _ => Slot::InkOnDeep,
         }
     }
@@ -141,7 +110,7 @@ impl Slot {
     /// The slot a colour stands for.
     #[must_use]
     pub(super) fn of_rgb(rgb: (u8, u8, u8)) -> Option<Slot> {
-        DEFINITIONS.iter().find(|d| d.light == rgb).map(|d| d.slot)
+        definitions().find(|d| d.light == rgb).map(|d| d.slot)
     }
 
     /// The CSS variable of this slot, e.g. `--decode`.
@@ -149,16 +118,15 @@ impl Slot {
         self.definition().map(|d| d.variable)
     }
 
-    fn definition(self) -> Option<&'static Definition> {
-        DEFINITIONS.iter().find(|d| d.slot == self)
+    fn definition(self) -> Option<Definition> {
+        definitions().find(|d| d.slot == self)
     }
 }
 
 /// CSS declarations of every variable, for the light or the dark theme.
 #[must_use]
 pub fn css_variables(dark: bool) -> String {
-    DEFINITIONS
-        .iter()
+    definitions()
         .map(|d| {
             let (r, g, b) = if dark { d.dark } else { d.light };
             format!("{}:#{r:02x}{g:02x}{b:02x};", d.variable)
@@ -189,7 +157,7 @@ mod tests {
 
     #[test]
     fn every_slot_survives_the_way_through_plotters() {
-        for definition in &DEFINITIONS {
+        for definition in definitions() {
             let color = definition.slot.color();
             assert_eq!(
                 Slot::of_rgb((color.0, color.1, color.2)),
@@ -212,7 +180,7 @@ mod tests {
     fn contrast_holds_in_both_themes() {
         let pick = |slot: Slot| slot.definition().unwrap();
         let surface = pick(Slot::Surface);
-        for definition in &DEFINITIONS {
+        for definition in definitions() {
             let needed = match definition.slot {
                 Slot::Text | Slot::Muted => 4.5,
                 Slot::Group(_) | Slot::Candidate | Slot::Baseline => 3.0,

@@ -87,12 +87,14 @@ const SIGNS: &[Sign] = &[
     sign("tests_timed_out", false, &["Timeout error: "]),
 ];
 
-/// What `log` shows, if anything.
-pub(super) fn find(log: &str) -> Option<Infrastructure> {
-    SIGNS
-        .iter()
-        .find(|sign| sign.words.iter().any(|word| log.contains(word)))
-        .map(|sign| sign.infrastructure)
+impl Infrastructure {
+    /// What `log` shows, if anything.
+    pub(crate) fn find(log: &str) -> Option<Self> {
+        SIGNS
+            .iter()
+            .find(|sign| sign.words.iter().any(|word| log.contains(word)))
+            .map(|sign| sign.infrastructure)
+    }
 }
 
 #[cfg(test)]
@@ -102,9 +104,13 @@ mod tests {
     #[test]
     fn the_environment_comes_before_what_may_be_the_change() {
         let both = "ModuleNotFoundError: x\nfork: Cannot allocate memory\n";
-        let found = find(both).unwrap();
+        let found = Infrastructure::find(both).unwrap();
         assert_eq!((found.reason, found.certain), ("out_of_memory", true));
-        assert!(!find("ModuleNotFoundError: x").unwrap().certain);
-        assert_eq!(find("FAILED test_x"), None);
+        assert!(
+            !Infrastructure::find("ModuleNotFoundError: x")
+                .unwrap()
+                .certain
+        );
+        assert_eq!(Infrastructure::find("FAILED test_x"), None);
     }
 }

@@ -1,19 +1,35 @@
 //! The command line of `bwrap`: a fresh root with a read-only system and nothing
 //! of the user's.
 
-use std::env;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use timeslip_datasets::journal::Warmth;
+
+use super::backend::{self, Backend, Capabilities, DockerfileReach, Isolation};
 use super::cgroup::{self, Group};
-use super::{Backend, ENVIRONMENT, HOSTNAME, Invocation, Root, TMP, supervise};
+use super::execution::Execution;
+use super::image::Image;
+use super::invocation::Invocation;
+use super::layer::Layer;
+use super::root::Root;
+use super::rootfs::Unpacker;
+use super::{ENVIRONMENT, HOSTNAME, TMP, supervise};
+use crate::path_guard::{self, PathRefusal};
 use crate::{Error, Result};
+
+/// `bwrap`: no network, own process ids, a read-only system, nothing of the user's home.
+#[derive(Debug)]
+pub(super) struct Bubblewrap;
+
+const NAME: &str = "bubblewrap";
 
 /// An installed `bwrap`, and what of this machine its sandboxes show.
 #[derive(Clone, Debug)]
-pub(super) struct Bubblewrap {
+struct Installed {
     program: PathBuf,
     system: Vec<OsString>,
 }
@@ -64,11 +80,59 @@ const BECOME_ROOT: &[&str] = &["--unshare-user", "--uid", "0", "--gid", "0"];
 /// setuid gives it to root alone.
 const CONTAINER_CAPABILITIES: &[&str] = &["--cap-add", "CAP_SYS_CHROOT"];
 
-impl Bubblewrap {
-    pub(super) fn find() -> Result<Self> {
-        let program = find_program("bwrap").ok_or_else(|| Error::Sandbox {
-            backend: Backend::Bubblewrap.name(),
-            message: "bwrap is not installed; install the package `bubblewrap`".to_owned(),
+impl Backend for Bubblewrap {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            isolated: true,
+            network: false,
+            machine_system: true,
+            images: false,
+            users: false,
+            dockerfile_reach: DockerfileReach::Everywhere,
+        }
+    }
+
+    fn check(&self) -> Result<String> {
+        backend::probe(NAME, &Installed::find()?)?;
+        Ok("bubblewrap is installed and can isolate a command".to_owned())
+    }
+
+    fn open(&self) -> Result<Box<dyn Isolation>> {
+        Ok(Box::new(Installed::find()?))
+    }
+}
+
+impl Isolation for Installed {
+    fn run(&self, invocation: &Invocation) -> io::Result<Execution> {
+        supervise::in_group(invocation, |group| self.command(invocation, group))
+    }
+
+    fn root(&self, image: &Image, place: &Path, _run: &str) -> Result<(Root, Warmth)> {
+        let (directory, warmth) = self.unpacker().directory(image)?;
+        let layer = Layer::over(&directory, place)?;
+        name_this_machine(layer.path())?;
+        Ok((Root::new(layer), warmth))
+    }
+
+    fn fetch(&self, image: &Image) -> Result<()> {
+        self.unpacker().directory(image).map(drop)
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        supervise::warnings()
+    }
+}
+
+impl Installed {
+    /// The program as the user's `PATH` has it; the sandboxed environment has another one.
+    fn find() -> Result<Self> {
+        let program = which::which("bwrap").map_err(|_| {
+            let message = "bwrap is not installed; install the package `bubblewrap`";
+            backend::failure(NAME, message.to_owned())
         })?;
         Ok(Self {
             program,
@@ -76,7 +140,14 @@ impl Bubblewrap {
         })
     }
 
-    pub(super) fn command(&self, invocation: &Invocation, group: Option<&Group>) -> Command {
+    fn unpacker(&self) -> Unpacker<'_> {
+        Unpacker {
+            backend: NAME,
+            isolation: self,
+        }
+    }
+
+    fn command(&self, invocation: &Invocation, group: Option<&Group>) -> Command {
         let mut command = cgroup::command(&self.program, group);
         command
             .env_clear()
@@ -156,10 +227,19 @@ fn system_arguments() -> Vec<OsString> {
     arguments
 }
 
-/// Looks a program up in `PATH`; the sandboxed environment has another one.
-fn find_program(name: &str) -> Option<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_else(|| OsStr::new("/usr/bin:/bin").to_owned());
-    env::split_paths(&path)
-        .map(|directory| directory.join(name))
-        .find(|candidate| candidate.is_absolute() && candidate.is_file())
+/// Writes down the names of the machine itself, which container engines do as well: a
+/// root file system without them does not know `localhost`.
+fn name_this_machine(root: &Path) -> Result<()> {
+    let hosts = Path::new("etc/hosts");
+    if fs::symlink_metadata(root.join(hosts)).is_ok() {
+        return Ok(());
+    }
+    let failed = |refusal: PathRefusal| Error::Sandbox {
+        backend: "root file system",
+        message: format!("/etc/hosts {refusal}"),
+    };
+    let mut file = path_guard::create(root, hosts).map_err(failed)?;
+    let names = format!("127.0.0.1\tlocalhost\n::1\tlocalhost\n127.0.1.1\t{HOSTNAME}\n");
+    let written = file.write_all(names.as_bytes());
+    written.map_err(|error| failed(error.into()))
 }

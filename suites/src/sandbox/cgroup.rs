@@ -14,8 +14,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::owner::Owner;
-use super::{Exceeded, Quota};
+use super::execution::Exceeded;
+use super::invocation::Quota;
+use super::owner::{Leftovers, Owner};
 
 /// What a group can bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,16 +28,16 @@ enum Controller {
 
 /// The two interfaces the kernel has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Version {
+enum CgroupVersion {
     One,
     Two,
 }
 
 /// A directory in which this process may make groups.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Parent {
+struct ParentGroup {
     directory: PathBuf,
-    version: Version,
+    version: CgroupVersion,
     controllers: Vec<Controller>,
 }
 
@@ -44,13 +45,13 @@ struct Parent {
 /// version 1.
 #[derive(Clone, Debug)]
 pub(super) struct Cgroups {
-    parents: Vec<Parent>,
+    parents: Vec<ParentGroup>,
 }
 
 /// The group of one command; removed with everything in it when dropped.
 #[derive(Debug)]
 pub(super) struct Group {
-    members: Vec<Parent>,
+    members: Vec<ParentGroup>,
 }
 
 /// The length of a scheduling period, in microseconds; the kernel's own default.
@@ -85,7 +86,7 @@ impl Cgroups {
             members: Vec::new(),
         };
         for parent in &self.parents {
-            let member = Parent {
+            let member = ParentGroup {
                 directory: parent.directory.join(&name),
                 ..parent.clone()
             };
@@ -99,16 +100,16 @@ impl Cgroups {
     }
 
     /// Removes the groups of some owners, with everything in them.
-    pub(super) fn sweep(&self, whose: fn(&Owner) -> bool) {
+    pub(super) fn sweep(&self, leftovers: Leftovers) {
         for parent in &self.parents {
             let Ok(entries) = parent.directory.read_dir() else {
                 continue;
             };
             for entry in entries.flatten() {
                 let name = entry.file_name();
-                if Owner::of(&name.to_string_lossy()).is_some_and(|owner| whose(&owner)) {
+                if leftovers.include(&name.to_string_lossy()) {
                     drop(Group {
-                        members: vec![Parent {
+                        members: vec![ParentGroup {
                             directory: entry.path(),
                             ..parent.clone()
                         }],
@@ -155,8 +156,8 @@ impl Group {
                 .filter(|member| member.controllers.contains(&controller))
                 .any(|member| {
                     let file = match member.version {
-                        Version::One => files[0],
-                        Version::Two => files[1],
+                        CgroupVersion::One => files[0],
+                        CgroupVersion::Two => files[1],
                     };
                     let text = fs::read_to_string(member.directory.join(file));
                     text.is_ok_and(|text| counter(&text, key) > 0)
@@ -194,7 +195,7 @@ impl Drop for Group {
     }
 }
 
-impl Parent {
+impl ParentGroup {
     fn has(&self, controller: Controller) -> bool {
         self.controllers.contains(&controller)
     }
@@ -207,16 +208,16 @@ impl Parent {
 
     fn limit(&self, memory_mb: u64, quota: &Quota) -> io::Result<()> {
         let (memory, swap) = match self.version {
-            Version::One => ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes"),
-            Version::Two => ("memory.max", "memory.swap.max"),
+            CgroupVersion::One => ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes"),
+            CgroupVersion::Two => ("memory.max", "memory.swap.max"),
         };
         if self.has(Controller::Memory) {
             let bytes = memory_mb.saturating_mul(1 << 20).to_string();
             self.write(memory, &bytes)?;
             // Version 1 counts memory and swap together. Not every kernel counts swap.
             let swap_bytes = match self.version {
-                Version::One => bytes.as_str(),
-                Version::Two => "0",
+                CgroupVersion::One => bytes.as_str(),
+                CgroupVersion::Two => "0",
             };
             if self.directory.join(swap).exists() {
                 self.write(swap, swap_bytes)?;
@@ -230,11 +231,11 @@ impl Parent {
         {
             let time = u64::from(cpus) * PERIOD_US;
             match self.version {
-                Version::One => {
+                CgroupVersion::One => {
                     self.write("cpu.cfs_period_us", &PERIOD_US.to_string())?;
                     self.write("cpu.cfs_quota_us", &time.to_string())?;
                 }
-                Version::Two => self.write("cpu.max", &format!("{time} {PERIOD_US}"))?,
+                CgroupVersion::Two => self.write("cpu.max", &format!("{time} {PERIOD_US}"))?,
             }
         }
         Ok(())
@@ -260,9 +261,9 @@ fn counter(text: &str, key: &str) -> u64 {
 /// Whether a process may be moved into the group at `directory`.
 fn admits(directory: &Path) -> bool {
     let group = Group {
-        members: vec![Parent {
+        members: vec![ParentGroup {
             directory: directory.to_path_buf(),
-            version: Version::One,
+            version: CgroupVersion::One,
             controllers: Vec::new(),
         }],
     };
@@ -280,12 +281,12 @@ mod tests {
     };
 
     /// A directory that stands in for a group: the kernel's files are just files.
-    fn limited(version: Version, files: &[&str]) -> Vec<(String, String)> {
+    fn limited(version: CgroupVersion, files: &[&str]) -> Vec<(String, String)> {
         let directory = tempfile::tempdir().unwrap();
         for file in files {
             fs::write(directory.path().join(file), "").unwrap();
         }
-        let parent = Parent {
+        let parent = ParentGroup {
             directory: directory.path().to_path_buf(),
             version,
             controllers: vec![Controller::Memory, Controller::Processes, Controller::Cpu],
@@ -311,8 +312,8 @@ mod tests {
                 .map(|(file, value)| format!("{file}={value}"));
             lines.collect::<Vec<_>>().join(" ")
         };
-        insta::assert_snapshot!(show(limited(Version::Two, &["memory.swap.max"])), @"cpu.max=200000 100000 memory.max=8388608 memory.swap.max=0 pids.max=64");
-        insta::assert_snapshot!(show(limited(Version::One, &[])), @"cpu.cfs_period_us=100000 cpu.cfs_quota_us=200000 memory.limit_in_bytes=8388608 pids.max=64");
+        insta::assert_snapshot!(show(limited(CgroupVersion::Two, &["memory.swap.max"])), @"cpu.max=200000 100000 memory.max=8388608 memory.swap.max=0 pids.max=64");
+        insta::assert_snapshot!(show(limited(CgroupVersion::One, &[])), @"cpu.cfs_period_us=100000 cpu.cfs_quota_us=200000 memory.limit_in_bytes=8388608 pids.max=64");
     }
 
     #[test]

@@ -1,16 +1,9 @@
 //! Root file systems that stand in for the machine's own.
 
-use std::env;
 use std::fs;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use timeslip_datasets::journal::Warmth;
-
-use super::owner::Owner;
-use super::{Invocation, Limits, Mount, Quota, Sandbox, TMP, sweep};
-use crate::{Error, Exit, Result};
+use crate::{Error, Result};
 
 /// Where a root file system comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -30,20 +23,6 @@ pub enum Image {
     },
 }
 
-/// How long unpacking may take, and what it may use.
-const UNPACKING: Limits = Limits {
-    wall: Duration::from_secs(1800),
-    output_bytes: 4096,
-    memory_mb: 1024,
-};
-
-/// The archive is somebody else's, so it is unpacked where nothing but the new
-/// directory can be written. Devices cannot be made there, nor are they needed: the
-/// sandbox brings its own.
-const UNPACK: &str = "tar --extract --file=/image --directory=/rootfs --no-same-owner \
-    --anchored --no-wildcards --exclude=dev --exclude=./dev --exclude=proc --exclude=./proc \
-    --exclude=sys --exclude=./sys";
-
 impl Image {
     /// A root file system on disk: a directory, or else an archive.
     pub fn at(path: &Path) -> Result<Self> {
@@ -58,187 +37,5 @@ impl Image {
     /// Whether it is a file or a directory of this machine.
     pub(crate) fn is_on_disk(&self) -> bool {
         matches!(self, Self::Directory(_) | Self::Archive(_))
-    }
-
-    /// The directory with its files; an archive is unpacked into a cache first, once.
-    /// Also whether it was there already.
-    pub(super) fn directory(&self, sandbox: &Sandbox) -> Result<(PathBuf, Warmth)> {
-        match self {
-            Self::Directory(directory) => {
-                if !directory.join("bin/bash").exists() && !directory.join("usr/bin/bash").exists()
-                {
-                    return Err(sandbox.failure(format!(
-                        "{} has no bash; a root file system needs one to run commands",
-                        directory.display()
-                    )));
-                }
-                Ok((directory.clone(), Warmth::Warm))
-            }
-            Self::Archive(archive) => {
-                let (directory, warmth) = unpacked(archive, &cache()?, sandbox)?;
-                let (directory, _) = Self::Directory(directory).directory(sandbox)?;
-                Ok((directory, warmth))
-            }
-            Self::Reference(name) => Err(sandbox.failure(format!(
-                "the image {name} needs a container engine; use `--sandbox docker`, or export it (`docker export` of a container made from it) and name the archive as rootfs"
-            ))),
-            Self::Build { dockerfile, .. } => Err(sandbox.failure(format!(
-                "{dockerfile} needs a container engine to be built; use `--sandbox docker`"
-            ))),
-        }
-    }
-}
-
-/// Where unpacked archives are kept from one run to the next; private, for they may
-/// hold old programs that run with their owner's rights.
-fn cache() -> Result<PathBuf> {
-    let base = env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .or_else(|| env::home_dir().map(|home| home.join(".cache")))
-        .filter(|path| path.is_absolute())
-        .unwrap_or_else(env::temp_dir);
-    let cache = base.join("timeslip").join("rootfs");
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&cache)
-        .map_err(Error::io("cannot be created", &cache))?;
-    Ok(cache)
-}
-
-/// The directory an archive was or is now unpacked to. Others may do so at the same
-/// time: each unpacks on its own, and the first to finish is kept.
-fn unpacked(archive: &Path, cache: &Path, sandbox: &Sandbox) -> Result<(PathBuf, Warmth)> {
-    let archive = fs::canonicalize(archive).map_err(Error::io("cannot be found", archive))?;
-    let is = fs::metadata(&archive).map_err(Error::io("cannot be read", &archive))?;
-    let stem = archive.file_stem().unwrap_or_default().to_string_lossy();
-    // An archive that was changed is another one.
-    let directory = cache.join(format!(
-        "{stem}-{}-{}-{}.{}",
-        is.ino(),
-        is.len(),
-        is.mtime(),
-        is.mtime_nsec()
-    ));
-    if directory.is_dir() {
-        return Ok((directory, Warmth::Warm));
-    }
-    // What processes that are no more had begun.
-    sweep::directories(cache, Owner::is_gone);
-    let fresh = cache.join(Owner::current().name());
-    fs::create_dir(&fresh).map_err(Error::io("cannot be created", &fresh))?;
-    let execution = sandbox.run(&Invocation {
-        command: UNPACK.to_owned(),
-        working_directory: TMP.to_owned(),
-        mounts: vec![
-            Mount {
-                host: archive.clone(),
-                inside: "/image".to_owned(),
-                writable: false,
-            },
-            Mount {
-                host: fresh.clone(),
-                inside: "/rootfs".to_owned(),
-                writable: true,
-            },
-        ],
-        environment: Vec::new(),
-        limits: UNPACKING,
-        quota: Quota::default(),
-        root: None,
-        user: None,
-    });
-    let problem = match execution {
-        Ok(execution) if execution.exit == Exit::Code(0) => None,
-        Ok(execution) => Some(sandbox.failure(format!(
-            "{} could not be unpacked: {}",
-            archive.display(),
-            execution.text().trim()
-        ))),
-        Err(error) => Some(error),
-    };
-    let renamed = match problem {
-        Some(problem) => Err(problem),
-        None => match fs::rename(&fresh, &directory) {
-            Err(_) if directory.is_dir() => Ok(()),
-            result => result.map_err(Error::io("cannot be renamed", &fresh)),
-        },
-    };
-    // Left only where it was not needed.
-    let _ = fs::remove_dir_all(&fresh);
-    renamed.map(|()| (directory, Warmth::Cold))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Backend;
-    use std::process::Command;
-
-    /// A tar of what `script` makes and archives as `$1`.
-    fn archive(scratch: &Path, script: &str) -> PathBuf {
-        let path = scratch.join("image.tar");
-        let made = scratch.join("made");
-        fs::create_dir_all(&made).unwrap();
-        let mut command = Command::new("bash");
-        command.args(["-ec", script, "made"]).arg(&path);
-        assert!(command.current_dir(made).status().unwrap().success());
-        path
-    }
-
-    fn sandbox() -> Option<Sandbox> {
-        if let Err(why) = Backend::Bubblewrap.check() {
-            eprintln!("SKIPPED: nothing is unpacked: {why}");
-            return None;
-        }
-        Some(Sandbox::new(Backend::Bubblewrap).unwrap())
-    }
-
-    #[test]
-    fn an_archive_is_unpacked_once_without_devices() {
-        let Some(sandbox) = sandbox() else { return };
-        let [scratch, cache] = [(); 2].map(|()| tempfile::tempdir().unwrap());
-        let script = "mkdir -p bin dev app/dev; echo a >bin/bash; echo d >dev/null; echo k >app/dev/kept; tar -cf $1 .";
-        let archive = archive(scratch.path(), script);
-        let (first, warmth) = unpacked(&archive, cache.path(), &sandbox).unwrap();
-        assert_eq!(warmth, Warmth::Cold);
-        assert_eq!(fs::read_to_string(first.join("bin/bash")).unwrap(), "a\n");
-        assert!(first.join("app/dev/kept").exists() && !first.join("dev").exists());
-        fs::write(first.join("mark"), "").unwrap();
-        let again = unpacked(&archive, cache.path(), &sandbox).unwrap();
-        assert_eq!(again, (first.clone(), Warmth::Warm));
-        assert!(first.join("mark").exists());
-        assert_eq!(cache.path().read_dir().unwrap().count(), 1);
-    }
-
-    #[test]
-    fn an_archive_cannot_leave_its_directory() {
-        let Some(sandbox) = sandbox() else { return };
-        let [scratch, cache] = [(); 2].map(|()| tempfile::tempdir().unwrap());
-        let out = scratch.path().join("out");
-        fs::create_dir(&out).unwrap();
-        let script = format!(
-            "echo x >x; ln -s {out} link; mkdir real; echo y >real/y; tar -P -cf $1 link; \
-             tar -P -rf $1 --transform='s,^x$,../../../{out}/up,' x; tar -P -rf $1 --transform='s,^x$,{out}/absolute,' x; \
-             tar -P -rf $1 --transform='s,^real,link,' real/y",
-            out = out.display()
-        );
-        let archive = archive(scratch.path(), &script);
-        // Whether it is refused or tamed is for tar to say.
-        let _ = unpacked(&archive, cache.path(), &sandbox);
-        assert_eq!(out.read_dir().unwrap().count(), 0);
-    }
-
-    #[test]
-    fn what_is_no_archive_is_an_error_and_leaves_nothing() {
-        let Some(sandbox) = sandbox() else { return };
-        let [scratch, cache] = [(); 2].map(|()| tempfile::tempdir().unwrap());
-        let archive = archive(scratch.path(), "head -c 10000 /dev/urandom >$1");
-        let error = unpacked(&archive, cache.path(), &sandbox).unwrap_err();
-        assert!(
-            error.to_string().contains("could not be unpacked"),
-            "{error}"
-        );
-        assert_eq!(cache.path().read_dir().unwrap().count(), 0);
     }
 }

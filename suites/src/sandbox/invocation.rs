@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Root;
+use super::root::Root;
 
 /// Bounds of one command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::owner::Owner;
+use super::owner::{Leftovers, Owner};
 use crate::{Error, Result};
 
 /// A changeable view of a directory; gone with all changes when dropped.
@@ -25,8 +25,7 @@ pub(crate) struct Layer {
 const SPECIAL: [char; 4] = [',', ':', '\\', '"'];
 
 impl Layer {
-    /// Lays a new layer over `lower`, which nobody may change while the layer is
-    /// there. `place` is a directory that does not exist yet.
+    /// Lays a new layer over `lower`, which must not change while the layer is there. `place` is a directory that does not exist yet.
     pub(crate) fn over(lower: &Path, place: &Path) -> Result<Self> {
         let lower = fs::canonicalize(lower).map_err(Error::io("cannot be found", lower))?;
         fs::create_dir_all(place).map_err(Error::io("cannot be created", place))?;
@@ -78,22 +77,22 @@ impl Drop for Layer {
 }
 
 /// Unmounts the layers of some owners.
-pub(super) fn sweep(whose: fn(&Owner) -> bool) {
+pub(super) fn sweep(leftovers: Leftovers) {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    for path in owned(&mounts, whose) {
+    for path in owned(&mounts, |name| leftovers.include(name)) {
         let _ = unmount(&path);
     }
 }
 
 /// The mount points of the layers of some owners, the last mounted first.
-fn owned(mounts: &str, whose: impl Fn(&Owner) -> bool) -> Vec<PathBuf> {
+fn owned(mounts: &str, wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
     let mut points: Vec<PathBuf> = mounts
         .lines()
         .filter_map(|line| {
             let (place, kind) = line.split_once(" - ")?;
             let source = kind.strip_prefix("overlay ")?.split(' ').next()?;
-            Owner::of(source).filter(|owner| whose(owner))?;
-            place.split(' ').nth(4).map(unescaped)
+            let point = place.split(' ').nth(4).filter(|_| wanted(source))?;
+            Some(unescaped(point))
         })
         .collect();
     points.reverse();
@@ -249,11 +248,12 @@ mod tests {
              46 27 0:41 / /tmp/d rw - tmpfs {mine} rw\n\
              47 27 0:42 / /tmp/e shared:1 - overlay {mine} rw\n"
         );
-        let everything = owned(&mounts, |_| true);
+        let everything = owned(&mounts, |name| Leftovers::OfThisProcess.include(name));
         assert_eq!(
             everything,
             [Path::new("/tmp/e"), Path::new("/tmp/a b/merged")]
         );
-        assert_eq!(owned(&mounts, Owner::is_gone), Vec::<PathBuf>::new());
+        let crashed = owned(&mounts, |name| Leftovers::OfCrashes.include(name));
+        assert_eq!(crashed, Vec::<PathBuf>::new());
     }
 }

@@ -16,6 +16,36 @@ use crate::{Error, Result};
 /// What every name begins with.
 const PREFIX: &str = "timeslip";
 
+/// Whose things are removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leftovers {
+    /// Those of processes that are no more.
+    OfCrashes,
+    /// Those of this process.
+    OfThisProcess,
+}
+
+impl Leftovers {
+    /// Whether the thing of that name is among them.
+    pub(super) fn include(self, name: &str) -> bool {
+        Owner::of(name).is_some_and(|owner| match self {
+            Self::OfCrashes => owner.is_gone(),
+            Self::OfThisProcess => owner == *Owner::current(),
+        })
+    }
+
+    /// Removes the directories among them in `parent`.
+    pub(super) fn remove_directories(self, parent: &Path) {
+        for entry in parent.read_dir().into_iter().flatten().flatten() {
+            let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            if is_directory && self.include(&entry.file_name().to_string_lossy()) {
+                // A directory that cannot be removed belongs to another user.
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
+    }
+}
+
 /// One process, told apart from all others, also from a later one of its number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Owner {
@@ -56,7 +86,7 @@ impl Owner {
     }
 
     /// The process a name was given out by; `None` if it is no such name.
-    pub(super) fn of(name: &str) -> Option<Self> {
+    fn of(name: &str) -> Option<Self> {
         let mut parts = name.strip_prefix(PREFIX)?.strip_prefix('-')?.split('-');
         let mut part = || parts.next().filter(|part| !part.is_empty());
         Some(Self {
@@ -66,13 +96,8 @@ impl Owner {
         })
     }
 
-    /// Whether it is this process.
-    pub(super) fn is_me(&self) -> bool {
-        self == Self::current()
-    }
-
     /// Whether the process is known to be no more. Of another machine nothing is known.
-    pub(super) fn is_gone(&self) -> bool {
+    fn is_gone(&self) -> bool {
         if self.machine != Self::current().machine {
             return false;
         }

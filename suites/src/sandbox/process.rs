@@ -8,20 +8,85 @@
 //! bubblewrap is missing, not to publish a number.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 use std::process::Command;
 
 use tempfile::TempDir;
+use timeslip_datasets::journal::Warmth;
 
+use super::backend::{self, Backend, Capabilities, DockerfileReach, Isolation};
 use super::cgroup::{self, Group};
-use super::{ENVIRONMENT, Invocation, supervise};
+use super::execution::Execution;
+use super::image::Image;
+use super::invocation::Invocation;
+use super::root::Root;
+use super::{ENVIRONMENT, supervise};
 use crate::{Error, Result};
+
+/// A plain child process: bounded in time, memory and output, but with the user's own
+/// rights. Callers warn loudly.
+#[derive(Debug)]
+pub(super) struct Process;
+
+const NAME: &str = "process";
+
+const NO_OTHER_ROOT: &str =
+    "a plain process has the machine's own root file system; install bubblewrap to use another";
+
+impl Backend for Process {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            isolated: false,
+            network: true,
+            machine_system: true,
+            images: false,
+            users: false,
+            dockerfile_reach: DockerfileReach::OwnDirectory,
+        }
+    }
+
+    fn check(&self) -> Result<String> {
+        backend::probe(NAME, &Unprotected)?;
+        Ok("commands run unprotected, with your own rights".to_owned())
+    }
+
+    fn open(&self) -> Result<Box<dyn Isolation>> {
+        Ok(Box::new(Unprotected))
+    }
+}
+
+#[derive(Debug)]
+struct Unprotected;
+
+impl Isolation for Unprotected {
+    fn run(&self, invocation: &Invocation) -> io::Result<Execution> {
+        let staged = Staged::new(invocation).map_err(io::Error::other)?;
+        supervise::in_group(invocation, |group| staged.command(invocation, group))
+    }
+
+    fn root(&self, _image: &Image, _place: &Path, _run: &str) -> Result<(Root, Warmth)> {
+        Err(backend::failure(NAME, NO_OTHER_ROOT.to_owned()))
+    }
+
+    fn fetch(&self, _image: &Image) -> Result<()> {
+        Err(backend::failure(NAME, NO_OTHER_ROOT.to_owned()))
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        supervise::warnings()
+    }
+}
 
 /// Files above this size are copied as they are: nobody writes such scripts.
 const LARGEST_SCRIPT: u64 = 1024 * 1024;
 
 /// An invocation whose mounts have been laid out on the host.
-pub(super) struct Staged {
+struct Staged {
     /// Inside path → host path, longest first.
     mappings: Vec<(String, String)>,
     /// Keeps the rewritten copies of read-only mounts until the command is over.
@@ -29,7 +94,7 @@ pub(super) struct Staged {
 }
 
 impl Staged {
-    pub(super) fn new(invocation: &Invocation) -> Result<Self> {
+    fn new(invocation: &Invocation) -> Result<Self> {
         let copies = TempDir::with_prefix("timeslip-")
             .map_err(Error::io("cannot create", &std::env::temp_dir()))?;
         let mut mappings = Vec::new();
@@ -57,7 +122,7 @@ impl Staged {
         })
     }
 
-    pub(super) fn command(&self, invocation: &Invocation, group: Option<&Group>) -> Command {
+    fn command(&self, invocation: &Invocation, group: Option<&Group>) -> Command {
         let rewritten = |text: &str| rewrite(text, &self.mappings);
         let mut command = cgroup::command("bash", group);
         command

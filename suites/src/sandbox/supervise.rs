@@ -12,8 +12,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use super::capture::Capture;
-use super::cgroup::Group;
-use super::{Execution, Exit, Limits};
+use super::cgroup::{Cgroups, Group};
+use super::execution::{Execution, Exit};
+use super::invocation::{Invocation, Limits};
 
 /// Where the launcher finds the pipe for its marks.
 const MARKS_FD: i32 = 3;
@@ -72,12 +73,32 @@ pub(super) fn launcher_arguments(
     ]
 }
 
-/// Runs `command`, which starts the launcher, until it ends or its time is over.
-pub(super) fn run(
-    mut command: Command,
-    limits: &Limits,
-    group: Option<&Group>,
+/// Runs the command that `command` makes, which starts the launcher, in a control group
+/// of its own where one can be made.
+pub(super) fn in_group(
+    invocation: &Invocation,
+    command: impl FnOnce(Option<&Group>) -> Command,
 ) -> io::Result<Execution> {
+    let Invocation { limits, quota, .. } = invocation;
+    let group = match Cgroups::find() {
+        Ok(cgroups) => Some(cgroups.group(limits.memory_mb, quota)?),
+        Err(_) => None,
+    };
+    run(command(group.as_ref()), limits, group.as_ref())
+}
+
+/// What is to be known where no control group can be made.
+pub(super) fn warnings() -> Vec<String> {
+    Cgroups::find()
+        .as_ref()
+        .err()
+        .cloned()
+        .into_iter()
+        .collect()
+}
+
+/// Runs `command`, which starts the launcher, until it ends or its time is over.
+fn run(mut command: Command, limits: &Limits, group: Option<&Group>) -> io::Result<Execution> {
     let (output, output_writer) = io::pipe()?;
     let (marks, marks_writer) = io::pipe()?;
     let (exited, exited_writer) = io::pipe()?;

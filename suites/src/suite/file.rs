@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::Format;
-use super::place::Place;
-use crate::{Environment, Error, Result};
+use super::field_lines::FieldLines;
+use super::read::read_bounded;
+use crate::formats::FormatName;
+use crate::{Error, GraderOptions, Result, TaskEnvironment};
 
 /// A suite file: which tasks belong together, and how they are tried.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,7 +17,7 @@ pub struct SuiteFile {
     #[serde(default)]
     pub name: String,
     /// The format of its tasks.
-    pub format: Format,
+    pub format: FormatName,
     /// `bundled:<name>`, or a directory or file relative to the suite file; of a registry
     /// of Harbor tasks also `FILE#NAME` and `FILE#NAME@VERSION`.
     pub source: String,
@@ -34,7 +35,7 @@ pub struct SuiteFile {
     pub tags: Vec<String>,
     /// Only so many of what is left, drawn by a seed.
     #[serde(default)]
-    pub sample: Option<Sample>,
+    pub sample: Option<TaskSample>,
     /// What the agent is told, with `{instruction}` where the task's own words go.
     #[serde(default)]
     pub prompt: Option<String>,
@@ -75,14 +76,14 @@ pub struct SuiteFile {
     pub directory: PathBuf,
     /// Where the fields are written.
     #[serde(skip)]
-    pub(super) place: Place,
+    pub(super) lines: FieldLines,
 }
 
 /// So many tasks, drawn by a seed: the same ones everywhere, and all but one of them
 /// again when one is taken out of the suite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Sample {
+pub struct TaskSample {
     /// How many.
     pub count: usize,
     /// Which ones.
@@ -106,33 +107,8 @@ pub struct SuiteLimits {
     pub memory_mb: Option<u64>,
 }
 
-/// How results are graded.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct GraderOptions {
-    /// Seconds of a verifier, in the place of what the task says.
-    pub timeout_seconds: Option<u64>,
-    /// The reward from which on a task counts as solved, 1 unless said otherwise.
-    pub solved_at: Option<f64>,
-    /// Verifiers may write beside their tests, as some do that build them. What they run
-    /// of the agent's may then do so, too.
-    #[serde(default)]
-    pub writable_tests: bool,
-}
-
-impl GraderOptions {
-    /// The reward from which on a task counts as solved.
-    #[must_use]
-    pub fn solved_at(&self) -> f64 {
-        self.solved_at.unwrap_or(1.0)
-    }
-}
-
 const SWE_MINI: &str = include_str!("../../bundled/swe-mini.toml");
 const TERMINAL_MINI: &str = include_str!("../../bundled/terminal-mini.toml");
-
-/// A suite file is a dozen lines; this leaves room for a list of every task.
-const LARGEST_FILE: u64 = 4 * 1024 * 1024;
 
 /// What stands for the task's own words in a prompt.
 const INSTRUCTION: &str = "{instruction}";
@@ -173,7 +149,7 @@ impl SuiteFile {
             message: error.to_string().trim_end().to_owned(),
         })?;
         let parsed = Self {
-            place: Place::new(file, text, &[]),
+            lines: FieldLines::new(file, text, &[]),
             ..parsed
         };
         parsed.check()?;
@@ -183,14 +159,14 @@ impl SuiteFile {
     /// The same fields as a table `[suite.NAME]` of a larger file, of which `text` is
     /// the content.
     pub fn in_table(self, name: &str, file: &Path, text: &str) -> Result<Self> {
-        let place = Place::new(&file.display().to_string(), text, &["suite", name]);
+        let lines = FieldLines::new(&file.display().to_string(), text, &["suite", name]);
         if !self.name.is_empty() && self.name != name {
-            return Err(place.error("name", &format!("is not {name:?}, as the table is called")));
+            return Err(lines.error("name", &format!("is not {name:?}, as the table is called")));
         }
         let suite = Self {
             name: name.to_owned(),
             directory: file.parent().unwrap_or(Path::new("")).to_path_buf(),
-            place,
+            lines,
             ..self
         };
         suite.check()?;
@@ -223,7 +199,7 @@ impl SuiteFile {
     }
 
     /// Where the repository `owner/name` was cloned to, if the suite has clones.
-    pub(super) fn repository(&self, repo: &str) -> Result<Option<PathBuf>> {
+    pub(super) fn clone_of(&self, repo: &str) -> Result<Option<PathBuf>> {
         let Some(folder) = &self.repositories else {
             return Ok(None);
         };
@@ -240,14 +216,14 @@ impl SuiteFile {
                     folder.display(),
                     folder.join(format!("{flat}.git")).display()
                 );
-                self.place.error("repositories", &message)
+                self.lines.error("repositories", &message)
             })
     }
 
     /// Whether it names root file systems or images that hold the tasks' own files.
     pub(super) fn names_whole_environments(&self) -> bool {
         let named = self.rootfs.as_deref().or(self.image.as_deref());
-        named.is_some_and(Environment::is_whole)
+        named.is_some_and(TaskEnvironment::is_whole)
     }
 
     /// What the agent is told.
@@ -321,23 +297,8 @@ impl SuiteFile {
     }
 
     fn wrong(&self, field: &str, message: &str) -> Result<()> {
-        Err(self.place.error(field, message))
+        Err(self.lines.error(field, message))
     }
-}
-
-/// Reads a file of a size that people write.
-pub(super) fn read_bounded(file: &Path) -> Result<String> {
-    let size = file
-        .metadata()
-        .map_err(Error::io("cannot be read", file))?
-        .len();
-    if size > LARGEST_FILE {
-        return Err(Error::SuiteFile {
-            file: file.display().to_string(),
-            message: "is too large for a suite file".to_owned(),
-        });
-    }
-    std::fs::read_to_string(file).map_err(Error::io("cannot be read", file))
 }
 
 #[cfg(test)]
@@ -369,7 +330,7 @@ mod tests {
              [limits]\nturns = 9\ntrial_seconds = 60\n[grader]\ntimeout_seconds = 5\nsolved_at = 0.5\n"
         );
         let file = SuiteFile::parse(&text, "s.toml").unwrap();
-        assert_eq!(file.sample, Some(Sample { count: 5, seed: 7 }));
+        assert_eq!(file.sample, Some(TaskSample { count: 5, seed: 7 }));
         assert_eq!(file.prompted("Do it.\n"), "Be brief. Do it.");
         assert_eq!((file.attempts, file.limits.turns), (Some(3), Some(9)));
         assert!((file.grader.as_ref().unwrap().solved_at() - 0.5).abs() < 1e-9);

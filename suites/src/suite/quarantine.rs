@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::file::read_bounded;
+use super::read::read_bounded;
 use crate::{Error, Result};
 
 /// One task that is left out.
@@ -24,7 +24,7 @@ pub struct Quarantined {
 
 #[derive(Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct List {
+struct QuarantineList {
     #[serde(default)]
     quarantined: Vec<Quarantined>,
 }
@@ -37,7 +37,7 @@ impl Quarantined {
     /// Reads a quarantine file.
     pub fn read(file: &Path) -> Result<Vec<Self>> {
         let text = read_bounded(file)?;
-        let list: List = toml::from_str(&text).map_err(|error| Error::SuiteFile {
+        let list: QuarantineList = toml::from_str(&text).map_err(|error| Error::SuiteFile {
             file: file.display().to_string(),
             message: error.to_string().trim_end().to_owned(),
         })?;
@@ -54,10 +54,11 @@ impl Quarantined {
         quarantined.retain(|entry| !tried.contains(entry.task.as_str()));
         quarantined.extend(found);
         quarantined.sort_by(|one, other| one.task.cmp(&other.task));
-        let text = toml::to_string(&List { quarantined }).map_err(|error| Error::SuiteFile {
-            file: file.display().to_string(),
-            message: error.to_string(),
-        })?;
+        let text =
+            toml::to_string(&QuarantineList { quarantined }).map_err(|error| Error::SuiteFile {
+                file: file.display().to_string(),
+                message: error.to_string(),
+            })?;
         let folder = match file.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),

@@ -3,17 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
+use timeslip_datasets::text::plural;
 
-use super::{Quarantined, SuiteFile, Task};
+use super::{Quarantined, SuiteFile};
+use crate::formats::LoadedTask;
 use crate::{Error, Result};
-
-/// A task of the source, or why it cannot be used.
-pub(super) type Candidate = (String, Result<Task>);
 
 /// What a suite consists of.
 pub(super) struct Selection {
     /// By id.
-    pub(super) chosen: Vec<Candidate>,
+    pub(super) chosen: Vec<LoadedTask>,
     /// Of those that would belong to it, what is left out.
     pub(super) excluded: Vec<Quarantined>,
 }
@@ -24,19 +23,16 @@ impl SuiteFile {
     /// what is measured.
     pub(super) fn select(
         &self,
-        candidates: Vec<Candidate>,
+        candidates: Vec<LoadedTask>,
         quarantine: Vec<Quarantined>,
     ) -> Result<Selection> {
         let wanted = self.wanted(candidates.iter().map(|(id, _)| id.as_str()).collect())?;
-        let tagged = |candidate: &Candidate| match &candidate.1 {
-            Ok(task) => {
-                let tags = task.tags();
-                self.tags.is_empty() || self.tags.iter().any(|tag| tags.contains(tag))
-            }
-            // Its tags are not known; whoever wants it out can exclude it.
+        let tagged = |candidate: &LoadedTask| match &candidate.1 {
+            Ok(task) => self.tags.is_empty() || self.tags.iter().any(|tag| task.tags.contains(tag)),
+            // Its tags are not known; it can be excluded by its id.
             Err(_) => true,
         };
-        let mut chosen: Vec<Candidate> = candidates
+        let mut chosen: Vec<LoadedTask> = candidates
             .into_iter()
             .filter(|candidate| wanted.contains(&candidate.0) && tagged(candidate))
             .collect();
@@ -46,7 +42,7 @@ impl SuiteFile {
             } else {
                 "tags"
             };
-            return Err(self.place.error(field, "leaves no task"));
+            return Err(self.lines.error(field, "leaves no task"));
         }
         let known: BTreeMap<String, Quarantined> = quarantine
             .into_iter()
@@ -58,13 +54,13 @@ impl SuiteFile {
             .collect();
         chosen.retain(|(id, _)| !known.contains_key(id));
         if chosen.is_empty() {
-            return Err(self.place.error("quarantine", "leaves no task"));
+            return Err(self.lines.error("quarantine", "leaves no task"));
         }
         if let Some(sample) = self.sample {
             if sample.count > chosen.len() {
-                let (count, left) = (sample.count, chosen.len());
-                let message = format!("asks for {count} tasks, but there are {left}");
-                return Err(self.place.error("sample.count", &message));
+                let (count, left) = (plural(sample.count, "task"), chosen.len());
+                let message = format!("asks for {count}, but there are {left}");
+                return Err(self.lines.error("sample.count", &message));
             }
             // Each task has a place of its own, whatever others there are.
             chosen.sort_by_cached_key(|(id, _)| Sha256::digest(format!("{}/{id}", sample.seed)));
@@ -87,7 +83,7 @@ impl SuiteFile {
                         self.source,
                         shortened(&ids)
                     );
-                    return Err(self.place.error(&format!("{field}[{index}]"), &message));
+                    return Err(self.lines.error(&format!("{field}[{index}]"), &message));
                 }
                 found.extend(fits);
             }

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use super::{Workspace, copy, mount};
+use super::Workspace;
+use super::mounts::{copy, mount};
 use crate::sandbox::{ROOT, TMP};
-use crate::{Error, Invocation, Limits, Result, Sandbox, Task};
+use crate::{Invocation, Limits, Result, Sandbox};
 
 /// What is kept of the output of managing commands, for a person.
 const MANAGED_BYTES: usize = 4096;
@@ -24,14 +25,13 @@ impl Workspace {
     /// changes elsewhere lasts.
     pub(crate) fn lend(
         &self,
-        task: &Task,
         invocation: &mut Invocation,
         host: &Path,
         inside: &str,
         sandbox: &Sandbox,
     ) -> Result<()> {
         if self.in_container() {
-            return self.put(task, host, inside, sandbox);
+            return self.put(host, inside, sandbox);
         }
         invocation.mounts.push(mount(host, inside, false));
         Ok(())
@@ -39,36 +39,26 @@ impl Workspace {
 
     /// Puts a copy of the content of `host` into the directory `inside` of a container,
     /// which its first user may do anywhere.
-    pub(crate) fn put(
-        &self,
-        task: &Task,
-        host: &Path,
-        inside: &str,
-        sandbox: &Sandbox,
-    ) -> Result<()> {
-        let failed = |why: String| Error::Prepare {
-            task: task.id.clone(),
-            message: format!("{} cannot be put into its container: {why}", host.display()),
+    pub(crate) fn put(&self, host: &Path, inside: &str, sandbox: &Sandbox) -> Result<()> {
+        let failed = |why: String| {
+            let what = host.display();
+            self.spec
+                .failed(format!("{what} cannot be put into its container: {why}"))
         };
         copy(host, &self.tmp, Path::new(LENT))
             .map_err(|refusal| failed(format!("it {refusal}")))?;
         let (place, inside) = (format!("{TMP}/{LENT}"), quoted(inside));
         let put = format!("mkdir -p {inside} && cp -R {place}/. {inside} && rm -rf {place}");
-        self.manage(task, &put, sandbox)?.map_err(failed)
+        self.manage(&put, sandbox)?.map_err(failed)
     }
 
-    /// Runs a command of nobody's in a container, as its first user; `Err` says why it
+    /// Runs a command of ours in a container, as its first user; `Err` says why it
     /// failed.
-    pub(crate) fn manage(
-        &self,
-        task: &Task,
-        command: &str,
-        sandbox: &Sandbox,
-    ) -> Result<Result<(), String>> {
+    pub(crate) fn manage(&self, command: &str, sandbox: &Sandbox) -> Result<Result<(), String>> {
         let limits = Limits {
-            wall: task.verifier_timeout,
+            wall: self.spec.needs.upkeep,
             output_bytes: MANAGED_BYTES,
-            memory_mb: task.memory_mb,
+            memory_mb: self.spec.needs.memory_mb,
         };
         let execution = sandbox.run(&Invocation {
             user: Some(ROOT.to_owned()),

@@ -8,11 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use tempfile::TempDir;
 use timeslip_datasets::journal::Warmth;
 
-use super::Repository;
-use super::start::Start;
-use crate::sandbox::Layer;
-use crate::sandbox::copy;
-use crate::{Error, Image, Result, Sandbox, Task, TaskKind};
+use crate::sandbox::{Layer, Snapshot, copy};
+use crate::{Error, Image, Result, Sandbox};
 
 /// Starting states that are kept. Attempts of a task are run close to each other, so
 /// few suffice, and a repository can be large.
@@ -26,35 +23,56 @@ pub(super) struct Template {
     pub(super) environment: Vec<(String, String)>,
 }
 
-/// Tells tasks apart: suite, task, and where it comes from.
-type Key = (String, String, Source);
-
-/// What a starting state is made of.
-#[derive(Debug, PartialEq, Eq)]
-enum Source {
-    /// Files of this machine; a repository with its history or without.
-    Files(PathBuf, bool),
-    Image(Image),
+/// The state that all agents of a task begin in, made once, where that is a whole root
+/// file system.
+#[derive(Debug)]
+pub(super) struct RootTemplate {
+    /// What their root file systems are made of.
+    pub(super) snapshot: Snapshot,
+    /// Where that is, if it is on this machine; removed after it.
+    pub(super) _place: TempDir,
+    /// The commit that is checked out, where it is a repository.
+    pub(super) commit: Option<String>,
+    /// Variables of every command.
+    pub(super) environment: Vec<(String, String)>,
+    /// What lies in `/tmp`.
+    pub(super) tmp: Option<PathBuf>,
 }
 
-/// The state of a task, once somebody has made it; locked while it is being made.
-type Slot<T> = Arc<Mutex<Option<Arc<T>>>>;
+/// Tells starting states apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct TemplateKey {
+    /// What it is made of.
+    pub(super) start: String,
+    /// A repository is there with its history.
+    pub(super) history: bool,
+    /// The root file system it is made in.
+    pub(super) image: Option<Image>,
+    /// The sandbox it is made in.
+    pub(super) backend: &'static str,
+}
+
+/// The slot of a starting state: locked while the state is being made, then full.
+type TemplateSlot<T> = Arc<Mutex<Option<Arc<T>>>>;
 
 /// What was made most recently, the last used first.
 #[derive(Debug)]
-struct Recent<T>(Mutex<VecDeque<(Key, Slot<T>)>>);
+pub(super) struct Recent<T>(Mutex<VecDeque<(TemplateKey, TemplateSlot<T>)>>);
 
-/// The starting states made most recently.
+/// The starting states made most recently: of directories, and of whole root file
+/// systems.
 #[derive(Debug, Default)]
-pub(crate) struct Templates {
-    trees: Recent<Template>,
-    images: Recent<Start>,
+pub struct Templates {
+    pub(super) trees: Recent<Template>,
+    pub(super) roots: Recent<RootTemplate>,
 }
 
 impl Template {
     /// A new one, filled by `fill`, which gets two empty directories, for the task's
     /// tree and for `/tmp`, and returns the variables it has set.
-    fn new(fill: impl FnOnce(&Path, &Path) -> Result<Vec<(String, String)>>) -> Result<Self> {
+    pub(super) fn new(
+        fill: impl FnOnce(&Path, &Path) -> Result<Vec<(String, String)>>,
+    ) -> Result<Self> {
         let place = Sandbox::scratch()?;
         let [tree, tmp] = ["tree", "tmp"].map(|name| place.path().join(name));
         for new in [&tree, &tmp] {
@@ -71,41 +89,6 @@ impl Template {
     }
 }
 
-impl Templates {
-    /// The starting state of `task`, made by `fill` unless it is there already, and
-    /// which of the two it was.
-    pub(super) fn tree(
-        &self,
-        task: &Task,
-        fill: impl FnOnce(&Path, &Path) -> Result<Vec<(String, String)>>,
-    ) -> Result<(Arc<Template>, Warmth)> {
-        let source = match &task.kind {
-            TaskKind::SweBench { repository, .. } | TaskKind::SweBenchPro { repository, .. } => {
-                repository.as_ref().map(Repository::identity)
-            }
-            TaskKind::Harbor { task, .. } => Some((task.directory.clone(), true)),
-        };
-        let (path, history) = source.unwrap_or_default();
-        let source = Source::Files(path, history);
-        self.trees.of(key(task, source), || Template::new(fill))
-    }
-
-    /// The same of a task whose workspaces are whole root file systems made from `image`.
-    pub(super) fn image(
-        &self,
-        task: &Task,
-        image: &Image,
-        make: impl FnOnce() -> Result<Start>,
-    ) -> Result<(Arc<Start>, Warmth)> {
-        let source = Source::Image(image.clone());
-        self.images.of(key(task, source), make)
-    }
-}
-
-fn key(task: &Task, source: Source) -> Key {
-    (task.suite.clone(), task.id.clone(), source)
-}
-
 impl<T> Default for Recent<T> {
     fn default() -> Self {
         Self(Mutex::default())
@@ -113,14 +96,20 @@ impl<T> Default for Recent<T> {
 }
 
 impl<T> Recent<T> {
-    fn of(&self, key: Key, make: impl FnOnce() -> Result<T>) -> Result<(Arc<T>, Warmth)> {
+    /// The state of that key, made by `make` unless it is there already, and which of the
+    /// two it was.
+    pub(super) fn of(
+        &self,
+        key: TemplateKey,
+        make: impl FnOnce() -> Result<T>,
+    ) -> Result<(Arc<T>, Warmth)> {
         let slot = self.slot(key);
         let (slot, warmth) = match slot.try_lock() {
             Err(TryLockError::WouldBlock) => (slot.lock(), Warmth::Cold),
             Ok(free) => (Ok(free), Warmth::Warm),
             Err(TryLockError::Poisoned(free)) => (Err(free), Warmth::Warm),
         };
-        // Whoever panicked while making one has left the slot empty.
+        // A panic while the state was being made has left the slot empty.
         let mut slot = slot.unwrap_or_else(PoisonError::into_inner);
         if let Some(made) = &*slot {
             return Ok((Arc::clone(made), warmth));
@@ -130,7 +119,7 @@ impl<T> Recent<T> {
         Ok((made, Warmth::Cold))
     }
 
-    fn slot(&self, key: Key) -> Slot<T> {
+    fn slot(&self, key: TemplateKey) -> TemplateSlot<T> {
         let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let slot = match slots.iter().position(|(other, _)| *other == key) {
             Some(index) => slots.remove(index).map(|(_, slot)| slot),

@@ -1,7 +1,7 @@
 //! GitHub Actions: the step summary, and annotations on the run.
 
-use super::{advice, detectable, headline, place, unit};
-use crate::format::{one_line, shorten};
+use super::{DETECTABLE, advice, detectable, headline, place, unit};
+use crate::format::{one_line, plural, shorten};
 use crate::gate::finding::{Finding, GateResult, Verdict};
 
 /// GitHub refuses a step summary of 1 MiB; this leaves room for other steps' text.
@@ -17,7 +17,9 @@ const LONGEST: usize = 600;
 #[must_use]
 pub fn step_summary(result: &GateResult) -> String {
     let mut out = format!("### {}\n\n", markdown(&headline(result)));
-    out.push_str("| verdict | rule | change | limit | would have found | why |\n");
+    out.push_str(&format!(
+        "| verdict | rule | change | limit | {DETECTABLE} | why |\n"
+    ));
     out.push_str("|---|---|---|---|---|---|\n");
     let findings = result.worst_first();
     for (index, finding) in findings.iter().enumerate() {
@@ -100,8 +102,8 @@ pub fn annotations(result: &GateResult) -> String {
         .collect();
     if told.len() > shown {
         out.push_str(&format!(
-            "::notice title=timeslip gate::{} more findings are in the step summary\n",
-            told.len() - shown
+            "::notice title=timeslip gate::{} in the step summary\n",
+            plural(told.len() - shown, "more finding")
         ));
     }
     out

@@ -2,7 +2,7 @@
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::{advice, detectable, place};
+use super::{DETECTABLE, advice, detectable, place};
 use crate::format::one_line;
 use crate::gate::finding::{Finding, GateResult, Verdict};
 
@@ -31,7 +31,7 @@ fn case(finding: &Finding) -> TestCase {
     case.set_classname(finding.metric.clone());
     let mut out = format!("{}: {reason}", finding.verdict.name());
     if let Some(seen) = detectable(finding) {
-        out.push_str(&format!("\nwould have found {seen}"));
+        out.push_str(&format!("\n{DETECTABLE}: {seen}"));
     }
     if let Some(advice) = advice(finding) {
         out.push_str(&format!("\n{advice}"));

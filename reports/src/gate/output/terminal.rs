@@ -1,7 +1,7 @@
 //! The gate as plain text, worst first.
 
-use super::{advice, detectable, headline, place, unit};
-use crate::format::one_line;
+use super::{DETECTABLE, advice, detectable, headline, place, unit};
+use crate::format::{one_line, plural};
 use crate::gate::finding::{Finding, GateResult, Verdict};
 
 /// Renders every finding and the answer.
@@ -36,7 +36,7 @@ fn entry(finding: &Finding) -> String {
     if finding.verdict == Verdict::Pass
         && let Some(seen) = detectable(finding)
     {
-        line(&format!("would have found {seen}"));
+        line(&format!("{DETECTABLE}: {seen}"));
     }
     if let Some(advice) = advice(finding) {
         line(&advice);
@@ -54,10 +54,10 @@ fn levels(finding: &Finding) -> Option<String> {
         .map(one_line)
         .unwrap_or_default();
     Some(format!(
-        "{} against {} of {against}, {} tasks, {} pairs",
+        "{} against {} of {against}, {}, {}",
         unit.show(candidate),
         unit.show(baseline),
-        measured.tasks,
-        measured.pairs
+        plural(measured.tasks, "task"),
+        plural(measured.pairs, "pair")
     ))
 }

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::super::owner::Owner;
-use super::{Controller, Parent, Version, admits};
+use super::{CgroupVersion, Controller, ParentGroup, admits};
 
 /// A mounted tree of groups.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,7 +17,7 @@ struct Tree {
     point: PathBuf,
     /// What of the tree is at the mount point.
     root: String,
-    version: Version,
+    version: CgroupVersion,
     /// Version 1: the names of its controllers.
     options: Vec<String>,
 }
@@ -25,7 +25,7 @@ struct Tree {
 const REASON: &str = "no control group can be made by this user, so processes and memory are bounded one by one, not together; try `systemd-run --user --scope -p Delegate=yes timeslip …`, or a container or session with its own control groups";
 
 /// The directories to make groups in; otherwise why there are none.
-pub(super) fn parents() -> Result<Vec<Parent>, String> {
+pub(super) fn parents() -> Result<Vec<ParentGroup>, String> {
     let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
     let trees = trees(&read("/proc/self/mountinfo"));
     let own = read("/proc/self/cgroup");
@@ -34,8 +34,10 @@ pub(super) fn parents() -> Result<Vec<Parent>, String> {
 }
 
 /// One parent with memory and processes, and the processor where it can be had.
-fn version_two(trees: &[Tree], own: &str) -> Option<Vec<Parent>> {
-    let tree = trees.iter().find(|tree| tree.version == Version::Two)?;
+fn version_two(trees: &[Tree], own: &str) -> Option<Vec<ParentGroup>> {
+    let tree = trees
+        .iter()
+        .find(|tree| tree.version == CgroupVersion::Two)?;
     let candidates = candidates(tree, own_path(own, "")?);
     candidates
         .iter()
@@ -49,23 +51,23 @@ fn version_two(trees: &[Tree], own: &str) -> Option<Vec<Parent>> {
                 );
             }
             let controllers = [Controller::Memory, Controller::Processes, Controller::Cpu];
-            let parent = usable(directory, Version::Two, &controllers)?;
+            let parent = usable(directory, CgroupVersion::Two, &controllers)?;
             let bounds = |controller| parent.controllers.contains(&controller);
             (bounds(Controller::Memory) && bounds(Controller::Processes)).then(|| vec![parent])
         })
 }
 
 /// One parent for each controller; memory and processes are needed.
-fn version_one(trees: &[Tree], own: &str) -> Option<Vec<Parent>> {
+fn version_one(trees: &[Tree], own: &str) -> Option<Vec<ParentGroup>> {
     let find = |controller: Controller| {
         let name = name(controller);
         let tree = trees
             .iter()
-            .filter(|tree| tree.version == Version::One)
+            .filter(|tree| tree.version == CgroupVersion::One)
             .find(|tree| tree.options.iter().any(|option| option == name))?;
         candidates(tree, own_path(own, name)?)
             .iter()
-            .find_map(|directory| usable(directory, Version::One, &[controller]))
+            .find_map(|directory| usable(directory, CgroupVersion::One, &[controller]))
     };
     let mut parents = vec![find(Controller::Memory)?, find(Controller::Processes)?];
     parents.extend(find(Controller::Cpu));
@@ -81,18 +83,18 @@ fn name(controller: Controller) -> &'static str {
 }
 
 /// The file whose presence shows that a group has a controller.
-fn limit_file(version: Version, controller: Controller) -> &'static str {
+fn limit_file(version: CgroupVersion, controller: Controller) -> &'static str {
     match (version, controller) {
-        (Version::One, Controller::Memory) => "memory.limit_in_bytes",
-        (Version::Two, Controller::Memory) => "memory.max",
+        (CgroupVersion::One, Controller::Memory) => "memory.limit_in_bytes",
+        (CgroupVersion::Two, Controller::Memory) => "memory.max",
         (_, Controller::Processes) => "pids.max",
-        (Version::One, Controller::Cpu) => "cpu.cfs_quota_us",
-        (Version::Two, Controller::Cpu) => "cpu.max",
+        (CgroupVersion::One, Controller::Cpu) => "cpu.cfs_quota_us",
+        (CgroupVersion::Two, Controller::Cpu) => "cpu.max",
     }
 }
 
 /// Tries to make a group, move a process into it and remove it again.
-fn usable(directory: &Path, version: Version, wanted: &[Controller]) -> Option<Parent> {
+fn usable(directory: &Path, version: CgroupVersion, wanted: &[Controller]) -> Option<ParentGroup> {
     let trial = directory.join(Owner::current().name());
     fs::create_dir(&trial).ok()?;
     let controllers: Vec<Controller> = wanted
@@ -102,7 +104,7 @@ fn usable(directory: &Path, version: Version, wanted: &[Controller]) -> Option<P
         .collect();
     // Looks into the group and removes it, whatever comes of it.
     let admits = admits(&trial);
-    (admits && !controllers.is_empty()).then(|| Parent {
+    (admits && !controllers.is_empty()).then(|| ParentGroup {
         directory: directory.to_path_buf(),
         version,
         controllers,
@@ -139,8 +141,8 @@ fn trees(mounts: &str) -> Vec<Tree> {
             let (root, point) = (place.next()?, place.next()?);
             let mut kind = kind.split(' ');
             let version = match kind.next()? {
-                "cgroup" => Version::One,
-                "cgroup2" => Version::Two,
+                "cgroup" => CgroupVersion::One,
+                "cgroup2" => CgroupVersion::Two,
                 _ => return None,
             };
             let options = kind.nth(1)?.split(',').map(str::to_owned).collect();
@@ -178,7 +180,7 @@ mod tests {
                 Path::new("/sys/fs/cgroup/unified")
             ]
         );
-        assert_eq!(trees[2].version, Version::Two);
+        assert_eq!(trees[2].version, CgroupVersion::Two);
         assert!(trees[1].options.contains(&"cpuacct".to_owned()));
     }
 
@@ -194,7 +196,7 @@ mod tests {
         let tree = |root: &str| Tree {
             point: PathBuf::from("/c"),
             root: root.to_owned(),
-            version: Version::Two,
+            version: CgroupVersion::Two,
             options: Vec::new(),
         };
         let paths = [Path::new("/c/a/b"), Path::new("/c/a"), Path::new("/c/")];

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
@@ -14,16 +15,15 @@ use bollard::query_parameters::{
 };
 use tempfile::TempDir;
 
+use super::super::HOSTNAME;
+use super::super::execution::Execution;
+use super::super::invocation::{Invocation, Mount, Quota};
 use super::super::owner::Owner;
-use super::super::{Execution, HOSTNAME, Invocation, Mount, Quota, TMP};
-use super::Engine;
-use super::engine::{OWNER, RUN};
-use super::exec::{self, Counts};
-use super::images::Ready;
-use crate::workspace::LOGS;
+use super::engine::{ContainerEngine, EngineImage, OWNER, RUN};
+use super::exec::{self, BoundCounts};
 
-/// Waits for ever and takes in what has lost its parent. That what it waits for is
-/// killed with everything else does not end it.
+/// The first process: sleeps until the container is stopped, and reaps orphans. The
+/// launcher kills every other process after a command; a killed `sleep` is started again.
 const INIT: [&str; 3] = [
     "bash",
     "-c",
@@ -32,42 +32,49 @@ const INIT: [&str; 3] = [
 
 /// A container, made when it is first needed and removed when dropped.
 #[derive(Debug)]
-pub(in super::super) struct Container {
-    engine: &'static Engine,
-    image: Ready,
+pub(super) struct Container {
+    engine: &'static ContainerEngine,
+    image: EngineImage,
     run: String,
-    made: Mutex<Option<Made>>,
-    /// The host directories behind its `/tmp` and its `/logs`.
+    made: Mutex<Option<MadeContainer>>,
+    /// The directories of this machine that it brings to be mounted.
     own: TempDir,
 }
 
 /// A container the engine has.
 #[derive(Debug)]
-struct Made {
-    engine: &'static Engine,
+struct MadeContainer {
+    engine: &'static ContainerEngine,
     id: String,
     mounts: Vec<Mount>,
     memory_mb: u64,
     quota: Quota,
     running: bool,
-    counts: Counts,
+    counts: BoundCounts,
     /// What it is made of, if that is its own; removed after it.
     _files: Option<Commit>,
 }
 
-impl Drop for Made {
+impl Drop for MadeContainer {
     fn drop(&mut self) {
         self.engine.remove_container(&self.id);
     }
 }
 
+/// A mount of one container, to be made for another one.
+pub(super) struct CopiedMount {
+    mount: Mount,
+    /// The container itself brings it.
+    own: bool,
+}
+
 /// An image that is removed when dropped.
 #[derive(Debug)]
-pub(in super::super) struct Commit(&'static Engine, String);
+pub(super) struct Commit(&'static ContainerEngine, String);
 
 impl Commit {
     /// What the engine knows it by.
-    pub(in super::super) fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         &self.1
     }
 }
@@ -79,17 +86,14 @@ impl Drop for Commit {
 }
 
 impl Container {
-    pub(super) fn new(engine: &'static Engine, image: Ready, run: &str) -> Result<Self, String> {
+    pub(super) fn new(
+        engine: &'static ContainerEngine,
+        image: EngineImage,
+        run: &str,
+    ) -> Result<Self, String> {
         let own = Owner::current()
             .scratch()
             .map_err(|error| error.to_string())?;
-        for inside in [TMP, LOGS] {
-            let new = host(&own, inside);
-            fs::create_dir(&new).map_err(|error| error.to_string())?;
-            // Whoever the image's user is may write there.
-            let open = std::os::unix::fs::PermissionsExt::from_mode(0o1777);
-            fs::set_permissions(new, open).map_err(|error| error.to_string())?;
-        }
         Ok(Self {
             engine,
             image,
@@ -99,50 +103,65 @@ impl Container {
         })
     }
 
-    /// The host directory behind its `/tmp`.
-    pub(in super::super) fn tmp(&self) -> PathBuf {
-        host(&self.own, TMP)
+    /// The directory of this machine that it has mounted at `inside`, or will have.
+    pub(super) fn own_mount(&self, inside: &str) -> io::Result<PathBuf> {
+        let place = self.behind(inside);
+        if !place.is_dir() {
+            fs::create_dir_all(&place)?;
+            // The user that the image sets has to be able to write there.
+            let open = std::os::unix::fs::PermissionsExt::from_mode(0o1777);
+            fs::set_permissions(&place, open)?;
+        }
+        Ok(place)
     }
 
-    /// The host directory behind its `/logs`, for tasks that have one.
-    pub(in super::super) fn logs(&self) -> PathBuf {
-        host(&self.own, LOGS)
+    fn behind(&self, inside: &str) -> PathBuf {
+        self.own.path().join(inside.trim_start_matches('/'))
     }
 
-    pub(in super::super) fn image(&self) -> &Ready {
+    pub(super) fn image(&self) -> &EngineImage {
         &self.image
     }
 
-    pub(in super::super) fn working_directory(&self) -> &str {
-        &self.image.working_directory
+    pub(super) fn engine(&self) -> &'static ContainerEngine {
+        self.engine
     }
 
-    pub(super) fn engine(&self) -> &'static Engine {
-        self.engine
+    /// The mounts of a command for a container like this one: those that this one
+    /// brings are to be brought by that one.
+    pub(super) fn mounts_to_copy(&self, mounts: &[Mount]) -> Vec<CopiedMount> {
+        let copied = |mount: &Mount| CopiedMount {
+            own: mount.host == self.behind(&mount.inside),
+            mount: mount.clone(),
+        };
+        mounts.iter().map(copied).collect()
     }
 
     /// Starts it with mounts like those of another one, so that it is there when it is
     /// needed.
-    pub(super) fn start_like(
+    pub(super) fn start_with(
         &self,
-        mounts: &[Mount],
+        mounts: Vec<CopiedMount>,
         memory_mb: u64,
         quota: Quota,
     ) -> Result<(), String> {
-        let own = |mount: &Mount| match mount.inside.as_str() {
-            TMP | LOGS => Mount {
-                host: host(&self.own, &mount.inside),
-                ..mount.clone()
-            },
-            _ => mount.clone(),
+        let own = |CopiedMount { mount, own }: CopiedMount| -> io::Result<Mount> {
+            Ok(match own {
+                true => Mount {
+                    host: self.own_mount(&mount.inside)?,
+                    ..mount
+                },
+                false => mount,
+            })
         };
-        let mounts: Vec<Mount> = mounts.iter().map(own).collect();
+        let mounts: io::Result<Vec<Mount>> = mounts.into_iter().map(own).collect();
+        let mounts = mounts.map_err(|error| error.to_string())?;
         self.with(&mounts, memory_mb, quota, |_| Ok(()))
     }
 
     /// Runs a command in it; or, if the command is to see other directories, in one
     /// made of its files for this command alone.
-    pub(in super::super) fn run(&self, invocation: &Invocation) -> Result<Execution, String> {
+    pub(super) fn run(&self, invocation: &Invocation) -> Result<Execution, String> {
         let (memory_mb, quota) = (invocation.limits.memory_mb, invocation.quota);
         if self.sees(&invocation.mounts) {
             return self.with(&invocation.mounts, memory_mb, quota, |made| {
@@ -156,7 +175,7 @@ impl Container {
     }
 
     /// Starts it for commands like this one, before any is run in it.
-    pub(in super::super) fn ready(&self, invocation: &Invocation) -> Result<(), String> {
+    pub(super) fn ready(&self, invocation: &Invocation) -> Result<(), String> {
         let (memory_mb, quota) = (invocation.limits.memory_mb, invocation.quota);
         if !self.sees(&invocation.mounts) {
             // A spare of a task that wants others.
@@ -177,7 +196,7 @@ impl Container {
         mounts: &[Mount],
         memory_mb: u64,
         quota: Quota,
-        act: impl FnOnce(&mut Made) -> Result<T, String>,
+        act: impl FnOnce(&mut MadeContainer) -> Result<T, String>,
     ) -> Result<T, String> {
         let mut slot = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         let made = match &mut *slot {
@@ -196,7 +215,7 @@ impl Container {
     }
 
     /// An image of its files.
-    pub(in super::super) fn snapshot(&self) -> Result<Commit, String> {
+    pub(super) fn snapshot(&self) -> Result<Commit, String> {
         let id = self.id().ok_or("no container was made yet")?;
         self.commit(&id)
     }
@@ -213,7 +232,7 @@ impl Container {
         mounts: &[Mount],
         memory_mb: u64,
         quota: Quota,
-    ) -> Result<Made, String> {
+    ) -> Result<MadeContainer, String> {
         let owner = Owner::current();
         let bytes = bytes(memory_mb);
         let mounts_of = mounts.iter().map(|mount| ApiMount {
@@ -256,14 +275,14 @@ impl Container {
         let created = self
             .engine
             .wait(docker.create_container(Some(options), body))?;
-        Ok(Made {
+        Ok(MadeContainer {
             engine: self.engine,
             id: created.id,
             mounts: mounts.to_vec(),
             memory_mb,
             quota,
             running: false,
-            counts: Counts::default(),
+            counts: BoundCounts::default(),
             _files: files,
         })
     }
@@ -283,7 +302,7 @@ impl Container {
     }
 }
 
-impl Made {
+impl MadeContainer {
     fn run(&mut self, invocation: &Invocation) -> Result<Execution, String> {
         let done = exec::run(self.engine, &self.id, invocation, self.counts)?;
         self.counts = done.counts;
@@ -307,7 +326,7 @@ impl Made {
                 format!("{error} (a container needs bash, and its engine the same files as this machine)")
             })?;
             self.running = true;
-            self.counts = Counts::default();
+            self.counts = BoundCounts::default();
         }
         Ok(())
     }
@@ -345,11 +364,6 @@ impl Made {
         (self.memory_mb, self.quota) = (memory_mb, quota);
         Ok(())
     }
-}
-
-/// Where what is `inside` is on the host.
-fn host(own: &TempDir, inside: &str) -> PathBuf {
-    own.path().join(inside.trim_start_matches('/'))
 }
 
 fn bytes(memory_mb: u64) -> i64 {

@@ -14,9 +14,8 @@ use bollard::query_parameters::{
 use bollard::{API_DEFAULT_VERSION, Docker};
 use tokio::runtime::{Builder, Runtime};
 
-use super::super::Image;
-use super::super::owner::Owner;
-use super::images::Ready;
+use super::super::image::Image;
+use super::super::owner::Leftovers;
 
 /// The label that says whose a container or an image is.
 pub(super) const OWNER: &str = "timeslip.owner";
@@ -33,31 +32,43 @@ const GREETING: Duration = Duration::from_secs(10);
 /// A running engine. Its interface is asynchronous and everything around it is not,
 /// so it has a small runtime of its own.
 #[derive(Debug)]
-pub(in super::super) struct Engine {
+pub(super) struct ContainerEngine {
     runtime: Runtime,
     pub(super) docker: Docker,
     /// Name and version, for a person.
-    pub(in super::super) name: String,
-    pub(super) images: Mutex<HashMap<Image, Arc<Mutex<Option<Ready>>>>>,
+    pub(super) name: String,
+    pub(super) images: Mutex<HashMap<Image, Arc<Mutex<Option<EngineImage>>>>>,
 }
 
-static FOUND: OnceLock<Result<Engine, String>> = OnceLock::new();
+/// An image the engine has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct EngineImage {
+    pub(super) id: String,
+    /// Where it wants commands to start.
+    pub(super) working_directory: String,
+    /// Who its commands are, unless root.
+    pub(super) user: Option<String>,
+    /// Where it wants programs to be looked for, if it says.
+    pub(super) search_path: Option<String>,
+}
 
-impl Engine {
+static FOUND: OnceLock<Result<ContainerEngine, String>> = OnceLock::new();
+
+impl ContainerEngine {
     /// The engine of `DOCKER_HOST`, or else at one of the usual sockets; otherwise why
     /// there is none.
     /// What crashed processes have left there is removed.
-    pub(in super::super) fn find() -> Result<&'static Self, String> {
+    pub(super) fn find() -> Result<&'static Self, String> {
         let found = FOUND.get_or_init(|| {
             let engine = Self::connect()?;
-            engine.sweep(Owner::is_gone);
+            engine.sweep(Leftovers::OfCrashes);
             Ok(engine)
         });
         found.as_ref().map_err(Clone::clone)
     }
 
     /// The engine, if this process has looked for one and found it.
-    pub(in super::super) fn known() -> Option<&'static Self> {
+    pub(super) fn known() -> Option<&'static Self> {
         FOUND.get()?.as_ref().ok()
     }
 
@@ -121,14 +132,14 @@ impl Engine {
     }
 
     /// Removes the containers of some owners, and the images made of them.
-    pub(in super::super) fn sweep(&self, whose: fn(&Owner) -> bool) {
+    pub(super) fn sweep(&self, leftovers: Leftovers) {
         let filters = Some(HashMap::from([(
             "label".to_owned(),
             vec![OWNER.to_owned()],
         )]));
         let is_theirs = |labels: Option<&HashMap<String, String>>| {
-            let owner = labels.and_then(|labels| Owner::of(labels.get(OWNER)?));
-            owner.is_some_and(|owner| whose(&owner))
+            let owner = labels.and_then(|labels| labels.get(OWNER));
+            owner.is_some_and(|owner| leftovers.include(owner))
         };
         let options = ListContainersOptions {
             all: true,
@@ -159,7 +170,7 @@ impl Engine {
         }
     }
 
-    /// Kills and removes a container; nobody can do more about it if that fails.
+    /// Kills and removes a container. A failure is ignored: the next start tries again.
     pub(super) fn remove_container(&self, id: &str) {
         let options = RemoveContainerOptions {
             force: true,
@@ -178,8 +189,8 @@ impl Engine {
         let _ = self.wait(self.docker.remove_image(id, Some(options), None));
     }
 
-    /// The image, once somebody has found, fetched or made it.
-    pub(super) fn slot(&self, image: &Image) -> Arc<Mutex<Option<Ready>>> {
+    /// The slot of an image: locked while the image is found, fetched or built, then full.
+    pub(super) fn slot(&self, image: &Image) -> Arc<Mutex<Option<EngineImage>>> {
         let mut images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(images.entry(image.clone()).or_default())
     }

@@ -6,10 +6,12 @@ use bollard::container::LogOutput;
 use bollard::exec::{CreateExecOptions, StartExecResults};
 use futures_util::StreamExt;
 
+use super::super::ROOT;
 use super::super::capture::Capture;
+use super::super::execution::{Exceeded, Execution, Exit};
+use super::super::invocation::Invocation;
 use super::super::supervise::LARGEST_FILE_MB;
-use super::super::{Exceeded, Execution, Exit, Invocation, ROOT};
-use super::Engine;
+use super::engine::ContainerEngine;
 
 /// Finds out how often the container has run into its bounds.
 const COUNT: &str = r#"
@@ -55,12 +57,12 @@ const NOTICE: Duration = Duration::from_secs(5);
 
 /// How often a container has run into its bounds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Counts {
+pub(super) struct BoundCounts {
     memory: u64,
     processes: u64,
 }
 
-impl Counts {
+impl BoundCounts {
     fn since(self, before: Self) -> Exceeded {
         Exceeded {
             memory: self.memory > before.memory,
@@ -70,22 +72,22 @@ impl Counts {
 }
 
 /// What came of an invocation.
-pub(super) struct Done {
+pub(super) struct ExecDone {
     pub(super) execution: Execution,
-    pub(super) counts: Counts,
+    pub(super) counts: BoundCounts,
     /// The launcher ended as it should, with nothing left behind.
     pub(super) clean: bool,
 }
 
 /// What the launcher has said so far.
 #[derive(Debug, Default)]
-struct Marks {
+struct LauncherMarks {
     started: Option<Instant>,
     ended: Option<Instant>,
     after_end: Vec<u8>,
 }
 
-impl Marks {
+impl LauncherMarks {
     fn take(&mut self, bytes: &[u8], now: Instant) {
         for byte in bytes {
             match byte {
@@ -102,10 +104,10 @@ impl Marks {
         }
     }
 
-    fn counts(&self) -> Option<Counts> {
+    fn counts(&self) -> Option<BoundCounts> {
         let text = std::str::from_utf8(&self.after_end).ok()?;
         let (memory, processes) = text.split_once(';')?.0.split_once(' ')?;
-        Some(Counts {
+        Some(BoundCounts {
             memory: memory.parse().ok()?,
             processes: processes.parse().ok()?,
         })
@@ -115,11 +117,11 @@ impl Marks {
 /// Runs a command until it ends or its time is over, and then leaves it running: it
 /// can only be ended with its container.
 pub(super) fn run(
-    engine: &Engine,
+    engine: &ContainerEngine,
     container: &str,
     invocation: &Invocation,
-    before: Counts,
-) -> Result<Done, String> {
+    before: BoundCounts,
+) -> Result<ExecDone, String> {
     let limits = &invocation.limits;
     let spawned = Instant::now();
     let deadline = spawned + limits.wall;
@@ -141,7 +143,7 @@ pub(super) fn run(
         .collect();
     let asked = options(&arguments, environment, invocation.user.clone());
     let mut capture = Capture::new(limits.output_bytes);
-    let mut marks = Marks::default();
+    let mut marks = LauncherMarks::default();
     let following = follow(engine, container, asked, deadline, &mut capture, &mut marks);
     let code = engine.wait(following)?;
     let clean = marks.counts().is_some() && code.is_some();
@@ -165,7 +167,7 @@ pub(super) fn run(
         output: capture.finish(),
         exceeded: counts.since(before),
     };
-    Ok(Done {
+    Ok(ExecDone {
         execution,
         counts,
         clean,
@@ -175,9 +177,9 @@ pub(super) fn run(
 /// The exit code of what was killed.
 const KILLED: i32 = 137;
 
-fn count(engine: &Engine, container: &str) -> Option<Counts> {
+fn count(engine: &ContainerEngine, container: &str) -> Option<BoundCounts> {
     let script = format!("{COUNT}{REPORT}");
-    let (mut capture, mut marks) = (Capture::new(0), Marks::default());
+    let (mut capture, mut marks) = (Capture::new(0), LauncherMarks::default());
     let deadline = Instant::now() + NOTICE;
     let asked = options(&["bash", "-c", &script], Vec::new(), None);
     let following = follow(engine, container, asked, deadline, &mut capture, &mut marks);
@@ -187,8 +189,8 @@ fn count(engine: &Engine, container: &str) -> Option<Counts> {
 
 /// Kills what other users than the one of a command have left: the launcher may kill its
 /// own processes only. Says whether that worked.
-pub(super) fn kill_others(engine: &Engine, container: &str) -> Result<bool, String> {
-    let (mut capture, mut marks) = (Capture::new(0), Marks::default());
+pub(super) fn kill_others(engine: &ContainerEngine, container: &str) -> Result<bool, String> {
+    let (mut capture, mut marks) = (Capture::new(0), LauncherMarks::default());
     let deadline = Instant::now() + NOTICE;
     let asked = options(&["bash", "-c", KILL], Vec::new(), Some(ROOT.to_owned()));
     let following = follow(engine, container, asked, deadline, &mut capture, &mut marks);
@@ -215,12 +217,12 @@ fn options(
 
 /// Follows a command to its end; `None` if the deadline came first.
 async fn follow(
-    engine: &Engine,
+    engine: &ContainerEngine,
     container: &str,
     asked: CreateExecOptions<String>,
     deadline: Instant,
     capture: &mut Capture,
-    marks: &mut Marks,
+    marks: &mut LauncherMarks,
 ) -> Result<Option<i32>, bollard::errors::Error> {
     let docker = &engine.docker;
     let id = docker.create_exec(container, asked).await?.id;
@@ -267,7 +269,7 @@ mod tests {
     fn the_first_start_and_the_last_end_count() {
         let now = Instant::now();
         let later = now + Duration::from_secs(1);
-        let mut marks = Marks::default();
+        let mut marks = LauncherMarks::default();
         marks.take(b"s", now);
         marks.take(b"see1", later);
         assert_eq!(marks.counts(), None);
@@ -278,12 +280,12 @@ mod tests {
         let counts = marks.counts().unwrap();
         assert_eq!(
             counts,
-            Counts {
+            BoundCounts {
                 memory: 3,
                 processes: 14
             }
         );
-        let exceeded = counts.since(Counts {
+        let exceeded = counts.since(BoundCounts {
             memory: 3,
             processes: 0,
         });
@@ -293,7 +295,7 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_a_command_writes_makes_it_stumble(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-            let mut marks = Marks::default();
+            let mut marks = LauncherMarks::default();
             marks.take(&bytes, Instant::now());
             let _ = marks.counts();
             prop_assert!(marks.after_end.len() <= MARKS_BYTES);

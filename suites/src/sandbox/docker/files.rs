@@ -1,7 +1,7 @@
 //! Copies single files out of a container and into it.
 
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bollard::body_full;
 use bollard::query_parameters::{
@@ -11,8 +11,9 @@ use bytes::Bytes;
 use futures_util::{StreamExt, pin_mut};
 use tar::{Archive, Builder, EntryType, Header};
 
-use super::Container;
-use crate::beneath::Refusal;
+use super::super::root::{FileContent, RootFiles};
+use super::container::Container;
+use crate::path_guard::PathRefusal;
 
 /// What an archive of one file has around it.
 const AROUND: u64 = 64 * 1024;
@@ -25,29 +26,62 @@ const LINK: u32 = 1 << 27;
 /// The mode of a file that is new.
 const NEW: u32 = 0o644;
 
+impl RootFiles for Container {
+    fn own_mount(&self, inside: &str) -> Option<io::Result<PathBuf>> {
+        Some(Container::own_mount(self, inside))
+    }
+
+    fn user(&self) -> Option<&str> {
+        self.image().user.as_deref()
+    }
+
+    fn search_path(&self) -> Option<&str> {
+        self.image().search_path.as_deref()
+    }
+
+    fn working_directory(&self) -> Option<&str> {
+        Some(&self.image().working_directory)
+    }
+
+    fn read(&self, path: &Path, limit: u64) -> Result<FileContent, PathRefusal> {
+        let (header, bytes) = self.download(&Path::new("/").join(path), limit)?;
+        Ok(FileContent {
+            bytes,
+            header: Some(Box::new(header)),
+        })
+    }
+
+    fn write(
+        &self,
+        path: &Path,
+        old: Option<&FileContent>,
+        owner: (u64, u64),
+        content: &[u8],
+    ) -> Result<(), PathRefusal> {
+        let like = old.and_then(|old| old.header.as_deref());
+        self.upload(&Path::new("/").join(path), like, owner, content)
+    }
+}
+
 impl Container {
     /// Reads the regular file at an absolute `path` of at most `limit` bytes, with
     /// what else is to be kept of it.
-    pub(in super::super) fn read(
-        &self,
-        path: &Path,
-        limit: u64,
-    ) -> Result<(Header, Vec<u8>), Refusal> {
-        let id = self.id().ok_or(Refusal::Missing)?;
+    fn download(&self, path: &Path, limit: u64) -> Result<(Header, Vec<u8>), PathRefusal> {
+        let id = self.id().ok_or(PathRefusal::Missing)?;
         let engine = self.engine();
         let name = path.to_string_lossy().into_owned();
-        let failed = |error: String| Refusal::Io(io::Error::other(error));
+        let failed = |error: String| PathRefusal::Io(io::Error::other(error));
         let asked = ContainerArchiveInfoOptions { path: name.clone() };
         let found = engine
             .wait_if_found(engine.docker.get_container_archive_info(&id, Some(asked)))
             .map_err(failed)?
-            .ok_or(Refusal::Missing)?;
+            .ok_or(PathRefusal::Missing)?;
         // One engine follows links where the other gives the link itself.
         if found.file_mode & LINK != 0 {
-            return Err(Refusal::Link);
+            return Err(PathRefusal::Link);
         }
         if found.file_mode & NOT_REGULAR != 0 {
-            return Err(Refusal::NotAFile);
+            return Err(PathRefusal::NotAFile);
         }
         let archive = engine.wait(async {
             let options = DownloadFromContainerOptions { path: name };
@@ -65,12 +99,12 @@ impl Container {
         let archive = archive.map_err(failed)?;
         let mut archive = Archive::new(archive.as_slice());
         let mut entries = archive.entries()?;
-        let entry = entries.next().ok_or(Refusal::Missing)??;
+        let entry = entries.next().ok_or(PathRefusal::Missing)??;
         if entry.header().entry_type() != EntryType::Regular {
-            return Err(Refusal::NotAFile);
+            return Err(PathRefusal::NotAFile);
         }
         if entry.size() > limit {
-            return Err(Refusal::TooLarge(limit));
+            return Err(PathRefusal::TooLarge(limit));
         }
         let header = entry.header().clone();
         let mut content = Vec::new();
@@ -80,14 +114,14 @@ impl Container {
 
     /// Writes the file at an absolute `path`, with the owner and mode of `like`; a new one
     /// belongs to `owner`, a user and a group.
-    pub(in super::super) fn write(
+    fn upload(
         &self,
         path: &Path,
         like: Option<&Header>,
         owner: (u64, u64),
         content: &[u8],
-    ) -> Result<(), Refusal> {
-        let id = self.id().ok_or(Refusal::Missing)?;
+    ) -> Result<(), PathRefusal> {
+        let id = self.id().ok_or(PathRefusal::Missing)?;
         let mut header = Header::new_gnu();
         let old = |field: fn(&Header) -> io::Result<u64>| like.and_then(|like| field(like).ok());
         let mode = like.and_then(|like| like.mode().ok());
@@ -108,6 +142,6 @@ impl Container {
         let upload = engine.docker.upload_to_container(&id, Some(options), body);
         engine
             .wait(upload)
-            .map_err(|error| Refusal::Io(io::Error::other(error)))
+            .map_err(|error| PathRefusal::Io(io::Error::other(error)))
     }
 }

@@ -15,26 +15,14 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use tokio::sync::mpsc;
 
-use super::super::Image;
-use super::Engine;
-
-/// An image the engine has.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in super::super) struct Ready {
-    pub(super) id: String,
-    /// Where it wants commands to start.
-    pub(in super::super) working_directory: String,
-    /// Who its commands are, unless root.
-    pub(in super::super) user: Option<String>,
-    /// Where it wants programs to be looked for, if it says.
-    pub(in super::super) search_path: Option<String>,
-}
+use super::super::image::Image;
+use super::engine::{ContainerEngine, EngineImage};
 
 const PIECE: usize = 64 * 1024;
 
-impl Engine {
+impl ContainerEngine {
     /// Makes an image available, once in the life of this process.
-    pub(in super::super) fn image(&self, image: &Image) -> Result<Ready, String> {
+    pub(super) fn image(&self, image: &Image) -> Result<EngineImage, String> {
         let slot = self.slot(image);
         let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(ready) = &*slot {
@@ -67,7 +55,7 @@ impl Engine {
         let config = found.config.unwrap_or_default();
         let variables = config.env.unwrap_or_default();
         let path = variables.iter().find_map(|line| line.strip_prefix("PATH="));
-        let ready = Ready {
+        let ready = EngineImage {
             id: found.id.unwrap_or(name),
             search_path: path.map(str::to_owned),
             user: config.user.filter(|user| !user.is_empty()),
@@ -105,7 +93,7 @@ impl Engine {
     fn import(&self, image: &Image, path: &Path, name: &str) -> Result<(), String> {
         let options = CreateImageOptions {
             from_src: Some("-".to_owned()),
-            // Podman takes no heed of a tag.
+            // Podman ignores a tag given on its own.
             repo: Some(name.to_owned()),
             ..Default::default()
         };

@@ -1,0 +1,291 @@
+//! Chat Completions, as OpenAI defined it and inference servers speak it.
+
+use hyper::Uri;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::reading::{count, texts};
+use crate::dialect::{Dialect, ModelReply, ModelRequest, Refusal, Voice};
+use crate::output::Output;
+use crate::tools::Tool;
+use crate::wire::Wire;
+
+/// The protocol.
+#[derive(Debug)]
+pub struct Chat;
+
+impl Dialect for Chat {
+    fn home(&self) -> &'static str {
+        "/v1/chat/completions"
+    }
+
+    fn read(&self, _uri: &Uri, mut body: Value) -> Result<(ModelRequest, Box<dyn Voice>), Refusal> {
+        let text = |name: &str| body[name].as_str().map(str::to_owned);
+        let model = text("model").ok_or_else(|| Refusal::missing("model"))?;
+        let voice = ChatVoice {
+            usage: body["stream_options"]["include_usage"] == true,
+            metrics: body["include_metrics"] == true,
+            timings: body["timings_per_token"] == true,
+            calls: 0,
+        };
+        let mut call = ModelRequest {
+            model,
+            generate: true,
+            stream: body["stream"] == true,
+            output_limit: ["max_completion_tokens", "max_tokens"]
+                .iter()
+                .find_map(|field| body[*field].as_u64()),
+            cache_key: text("prompt_cache_key")
+                .or_else(|| text("user"))
+                .unwrap_or_default(),
+            ..ModelRequest::default()
+        };
+        read_conversation(&mut call, &mut body)?;
+        Ok((call, Box::new(voice)))
+    }
+
+    fn error(&self, refusal: &Refusal) -> Value {
+        super::responses::error(refusal)
+    }
+}
+
+/// Reads `tools` and `messages`, which Ollama shapes the same way.
+pub(super) fn read_conversation(call: &mut ModelRequest, body: &mut Value) -> Result<(), Refusal> {
+    let tools = body["tools"].as_array().into_iter().flatten();
+    call.tools = tools
+        .filter_map(|tool| Tool::read(&tool["function"], "parameters"))
+        .collect();
+    call.prompt = vec![body["tools"].take()];
+    let Value::Array(messages) = body["messages"].take() else {
+        return Err(Refusal::missing("messages"));
+    };
+    call.user = texts(&messages, |message| message["role"] == "user");
+    call.calls_so_far = count(&messages, "tool_calls", |_| true);
+    call.prompt.extend(messages);
+    Ok(())
+}
+
+/// Says a response.
+#[derive(Debug)]
+struct ChatVoice {
+    /// Send a usage chunk.
+    usage: bool,
+    /// Report times as vLLM does.
+    metrics: bool,
+    /// Report times as llama.cpp does.
+    timings: bool,
+    /// Calls opened so far.
+    calls: usize,
+}
+
+#[derive(Serialize)]
+struct Chunk<'a> {
+    id: &'a str,
+    object: &'static str,
+    created: i64,
+    model: &'a str,
+    choices: [Choice<'a>; 1],
+}
+
+#[derive(Serialize)]
+struct Choice<'a> {
+    index: u8,
+    delta: Delta<'a>,
+    finish_reason: Option<&'static str>,
+}
+
+#[derive(Default, Serialize)]
+struct Delta<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_content: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_calls: Option<[CallDelta<'a>; 1]>,
+}
+
+#[derive(Serialize)]
+struct CallDelta<'a> {
+    index: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
+    function: FunctionDelta<'a>,
+}
+
+#[derive(Serialize)]
+struct FunctionDelta<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    arguments: &'a str,
+}
+
+fn chunk<'a>(
+    answer: &'a ModelReply,
+    delta: Delta<'a>,
+    finish_reason: Option<&'static str>,
+) -> Chunk<'a> {
+    Chunk {
+        id: &answer.id,
+        object: "chat.completion.chunk",
+        created: answer.created_at,
+        model: &answer.model,
+        choices: [Choice {
+            index: 0,
+            delta,
+            finish_reason,
+        }],
+    }
+}
+
+impl Voice for ChatVoice {
+    fn protocol(&self) -> &'static str {
+        "chat-completions"
+    }
+
+    fn id_prefix(&self) -> &'static str {
+        "chatcmpl-"
+    }
+
+    fn begin(&mut self, answer: &ModelReply, wire: &mut Wire) {
+        let delta = Delta {
+            role: Some("assistant"),
+            content: Some(""),
+            ..Delta::default()
+        };
+        wire.event(&chunk(answer, delta, None));
+    }
+
+    fn open(&mut self, answer: &ModelReply, index: usize, wire: &mut Wire) {
+        let Output::Call { name, .. } = &answer.outputs[index] else {
+            return;
+        };
+        let call = CallDelta {
+            index: self.calls,
+            id: Some(answer.item_id("call_", index)),
+            kind: Some("function"),
+            function: FunctionDelta {
+                name: Some(name),
+                arguments: "",
+            },
+        };
+        self.calls += 1;
+        let delta = Delta {
+            tool_calls: Some([call]),
+            ..Delta::default()
+        };
+        wire.event(&chunk(answer, delta, None));
+    }
+
+    fn delta(&mut self, answer: &ModelReply, index: usize, text: &str, wire: &mut Wire) {
+        let mut delta = Delta::default();
+        match &answer.outputs[index] {
+            Output::Reasoning(_) => delta.reasoning_content = Some(text),
+            Output::Text(_) => delta.content = Some(text),
+            Output::Call { .. } => {
+                delta.tool_calls = Some([CallDelta {
+                    index: self.calls.saturating_sub(1),
+                    id: None,
+                    kind: None,
+                    function: FunctionDelta {
+                        name: None,
+                        arguments: text,
+                    },
+                }]);
+            }
+        }
+        wire.event(&chunk(answer, delta, None));
+    }
+
+    fn finish(&mut self, answer: &ModelReply, wire: &mut Wire) {
+        let reason = Some(finish_reason(answer));
+        let mut last = json!(chunk(answer, Delta::default(), reason));
+        if self.usage {
+            wire.event(&last);
+            last["choices"] = json!([]);
+            last["usage"] = usage(answer);
+        }
+        self.report(answer, &mut last);
+        wire.event(&last);
+        wire.literal("[DONE]");
+    }
+
+    fn whole(&self, answer: &ModelReply) -> Value {
+        let mut message = json!({ "role": "assistant", "content": answer.said_text() });
+        if let Some(reasoning) = answer.said_reasoning() {
+            message["reasoning_content"] = json!(reasoning);
+        }
+        let calls: Vec<Value> = std::iter::zip(0.., &answer.outputs)
+            .filter_map(|(index, output)| match output {
+                Output::Call { name, arguments } => Some(json!({
+                    "id": answer.item_id("call_", index),
+                    "type": "function",
+                    "function": { "name": name, "arguments": arguments },
+                })),
+                _ => None,
+            })
+            .collect();
+        if !calls.is_empty() {
+            message["tool_calls"] = Value::Array(calls);
+        }
+        let mut whole = json!({
+            "id": answer.id,
+            "object": "chat.completion",
+            "created": answer.created_at,
+            "model": answer.model,
+            "choices": [{ "index": 0, "message": message, "finish_reason": finish_reason(answer) }],
+            "usage": usage(answer),
+        });
+        self.report(answer, &mut whole);
+        whole
+    }
+}
+
+impl ChatVoice {
+    /// Adds the server's own times, in the shapes that were asked for.
+    fn report(&self, answer: &ModelReply, object: &mut Value) {
+        let timing = answer.timing;
+        let ms = |ns: u64| ns as f64 / 1e6;
+        let tokens = answer.output_tokens();
+        let gaps = tokens.saturating_sub(1) as f64;
+        let per_token = |ns: u64| (gaps > 0.0).then(|| ms(ns) / gaps);
+        let per_second = |ns: u64| (ns > 0).then(|| tokens as f64 * 1e9 / ns as f64);
+        if self.metrics {
+            object["metrics"] = json!({
+                "time_to_first_token_ms": ms(timing.first_token_ns),
+                "queue_time_ms": ms(timing.queue_ns),
+                "generation_time_ms": ms(timing.generation_ns),
+                "mean_itl_ms": per_token(timing.generation_ns),
+                "tokens_per_second": per_second(timing.decode_ns),
+            });
+        }
+        if self.timings {
+            object["timings"] = json!({
+                "cache_n": answer.prompt.cached,
+                "prompt_n": answer.prompt.tokens - answer.prompt.cached,
+                "prompt_ms": ms(timing.prefill_ns),
+                "predicted_n": tokens,
+                "predicted_ms": ms(timing.decode_ns),
+                "predicted_per_second": per_second(timing.decode_ns),
+            });
+        }
+    }
+}
+
+fn finish_reason(answer: &ModelReply) -> &'static str {
+    if answer.calls() { "tool_calls" } else { "stop" }
+}
+
+fn usage(answer: &ModelReply) -> Value {
+    let output_tokens = answer.output_tokens();
+    json!({
+        "prompt_tokens": answer.prompt.tokens,
+        "prompt_tokens_details": { "cached_tokens": answer.prompt.cached },
+        "completion_tokens": output_tokens,
+        "completion_tokens_details": { "reasoning_tokens": answer.reasoning_tokens() },
+        "total_tokens": answer.prompt.tokens + output_tokens,
+    })
+}

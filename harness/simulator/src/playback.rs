@@ -1,0 +1,198 @@
+//! One response on its way out: every write at its moment, and the truth about it.
+//!
+//! The connection's own task polls this and writes what it yields at once; no other
+//! task stands between the pace and the socket. The next write is rendered after the
+//! last one has left, while its moment is still to come.
+
+use std::io;
+use std::sync::mpsc;
+use std::task::{Context, Poll, ready};
+
+use timeslip_datasets::journal::EventKind;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::Emission;
+use super::dialect::{ModelReply, Voice};
+use super::schedule::{Beat, Cue, Fragment};
+use super::wire::{Chunk, Framing, Wire};
+use timeslip_wire::clock;
+use timeslip_wire::timer::Timer;
+
+/// What a response needs besides its beats.
+#[derive(Debug)]
+pub(super) struct Staged {
+    pub(super) answer: ModelReply,
+    pub(super) voice: Box<dyn Voice>,
+    pub(super) framing: Framing,
+    /// When the prompt has been read.
+    pub(super) prefilled_ns: u64,
+    pub(super) timer: Timer,
+    pub(super) emission: Emission,
+    pub(super) log: Option<mpsc::Sender<Emission>>,
+    /// Held until the response is over.
+    pub(super) _slot: Option<OwnedSemaphorePermit>,
+}
+
+/// A response being played. Dropping it, finished or not, logs it.
+#[derive(Debug)]
+pub struct Playback {
+    stage: Staged,
+    wire: Wire,
+    beats: std::iter::Peekable<std::vec::IntoIter<Beat>>,
+    open: Option<usize>,
+    /// When the first output is due.
+    first_due_ns: Option<u64>,
+    /// The moment of what is rendered.
+    due_ns: u64,
+    /// Output events in it.
+    rendered: Vec<(EventKind, u32)>,
+    finishes: bool,
+    /// The last write is with the connection, but not yet with the kernel.
+    unflushed: bool,
+}
+
+impl Playback {
+    pub(super) fn new(stage: Staged, mut beats: Vec<Beat>) -> Self {
+        let mut pieces = beats
+            .iter()
+            .filter(|beat| matches!(beat.cue, Cue::Fragment(_)));
+        let first_due_ns = pieces.next().map(|beat| beat.due_ns);
+        if stage.framing == Framing::Whole {
+            // All of it at once, when the last of it would have come.
+            beats.retain(|beat| beat.cue == Cue::Finish);
+        }
+        Playback {
+            wire: Wire::new(stage.framing),
+            stage,
+            beats: beats.into_iter().peekable(),
+            open: None,
+            first_due_ns,
+            due_ns: 0,
+            rendered: Vec::new(),
+            finishes: false,
+            unflushed: false,
+        }
+    }
+
+    /// What is being said.
+    #[must_use]
+    pub fn answer(&self) -> &ModelReply {
+        &self.stage.answer
+    }
+
+    /// Waits for the next write; `None` after the last. Pends once after each, so that
+    /// a connection which writes when nothing more comes does so at once.
+    pub fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Chunk>>> {
+        if std::mem::take(&mut self.unflushed) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        if self.wire.is_empty() && !self.render() {
+            return Poll::Ready(None);
+        }
+        if let Err(error) = ready!(self.stage.timer.poll_until(context, self.due_ns)) {
+            return Poll::Ready(Some(Err(error)));
+        }
+        self.catch_up();
+        let chunk = self.wire.take();
+        let now = clock::now();
+        let emission = &mut self.stage.emission;
+        for (kind, tokens) in self.rendered.drain(..) {
+            emission.events_ns.push(now);
+            emission.kinds.push(kind.letter());
+            emission.tokens.push(tokens);
+        }
+        if self.finishes {
+            emission.done_ns = Some(now);
+            emission.complete = true;
+        }
+        self.unflushed = true;
+        Poll::Ready(Some(Ok(chunk)))
+    }
+
+    /// Renders the next moment that has anything to write; false at the end.
+    fn render(&mut self) -> bool {
+        while let Some(beat) = self.beats.next() {
+            let due_ns = beat.due_ns;
+            self.due_ns = due_ns;
+            self.play(beat.cue);
+            while let Some(beat) = self.beats.next_if(|beat| beat.due_ns == due_ns) {
+                self.play(beat.cue);
+            }
+            if !self.wire.is_empty() {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Adds the output that has become overdue meanwhile: one write costs less than
+    /// many, and the log tells.
+    fn catch_up(&mut self) {
+        let now = clock::now();
+        let overdue = |beat: &Beat| beat.due_ns <= now && matches!(beat.cue, Cue::Fragment(_));
+        while let Some(beat) = self.beats.next_if(overdue) {
+            self.play(beat.cue);
+        }
+    }
+
+    fn play(&mut self, cue: Cue) {
+        match cue {
+            Cue::KeepAlive => self.wire.keep_alive(),
+            Cue::Begin => self.stage.voice.begin(&self.stage.answer, &mut self.wire),
+            Cue::Fragment(piece) => self.say(&piece),
+            Cue::Finish => self.finish(),
+        }
+    }
+
+    fn finish(&mut self) {
+        self.finishes = true;
+        let stage = &mut self.stage;
+        let emission = &stage.emission;
+        // What leaves as a whole has no events: it was made when they would have left.
+        let events = &emission.events_ns;
+        let last_ns = *events.last().unwrap_or(&self.due_ns);
+        let first_ns = events.first().copied().or(self.first_due_ns);
+        let first_ns = first_ns.unwrap_or(last_ns);
+        let timing = &mut stage.answer.timing;
+        let turn_ns = emission.received_ns.saturating_add(timing.queue_ns);
+        timing.first_token_ns = first_ns.saturating_sub(turn_ns);
+        timing.decode_ns = last_ns.saturating_sub(stage.prefilled_ns);
+        timing.generation_ns = last_ns.saturating_sub(first_ns);
+        if stage.framing == Framing::Whole {
+            let whole = stage.voice.whole(&stage.answer);
+            self.wire.event(&whole);
+        } else {
+            stage.voice.finish(&stage.answer, &mut self.wire);
+        }
+    }
+
+    fn say(&mut self, piece: &Fragment) {
+        let Staged { answer, voice, .. } = &mut self.stage;
+        let Some(output) = answer.outputs.get(piece.item) else {
+            return;
+        };
+        if self.open != Some(piece.item) {
+            self.open = Some(piece.item);
+            voice.open(answer, piece.item, &mut self.wire);
+        }
+        if let Some(text) = output.text().get(piece.text.clone())
+            && !text.is_empty()
+        {
+            voice.delta(answer, piece.item, text, &mut self.wire);
+            self.rendered.push((output.kind(), piece.tokens));
+        }
+        if piece.text.end == output.text().len() {
+            voice.close(answer, piece.item, &mut self.wire);
+        }
+    }
+}
+
+impl Drop for Playback {
+    fn drop(&mut self) {
+        if let Some(log) = &self.stage.log {
+            // The writer is gone only when the server is being stopped.
+            let _ = log.send(self.stage.emission.clone());
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! `timeslip grade`: anyone's predictions, scored.
+
+use std::path::{Path, PathBuf};
+
+use timeslip_datasets::swebench::{Prediction, Predictions, read_predictions};
+use timeslip_datasets::text::plural;
+use timeslip_reports::format::one_line;
+use timeslip_suites::Suite;
+
+use crate::cli::isolation::{self, Chosen};
+use crate::console::say;
+use crate::error::Error;
+use crate::exit;
+use crate::grading::{self, Folder, Outcome, Subject, Verdict};
+use crate::run::config::Config;
+use crate::run::plan;
+
+/// Score predictions, reference solutions or untouched tasks of a suite
+#[derive(Debug, clap::Parser)]
+#[command(group(clap::ArgGroup::new("subject").required(true)))]
+pub(super) struct Arguments {
+    /// Suite that the predictions are for: a name or a suite file
+    #[arg(long, value_name = "SUITE")]
+    suite: String,
+    /// Predictions: JSON Lines, or JSON with a list or an object of them
+    #[arg(long, value_name = "FILE", group = "subject")]
+    predictions: Option<PathBuf>,
+    /// Grade the reference solutions; all should pass
+    #[arg(long, group = "subject")]
+    gold: bool,
+    /// Grade the untouched repositories; all should fail
+    #[arg(long, group = "subject")]
+    base: bool,
+    /// Take only this task (repeatable)
+    #[arg(long = "task", value_name = "TASK")]
+    tasks: Vec<String>,
+    /// Where reports, logs and a summary are written; verdicts found there are kept if
+    /// neither patch nor task has changed
+    #[arg(long, value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// Tasks at once
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    concurrency: usize,
+    /// What keeps tasks away from this machine: auto, bubblewrap, docker or process
+    #[arg(long, value_name = "NAME")]
+    sandbox: Option<String>,
+    /// Configuration file [default: timeslip.toml, if there is one]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
+    let subject = match &arguments.predictions {
+        Some(file) => Subject::Predictions(predictions(file)?),
+        None if arguments.gold => Subject::Gold,
+        None => Subject::Base,
+    };
+    let scratch = tempfile::Builder::new()
+        .prefix("timeslip-")
+        .tempdir()
+        .map_err(Error::system("cannot make a temporary directory"))?;
+    let config = Config::load(arguments.config.as_deref())?;
+    let mut file = plan::suite_file(&config, &arguments.suite)?;
+    if !arguments.tasks.is_empty() {
+        file.include = Some(arguments.tasks.clone());
+    }
+    let mut suite = Suite::load(&file, scratch.path())?;
+    suite.tasks = suite
+        .tasks
+        .into_iter()
+        .map(timeslip_suites::Task::without_history)
+        .collect();
+    let strangers = subject.strangers(&suite);
+    if let [first, ..] = strangers.as_slice() {
+        say(&format!(
+            "warning: among those to grade there is no task for {}, {first} for one",
+            plural(strangers.len(), "prediction")
+        ));
+    }
+    let entries = subject.entries(&suite)?;
+    let name = arguments.sandbox.clone().or(config.run.sandbox.clone());
+    let Chosen { sandbox, warnings } =
+        isolation::choose(name.as_deref().unwrap_or(isolation::AUTO))?;
+    for warning in warnings {
+        say(&format!("warning: {warning}"));
+    }
+    let folder = arguments.output.as_deref().map(Folder::open).transpose()?;
+    let verdicts = grading::grade_all(
+        &entries,
+        &sandbox,
+        scratch.path(),
+        folder.as_ref(),
+        arguments.concurrency,
+    )?;
+    super::print(&grading::table(&verdicts))?;
+    if let Some(folder) = &folder {
+        for file in folder.summarise(&verdicts)? {
+            super::print(&format!("summary: {}\n", file.display()))?;
+        }
+    }
+    Ok(if as_expected(&subject, &verdicts) {
+        exit::PASS
+    } else {
+        exit::INVALID
+    })
+}
+
+/// Whether the verdicts can be trusted: all were reached, and where it is known what
+/// they should be, they are.
+fn as_expected(subject: &Subject, verdicts: &[Verdict]) -> bool {
+    verdicts.iter().all(|verdict| match subject {
+        Subject::Gold => verdict.outcome == Outcome::Resolved,
+        Subject::Base => verdict.outcome == Outcome::Unresolved,
+        Subject::Predictions(_) => verdict.outcome != Outcome::Error,
+    })
+}
+
+/// The predictions of a file that can be graded; the others are told.
+fn predictions(file: &Path) -> Result<Vec<Prediction>, Error> {
+    let Predictions { usable, unusable } =
+        read_predictions(file).map_err(timeslip_suites::Error::from)?;
+    for why in &unusable {
+        say(&format!(
+            "warning: left out: {}",
+            one_line(&why.to_string())
+        ));
+    }
+    if usable.is_empty() {
+        return Err(Error::Empty(format!(
+            "{} holds no prediction that can be graded",
+            file.display()
+        )));
+    }
+    Ok(usable)
+}

@@ -1,0 +1,294 @@
+//! `timeslip run`: the main job.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use timeslip_datasets::journal::TrialKey;
+use timeslip_datasets::options::LimitsTable;
+use timeslip_datasets::run::RunDirectory;
+use timeslip_datasets::run::manifest::Manifest;
+use timeslip_datasets::run::plan::Plan;
+use timeslip_suites::{Quarantined, Sandbox, Suite, Task, Workspace, sandbox};
+use tokio::runtime::Runtime;
+
+use super::report;
+use crate::cli::ad_hoc::AdHoc;
+use crate::cli::caveats;
+use crate::cli::claims::Claims;
+use crate::cli::isolation::{self, Chosen};
+use crate::console::say;
+use crate::error::Error;
+use crate::instrument::calibration;
+use crate::run::config::Config;
+use crate::run::endpoints;
+use crate::run::environment;
+use crate::run::plan::{self, Overrides};
+use crate::run::runner;
+use crate::run::subscribers::{self, Journal, Progress};
+
+/// Run suites on endpoints and report where the time went
+#[derive(Debug, clap::Parser)]
+pub(super) struct Arguments {
+    /// Read this configuration file [default: timeslip.toml, if there is one]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Run this suite: a name or a suite file (repeatable) [default: as configured]
+    #[arg(long = "suite", value_name = "SUITE")]
+    suites: Vec<String>,
+    /// Measure this endpoint (repeatable: the candidate first, then the baseline) [default: as
+    /// configured]
+    #[arg(long = "endpoint", value_name = "NAME")]
+    endpoints: Vec<String>,
+    /// Run only this task, as TASK or SUITE/TASK (repeatable)
+    #[arg(long = "task", value_name = "TASK")]
+    tasks: Vec<String>,
+    #[command(flatten)]
+    ad_hoc: AdHoc,
+    /// Make so many attempts of every task on every endpoint [default: as configured]
+    #[arg(long, value_name = "N")]
+    attempts: Option<u32>,
+    /// Allow so many model calls in one trial [default: as configured]
+    #[arg(long, value_name = "N")]
+    turns: Option<u32>,
+    /// Allow so many wall-clock seconds for one trial [default: as configured]
+    #[arg(long, value_name = "SECONDS")]
+    trial_seconds: Option<u64>,
+    /// Run so many trials at once [default: as configured]
+    #[arg(long, value_name = "N")]
+    concurrency: Option<u32>,
+    /// Seed the order and the simulated endpoints [default: as configured]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Make run directories here [default: as configured]
+    #[arg(long, value_name = "DIR")]
+    directory: Option<PathBuf>,
+    /// Keep tools away from this machine by auto, bubblewrap, docker or process [default: as
+    /// configured]
+    #[arg(long, value_name = "NAME")]
+    sandbox: Option<String>,
+    /// Print the resolved plan and do nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Finish an interrupted run
+    #[arg(long, value_name = "RUN", conflicts_with_all = [
+        "config", "suites", "endpoints", "tasks", "base_url", "attempts", "turns", "trial_seconds", "concurrency", "seed", "directory", "sandbox", "dry_run",
+    ])]
+    resume: Option<PathBuf>,
+}
+
+/// A run that is ready to go on.
+struct Ready {
+    directory: RunDirectory,
+    manifest: Manifest,
+    suites: Vec<Suite>,
+    sandbox: Sandbox,
+    finished: HashSet<TrialKey>,
+    whole_bytes: u64,
+    /// Keeps other processes from writing this run.
+    lock: File,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
+    let scratch = Sandbox::scratch()?;
+    let runtime = super::runtime()?;
+    let ready = if let Some(path) = &arguments.resume {
+        resume(path, scratch.path(), &runtime)?
+    } else {
+        let config = Config::load(arguments.config.as_deref())?;
+        let (plan, suites) = plan::resolve(&config, &overrides(arguments), scratch.path())?;
+        if arguments.dry_run {
+            return super::print(&plan::describe(&plan));
+        }
+        let parent = arguments
+            .directory
+            .as_ref()
+            .or(config.run.directory.as_ref());
+        let parent = parent.map_or(Path::new("runs"), PathBuf::as_path);
+        let sandbox = arguments.sandbox.as_ref().or(config.run.sandbox.as_ref());
+        let sandbox = sandbox.map_or(isolation::AUTO, String::as_str);
+        fresh(parent, sandbox, plan, suites, &runtime)?
+    };
+    let (directory, manifest) = (ready.directory.clone(), ready.manifest.clone());
+    for warning in &manifest.warnings {
+        say(&format!("warning: {warning}"));
+    }
+    let _lock = measure(ready, scratch.path(), runtime)?;
+    report::render(directory.path(), &Claims::default())
+}
+
+fn overrides(arguments: &Arguments) -> Overrides {
+    Overrides {
+        suites: arguments.suites.clone(),
+        endpoints: arguments.endpoints.clone(),
+        tasks: arguments.tasks.clone(),
+        ad_hoc: arguments.ad_hoc.table(),
+        attempts: arguments.attempts,
+        limits: LimitsTable {
+            turns: arguments.turns,
+            trial_seconds: arguments.trial_seconds,
+            ..LimitsTable::default()
+        },
+        concurrency: arguments.concurrency,
+        seed: arguments.seed,
+    }
+}
+
+/// Checks everything that can be checked, then makes the run directory.
+fn fresh(
+    parent: &Path,
+    sandbox: &str,
+    plan: Plan,
+    suites: Vec<Suite>,
+    runtime: &Runtime,
+) -> Result<Ready, Error> {
+    runtime.block_on(endpoints::check(&plan.endpoints))?;
+    let Chosen {
+        sandbox,
+        mut warnings,
+    } = isolation::choose(sandbox)?;
+    for suite in &suites {
+        let excluded = suite.excluded.iter();
+        warnings.extend(excluded.map(|entry| left_out(&suite.name, entry)));
+    }
+    let planned = planned(&plan, &suites);
+    for task in &planned {
+        Workspace::check(&task.workspace, &sandbox)?;
+    }
+    warnings.extend(caveats::of(planned, &sandbox.capabilities()));
+    let backend = sandbox.backend().name();
+    let (directory, manifest) =
+        RunDirectory::create(parent, backend, environment::facts(), warnings, plan)?;
+    let sandbox = sandbox.for_run(&manifest.run_id);
+    let lock = directory.lock()?;
+    let whole_bytes = directory.read_journal(&manifest)?.whole_bytes;
+    Ok(Ready {
+        directory,
+        manifest,
+        suites,
+        sandbox,
+        finished: HashSet::new(),
+        whole_bytes,
+        lock,
+    })
+}
+
+/// What a reader of the report has to know of a task in quarantine.
+fn left_out(suite: &str, entry: &Quarantined) -> String {
+    let when = match entry.when.as_str() {
+        "" => String::new(),
+        when => format!(", found {when}"),
+    };
+    format!(
+        "{suite}/{} is left out, in quarantine{when}: {}",
+        entry.task, entry.why
+    )
+}
+
+/// The tasks that have a trial.
+fn planned<'a>(plan: &Plan, suites: &'a [Suite]) -> Vec<&'a Task> {
+    let planned: HashSet<(&str, &str)> = plan
+        .trials
+        .iter()
+        .map(|trial| (trial.suite.as_str(), trial.task.as_str()))
+        .collect();
+    let tasks = suites.iter().flat_map(|suite| &suite.tasks);
+    tasks
+        .filter(|task| planned.contains(&(task.suite.as_str(), task.id.as_str())))
+        .collect()
+}
+
+/// Opens an interrupted run and finds out what is left of it.
+fn resume(path: &Path, scratch: &Path, runtime: &Runtime) -> Result<Ready, Error> {
+    let (directory, manifest) = RunDirectory::open(path)?;
+    let lock = directory.lock()?;
+    let journal = directory.read_journal(&manifest)?;
+    let Chosen { sandbox, .. } = isolation::choose(&manifest.sandbox).map_err(|error| Error::Run {
+        path: directory.path().to_owned(),
+        problem: format!(
+            "began with tools in '{}', and with others its trials would not be comparable: {error}",
+            manifest.sandbox
+        ),
+    })?;
+    let sandbox = sandbox.for_run(&manifest.run_id);
+    let suites = manifest
+        .plan
+        .suites
+        .iter()
+        .map(|suite| {
+            let file = suite.to_file().map_err(|error| Error::Run {
+                path: directory.path().to_owned(),
+                problem: format!("the suite '{}' of its plan: {error}", suite.name()),
+            })?;
+            Ok(Suite::load(&file, scratch)?)
+        })
+        .collect::<Result<Vec<_>, Error>>()?;
+    runtime.block_on(endpoints::check(&manifest.plan.endpoints))?;
+    let (finished, whole_bytes) = (journal.finished(), journal.whole_bytes);
+    Ok(Ready {
+        directory,
+        manifest,
+        suites,
+        sandbox,
+        finished,
+        whole_bytes,
+        lock,
+    })
+}
+
+/// Runs what is left of the plan; gives the lock back.
+fn measure(ready: Ready, scratch: &Path, runtime: Runtime) -> Result<File, Error> {
+    let Ready {
+        directory,
+        manifest,
+        suites,
+        sandbox,
+        finished,
+        whole_bytes,
+        lock,
+    } = ready;
+    let plan = &manifest.plan;
+    say(&format!("run {}", directory.path().display()));
+    if directory.read_calibration()?.is_none() {
+        let calibration = runtime.block_on(calibration::short(plan))?;
+        directory.write_calibration(&calibration)?;
+    }
+    let (called, _servers) =
+        endpoints::start(plan, &suites, |name| Ok(directory.emissions(name)?))?;
+    let (events, listener) = subscribers::listen(vec![
+        Box::new(Journal::open(&directory, whole_bytes)?),
+        Box::new(Progress::new(finished.len(), plan.trials.len())),
+    ])?;
+    let running = runner::run(
+        plan,
+        suites,
+        called,
+        sandbox,
+        scratch.to_owned(),
+        &finished,
+        events,
+    );
+    let interrupted = runtime.block_on(async {
+        tokio::select! {
+            () = running => false,
+            _ = tokio::signal::ctrl_c() => true,
+        }
+    });
+    // Ends what an interruption left under way: the recorder waits for it. A tool call or
+    // a grader holds up nothing, its sandbox ends with this process.
+    runtime.shutdown_background();
+    // What was finished is written.
+    let recorded = listener.join().unwrap_or_else(|_| {
+        Err(Error::Run {
+            path: directory.journal(),
+            problem: "the thread that records events crashed".into(),
+        })
+    });
+    if interrupted {
+        sandbox::clean_up();
+        return Err(Error::Interrupted {
+            run: directory.path().to_owned(),
+        });
+    }
+    recorded.map(|()| lock)
+}

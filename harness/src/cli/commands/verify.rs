@@ -1,0 +1,177 @@
+//! `timeslip verify`: whether the tasks of a suite can be relied on.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+
+use time::OffsetDateTime;
+use timeslip_suites::verify::{Soundness, verify};
+use timeslip_suites::{Quarantined, Sandbox, Suite, Task};
+
+use crate::cli::caveats;
+use crate::cli::isolation::{self, Chosen};
+use crate::console::say;
+use crate::error::Error;
+use crate::exit;
+use crate::run::config::Config;
+use crate::run::plan;
+
+/// Check that every task fails untouched and passes with its author's solution
+#[derive(Debug, clap::Parser)]
+pub(super) struct Arguments {
+    /// Suite to check: a name or a suite file
+    #[arg(value_name = "SUITE")]
+    suite: String,
+    /// How often every task is tried, untouched and with its solution
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    times: u32,
+    /// Take only this task (repeatable)
+    #[arg(long = "task", value_name = "TASK")]
+    tasks: Vec<String>,
+    /// Tasks at once
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
+    concurrency: u32,
+    /// Write what is broken or flaky to this file, which a suite names as `quarantine`
+    #[arg(long, value_name = "FILE")]
+    quarantine: Option<PathBuf>,
+    /// What keeps tasks away from this machine: auto, bubblewrap, docker or process
+    #[arg(long, value_name = "NAME")]
+    sandbox: Option<String>,
+    /// Configuration file [default: timeslip.toml, if there is one]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
+    let config = Config::load(arguments.config.as_deref())?;
+    let mut file = plan::suite_file(&config, &arguments.suite)?;
+    // What is in quarantine is tried again: it may have been repaired.
+    file.quarantine = None;
+    let scratch = Sandbox::scratch()?;
+    let (suite, problems) = Suite::open(&file, scratch.path())?;
+    let wanted =
+        |id: &str| arguments.tasks.is_empty() || arguments.tasks.iter().any(|task| task == id);
+    let known =
+        |id: &String| suite.task(id).is_some() || problems.iter().any(|(known, _)| known == id);
+    if let Some(unknown) = arguments.tasks.iter().find(|id| !known(id)) {
+        return Err(Error::Config {
+            place: format!("--task {unknown}"),
+            problem: format!("{} has no such task", suite.name),
+        });
+    }
+    let name = arguments.sandbox.clone().or(config.run.sandbox.clone());
+    let Chosen { sandbox, warnings } =
+        isolation::choose(name.as_deref().unwrap_or(isolation::AUTO))?;
+    for warning in warnings {
+        say(&format!("warning: {warning}"));
+    }
+    let tasks: Vec<&Task> = suite.tasks.iter().filter(|task| wanted(&task.id)).collect();
+    for caveat in caveats::of(tasks.iter().copied(), &sandbox.capabilities()) {
+        say(&format!("warning: {caveat}"));
+    }
+    let mut found: Vec<(String, Soundness)> = problems
+        .iter()
+        .filter(|(id, _)| wanted(id))
+        .map(|(id, error)| (id.clone(), Soundness::Broken(error.to_string())))
+        .collect();
+    for (id, soundness) in &found {
+        report(id, soundness)?;
+    }
+    found.extend(verify_all(arguments, &tasks, &sandbox, scratch.path())?);
+    let unsound = conclude(&suite.name, arguments.times, &found)?;
+    if let Some(list) = &arguments.quarantine {
+        let tried: BTreeSet<&str> = found.iter().map(|(id, _)| id.as_str()).collect();
+        let count = unsound.len();
+        Quarantined::update(list, &tried, unsound)?;
+        say(&format!("{}: {count} tasks of this suite", list.display()));
+        return Ok(if count == 0 {
+            exit::PASS
+        } else {
+            exit::INVALID
+        });
+    }
+    Ok(if unsound.is_empty() {
+        exit::PASS
+    } else {
+        exit::INVALID
+    })
+}
+
+/// Tries all tasks, printing each as it is done.
+fn verify_all(
+    arguments: &Arguments,
+    tasks: &[&Task],
+    sandbox: &Sandbox,
+    scratch: &Path,
+) -> Result<Vec<(String, Soundness)>, Error> {
+    let next = AtomicUsize::new(0);
+    let (done, results) = mpsc::channel();
+    let mut found = Vec::with_capacity(tasks.len());
+    std::thread::scope(|scope| {
+        for _ in 0..tasks.len().min(arguments.concurrency as usize) {
+            let (next, done) = (&next, done.clone());
+            scope.spawn(move || {
+                while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let soundness = verify(task, sandbox, arguments.times, scratch);
+                    if done.send((task.id.clone(), soundness)).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(done);
+        for (id, soundness) in results {
+            report(&id, &soundness)?;
+            found.push((id, soundness));
+        }
+        Ok(found)
+    })
+}
+
+fn report(id: &str, soundness: &Soundness) -> Result<u8, Error> {
+    super::print(&match soundness {
+        Soundness::Sound => format!("sound   {id}\n"),
+        Soundness::Flaky(why) => format!("FLAKY   {id}: {}\n", one_line(why)),
+        Soundness::Broken(why) => format!("BROKEN  {id}: {}\n", one_line(why)),
+    })
+}
+
+/// A verifier's words on one line, and not all of them.
+fn one_line(text: &str) -> String {
+    const SHOWN: usize = 400;
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let line = words.join(" ");
+    match line.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
+/// Prints the sum, and gives what cannot be relied on.
+fn conclude(
+    suite: &str,
+    times: u32,
+    found: &[(String, Soundness)],
+) -> Result<Vec<Quarantined>, Error> {
+    let when = OffsetDateTime::now_utc().date().to_string();
+    let entry = |id: &str, word: &str, why: &str| Quarantined {
+        task: id.to_owned(),
+        why: format!("{word}: {}", one_line(why)),
+        when: when.clone(),
+    };
+    let unsound: Vec<Quarantined> = found
+        .iter()
+        .filter_map(|(id, soundness)| match soundness {
+            Soundness::Sound => None,
+            Soundness::Flaky(why) => Some(entry(id, "flaky", why)),
+            Soundness::Broken(why) => Some(entry(id, "broken", why)),
+        })
+        .collect();
+    let sound = found.len() - unsound.len();
+    super::print(&format!(
+        "{suite}: {sound} of {} tasks are sound; each was tried {times}× untouched and {times}× with its solution\n",
+        found.len()
+    ))?;
+    Ok(unsound)
+}

@@ -1,0 +1,9 @@
+//! Running the trials of a plan: from the configuration to the journal.
+
+pub mod agent;
+pub mod config;
+pub mod endpoints;
+pub mod environment;
+pub mod plan;
+pub mod runner;
+pub mod subscribers;

@@ -1,0 +1,165 @@
+//! The built-in agent: ask the model, run the tools it calls, until it submits.
+
+mod edit;
+mod tools;
+mod transcript;
+
+pub use tools::{Bench, specs};
+pub(crate) use transcript::append;
+
+use std::time::Duration;
+
+use timeslip_datasets::atif::Trajectory;
+use timeslip_datasets::journal::Event;
+use timeslip_wire::protocols::{Item, ToolSpec};
+use timeslip_wire::{Endpoint, Failure, Session};
+use tokio::time::Instant;
+
+const INSTRUCTIONS: &str = "You are a software engineer working alone in a sandbox without network. \
+Solve the task in the working directory. Look before you change anything, make the smallest change that is right, \
+check it by running it, and call submit when you are done. Nobody answers questions.";
+
+/// All that one trial says, answers and results together; neither a hostile server nor
+/// thousands of calls may fill memory.
+const MAX_CONVERSATION: usize = 32 << 20;
+
+/// One trial's worth of work.
+#[derive(Debug)]
+pub struct Assignment<'a> {
+    /// Where the model is.
+    pub endpoint: &'a Endpoint,
+    /// What the model is told.
+    pub prompt: &'a str,
+    /// Where its tools run.
+    pub bench: Bench,
+    /// The tools.
+    pub tools: &'a [ToolSpec],
+    /// Stable id of the conversation.
+    pub cache_key: String,
+    /// Model calls that the trial has made already, for a task of several steps.
+    pub turns_before: u32,
+    /// Most model calls of the trial.
+    pub turns: u32,
+    /// Most time.
+    pub time: Duration,
+}
+
+/// Why the agent stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// The model called submit, or said something without calling a tool.
+    Finished,
+    /// A limit was reached.
+    Limit(String),
+    /// The endpoint failed.
+    Failed(String),
+}
+
+/// What came of an assignment.
+#[derive(Debug)]
+pub struct Work {
+    /// Why it ended.
+    pub stop: Stop,
+    /// What was said and done.
+    pub transcript: Trajectory,
+    /// Model calls that the trial has made so far.
+    pub turns: u32,
+}
+
+/// Works until the model submits or something stops it. `origin` is the trial's
+/// start on the run's clock; everything timed goes to `record` as it happens.
+pub async fn work(assignment: Assignment<'_>, origin: u64, mut record: impl FnMut(Event)) -> Work {
+    let mut turn = assignment.turns_before;
+    let mut transcript = transcript::start(
+        &assignment.cache_key,
+        &assignment.endpoint.model,
+        assignment.prompt,
+    );
+    let stop = converse(assignment, origin, &mut record, &mut transcript, &mut turn).await;
+    Work {
+        stop,
+        transcript,
+        turns: turn,
+    }
+}
+
+/// The conversation; `turn` is the last one that was begun.
+async fn converse(
+    assignment: Assignment<'_>,
+    origin: u64,
+    record: &mut impl FnMut(Event),
+    transcript: &mut Trajectory,
+    turn: &mut u32,
+) -> Stop {
+    let Assignment {
+        endpoint,
+        prompt,
+        bench,
+        tools,
+        cache_key,
+        turns_before,
+        turns,
+        time,
+    } = assignment;
+    let deadline = Instant::now() + time;
+    let out_of_time = || Stop::Limit(format!("the trial's {} s are over", time.as_secs()));
+    let mut session = Session::new(endpoint, cache_key, origin);
+    let mut items = vec![Item::User(prompt.to_owned())];
+    let mut kept = 0;
+    session
+        .warm_up(INSTRUCTIONS, tools, deadline, |exchange| {
+            record(Event::Exchange(Box::new(exchange)));
+        })
+        .await;
+    for next in turns_before + 1..=turns {
+        *turn = next;
+        let asked = session.ask(next, INSTRUCTIONS, tools, &items, deadline, |exchange| {
+            record(Event::Exchange(Box::new(exchange)));
+        });
+        let answer = match asked.await {
+            Ok(answer) => answer,
+            Err(Failure::Deadline) => return out_of_time(),
+            Err(failure) => return Stop::Failed(endpoint.redact(&failure.to_string())),
+        };
+        let mut results = Vec::with_capacity(answer.calls.len());
+        let mut submitted = false;
+        for call in &answer.calls {
+            let remaining = deadline.saturating_duration_since(Instant::now());
+            if remaining.is_zero() || kept > MAX_CONVERSATION {
+                break;
+            }
+            let working = tools::call(&bench, next, call, origin, remaining);
+            let done = session.during(working).await;
+            record(Event::Tool(done.tool));
+            submitted |= done.submitted;
+            kept += done.output.len();
+            results.push(Item::ToolResult {
+                call_id: call.call_id.clone(),
+                output: done.output,
+            });
+        }
+        transcript::add_turn(transcript, &answer, &results);
+        if let (true, Some(reason)) = (answer.calls.is_empty(), &answer.incomplete) {
+            let reason: String = endpoint.redact(reason).chars().take(80).collect();
+            return Stop::Limit(format!("the server cut the answer short: {reason}"));
+        }
+        if submitted || answer.calls.is_empty() {
+            return Stop::Finished;
+        }
+        kept += answer
+            .items
+            .iter()
+            .map(|item| item.to_string().len())
+            .sum::<usize>();
+        if kept > MAX_CONVERSATION {
+            let limit = MAX_CONVERSATION >> 20;
+            return Stop::Limit(format!("the conversation exceeds {limit} MiB"));
+        }
+        if results.len() < answer.calls.len() {
+            return out_of_time();
+        }
+        items.extend(answer.items.into_iter().map(Item::Output));
+        items.extend(results);
+    }
+    Stop::Limit(format!("the trial's {turns} turns are over"))
+}

@@ -1,0 +1,262 @@
+//! From planned endpoints to endpoints that can be called: embedded servers are
+//! started, keys are taken from the environment, real servers are knocked at.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use timeslip_datasets::run::plan::{Plan, PlannedEndpoint};
+use timeslip_simulator::{KnownTask, Model, Options, Profile, Running};
+use timeslip_suites::Suite;
+use timeslip_wire::connection::{self, Target};
+use timeslip_wire::protocols;
+use timeslip_wire::transports::{self, Transport};
+use timeslip_wire::{Endpoint, Secret};
+
+use crate::error::Error;
+
+/// How long a real server may take to accept a connection before a run begins.
+const KNOCK: Duration = Duration::from_secs(10);
+
+/// Checks what can be checked before anything is written: keys are set, real servers
+/// accept connections.
+///
+/// # Errors
+/// [`Error::Config`] for a missing key, [`Error::Unreachable`] for a silent server.
+pub async fn check(planned: &[PlannedEndpoint]) -> Result<(), Error> {
+    for endpoint in planned {
+        secrets(endpoint)?;
+        let Some(url) = &endpoint.base_url else {
+            continue;
+        };
+        let target = target(endpoint, url)?;
+        let opened = tokio::time::timeout(
+            KNOCK,
+            connection::open(&target, transport(endpoint)?.application()),
+        )
+        .await;
+        let problem = match opened {
+            Ok(Ok(_)) => continue,
+            Ok(Err(problem)) => problem,
+            Err(_) => format!("no connection to {url} within {} s", KNOCK.as_secs()),
+        };
+        return Err(Error::Unreachable {
+            endpoint: endpoint.name.clone(),
+            problem,
+        });
+    }
+    Ok(())
+}
+
+/// Starts the embedded servers of a plan. `log` names the file for an endpoint's
+/// true emission times.
+///
+/// # Errors
+/// [`Error::System`] when a server cannot start, [`Error::Suite`] when a recording
+/// cannot be read.
+pub fn start(
+    plan: &Plan,
+    suites: &[Suite],
+    log: impl Fn(&str) -> Result<PathBuf, Error>,
+) -> Result<(Vec<Endpoint>, Vec<Running>), Error> {
+    let mut servers = Vec::new();
+    let mut endpoints = Vec::new();
+    for planned in &plan.endpoints {
+        let log = planned
+            .simulate
+            .as_ref()
+            .map(|_| log(&planned.name))
+            .transpose()?;
+        let (endpoint, server) = open(planned, plan.seed, suites, log.as_deref())?;
+        endpoints.push(endpoint);
+        servers.extend(server);
+    }
+    Ok((endpoints, servers))
+}
+
+/// Makes one endpoint ready to be called, with its embedded server if it has one.
+///
+/// # Errors
+/// As [`start`].
+pub fn open(
+    planned: &PlannedEndpoint,
+    seed: u64,
+    suites: &[Suite],
+    log: Option<&Path>,
+) -> Result<(Endpoint, Option<Running>), Error> {
+    let Some(simulation) = &planned.simulate else {
+        let url = planned.base_url.as_deref().unwrap_or_default();
+        return Ok((endpoint(planned, url)?, None));
+    };
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let profile = Profile::from_map(simulation.figures.clone()).map_err(|problem| {
+        let place = format!("endpoint.{}.simulate.figures", planned.name);
+        Error::Config { place, problem }
+    })?;
+    let server = simulate(address, &simulation.profile, profile, seed, suites, log)?;
+    let url = simulated_url(server.address, &planned.protocol);
+    Ok((endpoint(planned, &url)?, Some(server)))
+}
+
+/// Starts one simulated endpoint that plays the recordings of `suites`.
+///
+/// # Errors
+/// [`Error::System`] when it cannot start, [`Error::Suite`] when a recording cannot
+/// be read.
+pub fn simulate(
+    address: SocketAddr,
+    name: &str,
+    profile: Profile,
+    seed: u64,
+    suites: &[Suite],
+    log: Option<&Path>,
+) -> Result<Running, Error> {
+    let mut tasks = Vec::new();
+    for task in suites.iter().flat_map(|suite| &suite.tasks) {
+        for (index, step) in task.steps.iter().enumerate() {
+            let recordings = step.recordings()?;
+            // A task without recordings is one the model does not know.
+            if !recordings.is_empty() {
+                let id = match index {
+                    0 => format!("{}/{}", task.suite, task.id),
+                    later => format!("{}/{}#{later}", task.suite, task.id),
+                };
+                tasks.push(KnownTask {
+                    id,
+                    instruction: step.instruction.clone(),
+                    recordings,
+                });
+            }
+        }
+    }
+    let model = Model::new(tasks, name, seed, profile.resolve_rate);
+    let options = Options {
+        address,
+        seed,
+        log: log.map(Path::to_owned),
+        ..Options::new(profile, model)
+    };
+    timeslip_simulator::start(options).map_err(Error::system(format!(
+        "cannot start the simulated endpoint on {address}"
+    )))
+}
+
+/// The base URL of a protocol on an embedded server.
+#[must_use]
+pub fn simulated_url(address: SocketAddr, protocol: &str) -> String {
+    let path = protocols::by_name(protocol).map_or("", |protocol| protocol.base_path());
+    format!("http://{address}{path}")
+}
+
+fn endpoint(planned: &PlannedEndpoint, url: &str) -> Result<Endpoint, Error> {
+    let Secrets {
+        key,
+        headers,
+        values,
+    } = secrets(planned)?;
+    let protocol = protocols::by_name(&planned.protocol).ok_or_else(|| Error::Config {
+        place: format!("endpoint.{}.protocol", planned.name),
+        problem: format!("'{}' is not known", planned.protocol),
+    })?;
+    let transport = transport(planned)?;
+    Ok(Endpoint {
+        name: planned.name.clone(),
+        target: target(planned, url)?,
+        model: planned.model.clone(),
+        protocol,
+        transport,
+        options: planned.options.clone(),
+        shared: transport
+            .pool(protocol)
+            .filter(|_| planned.options.shared_connection),
+        key,
+        headers,
+        secrets: values,
+        extra: planned.body.clone(),
+        idle_timeout: planned.idle_timeout(),
+    })
+}
+
+fn transport(planned: &PlannedEndpoint) -> Result<&'static dyn Transport, Error> {
+    transports::by_name(&planned.transport).ok_or_else(|| Error::Config {
+        place: format!("endpoint.{}.transport", planned.name),
+        problem: format!("'{}' is not known", planned.transport),
+    })
+}
+
+fn target(planned: &PlannedEndpoint, url: &str) -> Result<Target, Error> {
+    let target = Target::parse(url).map_err(|problem| Error::Config {
+        place: format!("endpoint.{}.base_url", planned.name),
+        problem,
+    })?;
+    let query = planned.query.iter();
+    Ok(Target {
+        ca_file: planned.ca_file.clone(),
+        ..target.with_query(query.map(|(name, value)| (name.as_str(), value.as_str())))
+    })
+}
+
+/// What the environment holds for an endpoint.
+struct Secrets {
+    key: Option<Secret>,
+    /// Headers with their values filled in.
+    headers: Vec<(String, Secret)>,
+    /// The values that were filled in.
+    values: Vec<Secret>,
+}
+
+fn secrets(planned: &PlannedEndpoint) -> Result<Secrets, Error> {
+    let variable = |field: &str, name: &str| {
+        let bad = |problem: String| Error::Config {
+            place: format!("endpoint.{}.{field}", planned.name),
+            problem,
+        };
+        // A key pasted here by mistake must not be printed.
+        let plausible = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        if name.is_empty()
+            || name.starts_with(|c: char| c.is_ascii_digit())
+            || !name.chars().all(plausible)
+        {
+            return Err(bad(
+                "is not the name of an environment variable; never write a key itself here".into(),
+            ));
+        }
+        let value = std::env::var(name).ok().filter(|value| !value.is_empty());
+        let value = value.ok_or_else(|| {
+            bad(format!(
+                "the environment variable {name} is not set; export it with the key"
+            ))
+        })?;
+        // The value is not repeated: it is a secret.
+        match reqwest::header::HeaderValue::try_from(&value) {
+            Ok(_) => Ok(value),
+            Err(_) => Err(bad(format!(
+                "the environment variable {name} holds a line break or another character that \
+                 no header can have; export it without"
+            ))),
+        }
+    };
+    let key = planned
+        .api_key_env
+        .as_deref()
+        .map(|name| variable("api_key_env", name))
+        .transpose()?;
+    let mut values = Vec::new();
+    let mut headers = Vec::new();
+    for (header, value) in &planned.headers {
+        let value = match value.strip_prefix('$') {
+            Some(name) => {
+                let value = Secret(variable(&format!("headers.{header}"), name)?);
+                values.push(value.clone());
+                value
+            }
+            None => Secret(value.clone()),
+        };
+        headers.push((header.clone(), value));
+    }
+    Ok(Secrets {
+        key: key.map(Secret),
+        headers,
+        values,
+    })
+}

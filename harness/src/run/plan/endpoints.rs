@@ -1,0 +1,204 @@
+//! The endpoints of a plan.
+
+use std::path::Path;
+
+use reqwest::header::{HeaderName, HeaderValue};
+use timeslip_datasets::options::EndpointOptions;
+use timeslip_datasets::run::plan::{PlannedEndpoint, Simulation};
+use timeslip_simulator::Profile;
+use timeslip_wire::connection::Target;
+use timeslip_wire::protocols::{PROTOCOLS, Protocol};
+use timeslip_wire::transports::{TRANSPORTS, Transport};
+
+use super::Overrides;
+use crate::error::Error;
+use crate::run::config::{Config, EndpointTable};
+
+/// Name of the endpoint given by `--base-url`.
+pub const AD_HOC: &str = "command-line";
+
+/// The endpoints that configuration and command line name, one or two.
+///
+/// # Errors
+/// [`Error::Config`], naming file and field.
+pub fn endpoints(config: &Config, overrides: &Overrides) -> Result<Vec<PlannedEndpoint>, Error> {
+    let mut planned = Vec::new();
+    if let Some(table) = &overrides.ad_hoc {
+        planned.push(endpoint(AD_HOC, Path::new("command line"), table)?);
+    }
+    // An endpoint given by its URL stands alone unless others are named beside it.
+    let configured = config.run.endpoints.clone().unwrap_or_default();
+    let names = match (&overrides.endpoints[..], &overrides.ad_hoc) {
+        ([], Some(_)) => Vec::new(),
+        ([], None) => configured,
+        (named, _) => named.to_vec(),
+    };
+    for name in &names {
+        let (name, path, table) = config.endpoint(name)?;
+        planned.push(endpoint(&name, &path, &table)?);
+    }
+    let count = planned.len();
+    if !(1..=2).contains(&count) {
+        return Err(Error::Config {
+            place: "run.endpoints".into(),
+            problem: format!(
+                "names {count} endpoints; a run takes one, or a candidate and a baseline"
+            ),
+        });
+    }
+    if count == 2 && planned[0].name == planned[1].name {
+        return Err(Error::Config {
+            place: "run.endpoints".into(),
+            problem: format!(
+                "names '{}' twice; give the second one a name of its own",
+                planned[0].name
+            ),
+        });
+    }
+    Ok(planned)
+}
+
+fn endpoint(name: &str, path: &Path, table: &EndpointTable) -> Result<PlannedEndpoint, Error> {
+    let bad = |field: &str, problem: String| Error::Config {
+        place: format!("{}: endpoint.{name}.{field}", path.display()),
+        problem,
+    };
+    let simulate = match (&table.simulate, &table.base_url) {
+        (Some(name), None) => Some((name, Profile::load(name)?)),
+        (None, Some(url)) => {
+            Target::parse(url).map_err(|problem| bad("base_url", problem))?;
+            None
+        }
+        _ => {
+            return Err(bad(
+                "simulate",
+                "give either `simulate` or `base_url`, and not both".into(),
+            ));
+        }
+    };
+    let model = match (&table.model, &simulate) {
+        (Some(model), _) => model.clone(),
+        (None, Some((_, profile))) => profile.model.clone(),
+        (None, None) => return Err(bad("model", "is missing: the model id to ask for".into())),
+    };
+    let spoken = chosen(&table.protocol, PROTOCOLS, |one| one.name())
+        .map_err(|problem| bad("protocol", problem))?;
+    let carrier = chosen(&table.transport, TRANSPORTS, |one| one.name())
+        .map_err(|problem| bad("transport", problem))?;
+    let (protocol, transport) = (spoken.name(), carrier.name());
+    if !carrier.carries(spoken) {
+        return Err(bad(
+            "transport",
+            format!("{protocol} does not travel over a {transport}; use http-sse"),
+        ));
+    }
+    let options = table.options();
+    check_options(&options, spoken, carrier).map_err(|(field, problem)| bad(field, problem))?;
+    for (header, value) in &table.headers {
+        check_header(header, value)
+            .map_err(|problem| bad(&format!("headers.{header}"), problem.into()))?;
+    }
+    let simulate = simulate
+        .map(|(profile, figures)| {
+            let profile = profile.clone();
+            Ok(Simulation {
+                profile,
+                figures: figures.to_map()?,
+            })
+        })
+        .transpose()
+        .map_err(|error: serde_json::Error| bad("simulate", error.to_string()))?;
+    Ok(PlannedEndpoint {
+        name: name.to_owned(),
+        simulate,
+        base_url: table.base_url.clone(),
+        model,
+        protocol: protocol.to_owned(),
+        transport: transport.to_owned(),
+        options,
+        api_key_env: table.api_key_env.clone(),
+        // Like all paths of a file relative to it.
+        ca_file: table.ca_file.as_ref().map(|file| {
+            let folder = path.parent().unwrap_or(Path::new(""));
+            folder.join(file)
+        }),
+        query: table.query.clone(),
+        headers: table.headers.clone(),
+        body: table.body.clone(),
+        price: table.price.clone(),
+    })
+}
+
+/// Refuses a header that cannot be sent, and a secret that is written down.
+fn check_header(name: &str, value: &str) -> Result<(), &'static str> {
+    if HeaderName::try_from(name).is_err() {
+        return Err("is not a header name: letters, digits and hyphens, such as \"x-team\"");
+    }
+    if HeaderValue::try_from(value).is_err() {
+        return Err("is not a header value: it holds a line break or another control character");
+    }
+    let secret = ["auth", "key", "token", "secret", "cookie"];
+    let lower = name.to_ascii_lowercase();
+    if secret.iter().any(|word| lower.contains(word)) && !value.starts_with('$') {
+        return Err(
+            "looks like a secret; write \"$NAME\" to take it from the environment variable NAME",
+        );
+    }
+    Ok(())
+}
+
+/// The entry of a table that a configuration names; the first when it names none.
+fn chosen<T: Copy>(
+    wanted: &Option<String>,
+    table: &[T],
+    name: fn(T) -> &'static str,
+) -> Result<T, String> {
+    let wanted = wanted.as_deref();
+    let mut entries = table.iter().copied();
+    let found = entries.find(|entry| wanted.is_none_or(|wanted| name(*entry) == wanted));
+    found.ok_or_else(|| {
+        let known: Vec<&str> = table.iter().copied().map(name).collect();
+        format!(
+            "'{}' is not known; known are {}",
+            wanted.unwrap_or_default(),
+            known.join(", ")
+        )
+    })
+}
+
+/// An option that not every transport has: whether it is wanted, and who has it.
+type Special = (
+    &'static str,
+    bool,
+    fn(&dyn Transport, &dyn Protocol) -> bool,
+);
+
+/// Refuses options that the transport does not have with this protocol.
+fn check_options(
+    options: &EndpointOptions,
+    protocol: &dyn Protocol,
+    transport: &dyn Transport,
+) -> Result<(), (&'static str, String)> {
+    let special: [Special; 3] = [
+        ("prewarm", options.prewarm, |one, _| one.keeps_state()),
+        ("deflate", options.deflate, |one, _| one.compresses()),
+        (
+            "shared_connection",
+            options.shared_connection,
+            |one, protocol| one.pool(protocol).is_some(),
+        ),
+    ];
+    for (field, wanted, has) in special {
+        if wanted && !has(transport, protocol) {
+            let able = TRANSPORTS.iter().filter(|one| has(**one, protocol));
+            let able: Vec<&str> = able.map(|one| one.name()).collect();
+            let place = match able[..] {
+                [] => format!("does not exist for {}", protocol.name()),
+                _ => format!("exists over a {} only", able.join(" or ")),
+            };
+            let problem = format!("{place}, not over {}", transport.name());
+            return Err((field, problem));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,152 @@
+//! What a user gets wrong is named, with file and field; exit code 2; nothing written.
+
+use std::path::Path;
+
+use crate::support::{quick_config, timeslip};
+
+struct Case {
+    folder: tempfile::TempDir,
+}
+
+impl Case {
+    fn new(config: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("timeslip.toml"), config).unwrap();
+        Case { folder }
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Runs in the folder; returns standard error, with the folder's name replaced.
+    fn fails(&self, arguments: &[&str]) -> String {
+        let output = timeslip()
+            .current_dir(self.path())
+            .arg("run")
+            .args(arguments)
+            .output()
+            .unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(
+            !self.path().join("runs").exists(),
+            "a run was left behind: {error}"
+        );
+        error
+            .replace(&self.path().display().to_string(), "FOLDER")
+            .replace(&std::env::temp_dir().display().to_string(), "TMP")
+    }
+}
+
+#[test]
+fn malformed_configuration() {
+    insta::assert_snapshot!(Case::new("[run]\nattempts = \"three\"\n").fails(&[]), @r#"
+    timeslip: timeslip.toml: TOML parse error at line 2, column 12
+      |
+    2 | attempts = "three"
+      |            ^^^^^^^
+    invalid type: string "three", expected u32
+    "#);
+    insta::assert_snapshot!(Case::new("[limits]\nturns = 0\n").fails(&[]), @"timeslip: limits.turns: must be at least 1");
+    insta::assert_snapshot!(Case::new("").fails(&["--config", "absent.toml"]), @"timeslip: absent.toml: cannot read: No such file or directory (os error 2)");
+}
+
+#[test]
+fn endpoints_that_cannot_be() {
+    insta::assert_snapshot!(Case::new("").fails(&["--endpoint", "spark"]), @"timeslip: endpoint 'spark': is neither configured nor a preset; configured are gpu-sim, spark-sim, and `timeslip presets` lists the presets. Add [endpoint.spark] to timeslip.toml, or use --base-url");
+    let table = |fields: &str| {
+        Case::new(&format!(
+            "[run]\nendpoints = [\"a\"]\n[endpoint.a]\n{fields}\n"
+        ))
+    };
+    insta::assert_snapshot!(table("model = \"m\"").fails(&[]), @"timeslip: timeslip.toml: endpoint.a.simulate: give either `simulate` or `base_url`, and not both");
+    insta::assert_snapshot!(table("base_url = \"http://localhost:1/v1\"").fails(&[]), @"timeslip: timeslip.toml: endpoint.a.model: is missing: the model id to ask for");
+    insta::assert_snapshot!(table("base_url = \"localhost\"\nmodel = \"m\"").fails(&[]), @"timeslip: timeslip.toml: endpoint.a.base_url: not a whole URL; write http://… or https://…");
+    let error = table("simulate = \"gpu-sim\"\nprotocol = \"smoke\"").fails(&[]);
+    let known: Vec<&str> = timeslip_wire::protocols::names().collect();
+    let expected = "timeslip: timeslip.toml: endpoint.a.protocol: 'smoke' is not known; known are ";
+    assert_eq!(error.trim_end(), format!("{expected}{}", known.join(", ")));
+    insta::assert_snapshot!(
+        table("base_url = \"http://localhost:1/v1\"\nmodel = \"m\"\nheaders = { x-api-key = \"sk-123\" }").fails(&[]),
+        @r#"timeslip: timeslip.toml: endpoint.a.headers.x-api-key: looks like a secret; write "$NAME" to take it from the environment variable NAME"#
+    );
+    insta::assert_snapshot!(
+        table("base_url = \"http://localhost:1/v1\"\nmodel = \"m\"\napi_key_env = \"TIMESLIP_TEST_UNSET\"").fails(&[]),
+        @"timeslip: endpoint.a.api_key_env: the environment variable TIMESLIP_TEST_UNSET is not set; export it with the key"
+    );
+    let error = Case::new("").fails(&["--base-url", "http://127.0.0.1:1/v1", "--model", "m"]);
+    insta::assert_snapshot!(error, @"timeslip: endpoint command-line: cannot connect to 127.0.0.1:1: Connection refused (os error 111); nothing was run");
+}
+
+#[test]
+fn suites_that_cannot_be() {
+    insta::assert_snapshot!(Case::new("").fails(&["--suite", "swe-maxi"]), @"timeslip: suite 'swe-maxi': is not known; known are swe-mini, terminal-mini. Add [suite.swe-maxi] to timeslip.toml, or give the path of a suite file");
+    insta::assert_snapshot!(Case::new("").fails(&["--suite", "terminal-mini", "--task", "absent"]), @"timeslip: --task absent: no chosen suite has this task; `timeslip run --dry-run` lists them");
+    let case = Case::new("[suite.mine]\nformat = \"harbor\"\nsource = \"tasks\"\n");
+    let task = case.path().join("tasks/untested");
+    std::fs::create_dir_all(task.join("environment")).unwrap();
+    std::fs::write(task.join("task.toml"), "schema_version = \"1.1\"\n").unwrap();
+    std::fs::write(task.join("instruction.md"), "Do it.\n").unwrap();
+    std::fs::write(
+        task.join("environment/Dockerfile"),
+        "FROM scratch\nWORKDIR /app\n",
+    )
+    .unwrap();
+    let error = case.fails(&["--suite", "mine"]);
+    assert!(
+        error.contains("untested") && error.contains("tests/test.sh"),
+        "{error}"
+    );
+}
+
+#[test]
+fn runs_that_cannot_be_resumed_or_reported() {
+    let case = Case::new("");
+    let error = case.fails(&["--resume", "nothing-here"]);
+    assert!(
+        error.contains("nothing-here/run.json") && error.contains("run directory"),
+        "{error}"
+    );
+    timeslip()
+        .current_dir(case.path())
+        .args(["report", "nothing-here"])
+        .assert()
+        .code(2);
+}
+
+#[test]
+fn a_plan_is_printed_and_nothing_is_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = quick_config(folder.path());
+    let output = timeslip()
+        .args([
+            "run",
+            "--dry-run",
+            "--suite",
+            "terminal-mini",
+            "--task",
+            "word-tally",
+            "--attempts",
+            "2",
+            "--config",
+        ])
+        .arg(&config)
+        .output()
+        .unwrap();
+    let plan = String::from_utf8(output.stdout)
+        .unwrap()
+        .replace(&folder.path().display().to_string(), "FOLDER");
+    insta::assert_snapshot!(plan, @r"
+    candidate  fast: responses over websocket, model quick (simulated, profile FOLDER/fast.toml)
+    baseline   slow: responses over http-sse, model quick (simulated, profile FOLDER/slow.toml)
+    suite      terminal-mini: 1 tasks, from bundled:terminal-mini
+    limits     40 turns, 900 s a trial, 60 s a command, 32 KiB of output, 2048 MiB, events unread for 2000 ms
+    trials     4 (2 attempts, 4 at once, seed 1), in this order:
+                 terminal-mini/word-tally/fast/1
+                 terminal-mini/word-tally/slow/1
+                 terminal-mini/word-tally/slow/2
+                 terminal-mini/word-tally/fast/2
+    ");
+    assert!(!folder.path().join("runs").exists());
+}

@@ -1,0 +1,26 @@
+//! The integration tests of the application.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod bad_input;
+mod conformance;
+mod datasets;
+mod doc_examples;
+mod gate;
+mod grade;
+mod help;
+mod history;
+mod main_job;
+mod nightly;
+mod probe;
+mod proxy;
+mod report_in_browser;
+#[path = "../../wire/tests/it/scripted.rs"]
+mod scripted;
+#[path = "../../wire/tests/it/support.rs"]
+mod server;
+mod simulated_clients;
+mod stages_of_exchanges;
+mod suites;
+mod support;
+#[path = "../../wire/tests/it/talk.rs"]
+mod talk;

@@ -1,0 +1,17 @@
+//! The integration tests of the wire.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod exchange;
+mod hostile_payloads;
+mod hostile_streams;
+mod http2;
+mod lanes;
+mod protocol_requests;
+mod protocol_streams;
+mod recorded;
+mod scripted;
+mod server_connections;
+mod server_streams;
+mod support;
+mod talk;
+mod websocket;

@@ -1,0 +1,126 @@
+//! The line of a trial: stretches side by side, each instant in exactly one of them.
+
+use std::collections::BTreeMap;
+
+use super::exchange::Segment;
+use crate::input::{Span, StageValue};
+use crate::stages::{Provenance, Stage};
+
+/// A trial, attributed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attribution {
+    /// Every stage that occurred, in canonical order; sums to the wall time.
+    pub stages: Vec<StageValue>,
+    /// The critical path, gap-free.
+    pub spans: Vec<Span>,
+}
+
+/// One stretch before it is fitted into the line.
+pub(super) struct Piece {
+    start: u64,
+    segment: Segment,
+    turn: u32,
+    label: String,
+}
+
+/// Adds the stretches of one exchange or tool call, which began at `start`.
+pub(super) fn lay(
+    pieces: &mut Vec<Piece>,
+    mut start: u64,
+    segments: Vec<Segment>,
+    turn: u32,
+    label: &str,
+) {
+    for segment in segments {
+        let next = segment.end.max(start);
+        pieces.push(Piece {
+            start,
+            segment,
+            turn,
+            label: label.to_owned(),
+        });
+        start = next;
+    }
+}
+
+/// A trial's line as far as it is given to stages.
+#[derive(Default)]
+struct TrialLine {
+    at: u64,
+    spans: Vec<Span>,
+    totals: BTreeMap<Stage, StageValue>,
+}
+
+impl TrialLine {
+    /// Gives what lies before `segment.end` to its stage.
+    fn until(&mut self, segment: Segment, turn: u32, label: String) {
+        let Segment {
+            end,
+            stage,
+            provenance,
+            error_ns,
+        } = segment;
+        if end <= self.at {
+            return;
+        }
+        let start_ns = std::mem::replace(&mut self.at, end);
+        let value = self.total(stage, provenance);
+        value.ns += end - start_ns;
+        value.provenance = value.provenance.max(provenance);
+        if let Some(error) = error_ns {
+            value.error_ns = Some(value.error_ns.unwrap_or(0).saturating_add(error));
+        }
+        self.spans.push(Span {
+            start_ns,
+            end_ns: end,
+            stage,
+            turn,
+            label,
+        });
+    }
+
+    /// Gives a gap to the harness.
+    fn gap(&mut self, end: u64, turn: u32) {
+        let gap = Segment {
+            end,
+            stage: Stage::Harness,
+            provenance: Provenance::Measured,
+            error_ns: None,
+        };
+        self.until(gap, turn, String::new());
+    }
+
+    /// What a stage has so far; nothing, known like this, where it is new.
+    fn total(&mut self, stage: Stage, provenance: Provenance) -> &mut StageValue {
+        self.totals.entry(stage).or_insert(StageValue {
+            stage,
+            ns: 0,
+            provenance,
+            error_ns: None,
+        })
+    }
+}
+
+/// Puts pieces on a line from 0 to `wall`, each instant in exactly one of them.
+pub(super) fn line_up(mut pieces: Vec<Piece>, wall: u64, unavailable: &[Stage]) -> Attribution {
+    pieces.sort_by_key(|piece| (piece.start, piece.segment.end));
+    let mut line = TrialLine::default();
+    for piece in pieces {
+        let start = piece.start.clamp(line.at, wall);
+        line.gap(start, piece.turn);
+        let end = piece.segment.end.clamp(start, wall);
+        let segment = Segment {
+            end,
+            ..piece.segment
+        };
+        line.until(segment, piece.turn, piece.label);
+    }
+    line.gap(wall, 0);
+    for stage in unavailable {
+        line.total(*stage, Provenance::Unavailable);
+    }
+    Attribution {
+        stages: line.totals.into_values().collect(),
+        spans: line.spans,
+    }
+}

@@ -1,0 +1,60 @@
+//! Whether a run may be relied on: was the client itself the bottleneck?
+//!
+//! The kernel says when bytes arrived, the client when it read them. A client that
+//! reads late was starved, and everything it did after reading came late as well.
+
+use timeslip_datasets::journal::{Outcome, Trial};
+use timeslip_datasets::run::calibration::ErrorQuantiles;
+
+use crate::input::RunData;
+
+/// How long output events lay in the kernel before they were read; `None` where the
+/// kernel does not say.
+#[must_use]
+pub fn client_lag<'a>(trials: impl Iterator<Item = &'a Trial>) -> Option<ErrorQuantiles> {
+    let exchanges = trials.flat_map(|trial| &trial.exchanges);
+    let events = exchanges.flat_map(|exchange| exchange.events.as_slice());
+    ErrorQuantiles::of(events.filter_map(|event| event.lag_ns).map(u64::from))
+}
+
+/// Why the figures of an endpoint with this lag must not be relied on: more than one
+/// event in a hundred lay unread for longer than `limit_ms`.
+#[must_use]
+pub fn objection(endpoint: &str, lag: Option<ErrorQuantiles>, limit_ms: f64) -> Option<String> {
+    let seen_ms = lag?.p99_ns as f64 / 1e6;
+    (seen_ms > limit_ms).then(|| {
+        format!(
+            "the client was the bottleneck: 1 % of the output events of {endpoint} lay unread for more than {seen_ms:.1} ms (limit {limit_ms} ms); run fewer trials at once or on a machine with more free cores"
+        )
+    })
+}
+
+/// Whether every endpoint answered at least once: one that never did was not measured.
+#[must_use]
+pub fn every_endpoint_measured(run: &RunData) -> bool {
+    run.endpoints.iter().all(|endpoint| {
+        run.trials
+            .iter()
+            .any(|trial| trial.endpoint == endpoint.name && trial.outcome != Outcome::Error)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_starved_client_invalidates_its_run_and_a_rare_stall_does_not() {
+        let lag = |late: usize| {
+            let events = (0..1_000).map(|event| if event < late { 20_000_000 } else { 60_000 });
+            ErrorQuantiles::of(events)
+        };
+        assert_eq!(objection("fast", lag(5), 5.0), None);
+        let objection = super::objection("fast", lag(20), 5.0).unwrap();
+        assert!(
+            objection.contains("bottleneck") && objection.contains("20.0 ms"),
+            "{objection}"
+        );
+        assert_eq!(super::objection("fast", None, 5.0), None);
+    }
+}

@@ -1,0 +1,292 @@
+//! What a vendor says, answered by what was measured.
+//!
+//! A claim that something is above a value is confirmed when the whole 95 % interval lies
+//! above it, refuted when the whole interval lies below, and undecided otherwise: when the
+//! interval holds the value, and whenever the run cannot tell.
+
+mod file;
+mod measure;
+mod quantity;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::format::{capitalised, plural};
+use crate::input::{EndpointData, RunData, TrialData};
+use crate::stats::Estimate;
+pub use file::{Answerable, Claim, ClaimedValue, ClaimsError, ClaimsFile, Selector, Statement};
+use measure::Tasks;
+pub use quantity::Quantity;
+
+/// Below this many tasks no claim is answered.
+const MIN_TASKS: usize = 10;
+
+/// What the run says to a claim.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Answer {
+    /// Id of the claim. Untrusted text, as all text of a claim.
+    pub id: String,
+    /// The claim in words.
+    pub text: String,
+    /// Who said it where and when.
+    pub source: String,
+    /// The measured counterpart; `null` when the claim has none.
+    pub metric: Option<Quantity>,
+    /// The claimed value, where it is a least one, in the metric's unit.
+    pub at_least: Option<f64>,
+    /// The claimed value, where it is a most one.
+    pub at_most: Option<f64>,
+    /// What was measured for it, in words.
+    pub measured_as: Option<String>,
+    /// The endpoint it was measured on; `null` when the run has none that it is about.
+    pub endpoint: Option<String>,
+    /// The endpoint that one was compared with.
+    pub against: Option<String>,
+    /// What was measured; its `n` is a number of tasks.
+    pub measured: Estimate,
+    /// The answer.
+    pub ruling: Ruling,
+    /// Why that is the answer, in words.
+    pub why: String,
+    /// Whether it was measured on simulated endpoints, and so says nothing about real
+    /// ones.
+    pub simulated: bool,
+}
+
+/// Whether a claim holds.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Ruling {
+    /// The whole interval is on the claimed side.
+    Confirmed,
+    /// The whole interval is on the other side.
+    Refuted,
+    /// The run cannot tell.
+    Undecided,
+}
+
+impl Ruling {
+    /// The name used in every output.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Ruling::Confirmed => "confirmed",
+            Ruling::Refuted => "refuted",
+            Ruling::Undecided => "undecided",
+        }
+    }
+}
+
+/// Answers every claim of a file, in its order.
+#[must_use]
+pub fn answer(file: &ClaimsFile, run: &RunData) -> Vec<Answer> {
+    let claims = file.claims.iter();
+    claims.map(|claim| answer_one(claim, run)).collect()
+}
+
+fn answer_one(claim: &Claim, run: &RunData) -> Answer {
+    let answer = Answer {
+        id: claim.id.clone(),
+        text: claim.text.clone(),
+        source: claim.source.clone(),
+        metric: None,
+        at_least: None,
+        at_most: None,
+        measured_as: None,
+        endpoint: None,
+        against: None,
+        measured: Estimate::default(),
+        ruling: Ruling::Undecided,
+        why: String::new(),
+        simulated: !run.endpoints.is_empty() && run.endpoints.iter().all(|e| e.simulated),
+    };
+    match &claim.test {
+        Answerable::NotMeasurable(reason) => Answer {
+            measured: Estimate::absent("not measurable"),
+            why: format!("Not measurable: {reason}"),
+            ..answer
+        },
+        Answerable::Measured(statement) => measured(answer, statement, run),
+    }
+}
+
+fn measured(answer: Answer, statement: &Statement, run: &RunData) -> Answer {
+    let answer = Answer {
+        metric: Some(statement.metric),
+        at_least: match statement.bound {
+            ClaimedValue::AtLeast(value) => Some(value),
+            ClaimedValue::AtMost(_) => None,
+        },
+        at_most: match statement.bound {
+            ClaimedValue::AtLeast(_) => None,
+            ClaimedValue::AtMost(value) => Some(value),
+        },
+        measured_as: Some(statement.metric.definition().to_owned()),
+        ..answer
+    };
+    let sides = match chosen(statement, run) {
+        Ok(sides) => sides,
+        Err(why) => {
+            return Answer {
+                measured: Estimate::absent("not measured in this run"),
+                why,
+                ..answer
+            };
+        }
+    };
+    let selectors = std::iter::once(&statement.endpoint).chain(&statement.against);
+    let tried: Vec<Vec<&TrialData>> = sides
+        .iter()
+        .zip(selectors)
+        .map(|(endpoint, selector)| trials(run, endpoint, selector, statement.suite.as_deref()))
+        .collect();
+    let measured = Tasks::of(&tried).measure(statement.metric);
+    let (ruling, why) = rule(statement, &measured, run);
+    Answer {
+        endpoint: sides.first().map(|endpoint| endpoint.name.clone()),
+        against: sides.get(1).map(|endpoint| endpoint.name.clone()),
+        simulated: sides.iter().any(|endpoint| endpoint.simulated),
+        measured,
+        ruling,
+        why,
+        ..answer
+    }
+}
+
+/// The endpoints a statement is about: the first that fit.
+fn chosen<'a>(statement: &Statement, run: &'a RunData) -> Result<Vec<&'a EndpointData>, String> {
+    let fitting = |selector: &Selector| -> Result<Vec<&EndpointData>, String> {
+        let endpoints: Vec<&EndpointData> = run
+            .endpoints
+            .iter()
+            .filter(|endpoint| fits(selector, endpoint))
+            .collect();
+        if endpoints.is_empty() {
+            return Err(format!(
+                "It needs {}, which this run does not have",
+                words(selector)
+            ));
+        }
+        Ok(endpoints)
+    };
+    if let Some(suite) = &statement.suite
+        && !run.trials.iter().any(|trial| trial.suite == *suite)
+    {
+        return Err(format!(
+            "It needs the suite {suite}, which this run does not have"
+        ));
+    }
+    let own = fitting(&statement.endpoint)?;
+    let Some(against) = &statement.against else {
+        return Ok(own.into_iter().take(1).collect());
+    };
+    let others = fitting(against)?;
+    let compared = |a: &EndpointData, b: &EndpointData| {
+        a.name != b.name
+            && (!statement.same_model || (a.model == b.model && a.simulated == b.simulated))
+    };
+    own.iter()
+        .flat_map(|a| others.iter().map(move |b| [*a, *b]))
+        .find(|[a, b]| compared(a, b))
+        .map(Vec::from)
+        .ok_or_else(|| {
+            let model = if statement.same_model {
+                "two endpoints of one model, "
+            } else {
+                ""
+            };
+            format!(
+                "It needs {model}{} and {}, and this run has no such pair",
+                words(&statement.endpoint),
+                words(against)
+            )
+        })
+}
+
+fn fits(selector: &Selector, endpoint: &EndpointData) -> bool {
+    let wanted =
+        |wanted: &Option<String>, fits: &dyn Fn(&str) -> bool| wanted.as_deref().is_none_or(fits);
+    selector.role.is_none_or(|role| role == endpoint.role)
+        && wanted(&selector.model, &|model| {
+            endpoint.simulated || model == endpoint.model
+        })
+        && wanted(&selector.transport, &|transport| {
+            is_transport(transport, &endpoint.transport)
+        })
+}
+
+fn is_transport(wanted: &str, transport: &str) -> bool {
+    wanted == transport || (wanted == "http" && transport.starts_with("http"))
+}
+
+fn words(selector: &Selector) -> String {
+    let role = selector.role.map_or_else(
+        || "an endpoint".to_owned(),
+        |role| format!("a {}", role.name()),
+    );
+    let model = selector
+        .model
+        .as_ref()
+        .map_or_else(String::new, |model| format!(" with the model {model}"));
+    let transport = match selector.transport.as_deref() {
+        None => String::new(),
+        Some("http") => " over HTTP".to_owned(),
+        Some(transport) => format!(" over {transport}"),
+    };
+    format!("{role}{model}{transport}")
+}
+
+/// The endpoint's trials that really used the transport and are of the suite.
+fn trials<'a>(
+    run: &'a RunData,
+    endpoint: &EndpointData,
+    selector: &Selector,
+    suite: Option<&str>,
+) -> Vec<&'a TrialData> {
+    let used = |trial: &TrialData| {
+        let mut exchanges = trial.exchanges.iter();
+        selector
+            .transport
+            .as_deref()
+            .is_none_or(|wanted| exchanges.all(|e| is_transport(wanted, &e.transport)))
+    };
+    run.trials
+        .iter()
+        .filter(|trial| trial.endpoint == endpoint.name)
+        .filter(|trial| suite.is_none_or(|suite| trial.suite == suite) && used(trial))
+        .collect()
+}
+
+fn rule(statement: &Statement, measured: &Estimate, run: &RunData) -> (Ruling, String) {
+    let undecided = |why: String| (Ruling::Undecided, why);
+    if let Some(first) = run.invalid.first() {
+        return undecided(format!("The run is invalid: {first}"));
+    }
+    let show = |value| statement.metric.show(value);
+    let Some((low, high)) = measured.interval() else {
+        let reason = measured.reason.as_deref();
+        return undecided(capitalised(reason.unwrap_or("there is no interval")));
+    };
+    if measured.n < MIN_TASKS {
+        let verb = if measured.n == 1 { "is" } else { "are" };
+        return undecided(format!(
+            "{} {verb} too few: an answer needs at least {MIN_TASKS}",
+            plural(measured.n, "task")
+        ));
+    }
+    let interval = format!("The 95 % interval {} to {}", show(low), show(high));
+    let (ClaimedValue::AtLeast(value) | ClaimedValue::AtMost(value)) = statement.bound;
+    let claimed = show(value);
+    let (ruling, place) = match statement.bound {
+        ClaimedValue::AtLeast(value) if low >= value => (Ruling::Confirmed, "above"),
+        ClaimedValue::AtLeast(value) if high < value => (Ruling::Refuted, "below"),
+        ClaimedValue::AtMost(value) if high <= value => (Ruling::Confirmed, "below"),
+        ClaimedValue::AtMost(value) if low > value => (Ruling::Refuted, "above"),
+        ClaimedValue::AtLeast(_) | ClaimedValue::AtMost(_) => {
+            return undecided(format!("{interval} holds {claimed}"));
+        }
+    };
+    (ruling, format!("{interval} is entirely {place} {claimed}"))
+}

@@ -1,0 +1,62 @@
+//! Speed and quality at once: what a run means for someone who has to choose.
+//!
+//! Every figure here weighs tasks equally. An attempt that ended in an error is a
+//! failure that took the time it took, because a user would have waited for it.
+
+mod attempts;
+mod by_tag;
+mod figures;
+mod paired_attempts;
+mod pareto;
+mod retries;
+mod router;
+mod solved_within;
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::input::RunData;
+use attempts::of_endpoint;
+pub use by_tag::Route;
+pub use figures::PolicyFigures;
+pub use retries::RetryPolicy;
+pub use router::{Policy, PolicyKind, Routing};
+pub use solved_within::{SolvedCurve, SolvedStep, Timeout};
+
+/// What the endpoints give in time, quality and cost together.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Decision {
+    /// Where times are censored: the longest that a trial could take.
+    pub trial_limit_ms: f64,
+    /// What each endpoint would have solved with a shorter timeout, shortest first.
+    pub timeouts: Vec<Timeout>,
+    /// "Try until solved, up to k times", by endpoint, for every k that the attempts
+    /// allow.
+    pub retries: IndexMap<String, Vec<RetryPolicy>>,
+    /// Ways to use both endpoints, over tasks that finished on both; `null` when the run
+    /// has one side only or no such task.
+    pub routing: Option<Routing>,
+}
+
+impl Decision {
+    /// Computes it from a run's trials.
+    #[must_use]
+    pub fn of(run: &RunData) -> Self {
+        let retries = run
+            .endpoints
+            .iter()
+            .map(|endpoint| {
+                let tasks = of_endpoint(&run.trials, &endpoint.name);
+                (endpoint.name.clone(), retries::policies(&tasks))
+            })
+            .filter(|(_, policies)| !policies.is_empty())
+            .collect();
+        Decision {
+            trial_limit_ms: solved_within::limit_ms(run),
+            timeouts: solved_within::timeouts(run),
+            retries,
+            routing: router::routing(run),
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! The table of metrics.
+
+use super::source::Source;
+use super::{Better, Metric, Statistic, Unit};
+use crate::input::{ExchangeData, Outcome, Provenance, Stage, StageGroup, TrialData};
+use crate::trial::{output_tokens, turns};
+
+use StageGroup::{Decode, Network, Prefill, Queue, Residue};
+
+const P50: Statistic = Statistic::Quantile(50);
+const P95: Statistic = Statistic::Quantile(95);
+const P99: Statistic = Statistic::Quantile(99);
+
+/// What most rows have in common.
+const ROW: Metric = Metric {
+    name: "",
+    label: "",
+    unit: Unit::Count,
+    better: Better::Lower,
+    source: Source::Gaps,
+    kept: &[],
+    key: &[],
+    instrument: None,
+    within: &[],
+};
+
+/// A task's time, agent start to agent end.
+pub(crate) const TASK_TIME: Metric = Metric {
+    name: "task_time",
+    label: "task time",
+    unit: Unit::Duration,
+    source: Source::Trial(|trial| Some(trial.wall_ns as f64)),
+    kept: &[P95],
+    key: &[Statistic::Typical],
+    within: &StageGroup::ALL,
+    ..ROW
+};
+
+/// Time to first token.
+pub(crate) const TTFT: Metric = Metric {
+    name: "ttft",
+    label: "TTFT",
+    unit: Unit::Duration,
+    source: Source::Exchanges(|exchange| exchange.ttft_ns.map(|ns| ns as f64)),
+    kept: &[P50, P95, P99],
+    key: &[Statistic::Typical, P95],
+    instrument: Some(|setting| setting.ttft_error),
+    within: &[Network, Queue, Prefill, Residue],
+    ..ROW
+};
+
+/// Time between two output events.
+pub(crate) const INTER_EVENT: Metric = Metric {
+    name: "inter_event",
+    label: "inter-event gap",
+    unit: Unit::Duration,
+    source: Source::Gaps,
+    instrument: Some(|setting| setting.inter_event_error),
+    within: &[Decode],
+    ..ROW
+};
+
+/// Output tokens per second of decode.
+pub(crate) const OUTPUT_RATE: Metric = Metric {
+    name: "output_tokens_per_second",
+    label: "output rate",
+    unit: Unit::Rate,
+    better: Better::Higher,
+    source: Source::Sums {
+        of: |exchange| decoded(exchange).map(|(tokens, ns)| (tokens, ns / 1e9)),
+        known: knows_decode,
+    },
+    key: &[Statistic::Mean],
+    ..ROW
+};
+
+/// Share of trials resolved.
+pub(crate) const RESOLVED: Metric = Metric {
+    name: "resolve_rate",
+    label: "resolved",
+    unit: Unit::Share,
+    better: Better::Higher,
+    source: Source::Success(|trial| trial.outcome == Outcome::Resolved),
+    key: &[Statistic::Share],
+    ..ROW
+};
+
+/// Every metric but the stages, in the order they are shown.
+pub static METRICS: &[Metric] = &[
+    TASK_TIME,
+    Metric {
+        name: "task_time_without_wait",
+        label: "task time without waiting",
+        unit: Unit::Duration,
+        source: Source::Trial(|trial| Some(trial.wall_without_wait_ns() as f64)),
+        within: &StageGroup::ALL,
+        ..ROW
+    },
+    TTFT,
+    INTER_EVENT,
+    OUTPUT_RATE,
+    Metric {
+        name: "tpot",
+        label: "time per output token",
+        unit: Unit::Duration,
+        source: Source::Sums {
+            of: |exchange| decoded(exchange).map(|(tokens, ns)| (ns, tokens)),
+            known: knows_decode,
+        },
+        within: &[Decode],
+        ..ROW
+    },
+    Metric {
+        name: "token_overhead",
+        label: "time per output token beyond the server's own",
+        unit: Unit::Duration,
+        source: Source::Sums {
+            of: beyond_server,
+            known: |exchange| knows_decode(exchange) && exchange.reported.decode_ns.is_some(),
+        },
+        within: &[Decode],
+        ..ROW
+    },
+    Metric {
+        name: "round_trip_overhead",
+        label: "network time per exchange",
+        unit: Unit::Duration,
+        source: Source::TrialSums(network_per_exchange),
+        within: &[Network],
+        ..ROW
+    },
+    RESOLVED,
+    Metric {
+        name: "error_rate",
+        label: "errors",
+        unit: Unit::Share,
+        source: Source::Failure(|trial| trial.outcome == Outcome::Error),
+        ..ROW
+    },
+    Metric {
+        name: "cost",
+        label: "cost",
+        unit: Unit::Dollars,
+        source: Source::Trial(|trial| trial.cost_usd),
+        ..ROW
+    },
+    Metric {
+        name: "output_tokens",
+        label: "output tokens",
+        source: Source::Trial(|trial| output_tokens([trial]).map(|sum| sum as f64)),
+        ..ROW
+    },
+    Metric {
+        name: "turns",
+        label: "turns",
+        source: Source::Trial(|trial| Some(f64::from(turns(trial)))),
+        ..ROW
+    },
+    Metric {
+        name: "tool_calls",
+        label: "tool calls",
+        source: Source::Trial(|trial| Some(f64::from(trial.tool_calls))),
+        ..ROW
+    },
+];
+
+/// The time of a stage.
+pub(super) const fn of_stage(stage: Stage) -> Metric {
+    Metric {
+        unit: Unit::Duration,
+        source: Source::Stage(stage),
+        ..ROW
+    }
+}
+
+/// The time of a group of stages.
+pub(super) const fn of_group(group: StageGroup) -> Metric {
+    Metric {
+        unit: Unit::Duration,
+        source: Source::Group(group),
+        ..ROW
+    }
+}
+
+fn knows_decode(exchange: &ExchangeData) -> bool {
+    exchange.streamed_tokens.is_some() && exchange.decode_ns.is_some()
+}
+
+/// Tokens that decode timed, and its time: the first token ends TTFT.
+fn decoded(exchange: &ExchangeData) -> Option<(f64, f64)> {
+    let timed = exchange
+        .streamed_tokens?
+        .checked_sub(1)
+        .filter(|n| *n > 0)?;
+    let ns = exchange.decode_ns.filter(|ns| *ns > 0)?;
+    Some((timed as f64, ns as f64))
+}
+
+/// First to last token beyond what the server reports, and the tokens after the first.
+fn beyond_server(exchange: &ExchangeData) -> Option<(f64, f64)> {
+    let beyond = exchange.decode_ns? as f64 - exchange.reported.decode_ns? as f64;
+    let tokens = exchange.streamed_tokens?.checked_sub(1)?;
+    Some((beyond, tokens as f64))
+}
+
+/// Connecting, sending and the round trip of every exchange, and how many there are;
+/// `None` where no round trip is known.
+fn network_per_exchange(trial: &TrialData) -> Option<(f64, f64)> {
+    let mut stages = trial.stages.iter();
+    stages.find(|value| {
+        value.stage == Stage::Network && value.provenance != Provenance::Unavailable
+    })?;
+    let network = trial
+        .stages
+        .iter()
+        .filter(|value| value.stage.group() == Network)
+        .map(|value| value.ns as f64);
+    Some((network.sum(), trial.exchanges.len() as f64))
+}

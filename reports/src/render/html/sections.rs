@@ -1,0 +1,98 @@
+//! The sections of the page below its head. A new section is one file here, its template
+//! and one line of [`SECTIONS`]; the navigation follows.
+
+mod charts;
+mod claims;
+mod endpoints;
+mod key_figures;
+mod meaning;
+mod method;
+mod stages;
+mod tasks;
+
+use crate::charts::Chart;
+use crate::summary::Summary;
+use crate::svg::Paint;
+use crate::table::Table;
+
+/// Every section, in the order of the page.
+pub static SECTIONS: &[&Section] = &[
+    &key_figures::SECTION,
+    &meaning::SECTION,
+    &charts::SECTION,
+    &claims::SECTION,
+    &endpoints::SECTION,
+    &stages::SECTION,
+    &tasks::SECTION,
+    &method::SECTION,
+];
+
+/// One kind of section.
+#[derive(Debug)]
+pub struct Section {
+    /// Its id on the page.
+    pub id: &'static str,
+    /// Its heading.
+    pub title: &'static str,
+    /// Its name in the navigation; one without is not named there, and its heading is for
+    /// those who listen to the page.
+    pub nav: Option<&'static str>,
+    /// Everything below the heading; `None` leaves the section out.
+    body: fn(&PageData) -> askama::Result<Option<String>>,
+}
+
+impl Section {
+    pub(super) fn render(&'static self, data: &PageData) -> askama::Result<Option<Rendered>> {
+        let body = (self.body)(data)?;
+        Ok(body.map(|body| Rendered {
+            id: self.id,
+            title: self.title,
+            nav: self.nav,
+            body,
+        }))
+    }
+}
+
+/// A section with its markup.
+pub(super) struct Rendered {
+    pub(super) id: &'static str,
+    pub(super) title: &'static str,
+    pub(super) nav: Option<&'static str>,
+    pub(super) body: String,
+}
+
+/// What sections are made from.
+pub(super) struct PageData<'a> {
+    pub(super) summary: &'a Summary,
+    pub(super) charts: &'a [Chart],
+}
+
+impl<'a> PageData<'a> {
+    /// The charts that a section shows.
+    fn charts_of(&self, section: &Section) -> Vec<ChartView<'a>> {
+        let charts = self.charts.iter();
+        charts
+            .filter(|chart| chart.kind.section == section.id)
+            .map(ChartView::of)
+            .collect()
+    }
+}
+
+/// One chart with its data table.
+struct ChartView<'a> {
+    name: &'static str,
+    title: &'static str,
+    svg: String,
+    table: &'a Table,
+}
+
+impl<'a> ChartView<'a> {
+    fn of(chart: &'a Chart) -> Self {
+        ChartView {
+            name: chart.kind.name,
+            title: chart.kind.title,
+            svg: chart.document.to_svg(Paint::Variables),
+            table: &chart.table,
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The key figures at the top of the page.
+
+use askama::Template;
+
+use super::Section;
+use crate::format::{
+    ABSENT, capitalised, milliseconds, or_absent, percent, percent_range, plural, ratio,
+    ratio_range, signed_points,
+};
+use crate::metrics::{Metric, OUTPUT_RATE, RESOLVED, TASK_TIME, TTFT};
+use crate::stats::Estimate;
+use crate::summary::{Comparison, EndpointSummary, Summary};
+
+pub(super) static SECTION: Section = Section {
+    id: "figures",
+    title: "Key figures",
+    nav: None,
+    body: |data| {
+        let figures = key_figures(data.summary);
+        if figures.is_empty() {
+            return Ok(None);
+        }
+        KeyFigures { figures }.render().map(Some)
+    },
+};
+
+#[derive(Template)]
+#[template(path = "sections/key_figures.html")]
+struct KeyFigures {
+    figures: Vec<KeyFigure>,
+}
+
+/// One figure with what it is and what bounds it.
+struct KeyFigure {
+    label: String,
+    value: String,
+    note: String,
+}
+
+/// The figures that have a value.
+fn key_figures(summary: &Summary) -> Vec<KeyFigure> {
+    let mut figures = match &summary.comparison {
+        Some(comparison) => compared(summary, comparison),
+        None => summary
+            .endpoints
+            .iter()
+            .flat_map(|(name, endpoint)| alone(name, endpoint))
+            .collect(),
+    };
+    figures.retain(|figure| figure.value != ABSENT);
+    figures
+}
+
+fn compared(summary: &Summary, comparison: &Comparison) -> Vec<KeyFigure> {
+    let sides =
+        [&comparison.candidate, &comparison.baseline].map(|name| summary.endpoints.get(name));
+    let versus = |value: &dyn Fn(&EndpointSummary) -> String| {
+        sides.map(|side| or_absent(side, value)).join(" / ")
+    };
+    let difference = &comparison.resolve_rate_difference;
+    vec![
+        KeyFigure {
+            label: "Tasks finish sooner".to_owned(),
+            value: or_absent(comparison.task_time_ratio.point, ratio),
+            note: bounds(&comparison.task_time_ratio, |range| {
+                format!("95 % interval {}", ratio_range(range))
+            }),
+        },
+        KeyFigure {
+            label: "Tokens stream faster".to_owned(),
+            value: or_absent(comparison.token_rate_ratio, ratio),
+            note: format!(
+                "median {}",
+                versus(
+                    &|side| or_absent(side.output_tokens_per_second.p50, |rate| OUTPUT_RATE
+                        .show(rate))
+                )
+            ),
+        },
+        KeyFigure {
+            label: "Limit with instant decode".to_owned(),
+            value: or_absent(comparison.amdahl_limit, ratio),
+            note: "if the baseline’s decode took no time".to_owned(),
+        },
+        KeyFigure {
+            label: median(&TASK_TIME),
+            value: or_absent(sides[0].and_then(|side| side.wall_ms.p50), milliseconds),
+            note: format!(
+                "against {}",
+                or_absent(sides[1].and_then(|side| side.wall_ms.p50), milliseconds)
+            ),
+        },
+        KeyFigure {
+            label: capitalised(&RESOLVED.label()),
+            value: or_absent(sides[0].and_then(|side| side.resolve_rate.point), percent),
+            note: format!(
+                "against {}; {}",
+                or_absent(sides[1].and_then(|side| side.resolve_rate.point), percent),
+                or_absent(difference.point, |point| format!(
+                    "{} points{}",
+                    signed_points(point),
+                    difference
+                        .interval()
+                        .map_or_else(String::new, |(low, high)| format!(
+                            " ({} to {})",
+                            signed_points(low),
+                            signed_points(high)
+                        ))
+                ))
+            ),
+        },
+    ]
+}
+
+fn median(metric: &Metric) -> String {
+    format!("Median {}", metric.label())
+}
+
+fn alone(name: &str, endpoint: &EndpointSummary) -> Vec<KeyFigure> {
+    vec![
+        KeyFigure {
+            label: median(&TASK_TIME),
+            value: or_absent(endpoint.wall_ms.p50, milliseconds),
+            note: format!("{name}, {}", plural(endpoint.wall_ms.n, "trial")),
+        },
+        KeyFigure {
+            label: capitalised(&RESOLVED.label()),
+            value: or_absent(endpoint.resolve_rate.point, percent),
+            note: bounds(&endpoint.resolve_rate, |range| {
+                format!("95 % interval {}", percent_range(range))
+            }),
+        },
+        KeyFigure {
+            label: median(&TTFT),
+            value: or_absent(endpoint.ttft_ms.p50, milliseconds),
+            note: plural(endpoint.ttft_ms.n, "exchange"),
+        },
+        KeyFigure {
+            label: median(&OUTPUT_RATE),
+            value: or_absent(endpoint.output_tokens_per_second.p50, |rate| {
+                OUTPUT_RATE.show(rate)
+            }),
+            note: plural(endpoint.output_tokens_per_second.n, "exchange"),
+        },
+    ]
+}
+
+fn bounds(estimate: &Estimate, format: impl FnOnce((f64, f64)) -> String) -> String {
+    match (estimate.interval(), &estimate.reason) {
+        (Some(range), _) => format(range),
+        (None, Some(reason)) => reason.clone(),
+        (None, None) => ABSENT.to_owned(),
+    }
+}

@@ -1,0 +1,123 @@
+//! The table of every task and attempt.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+
+use super::Section;
+use crate::format::{ABSENT, count, nanoseconds, one_line, or_absent, ratio, shorten};
+use crate::input::Outcome;
+use crate::summary::{Summary, TrialSummary};
+
+pub(super) static SECTION: Section = Section {
+    id: "tasks",
+    title: "Tasks",
+    nav: Some("Tasks"),
+    body: |data| tasks(data.summary).render().map(Some),
+};
+
+/// Longest detail shown, in characters; the summary has all of it.
+const MAX_DETAIL: usize = 300;
+
+/// Every attempt, its trials side by side.
+#[derive(Template)]
+#[template(path = "sections/tasks.html")]
+struct TaskTable {
+    endpoints: Vec<String>,
+    compared: bool,
+    /// Whether any task was attempted more than once.
+    repeated: bool,
+    rows: Vec<TaskRow>,
+}
+
+/// One attempt of one task.
+struct TaskRow {
+    suite: String,
+    task: String,
+    attempt: u32,
+    /// In order of endpoints; absent where the trial did not finish.
+    trials: Vec<Option<TrialCells>>,
+    ratio: String,
+    /// The ratio as a plain number for sorting, empty when absent.
+    ratio_value: String,
+}
+
+/// What is shown of one trial.
+struct TrialCells {
+    outcome: &'static str,
+    outcome_class: &'static str,
+    detail: Option<String>,
+    wall: String,
+    wall_ns: u64,
+    turns: u32,
+    tokens: String,
+    tokens_value: String,
+}
+
+impl TrialCells {
+    fn of(trial: &TrialSummary) -> Self {
+        TrialCells {
+            outcome: trial.outcome.label(),
+            outcome_class: trial.outcome.name(),
+            detail: trial
+                .detail
+                .as_deref()
+                .map(|detail| shorten(&one_line(detail), MAX_DETAIL)),
+            wall: nanoseconds(trial.wall_ns),
+            wall_ns: trial.wall_ns,
+            turns: trial.turns,
+            tokens: or_absent(trial.output_tokens, count),
+            tokens_value: trial
+                .output_tokens
+                .map_or_else(String::new, |n| n.to_string()),
+        }
+    }
+}
+
+fn tasks(summary: &Summary) -> TaskTable {
+    let names: Vec<&str> = summary.endpoints.keys().map(String::as_str).collect();
+    let mut attempts: BTreeMap<(&str, &str, u32), Vec<Option<&TrialSummary>>> = BTreeMap::new();
+    for trial in &summary.trials {
+        let Some(column) = names.iter().position(|name| *name == trial.endpoint) else {
+            continue;
+        };
+        let row = attempts
+            .entry((&trial.suite, &trial.task, trial.attempt))
+            .or_insert_with(|| vec![None; names.len()]);
+        if let Some(cell) = row.get_mut(column) {
+            cell.get_or_insert(trial);
+        }
+    }
+    let pair = summary.comparison.as_ref().and_then(|comparison| {
+        let column = |wanted: &str| names.iter().position(|name| *name == wanted);
+        column(&comparison.candidate).zip(column(&comparison.baseline))
+    });
+    let rows = attempts
+        .into_iter()
+        .map(|((suite, task, attempt), trials)| {
+            let value = pair.and_then(|(candidate, baseline)| {
+                time_ratio(*trials.get(candidate)?, *trials.get(baseline)?)
+            });
+            TaskRow {
+                suite: one_line(suite),
+                task: one_line(task),
+                attempt,
+                trials: trials.into_iter().map(|t| t.map(TrialCells::of)).collect(),
+                ratio: or_absent(value, ratio),
+                ratio_value: value.map_or_else(String::new, |value| format!("{value:.6}")),
+            }
+        })
+        .collect();
+    TaskTable {
+        endpoints: names.into_iter().map(one_line).collect(),
+        compared: pair.is_some(),
+        repeated: summary.trials.iter().any(|trial| trial.attempt > 1),
+        rows,
+    }
+}
+
+fn time_ratio(candidate: Option<&TrialSummary>, baseline: Option<&TrialSummary>) -> Option<f64> {
+    let timed = |trial: &&TrialSummary| trial.outcome != Outcome::Error && trial.wall_ns > 0;
+    let (candidate, baseline) = candidate.filter(timed).zip(baseline.filter(timed))?;
+    Some(baseline.wall_ns as f64 / candidate.wall_ns as f64)
+}

@@ -1,0 +1,224 @@
+//! From a run directory to what reports are computed from.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use timeslip_datasets::journal::{EventKind, Exchange, Trial, Warmth};
+use timeslip_datasets::run::calibration::Calibration;
+use timeslip_datasets::run::manifest::Manifest;
+use timeslip_datasets::run::plan::{Plan, PlannedEndpoint};
+use timeslip_datasets::run::{Error, RunDirectory};
+
+use crate::attribution::{self, PrefillModel, cost, validity};
+use crate::format::plural;
+use crate::input::{
+    ConnectionFacts, EndpointData, ExchangeData, FirstOfKind, Role, RunData, TrialData,
+};
+
+/// A run, read from its directory and attributed.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Where it is.
+    pub directory: RunDirectory,
+    /// What was planned, and where it ran.
+    pub manifest: Manifest,
+    /// What happened, given to stages.
+    pub data: RunData,
+}
+
+/// Reads a run directory, of this version or an older one. Nothing else is needed.
+///
+/// # Errors
+/// [`Error`], naming the file of the directory that is not what it should be.
+pub fn open(path: &Path) -> Result<Run, Error> {
+    let (directory, manifest) = RunDirectory::open(path)?;
+    let journal = directory.read_journal(&manifest)?;
+    let calibration = directory.read_calibration()?;
+    let data = analyse(&manifest, calibration, &journal.trials);
+    Ok(Run {
+        directory,
+        manifest,
+        data,
+    })
+}
+
+fn analyse(manifest: &Manifest, calibration: Option<Calibration>, trials: &[Trial]) -> RunData {
+    let plan = &manifest.plan;
+    let fits: HashMap<&str, PrefillModel> = plan
+        .endpoints
+        .iter()
+        .filter_map(|endpoint| {
+            let own = trials
+                .iter()
+                .filter(|trial| trial.key.endpoint == endpoint.name);
+            let fit = attribution::fit_prefill(own.flat_map(|trial| &trial.exchanges))?;
+            Some((endpoint.name.as_str(), fit))
+        })
+        .collect();
+    let endpoints = std::iter::zip([Role::Candidate, Role::Baseline], &plan.endpoints)
+        .map(|(role, endpoint)| EndpointData {
+            name: endpoint.name.clone(),
+            role,
+            model: endpoint.model.clone(),
+            protocol: endpoint.protocol.clone(),
+            transport: endpoint.transport.clone(),
+            simulated: endpoint.simulate.is_some(),
+            notes: endpoint
+                .simulate
+                .as_ref()
+                .map_or_else(Vec::new, |simulate| {
+                    simulate.notes().map(str::to_owned).collect()
+                }),
+        })
+        .collect();
+    let mut warnings = manifest.warnings.clone();
+    warnings.extend(contradictions(trials));
+    warnings.extend(proxied(trials));
+    let client_lag = validity::client_lag(trials.iter());
+    if client_lag.is_none() && trials.iter().any(|trial| !trial.exchanges.is_empty()) {
+        warnings.push("This platform does not say when bytes arrived, only when they were read: whether the client was the bottleneck is not known.".into());
+    }
+    RunData {
+        run_id: manifest.run_id.clone(),
+        started_at: manifest.started_at.clone(),
+        timeslip_version: manifest.timeslip_version.clone(),
+        seed: plan.seed,
+        sandbox: manifest.sandbox.clone(),
+        concurrency: plan.concurrency,
+        planned_trials: plan.trials.len(),
+        trial_limit_ns: plan.longest_trial_seconds().saturating_mul(1_000_000_000),
+        environment: manifest.environment.clone(),
+        calibration,
+        client_lag,
+        invalid: objections(plan, trials),
+        warnings,
+        endpoints,
+        trials: trials
+            .iter()
+            .map(|trial| {
+                let fit = fits.get(trial.key.endpoint.as_str()).copied();
+                trial_data(plan, trial, fit)
+            })
+            .collect(),
+    }
+}
+
+fn proxied(trials: &[Trial]) -> Option<String> {
+    let exchanges = trials.iter().flat_map(|trial| &trial.exchanges);
+    let opened = exchanges.filter(|exchange| exchange.marks.proxy.is_some());
+    let count = opened.count();
+    (count > 0).then(|| {
+        format!(
+            "{} went through a proxy, as the environment asks: the path is not the direct one, and the TCP round trip ends at the proxy",
+            plural(count, "connection")
+        )
+    })
+}
+
+/// Each endpoint by itself: the fast one is late first, and the slow one must not hide it.
+fn objections(plan: &Plan, trials: &[Trial]) -> Vec<String> {
+    let objection = |endpoint: &PlannedEndpoint| {
+        let own = trials
+            .iter()
+            .filter(|trial| trial.key.endpoint == endpoint.name);
+        let lag = validity::client_lag(own);
+        validity::objection(&endpoint.name, lag, plan.limits.client_lag_ms)
+    };
+    plan.endpoints.iter().filter_map(objection).collect()
+}
+
+fn contradictions(trials: &[Trial]) -> Option<String> {
+    let exchanges = || trials.iter().flat_map(|trial| &trial.exchanges);
+    let count = exchanges()
+        .filter(|exchange| attribution::contradicts(exchange))
+        .count();
+    (count > 0).then(|| {
+        format!(
+            "{count} of {}: the server reports more time than the client measured in all; its figures were cut to what the marks leave room for",
+            plural(exchanges().count(), "exchange")
+        )
+    })
+}
+
+fn trial_data(plan: &Plan, trial: &Trial, prefill: Option<PrefillModel>) -> TrialData {
+    let attribution = attribution::attribute(trial, prefill);
+    let finished = &trial.finished;
+    let tags = plan
+        .tags
+        .get(&trial.key.suite)
+        .and_then(|tasks| tasks.get(&trial.key.task));
+    let mut endpoints = plan.endpoints.iter();
+    let price = endpoints
+        .find(|endpoint| endpoint.name == trial.key.endpoint)
+        .and_then(|endpoint| endpoint.price.as_ref());
+    TrialData {
+        suite: trial.key.suite.clone(),
+        task: trial.key.task.clone(),
+        tags: tags.cloned().unwrap_or_default(),
+        endpoint: trial.key.endpoint.clone(),
+        attempt: trial.key.attempt,
+        outcome: finished.outcome,
+        detail: finished.detail.clone(),
+        wall_ns: finished.wall_ns,
+        setup_ns: trial.started.setup_ns,
+        warm: trial.started.warmth.map(|warmth| warmth == Warmth::Warm),
+        grading_ns: finished.grading_ns,
+        stages: attribution.stages,
+        spans: attribution.spans,
+        exchanges: trial
+            .exchanges
+            .iter()
+            .filter(|exchange| exchange.backoff_until.is_none() && !exchange.warm_up)
+            .map(exchange_data)
+            .collect(),
+        tool_sum_ns: trial
+            .tools
+            .iter()
+            .map(|tool| tool.end.saturating_sub(tool.start))
+            .fold(0, u64::saturating_add),
+        tool_calls: u32::try_from(trial.tools.len()).unwrap_or(u32::MAX),
+        cost_usd: price.and_then(|price| cost::cost_usd(price, &trial.exchanges)),
+    }
+}
+
+fn exchange_data(exchange: &Exchange) -> ExchangeData {
+    let marks = &exchange.marks;
+    let between = |from: Option<u64>, to: Option<u64>| Some(to?.saturating_sub(from?));
+    let events = exchange.events.as_slice();
+    let first = |kind| {
+        let event = events.iter().find(|event| event.kind == kind);
+        between(marks.sent, event.map(|event| event.at))
+    };
+    ExchangeData {
+        turn: exchange.turn,
+        ttft_ns: between(marks.sent, marks.first_token),
+        first: FirstOfKind {
+            admitted_ns: between(marks.sent, marks.admitted),
+            reasoning_ns: first(EventKind::Reasoning),
+            text_ns: first(EventKind::Text),
+            tool_arguments_ns: first(EventKind::ToolArguments),
+        },
+        output_events: events.len() as u64,
+        stream: exchange.shape,
+        connection: ConnectionFacts {
+            reused: exchange.reused_connection,
+            ping_ns: exchange.ping_ns,
+            tcp: exchange.tcp,
+            response_bytes: exchange.response_bytes,
+        },
+        reported: exchange.reported,
+        contradicted: attribution::contradicts(exchange),
+        inter_event_ns: events
+            .windows(2)
+            .map(|pair| pair[1].at.saturating_sub(pair[0].at))
+            .collect(),
+        decode_ns: between(marks.first_token, marks.last_token),
+        output_tokens: exchange.usage.and_then(|usage| usage.output()),
+        streamed_tokens: exchange.streamed_tokens(),
+        input_tokens: exchange.usage.and_then(|usage| usage.input()),
+        cached_tokens: exchange.usage.and_then(|usage| usage.cached_tokens),
+        request_bytes: exchange.request_bytes,
+        cut_short: exchange.incomplete.is_some(),
+        transport: exchange.transport.clone(),
+    }
+}

@@ -1,0 +1,315 @@
+//! Agents and tasks that mean harm do none: tried in bubblewrap, with the machine watched.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::support::{backend, edit};
+use timeslip_suites::{
+    Execution, Exit, Grade, Limits, Sandbox, Suite, SuiteFile, Task, Workspace, grade,
+};
+
+const LIMITS: Limits = Limits {
+    wall: Duration::from_secs(10),
+    output_bytes: 64 * 1024,
+    memory_mb: 1024,
+};
+
+fn write(file: &Path, content: &str) {
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(file, content).unwrap();
+}
+
+/// A trial of a task whose verifier wants `done`; `None`, said loudly, without bubblewrap.
+struct Trial {
+    task: Task,
+    sandbox: Sandbox,
+    // In this order: its mounts are in there.
+    workspace: Workspace,
+    scratch: tempfile::TempDir,
+}
+
+const HONEST: &str = "test \"$(cat /app/done 2>/dev/null)\" = right && r=1 || r=0\n\
+    echo $r >/logs/verifier/reward.txt\n";
+
+impl Trial {
+    fn new(test: &str) -> Option<Self> {
+        if let Err(why) = backend("bubblewrap").check() {
+            eprintln!("SKIPPED: hostile tasks are not tried: {why}");
+            return None;
+        }
+        let scratch = tempfile::tempdir().unwrap();
+        let own = scratch.path().join("source/made");
+        write(&own.join("task.toml"), "[verifier]\ntimeout_sec = 10\n");
+        write(&own.join("instruction.md"), "Do harm.\n");
+        write(
+            &own.join("environment/Dockerfile"),
+            "FROM x\nWORKDIR /app\n",
+        );
+        write(&own.join("tests/test.sh"), test);
+        let task = load(scratch.path()).unwrap();
+        let sandbox = Sandbox::new(backend("bubblewrap")).unwrap();
+        let directory = scratch.path().join("trial");
+        let workspace = Workspace::prepare(&task.workspace, &sandbox, &directory).unwrap();
+        Some(Self {
+            scratch,
+            task,
+            sandbox,
+            workspace,
+        })
+    }
+
+    fn run(&self, command: &str) -> Execution {
+        self.run_limited(command, LIMITS)
+    }
+
+    fn run_limited(&self, command: &str, limits: Limits) -> Execution {
+        let invocation = self.workspace.invocation(command, limits);
+        self.sandbox.run(&invocation).unwrap()
+    }
+
+    fn grade(&self) -> Grade {
+        grade(&self.task, &self.workspace, &self.sandbox).unwrap()
+    }
+
+    /// Everything still works afterwards.
+    fn check_usable(&self) {
+        assert_eq!(self.run("echo alive").text(), "alive\n");
+        let untouched = self.grade();
+        assert!(
+            !untouched.resolved && !untouched.verifier_failed,
+            "{untouched:?}"
+        );
+        self.run("printf right >done");
+        assert!(self.grade().resolved);
+    }
+}
+
+fn load(directory: &Path) -> Result<Task, String> {
+    let file = directory.join("suite.toml");
+    write(
+        &file,
+        "name = \"made\"\nformat = \"harbor\"\nsource = \"source\"\n",
+    );
+    SuiteFile::read(&file)
+        .and_then(|file| Suite::load(&file, directory))
+        .map(|mut suite| suite.tasks.remove(0))
+        .map_err(|error| error.to_string())
+}
+
+/// Processes of this machine whose command line holds `mark`.
+fn processes_with(mark: &str) -> usize {
+    let processes = fs::read_dir("/proc").unwrap();
+    let lines = processes.filter_map(|entry| fs::read(entry.ok()?.path().join("cmdline")).ok());
+    lines
+        .filter(|line| String::from_utf8_lossy(line).contains(mark))
+        .count()
+}
+
+fn wait_until_gone(mark: &str) {
+    let began = Instant::now();
+    while processes_with(mark) > 0 {
+        assert!(
+            began.elapsed() < Duration::from_secs(5),
+            "{mark} is still running"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_fork_bomb_ends_with_its_time_and_leaves_nothing() {
+    let Some(trial) = Trial::new(HONEST) else {
+        return;
+    };
+    // Grows as fast as a bomb does, but stops on its own should nothing stop it.
+    let bomb = "bomb() { [ $1 -gt 9 ] && exec sleep 86421; bomb $(($1 + 1)) & bomb $(($1 + 1)) & wait; }; bomb 1";
+    let limits = Limits {
+        wall: Duration::from_millis(1500),
+        ..LIMITS
+    };
+    let began = Instant::now();
+    let execution = trial.run_limited(bomb, limits);
+    // A bound on processes may have ended it before.
+    assert_ne!(execution.exit, Exit::Code(0), "{}", execution.text());
+    assert!(
+        began.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        began.elapsed()
+    );
+    wait_until_gone("86421");
+    trial.check_usable();
+}
+
+#[test]
+fn ten_gigabytes_of_output_take_neither_memory_nor_disk() {
+    let Some(trial) = Trial::new(HONEST) else {
+        return;
+    };
+    let before = peak_memory_kib();
+    let limits = Limits {
+        wall: Duration::from_secs(60),
+        ..LIMITS
+    };
+    let execution = trial.run_limited("head -c 10G /dev/zero; echo end", limits);
+    // On a slow machine the time ends it first; what counts is what was kept.
+    if execution.exit == Exit::Code(0) {
+        assert_eq!(execution.output_total_bytes, (10 << 30) + 4);
+        assert!(execution.text().ends_with("end\n"));
+    } else {
+        assert_eq!(execution.exit, Exit::TimedOut);
+        assert!(execution.output_total_bytes > 1 << 30);
+    }
+    assert!(execution.output.len() < LIMITS.output_bytes + 100);
+    let grown = peak_memory_kib() - before;
+    assert!(grown < 64 * 1024, "{grown} KiB were needed");
+    trial.check_usable();
+}
+
+fn peak_memory_kib() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM"))
+        .unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_file_cannot_grow_without_bound() {
+    let Some(trial) = Trial::new(HONEST) else {
+        return;
+    };
+    // Sparse, so that trying it costs nothing.
+    let execution = trial.run("truncate -s 100G big || echo refused; ls big 2>/dev/null");
+    assert!(execution.text().contains("refused") || execution.exit != Exit::Code(0));
+    let size = trial.run("stat -c %s big 2>/dev/null || echo 0").text();
+    let size: u64 = size.trim().parse().unwrap();
+    assert!(size <= 1 << 30, "{size}");
+}
+
+#[test]
+fn links_lead_nowhere_outside() {
+    let Some(trial) = Trial::new(HONEST) else {
+        return;
+    };
+    let outside = trial.scratch.path().join("outside");
+    write(&outside.join("secret"), "secret");
+    let path = outside.display();
+    let seen = trial.run(&format!(
+        "ln -s {path}/secret link; ln -s {path} folder; cat link folder/secret /proc/1/root{path}/secret; \
+         echo spoiled >link; echo spoiled >folder/new; echo spoiled >/app/../..{path}/new; mknod d b 8 0"
+    ));
+    assert!(!seen.text().contains("secret\n"), "{}", seen.text());
+    for name in ["link", "folder/secret", "folder/new"] {
+        let edited = edit(&trial.workspace, name, "", "spoiled");
+        assert!(edited.is_err(), "{name}");
+    }
+    // In the place of what the verifier is handed, and of what is read of it.
+    trial.run(&format!(
+        "rm -rf /logs/artifacts; ln -s {path} /logs/artifacts; rm -rf /tmp; ln -s {path} /tmp/x"
+    ));
+    let judged = trial.grade();
+    assert!(!judged.resolved, "{judged:?}");
+    let left: Vec<_> = fs::read_dir(&outside).unwrap().collect();
+    assert_eq!(left.len(), 1);
+    assert_eq!(
+        fs::read_to_string(outside.join("secret")).unwrap(),
+        "secret"
+    );
+}
+
+#[test]
+fn a_reward_that_is_a_link_is_no_reward() {
+    let test = "ln -s /app/one /logs/verifier/reward.txt; mkfifo /logs/verifier/reward.json\n";
+    let Some(trial) = Trial::new(test) else {
+        return;
+    };
+    trial.run("echo 1 >one");
+    let began = Instant::now();
+    let judged = trial.grade();
+    assert!(!judged.resolved && judged.verifier_failed, "{judged:?}");
+    assert!(began.elapsed() < Duration::from_secs(8));
+}
+
+#[test]
+fn tests_and_verdict_are_out_of_the_agents_reach() {
+    let Some(trial) = Trial::new(HONEST) else {
+        return;
+    };
+    let tests = trial.scratch.path().join("source/made/tests/test.sh");
+    let cheat = format!(
+        "mkdir -p /tests /logs/verifier; echo 'echo 1 >/logs/verifier/reward.txt' >/tests/test.sh; \
+         echo 1 >/logs/verifier/reward.txt; echo 1 >/logs/verifier/reward.json; echo x >{}; \
+         printf 'cat() {{ echo right; }}\\nexport -f cat\\n' >/tmp/.bashrc; cp /tmp/.bashrc /tmp/.bash_profile; \
+         export BASH_ENV=/tmp/.bashrc",
+        tests.display()
+    );
+    trial.run(&cheat);
+    let judged = trial.grade();
+    assert_eq!(judged.reward, Some(0.0), "{judged:?}");
+    assert_eq!(fs::read_to_string(&tests).unwrap(), HONEST);
+}
+
+#[test]
+fn tests_cannot_be_written_even_while_they_run() {
+    let test = "/app/helper; test -s /app/wrote && exit; echo 1 >/logs/verifier/reward.txt\n";
+    let Some(trial) = Trial::new(test) else {
+        return;
+    };
+    let helper = "printf '#!/bin/sh\\necho x >>/tests/test.sh && echo y >/app/wrote\\nrm -f /tests/test.sh && echo y >/app/wrote\\n' >helper; chmod +x helper";
+    trial.run(helper);
+    assert!(trial.grade().resolved);
+    let tests = trial.scratch.path().join("source/made/tests/test.sh");
+    assert_eq!(fs::read_to_string(tests).unwrap(), test);
+}
+
+#[test]
+fn a_daemon_does_not_outlive_its_command() {
+    let Some(trial) = Trial::new(HONEST) else {
+        return;
+    };
+    let began = Instant::now();
+    let daemon = "setsid nohup bash -c 'exec -a daemon-7531 sleep 7531' >/dev/null 2>&1 & \
+        (trap '' TERM HUP INT; while :; do echo right >done; sleep 0.05; done) & disown -a; sleep 0.3; echo left";
+    let execution = trial.run(daemon);
+    assert_eq!(execution.text(), "left\n");
+    assert!(began.elapsed() < Duration::from_secs(5));
+    wait_until_gone("7531");
+    // It was there while the command ran, but does not come back for the grading.
+    assert!(trial.run("rm done").succeeded());
+    assert_eq!(trial.grade().reward, Some(0.0));
+}
+
+#[test]
+fn a_verifier_that_never_ends_is_ended() {
+    let Some(trial) = Trial::new("sleep 97531 & sleep 97531\n") else {
+        return;
+    };
+    let mut task = trial.task.clone();
+    task.steps[0].verifier_time = Duration::from_millis(500);
+    let judged = grade(&task, &trial.workspace, &trial.sandbox).unwrap();
+    assert!(judged.verifier_failed, "{judged:?}");
+    wait_until_gone("97531");
+}
+
+#[test]
+fn a_task_cannot_make_files_of_this_machine_its_own() {
+    let secret = tempfile::tempdir().unwrap();
+    write(&secret.path().join("test.sh"), "secret");
+    write(&secret.path().join("task.toml"), "");
+    // A folder for each link: instruction, tests, environment, solution, steps.
+    for name in ["instruction.md", "tests", "environment", "solution"] {
+        let Some(trial) = Trial::new(HONEST) else {
+            return;
+        };
+        let own = trial.scratch.path().join("source/made");
+        let place = own.join(name);
+        let _ = fs::remove_dir_all(&place);
+        let _ = fs::remove_file(&place);
+        symlink(secret.path(), &place).unwrap();
+        let error = load(trial.scratch.path()).unwrap_err();
+        assert!(error.contains("leads out of"), "{name}: {error}");
+    }
+}
