@@ -151,10 +151,7 @@ fn figure(value: f64, line: Line) -> Figure {
 fn prompt(exchange: &Exchange) -> Option<(f64, f64)> {
     let usage = exchange.usage?;
     let cached = usage.cached_tokens.unwrap_or(0);
-    Some((
-        usage.input()?.saturating_sub(cached) as f64,
-        cached as f64,
-    ))
+    Some((usage.input()?.saturating_sub(cached) as f64, cached as f64))
 }
 
 /// TTFT without the round trips that a large prompt needs to cross a new connection.
