@@ -213,9 +213,9 @@ fn exchange_data(exchange: &Exchange) -> ExchangeData {
             .map(|pair| pair[1].at.saturating_sub(pair[0].at))
             .collect(),
         decode_ns: between(marks.first_token, marks.last_token),
-        output_tokens: exchange.usage.map(|usage| usage.output_tokens),
+        output_tokens: exchange.usage.and_then(|usage| usage.output()),
         streamed_tokens: exchange.streamed_tokens(),
-        input_tokens: exchange.usage.map(|usage| usage.input_tokens),
+        input_tokens: exchange.usage.and_then(|usage| usage.input()),
         cached_tokens: exchange.usage.and_then(|usage| usage.cached_tokens),
         request_bytes: exchange.request_bytes,
         cut_short: exchange.incomplete.is_some(),

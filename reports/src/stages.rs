@@ -85,7 +85,7 @@ stages! {
     Harness = "harness" in Harness: "Prompt building, parsing, bookkeeping: everything else.",
         "between exchanges and tool calls", "measured";
     Wait = "wait" in Wait: "Rate-limit backoff, retries, permits.",
-        "`start` to `backoff_until`; `start` to `done` where nothing was sent", "measured";
+        "`start` to `settled` or to `backoff_until`; `start` to `done` where nothing was sent", "measured";
 }
 
 impl Stage {

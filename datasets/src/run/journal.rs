@@ -15,6 +15,8 @@ pub use events::{EventColumns, EventKind, StreamEvent};
 pub use read::{Journal, ReadError, Trial, read};
 pub use write::Writer;
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -103,6 +105,9 @@ pub enum Warmth {
 pub struct Marks {
     /// The agent asks for a model call.
     pub start: u64,
+    /// The end of the previous answer's body was read, or no longer waited for.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub settled: Option<u64>,
     /// The server refused to upgrade the first connection; the marks from `dns` to
     /// `upgraded` are of the second one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -154,6 +159,46 @@ pub struct Usage {
     /// Output tokens spent on reasoning.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reasoning_tokens: Option<u64>,
+    /// The count that the server left out: here it is 0 and means nothing.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub missing: Option<MissingCount>,
+}
+
+/// A count that a usage report has to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MissingCount {
+    /// Of the prompt.
+    Input,
+    /// Of the output.
+    Output,
+}
+
+impl Usage {
+    /// Prompt tokens, where the server says.
+    #[must_use]
+    pub fn input(&self) -> Option<u64> {
+        (self.missing != Some(MissingCount::Input)).then_some(self.input_tokens)
+    }
+
+    /// Output tokens, where the server says.
+    #[must_use]
+    pub fn output(&self) -> Option<u64> {
+        (self.missing != Some(MissingCount::Output)).then_some(self.output_tokens)
+    }
+
+    /// How the report contradicts itself: no cost and no fit can be made of one that does.
+    #[must_use]
+    pub fn contradiction(&self) -> Option<String> {
+        let exceeds = |part: Option<u64>, whole: Option<u64>| {
+            Some((part?, whole?)).filter(|(part, whole)| part > whole)
+        };
+        if let Some((cached, input)) = exceeds(self.cached_tokens, self.input()) {
+            return Some(format!("{cached} cached of {input} prompt tokens"));
+        }
+        let (reasoning, output) = exceeds(self.reasoning_tokens, self.output())?;
+        Some(format!("{reasoning} reasoning of {output} output tokens"))
+    }
 }
 
 /// Durations the server reported about one exchange; never subtracted across clocks.
@@ -259,6 +304,15 @@ pub struct Exchange {
     /// What else the stream carried.
     #[serde(default)]
     pub shape: StreamShape,
+    /// Events of kinds that are not known, by name. Untrusted.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub unknown: BTreeMap<String, u32>,
+    /// What was unusual on its way, a sentence each. Untrusted.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub remarks: Vec<String>,
+    /// Output tokens that the server counted before it showed any.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub hidden_tokens: Option<u64>,
     /// Usage, when the server gave it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub usage: Option<Usage>,
@@ -302,16 +356,17 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// Output tokens that came as events. Reasoning that the server kept to itself is
-    /// used but not streamed, and its time is inside TTFT: where no reasoning event
-    /// came, reasoning tokens are not counted.
+    /// Output tokens that came as events. What the server kept to itself is used but not
+    /// streamed, and its time is inside TTFT: tokens counted before the first event, and
+    /// those of reasoning where no reasoning event came, are not counted.
     #[must_use]
     pub fn streamed_tokens(&self) -> Option<u64> {
         let usage = self.usage?;
         let mut events = self.events.as_slice().iter();
         let shown = events.any(|event| event.kind == EventKind::Reasoning);
         let hidden = usage.reasoning_tokens.filter(|_| !shown).unwrap_or(0);
-        Some(usage.output_tokens.saturating_sub(hidden))
+        let hidden = hidden.max(self.hidden_tokens.unwrap_or(0));
+        Some(usage.output()?.saturating_sub(hidden))
     }
 }
 
@@ -423,6 +478,8 @@ mod tests {
         assert_eq!(exchange.streamed_tokens(), Some(100));
         exchange.events.push(event(2, EventKind::Reasoning));
         assert_eq!(exchange.streamed_tokens(), Some(600));
+        exchange.hidden_tokens = Some(20);
+        assert_eq!(exchange.streamed_tokens(), Some(580));
         exchange.usage = None;
         assert_eq!(exchange.streamed_tokens(), None);
     }

@@ -4,6 +4,7 @@
 //! endpoints as the fields that whoever runs them understands.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -119,6 +120,12 @@ pub struct PlannedEndpoint {
     pub options: EndpointOptions,
     /// Variable that holds the key.
     pub api_key_env: Option<String>,
+    /// File of further certificates to trust.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
+    /// Query parameters of every request.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub query: BTreeMap<String, String>,
     /// Extra headers; a value `$NAME` is read from the environment.
     pub headers: BTreeMap<String, String>,
     /// Extra top-level body fields.

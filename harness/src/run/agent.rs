@@ -19,7 +19,8 @@ const INSTRUCTIONS: &str = "You are a software engineer working alone in a sandb
 Solve the task in the working directory. Look before you change anything, make the smallest change that is right, \
 check it by running it, and call submit when you are done. Nobody answers questions.";
 
-/// All the model's answers of one trial together; a hostile server must not fill memory.
+/// All that one trial says, answers and results together; neither a hostile server nor
+/// thousands of calls may fill memory.
 const MAX_CONVERSATION: usize = 32 << 20;
 
 /// One trial's worth of work.
@@ -124,13 +125,14 @@ async fn converse(
         let mut submitted = false;
         for call in &answer.calls {
             let remaining = deadline.saturating_duration_since(Instant::now());
-            if remaining.is_zero() {
+            if remaining.is_zero() || kept > MAX_CONVERSATION {
                 break;
             }
             let working = tools::call(&bench, next, call, origin, remaining);
             let done = session.during(working).await;
             record(Event::Tool(done.tool));
             submitted |= done.submitted;
+            kept += done.output.len();
             results.push(Item::ToolResult {
                 call_id: call.call_id.clone(),
                 output: done.output,
@@ -144,9 +146,6 @@ async fn converse(
         if submitted || answer.calls.is_empty() {
             return Stop::Finished;
         }
-        if results.len() < answer.calls.len() {
-            return out_of_time();
-        }
         kept += answer
             .items
             .iter()
@@ -154,7 +153,10 @@ async fn converse(
             .sum::<usize>();
         if kept > MAX_CONVERSATION {
             let limit = MAX_CONVERSATION >> 20;
-            return Stop::Limit(format!("the model's answers exceed {limit} MiB"));
+            return Stop::Limit(format!("the conversation exceeds {limit} MiB"));
+        }
+        if results.len() < answer.calls.len() {
+            return out_of_time();
         }
         items.extend(answer.items.into_iter().map(Item::Output));
         items.extend(results);

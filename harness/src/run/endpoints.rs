@@ -208,9 +208,14 @@ fn transport(planned: &PlannedEndpoint) -> Result<&'static dyn Transport, Error>
 }
 
 fn target(planned: &PlannedEndpoint, url: &str) -> Result<Target, Error> {
-    Target::parse(url).map_err(|problem| Error::Config {
+    let target = Target::parse(url).map_err(|problem| Error::Config {
         place: format!("endpoint.{}.base_url", planned.name),
         problem,
+    })?;
+    let query = planned.query.iter();
+    Ok(Target {
+        ca_file: planned.ca_file.clone(),
+        ..target.with_query(query.map(|(name, value)| (name.as_str(), value.as_str())))
     })
 }
 
@@ -239,14 +244,20 @@ fn secrets(planned: &PlannedEndpoint) -> Result<Secrets, Error> {
                 "is not the name of an environment variable; never write a key itself here".into(),
             ));
         }
-        std::env::var(name)
-            .ok()
-            .filter(|value| !value.is_empty())
-            .ok_or_else(|| {
-                bad(format!(
-                    "the environment variable {name} is not set; export it with the key"
-                ))
-            })
+        let value = std::env::var(name).ok().filter(|value| !value.is_empty());
+        let value = value.ok_or_else(|| {
+            bad(format!(
+                "the environment variable {name} is not set; export it with the key"
+            ))
+        })?;
+        // The value is not repeated: it is a secret.
+        match reqwest::header::HeaderValue::try_from(&value) {
+            Ok(_) => Ok(value),
+            Err(_) => Err(bad(format!(
+                "the environment variable {name} holds a line break or another character that \
+                 no header can have; export it without"
+            ))),
+        }
     };
     let key = planned
         .api_key_env

@@ -9,10 +9,13 @@ mod target;
 mod timed;
 mod tls;
 
+use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
@@ -47,10 +50,12 @@ pub struct Connection {
     pub probe: Arc<Probe>,
     /// How it came to be.
     pub steps: Steps,
+    /// What was unusual on the way.
+    pub remark: Option<String>,
 }
 
 /// What is to be spoken on a connection; with TLS the server has to agree.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Application {
     /// HTTP/1.1, from which a WebSocket can be made.
     Http1,
@@ -58,29 +63,77 @@ pub enum Application {
     Http2,
 }
 
-/// How long an address is tried while there is another one: long enough for a lost
-/// packet to be sent again.
-const ADDRESS_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long an address is tried alone before the next one is tried beside it (RFC 8305,
+/// "Connection Attempt Delay").
+const HEAD_START: Duration = Duration::from_millis(250);
 
-/// Connects to the first address that answers, each but the last within `limit`. The
-/// error is the last one; none when there was no address.
-async fn connect(addresses: &[SocketAddr], limit: Duration) -> Result<TcpStream, Option<String>> {
+/// Connects to whichever address answers first; one is tried after the other, `head_start`
+/// apart, or at once when the one before has failed. With the connection comes what is to
+/// be said of addresses that did not answer in time; the error is the last one, none when
+/// there was no address.
+async fn connect(
+    addresses: &[SocketAddr],
+    head_start: Duration,
+) -> Result<(TcpStream, Option<String>), Option<String>> {
+    let mut waiting = addresses.iter().copied();
+    let mut racing = FuturesUnordered::new();
+    let mut tried = Vec::new();
     let mut problem = None;
-    for (index, address) in addresses.iter().enumerate() {
-        let last = index + 1 == addresses.len();
-        let opening = TcpStream::connect(address);
-        let opened = match last {
-            true => Ok(opening.await),
-            false => tokio::time::timeout(limit, opening).await,
+    loop {
+        if let Some(address) = waiting.next() {
+            tried.push(address);
+            racing.push(async move { (address, TcpStream::connect(address).await) });
+        }
+        let more = waiting.len() > 0;
+        let Ok(outcome) = first_of(&mut racing, head_start, more).await else {
+            continue;
         };
-        let why = match opened {
-            Ok(Ok(socket)) => return Ok(socket),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("no answer within {limit:?}"),
-        };
-        problem = Some(format!("cannot connect to {address}: {why}"));
+        match outcome {
+            Some((address, Ok(socket))) => {
+                tried.retain(|other| *other != address);
+                return Ok((socket, unanswered(&tried, address)));
+            }
+            Some((address, Err(error))) => {
+                tried.retain(|other| *other != address);
+                problem = Some(format!("cannot connect to {address}: {error}"));
+            }
+            None if more => {}
+            None => return Err(problem),
+        }
     }
-    Err(problem)
+}
+
+/// The first of some futures to end, within `head_start` where there are `more` to try.
+async fn first_of<F: Future>(
+    racing: &mut FuturesUnordered<F>,
+    head_start: Duration,
+    more: bool,
+) -> Result<Option<F::Output>, tokio::time::error::Elapsed> {
+    match more {
+        true => tokio::time::timeout(head_start, racing.next()).await,
+        false => Ok(racing.next().await),
+    }
+}
+
+/// What is to be said of addresses that were still silent when another one answered.
+fn unanswered(silent: &[SocketAddr], answered: SocketAddr) -> Option<String> {
+    let silent: Vec<String> = silent.iter().map(ToString::to_string).collect();
+    (!silent.is_empty()).then(|| {
+        let silent = silent.join(", ");
+        format!("no answer from {silent} within its head start; connected to {answered}")
+    })
+}
+
+/// The addresses in the order to try them: the resolver's, but its families in turn, so that
+/// one family without a route costs one head start.
+fn in_turn(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let (first, second): (Vec<_>, Vec<_>) = addresses
+        .into_iter()
+        .partition(|address| address.is_ipv6() == first_is_v6);
+    let longest = first.len().max(second.len());
+    let pairs = (0..longest).flat_map(|at| [first.get(at), second.get(at)]);
+    pairs.flatten().copied().collect()
 }
 
 /// The URL of the proxy that the environment names for a target, for clients of one's own.
@@ -93,8 +146,8 @@ pub fn proxy(target: &Target) -> Result<Option<String>, String> {
     Ok(proxy.map(Proxy::into_url))
 }
 
-/// Opens a connection with `TCP_NODELAY`, trying each resolved address in turn, through
-/// the proxy that the environment names for it.
+/// Opens a connection with `TCP_NODELAY` to the first resolved address that answers,
+/// through the proxy that the environment names for it.
 ///
 /// # Errors
 /// The last system error, with the step and the address it belongs to.
@@ -116,7 +169,7 @@ pub async fn open(target: &Target, application: Application) -> Result<Connectio
     if literal.is_none() {
         steps.dns = Some(clock::now());
     }
-    let socket = connect(&addresses, ADDRESS_TIMEOUT)
+    let (socket, remark) = connect(&in_turn(addresses), HEAD_START)
         .await
         .map_err(|problem| problem.unwrap_or_else(|| format!("{host} has no address")))?;
     steps.tcp = Some(clock::now());
@@ -130,7 +183,8 @@ pub async fn open(target: &Target, application: Application) -> Result<Connectio
     }
     let probe = timed.probe();
     let stream: Box<dyn Duplex> = if target.tls {
-        let stream = tls::connect(&target.host, application, timed).await?;
+        let stream =
+            tls::connect(&target.host, application, target.ca_file.as_deref(), timed).await?;
         steps.tls = Some(clock::now());
         Box::new(stream)
     } else {
@@ -140,6 +194,7 @@ pub async fn open(target: &Target, application: Application) -> Result<Connectio
         stream,
         probe,
         steps,
+        remark,
     })
 }
 
@@ -161,11 +216,25 @@ mod tests {
         }
         let heard = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let heard = heard.local_addr().unwrap();
-        let socket = connect(&[silent, heard], limit).await.unwrap();
+        let began = std::time::Instant::now();
+        let (socket, remark) = connect(&[silent, heard], limit).await.unwrap();
         assert_eq!(socket.peer_addr().unwrap(), heard);
+        assert!(remark.unwrap().contains(&silent.to_string()));
+        assert!(began.elapsed() >= limit && began.elapsed() < limit * 4);
         let refused = "127.0.0.1:1".parse().unwrap();
-        let problem = connect(&[silent, refused], limit).await.unwrap_err();
+        let (_, remark) = connect(&[refused, heard], limit).await.unwrap();
+        assert_eq!(remark, None, "a refusal costs nothing");
+        let problem = connect(&[refused], limit).await.unwrap_err();
         assert!(problem.unwrap().contains("127.0.0.1:1"));
         assert_eq!(connect(&[], limit).await.unwrap_err(), None);
+    }
+
+    #[test]
+    fn families_take_turns() {
+        let addresses = ["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1"];
+        let addresses = addresses.map(|address| address.parse().unwrap()).to_vec();
+        let order = in_turn(addresses).into_iter();
+        let order: Vec<String> = order.map(|address| address.to_string()).collect();
+        assert_eq!(order, ["[::1]:1", "1.1.1.1:1", "[::2]:1", "[::3]:1"]);
     }
 }

@@ -40,9 +40,26 @@ pub enum Failure {
     /// The connection ended before the terminal event.
     #[error("the stream ended early: {0}")]
     Closed(String),
+    /// The server closed a WebSocket and said why.
+    #[error("the stream ended early: closed by the server: {code} {reason}")]
+    ClosedBy {
+        /// The code of its close frame.
+        code: u16,
+        /// Its words. Untrusted.
+        reason: String,
+    },
     /// Nothing came for too long.
     #[error("no byte for {0:?}")]
     Idle(Duration),
+    /// Only keep-alives came for too long.
+    #[error("stalled: nothing but keep-alives for {0:?}")]
+    Stalled(Duration),
+    /// The answer was whole, and nothing was in it.
+    #[error("the answer is empty: no reasoning, no text and no call")]
+    Empty,
+    /// The server does something that no other try changes.
+    #[error("{0}")]
+    Unsuitable(String),
     /// The trial's time is over.
     #[error("cut off: the trial's time is over")]
     Deadline,
@@ -57,7 +74,12 @@ impl Failure {
     pub fn retryable(&self) -> bool {
         let transient = |status: u16| matches!(status, 408 | 409 | 425 | 429 | 500..=599);
         match self {
-            Failure::Connect(_) | Failure::Closed(_) | Failure::Idle(_) => true,
+            Failure::Connect(_)
+            | Failure::Closed(_)
+            | Failure::Idle(_)
+            | Failure::Stalled(_)
+            | Failure::Empty => true,
+            Failure::ClosedBy { code, .. } => !lasts(*code, transient),
             Failure::Status { status, .. } => transient(*status),
             Failure::Stream(StreamError::Server { status, code, .. }) => {
                 self.lost_state()
@@ -65,9 +87,42 @@ impl Failure {
                     || PASSING.contains(&code.as_str())
             }
             Failure::Stream(StreamError::Malformed { .. })
+            | Failure::Unsuitable(_)
             | Failure::Deadline
             | Failure::TooLarge(_) => false,
         }
+    }
+
+    /// Whether nothing that moves the answer came for too long: all of that is waiting.
+    #[must_use]
+    pub fn is_stall(&self) -> bool {
+        matches!(self, Failure::Idle(_) | Failure::Stalled(_))
+    }
+
+    /// Whether a server says that there is no WebSocket here: neither that the key is wrong,
+    /// nor that the server is busy or broken just now.
+    #[must_use]
+    pub fn refuses_upgrade(&self) -> bool {
+        let Failure::Status { status, .. } = self else {
+            return false;
+        };
+        match status {
+            401 | 402 | 407 | 408 | 409 | 425 | 429 => false,
+            500..=599 => matches!(status, 501 | 505),
+            _ => true,
+        }
+    }
+
+    /// Whether the request was too big for the server's WebSocket.
+    #[must_use]
+    pub fn too_big_for_socket(&self) -> bool {
+        matches!(self, Failure::ClosedBy { code: 1009, .. })
+    }
+
+    /// Whether the connection was lost, by whichever end.
+    #[must_use]
+    pub fn lost_connection(&self) -> bool {
+        matches!(self, Failure::Closed(_) | Failure::ClosedBy { .. })
     }
 
     /// Whether the connection, and what the server remembered on it, is all that was
@@ -101,6 +156,49 @@ impl Failure {
             Failure::Status { retry_after, .. }
             | Failure::Stream(StreamError::Server { retry_after, .. }) => *retry_after,
             _ => None,
+        }
+    }
+}
+
+/// Close codes that say the same of every other try: of the protocol, the data, a policy,
+/// the size, an extension, and of who may connect.
+const LASTING: [u16; 8] = [1002, 1003, 1007, 1008, 1009, 1010, 3000, 3003];
+
+/// Whether a close code says that another try changes nothing. An application's own codes
+/// are an HTTP status and four thousand, where they are anything that is known.
+fn lasts(code: u16, transient: impl Fn(u16) -> bool) -> bool {
+    match code.checked_sub(4_000) {
+        Some(status @ 400..=599) => !transient(status),
+        _ => LASTING.contains(&code),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn close_codes_mean_what_they_say() {
+        for (code, again) in [
+            (1000, true),
+            (1001, true),
+            (1011, true),
+            (1012, true),
+            (1013, true),
+            (1002, false),
+            (1003, false),
+            (1007, false),
+            (1008, false),
+            (1010, false),
+            (3000, false),
+            (4000, true),
+            (4401, false),
+            (4429, true),
+            (4503, true),
+        ] {
+            let reason = String::new();
+            let failure = Failure::ClosedBy { code, reason };
+            assert_eq!(failure.retryable(), again, "{code}");
         }
     }
 }

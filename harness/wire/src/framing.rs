@@ -25,6 +25,8 @@ pub struct TooLarge;
 pub enum Piece<'a> {
     /// A whole payload.
     Payload(&'a [u8]),
+    /// What an event says whose name is `error`.
+    Error(&'a [u8]),
     /// Something that only keeps the connection alive.
     KeepAlive,
 }
@@ -57,6 +59,20 @@ impl Splitter {
         match &mut self.0 {
             Parser::ServerSentEvents(parser) => parser.feed(bytes, piece),
             Parser::JsonLines(parser) => parser.feed(bytes, piece),
+        }
+    }
+
+    /// The body ended by itself: the last piece counts although its end is missing.
+    ///
+    /// # Errors
+    /// [`TooLarge`].
+    pub fn end(&mut self, piece: impl FnMut(Piece<'_>)) -> Result<(), TooLarge> {
+        match &mut self.0 {
+            Parser::ServerSentEvents(parser) => parser.end(piece),
+            Parser::JsonLines(parser) => {
+                parser.end(piece);
+                Ok(())
+            }
         }
     }
 }

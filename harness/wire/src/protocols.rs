@@ -7,19 +7,30 @@
 mod anthropic;
 mod calls;
 mod chat;
+mod endings;
+mod errors;
 mod fields;
 mod gemini;
+mod lenient;
+mod mend;
 mod ollama;
+mod output_items;
+mod partial_arguments;
+mod reasoning_details;
 mod responses;
 mod running_times;
 pub(crate) mod server_timings;
+mod unknown;
+mod usage;
 mod websocket;
 
+pub(crate) use errors::{error_event, failure_in, says_error, server_error};
 pub use fields::arguments;
-pub(crate) use fields::server_error;
+pub use mend::mend;
 pub use running_times::RunningTimes;
 pub use websocket::{Addressee, Lanes, WebSocketForm};
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -272,9 +283,24 @@ pub trait Decoder: Send {
     /// # Errors
     /// [`StreamError`] ends the exchange.
     fn payload(&mut self, data: &[u8]) -> Result<PayloadMeaning, StreamError>;
+    /// Tells of the responses that the connection carried before this one, and whether each
+    /// of them began by naming itself: what is still said of them is no part of this answer.
+    fn follow(&mut self, _earlier: &[String], _named: bool) {}
+    /// The response's id, as far as the server has named it.
+    fn response_id(&self) -> Option<String> {
+        None
+    }
     /// Whether the stream may end here although no payload was [`PayloadMeaning::DONE`].
     fn may_end(&self) -> bool {
         false
+    }
+    /// Events of kinds that are not known, by name.
+    fn unknown(&self) -> BTreeMap<String, u32> {
+        BTreeMap::new()
+    }
+    /// Output tokens that were counted before any was shown.
+    fn hidden_tokens(&self) -> Option<u64> {
+        None
     }
     /// Server-side durations that include earlier answers of the conversation.
     fn running_times(&self) -> RunningTimes {

@@ -1,14 +1,25 @@
 //! Takes the marks of one exchange while its bytes come in.
 
+use std::time::Duration;
+
 use timeslip_datasets::journal::{EventColumns, Exchange, Marks, Reported, StreamEvent};
 
 use crate::clock;
 use crate::connection::{Arrival, Probe, Steps};
+use crate::failure::Failure;
 use crate::protocols::server_timings::server_timing_header;
-use crate::protocols::{Answer, Decoder, RunningTimes, StreamError};
+use crate::protocols::{Answer, Decoder, PayloadMeaning, RunningTimes, StreamError, error_event};
 
 /// Events there is room for before the first allocation.
 const EXPECTED_EVENTS: usize = 4096;
+/// How many times longer than within an answer nothing but keep-alives may come before
+/// its first token: a queue or a long prompt is no stall.
+const PATIENCE_BEFORE_OUTPUT: u32 = 5;
+/// How long the end of an answer is awaited after its reason to finish: usage follows
+/// within this, and some servers never end their stream.
+const GRACE: Duration = Duration::from_secs(2);
+/// Most remarks on one exchange.
+const MAX_REMARKS: usize = 16;
 
 /// Marks and events of one exchange in the making.
 pub struct Recorder {
@@ -22,17 +33,24 @@ pub struct Recorder {
     output_read: Option<u64>,
     /// The read that brought the pong.
     pong_read: Option<u64>,
+    /// When anything came last, on [`clock::now`].
+    heard: u64,
+    /// When something came last that moved the answer.
+    moved: u64,
+    /// A reason to finish has come.
+    may_end: bool,
 }
 
 impl Recorder {
     /// Starts the clock of an exchange.
     #[must_use]
     pub fn new(decoder: Box<dyn Decoder>, origin: u64, turn: u32, retry: u32) -> Self {
+        let now = clock::now();
         let exchange = Exchange {
             turn,
             retry,
             marks: Marks {
-                start: clock::now().saturating_sub(origin),
+                start: now.saturating_sub(origin),
                 ..Marks::default()
             },
             events: EventColumns::with_capacity(EXPECTED_EVENTS),
@@ -47,6 +65,9 @@ impl Recorder {
             body_bytes: 0,
             output_read: None,
             pong_read: None,
+            heard: now,
+            moved: now,
+            may_end: false,
         }
     }
 
@@ -73,6 +94,48 @@ impl Recorder {
         self.connected(Steps::default(), None);
         let at = self.offset(clock::now());
         self.exchange.marks.upgrade_refused = Some(at);
+    }
+
+    /// The end of the previous answer's body was read, or is no longer waited for.
+    pub fn settled(&mut self) {
+        self.exchange.marks.settled = Some(self.offset(clock::now()));
+    }
+
+    /// Something unusual happened on the way.
+    pub fn remark(&mut self, what: String) {
+        if self.exchange.remarks.len() < MAX_REMARKS {
+            self.exchange.remarks.push(what);
+        }
+    }
+
+    /// The connection carried these responses before, and `named` says whether each began
+    /// by naming itself.
+    pub fn follow(&mut self, earlier: &[String], named: bool) {
+        self.decoder.follow(earlier, named);
+    }
+
+    /// The response's id, as far as the server has named it.
+    #[must_use]
+    pub fn response_id(&self) -> Option<String> {
+        self.decoder.response_id()
+    }
+
+    /// Takes one message of a WebSocket; true at the terminal event.
+    ///
+    /// # Errors
+    /// What the decoder finds wrong.
+    pub fn message(&mut self, arrival: Arrival, data: &[u8]) -> Result<bool, StreamError> {
+        if data.trim_ascii().is_empty() {
+            self.keep_alive();
+            return Ok(false);
+        }
+        self.payload(arrival, data)
+    }
+
+    /// Whether the server took the request by an event of its own.
+    #[must_use]
+    pub fn is_admitted(&self) -> bool {
+        self.exchange.marks.admitted.is_some()
     }
 
     /// An open connection is used again.
@@ -136,7 +199,57 @@ impl Recorder {
 
     /// A keep-alive of the stream came.
     pub fn keep_alive(&mut self) {
-        self.exchange.shape.keep_alives += 1;
+        let shape = &mut self.exchange.shape;
+        shape.keep_alives = shape.keep_alives.saturating_add(1);
+        self.heard = clock::now();
+    }
+
+    /// Bytes came.
+    pub fn heard(&mut self, arrival: Arrival) {
+        self.heard = arrival.read;
+    }
+
+    /// How long more may be waited for, where `idle` is the longest silence.
+    #[must_use]
+    pub fn patience(&self, idle: Duration) -> Duration {
+        let left = |from: u64, patience: Duration| {
+            let passed = Duration::from_nanos(clock::now().saturating_sub(from));
+            patience.saturating_sub(passed)
+        };
+        left(self.heard, idle).min(left(self.moved, self.without_move(idle)))
+    }
+
+    /// How long keep-alives may come without anything that moves the answer.
+    fn without_move(&self, idle: Duration) -> Duration {
+        match (self.may_end, self.exchange.marks.first_token) {
+            (true, _) => GRACE.min(idle),
+            (false, None) => idle.saturating_mul(PATIENCE_BEFORE_OUTPUT),
+            (false, Some(_)) => idle,
+        }
+    }
+
+    /// That time is over.
+    ///
+    /// # Errors
+    /// [`Failure::Idle`] or [`Failure::Stalled`], unless all of the answer is there.
+    pub fn give_up(&mut self, idle: Duration) -> Result<(), Failure> {
+        if self.end() {
+            return Ok(());
+        }
+        let silence = Duration::from_nanos(clock::now().saturating_sub(self.heard));
+        // Both end within moments of each other when the last event moved nothing.
+        Err(match silence < idle.mul_f64(0.9) {
+            true => Failure::Stalled(self.without_move(idle)),
+            false => Failure::Idle(idle),
+        })
+    }
+
+    /// The error in an event of that name, whatever its data are.
+    pub fn error_event(&mut self, data: &[u8]) -> StreamError {
+        match self.decoder.payload(data) {
+            Err(error @ StreamError::Server { .. }) => error,
+            Ok(_) | Err(StreamError::Malformed { .. }) => error_event(data),
+        }
     }
 
     /// Takes one payload of the stream; true at the terminal event.
@@ -144,16 +257,33 @@ impl Recorder {
     /// # Errors
     /// What the decoder finds wrong.
     pub fn payload(&mut self, arrival: Arrival, data: &[u8]) -> Result<bool, StreamError> {
-        let step = self.decoder.payload(data)?;
+        let step = match self.decoder.payload(data) {
+            // What follows the end and cannot be read is no part of the answer.
+            Err(StreamError::Malformed { event, problem }) if self.may_end => {
+                self.remark(format!(
+                    "after the end of the answer a broken {event}: {problem}"
+                ));
+                PayloadMeaning::NOTHING
+            }
+            result => result?,
+        };
         let shape = &mut self.exchange.shape;
         shape.payloads += 1;
         shape.keep_alives += u32::from(step.keep_alive);
         let at = self.offset(arrival.at());
-        if step.admitted {
-            self.exchange.marks.admitted.get_or_insert(at);
+        self.heard = arrival.read;
+        let may_end = self.decoder.may_end();
+        let finished = may_end && !std::mem::replace(&mut self.may_end, may_end);
+        let admitted = step.admitted && self.exchange.marks.admitted.is_none();
+        if admitted {
+            self.exchange.marks.admitted = Some(at);
+        }
+        if admitted || finished || step.done {
+            self.moved = arrival.read;
         }
         let mut tokens = step.tokens;
         for (kind, bytes) in step.outputs() {
+            self.moved = arrival.read;
             if self.exchange.marks.first_token.is_none() {
                 self.exchange.marks.first_token = Some(at);
                 self.exchange
@@ -202,6 +332,8 @@ impl Recorder {
     /// Notes the size of the body that is about to be sent.
     pub fn sending(&mut self, body_bytes: usize) {
         self.body_bytes = body_bytes as u64;
+        self.moved = clock::now();
+        self.heard = self.moved;
     }
 
     /// Notes the first bytes of the response itself.
@@ -226,12 +358,20 @@ impl Recorder {
     pub fn finish(mut self, transport: &str) -> (Exchange, Answer) {
         let answer = self.decoder.answer();
         let mut exchange = self.exchange;
+        exchange.unknown = self.decoder.unknown();
+        // What was never shown is no beginning of what was.
+        let shown = exchange.marks.first_token.is_some();
+        exchange.hidden_tokens = self.decoder.hidden_tokens().filter(|_| shown);
         exchange.marks.done = self
             .done
             .unwrap_or_else(|| clock::now().saturating_sub(self.origin));
         exchange.transport = transport.to_owned();
         // What was counted of an answer that was cut off is not of what was read of it.
         exchange.usage = answer.usage.filter(|_| self.done.is_some());
+        let contradiction = exchange.usage.and_then(|usage| usage.contradiction());
+        exchange
+            .remarks
+            .extend(contradiction.map(|what| format!("the usage contradicts itself: {what}")));
         exchange.reported = self.reported;
         exchange.reported.merge(&answer.reported);
         exchange.response_id = answer.id.clone();

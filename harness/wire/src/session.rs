@@ -24,7 +24,11 @@ pub struct Session<'a> {
     endpoint: &'a Endpoint,
     /// The transport in use.
     transport: &'static dyn Transport,
+    /// What it goes back to after a turn that had to go another way.
+    after_detour: Option<&'static dyn Transport>,
     link: Box<dyn Link>,
+    /// The open connection has carried an answer of this conversation.
+    answered: bool,
     origin: u64,
     cache_key: String,
     /// Last response on this connection, and how many items it covers.
@@ -48,14 +52,12 @@ impl<'a> Session<'a> {
     /// [`clock::now`]; every mark is relative to it.
     #[must_use]
     pub fn new(endpoint: &'a Endpoint, cache_key: String, origin: u64) -> Self {
-        let link = match &endpoint.shared {
-            Some(pool) => Arc::clone(pool).link(),
-            None => endpoint.transport.link(),
-        };
         Session {
             endpoint,
             transport: endpoint.transport,
-            link,
+            after_detour: None,
+            link: first_link(endpoint),
+            answered: false,
             origin,
             cache_key,
             previous: None,
@@ -107,6 +109,7 @@ impl<'a> Session<'a> {
         mut record: impl FnMut(Exchange),
     ) -> Result<Answer, Failure> {
         let mut backoff = Backoff::new(self.endpoint.options.retries);
+        self.end_detour();
         let mut call = Call {
             turn,
             retry: 0,
@@ -116,6 +119,7 @@ impl<'a> Session<'a> {
             warm_up: false,
         };
         loop {
+            let answered = self.answered;
             let (mut exchange, result) = self.attempt(&call, deadline).await;
             let failure = match result {
                 Ok(answer) => {
@@ -124,10 +128,17 @@ impl<'a> Session<'a> {
                 }
                 Err(failure) => failure,
             };
-            let stale = exchange.reused_connection
+            // One that has answered nothing yet cannot have been left open for too long.
+            let stale = answered
+                && exchange.reused_connection
                 && exchange.marks.first_byte.is_none()
-                && matches!(failure, Failure::Closed(_));
-            let Some(wait) = backoff.after(&failure, stale) else {
+                && failure.lost_connection();
+            let detour = failure.too_big_for_socket() && self.detour();
+            let Some(wait) = backoff.after(&failure, stale || detour) else {
+                if failure.is_stall() {
+                    // All of it was waiting, and none of it the model's own time.
+                    exchange.backoff_until = Some(exchange.marks.done);
+                }
                 record(exchange);
                 return Err(failure);
             };
@@ -177,6 +188,11 @@ impl<'a> Session<'a> {
         let (mut exchange, answer) = recorder.finish(self.transport.name());
         exchange.warm_up = call.warm_up;
         self.redact_names(&mut exchange);
+        let nothing = exchange.events.as_slice().is_empty() && answer.incomplete.is_none();
+        let result = match result {
+            Ok(()) if nothing && !call.warm_up => Err(Failure::Empty),
+            result => result,
+        };
         match result {
             Ok(()) => {
                 // A conversation sent anew is one the server has not counted yet.
@@ -193,6 +209,7 @@ impl<'a> Session<'a> {
             }
             Err(failure) => {
                 self.previous = None;
+                self.answered = false;
                 self.link.close();
                 exchange.error = Some(self.endpoint.redact(&failure.to_string()));
                 (exchange, Err(failure))
@@ -222,7 +239,9 @@ impl<'a> Session<'a> {
         }
         recorder.set_incremental(incremental);
         let (endpoint, session) = (self.endpoint, self.cache_key.as_str());
-        self.link.send(endpoint, session, body, recorder).await
+        let sent = self.link.send(endpoint, session, body, recorder).await;
+        self.answered |= sent.is_ok();
+        sent
     }
 
     /// Makes sure a connection is open; false when it is not the one of the exchange
@@ -230,14 +249,44 @@ impl<'a> Session<'a> {
     /// to from then on; the exchange records the transport really used.
     async fn connect(&mut self, recorder: &mut Recorder) -> Result<bool, Failure> {
         let connected = self.link.connect(self.endpoint, recorder).await;
-        match (connected, self.transport.fallback()) {
-            (Err(Failure::Status { status: 426, .. }), Some(fallback)) => {
+        let connected = match (connected, self.transport.fallback()) {
+            (Err(failure), Some(fallback)) if failure.refuses_upgrade() => {
                 recorder.upgrade_refused();
+                recorder.remark(format!(
+                    "the server refuses the WebSocket: {failure}; {} is used instead",
+                    fallback.name()
+                ));
                 self.transport = fallback;
                 self.link = fallback.link();
                 self.link.connect(self.endpoint, recorder).await
             }
             (connected, _) => connected,
+        };
+        if !matches!(connected, Ok(true)) {
+            self.answered = false;
+        }
+        connected
+    }
+
+    /// Takes the other transport for the rest of this turn; false where there is none.
+    fn detour(&mut self) -> bool {
+        let Some(fallback) = self.transport.fallback() else {
+            return false;
+        };
+        self.after_detour = Some(self.transport);
+        self.transport = fallback;
+        self.link = fallback.link();
+        true
+    }
+
+    /// Ends a detour: the next turn goes the usual way, where nothing is remembered of what
+    /// was said on the other one.
+    fn end_detour(&mut self) {
+        if let Some(transport) = self.after_detour.take() {
+            self.transport = transport;
+            self.link = first_link(self.endpoint);
+            self.answered = false;
+            self.previous = None;
         }
     }
 
@@ -250,10 +299,19 @@ impl<'a> Session<'a> {
             &mut exchange.served_speed,
             &mut exchange.incomplete,
         ];
-        for name in names.into_iter().flatten() {
+        let plain = |name: &str| -> String {
             let redacted = self.endpoint.redact(name);
-            *name = redacted.chars().take(MAX_NAME).collect();
+            redacted.chars().take(MAX_NAME).collect()
+        };
+        for name in names.into_iter().flatten() {
+            *name = plain(name);
         }
+        for remark in &mut exchange.remarks {
+            *remark = self.endpoint.redact(remark);
+        }
+        let unknown = std::mem::take(&mut exchange.unknown);
+        let unknown = unknown.into_iter();
+        exchange.unknown = unknown.map(|(name, count)| (plain(&name), count)).collect();
     }
 
     /// The request's bytes and whether it builds on the previous response, which it
@@ -282,5 +340,13 @@ impl<'a> Session<'a> {
             self.endpoint.protocol.encode(&request, form),
             previous.is_some(),
         )
+    }
+}
+
+/// A link of the transport that an endpoint is configured with.
+fn first_link(endpoint: &Endpoint) -> Box<dyn Link> {
+    match &endpoint.shared {
+        Some(pool) => Arc::clone(pool).link(),
+        None => endpoint.transport.link(),
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! A new transport is one file here and one line in [`TRANSPORTS`].
 
+mod earlier;
 mod endpoint;
 mod http;
 mod http2_sse;
@@ -48,7 +49,7 @@ pub trait Transport: Send + Sync + Debug {
     fn compresses(&self) -> bool {
         false
     }
-    /// The transport to go on with where a server answers 426 to this one.
+    /// The transport to go on with where a server refuses this one.
     fn fallback(&self) -> Option<&'static dyn Transport> {
         None
     }

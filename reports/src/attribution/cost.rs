@@ -4,7 +4,7 @@ use timeslip_datasets::journal::Exchange;
 use timeslip_datasets::run::plan::Price;
 
 /// What the tokens of some exchanges cost. One that completed without saying how many
-/// tokens it used makes the sum unknown.
+/// tokens it used, or that contradicts itself, makes the sum unknown.
 pub(crate) fn cost_usd(price: &Price, exchanges: &[Exchange]) -> Option<f64> {
     let mut total = 0.0;
     for exchange in exchanges {
@@ -12,11 +12,15 @@ pub(crate) fn cost_usd(price: &Price, exchanges: &[Exchange]) -> Option<f64> {
             exchange.error.as_ref()?;
             continue;
         };
-        let cached = usage.cached_tokens.unwrap_or(0).min(usage.input_tokens);
+        if usage.contradiction().is_some() {
+            return None;
+        }
+        let (input, output) = (usage.input()?, usage.output()?);
+        let cached = usage.cached_tokens.unwrap_or(0);
         let cached_price = if cached > 0 { price.cached_input? } else { 0.0 };
-        total += (usage.input_tokens - cached) as f64 * price.input
+        total += input.saturating_sub(cached) as f64 * price.input
             + cached as f64 * cached_price
-            + usage.output_tokens as f64 * price.output;
+            + output as f64 * price.output;
     }
     Some(total / 1e6)
 }
@@ -40,6 +44,7 @@ mod tests {
                 cached_tokens: Some(400_000),
                 output_tokens: 100_000,
                 reasoning_tokens: None,
+                missing: None,
             }),
             ..Exchange::default()
         };

@@ -56,6 +56,7 @@ pub fn segments(exchange: &Exchange, context: Context) -> Vec<Segment> {
         return line.segments;
     }
     for (mark, stage) in [
+        (marks.settled, Stage::Wait),
         (marks.upgrade_refused, Stage::ConnectUpgrade),
         (marks.dns, Stage::ConnectDns),
         (marks.tcp, Stage::ConnectTcp),

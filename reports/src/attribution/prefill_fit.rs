@@ -87,11 +87,13 @@ pub fn fit_prefill<'a>(exchanges: impl Iterator<Item = &'a Exchange>) -> Option<
 /// Prompt tokens that had to be read; `None` where nobody knows: from the second turn on
 /// a prefix may be cached, whether the server says so or not.
 pub(super) fn uncached_tokens(exchange: &Exchange) -> Option<u64> {
-    let usage = exchange.usage?;
+    let usage = exchange
+        .usage
+        .filter(|usage| usage.contradiction().is_none())?;
     let cached = usage
         .cached_tokens
         .or_else(|| (exchange.turn <= 1).then_some(0))?;
-    Some(usage.input_tokens.saturating_sub(cached))
+    Some(usage.input()?.saturating_sub(cached))
 }
 
 #[cfg(test)]

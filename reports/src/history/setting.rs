@@ -98,6 +98,8 @@ mod tests {
             transport: "http-sse".into(),
             options: EndpointOptions::default(),
             api_key_env: None,
+            ca_file: None,
+            query: Default::default(),
             headers: BTreeMap::new(),
             body: serde_json::Map::new(),
             price: None,

@@ -239,7 +239,7 @@ fn compare(case: &Case, exchange: &Exchange, truth: &Emission) -> Vec<String> {
     };
     same("events", letters(events), truth.kinds.clone());
     let tokens: u64 = truth.tokens.iter().map(|tokens| u64::from(*tokens)).sum();
-    let used = exchange.usage.map(|usage| usage.output_tokens);
+    let used = exchange.usage.and_then(|usage| usage.output());
     same(
         "output tokens",
         format!("{used:?}"),

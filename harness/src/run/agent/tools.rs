@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde_json::json;
+use serde::de::{DeserializeOwned, Deserializer, Error};
+use serde_json::{Value, json};
 use timeslip_datasets::journal::Tool;
 use timeslip_suites::{Exit, Limits, Sandbox, Workspace};
 use timeslip_wire::clock;
-use timeslip_wire::protocols::{ToolCall, ToolSpec};
+use timeslip_wire::protocols::{ToolCall, ToolSpec, mend};
 
 use super::edit::{self, Edited};
 
@@ -62,8 +63,25 @@ pub fn specs() -> Vec<ToolSpec> {
 #[derive(Deserialize)]
 struct ShellArguments {
     command: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_seconds")]
     timeout_seconds: Option<u64>,
+}
+
+/// Seconds as models write them: `30`, `30.0` or `"30"`; a part of one is one.
+fn whole_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    let seconds = match &value {
+        Value::Null => return Ok(None),
+        Value::String(text) => text.trim().parse().ok(),
+        other => other.as_f64(),
+    };
+    match seconds.filter(|seconds: &f64| seconds.is_finite() && *seconds >= 0.0) {
+        // The cast ends at the type's bound, which is for ever.
+        Some(seconds) => Ok(Some(seconds.ceil() as u64)),
+        None => Err(D::Error::custom(format!(
+            "timeout_seconds is {value}, not a number of seconds"
+        ))),
+    }
 }
 
 #[derive(Deserialize)]
@@ -180,8 +198,14 @@ fn run(bench: &Bench, call: &ToolCall, origin: u64, remaining: Duration) -> Ran 
     }
 }
 
-fn parsed<'a, T: Deserialize<'a>>(call: &'a ToolCall, run: impl FnOnce(T) -> Ran) -> Ran {
-    match serde_json::from_str(&call.arguments) {
+fn parsed<T: DeserializeOwned>(call: &ToolCall, run: impl FnOnce(T) -> Ran) -> Ran {
+    let read = serde_json::from_str(&call.arguments);
+    // Half a surrogate pair damages a text, and nothing else.
+    let mended = |error| match mend(call.arguments.as_bytes()) {
+        Some(mended) => serde_json::from_str(&mended),
+        None => Err(error),
+    };
+    match read.or_else(mended) {
         Ok(arguments) => run(arguments),
         Err(error) => Ran::refused(format!(
             "the arguments are not what the tool takes: {error}"
@@ -248,5 +272,32 @@ fn edit_file(bench: &Bench, arguments: &EditArguments, origin: u64) -> Ran {
         command_start: Some(start),
         command_end: Some(end),
         ..ran
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_are_read_however_models_write_them() {
+        let read = |seconds: &str| {
+            let text = format!(r#"{{"command":"x","timeout_seconds":{seconds}}}"#);
+            let arguments: Result<ShellArguments, _> = serde_json::from_str(&text);
+            arguments.map(|arguments| arguments.timeout_seconds).ok()
+        };
+        for (seconds, expected) in [
+            ("30", Some(Some(30))),
+            ("30.0", Some(Some(30))),
+            ("0.5", Some(Some(1))),
+            ("\"30\"", Some(Some(30))),
+            ("1e300", Some(Some(u64::MAX))),
+            ("null", Some(None)),
+            ("-1", None),
+            ("[30]", None),
+            ("\"soon\"", None),
+        ] {
+            assert_eq!(read(seconds), expected, "{seconds}");
+        }
     }
 }

@@ -45,8 +45,8 @@ pub(super) fn add_turn(trajectory: &mut Trajectory, answer: &Answer, results: &[
         }),
         other: answer.usage.map_or_else(Map::new, |usage| {
             let metrics = json!({
-                "prompt_tokens": usage.input_tokens,
-                "completion_tokens": usage.output_tokens,
+                "prompt_tokens": usage.input(),
+                "completion_tokens": usage.output(),
                 "cached_tokens": usage.cached_tokens,
             });
             Map::from_iter([("metrics".to_owned(), metrics)])

@@ -83,6 +83,11 @@ macro_rules! endpoint_table {
             pub transport: Option<String>,
             /// Environment variable that holds the key.
             pub api_key_env: Option<String>,
+            /// File of further certificates to trust, in PEM.
+            pub ca_file: Option<std::path::PathBuf>,
+            /// Query parameters of every request.
+            #[serde(default)]
+            pub query: BTreeMap<String, String>,
             /// Extra request headers.
             #[serde(default)]
             pub headers: BTreeMap<String, String>,
@@ -95,13 +100,14 @@ macro_rules! endpoint_table {
         }
 
         impl EndpointTable {
-            /// This table laid over a preset. Headers and body fields are added to the
-            /// preset's; the price of another model than the preset's is not the preset's.
+            /// This table laid over a preset. Headers, query and body fields are added to
+            /// the preset's; the price of another model than the preset's is not the preset's.
             #[must_use]
             pub fn over(self, preset: &EndpointTable) -> Self {
                 let other_model = self.model.is_some() && self.model != preset.model;
                 let mut laid = preset.clone();
                 laid.headers.extend(self.headers);
+                laid.query.extend(self.query);
                 laid.body.extend(self.body);
                 EndpointTable {
                     preset: None,
@@ -112,6 +118,8 @@ macro_rules! endpoint_table {
                     transport: self.transport.or(laid.transport),
                     api_key_env: self.api_key_env.or(laid.api_key_env),
                     price: self.price.or(laid.price.filter(|_| !other_model)),
+                    ca_file: self.ca_file.or(laid.ca_file),
+                    query: laid.query,
                     headers: laid.headers,
                     body: laid.body,
                     $($field: self.$field.or(laid.$field),)*

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use reqwest::header::{HeaderName, HeaderValue};
 use timeslip_datasets::options::EndpointOptions;
 use timeslip_datasets::run::plan::{PlannedEndpoint, Simulation};
 use timeslip_simulator::Profile;
@@ -94,14 +95,8 @@ fn endpoint(name: &str, path: &Path, table: &EndpointTable) -> Result<PlannedEnd
     let options = table.options();
     check_options(&options, spoken, carrier).map_err(|(field, problem)| bad(field, problem))?;
     for (header, value) in &table.headers {
-        let secret = ["auth", "key", "token", "secret", "cookie"];
-        let lower = header.to_ascii_lowercase();
-        if secret.iter().any(|word| lower.contains(word)) && !value.starts_with('$') {
-            return Err(bad(
-                &format!("headers.{header}"),
-                "looks like a secret; write \"$NAME\" to take it from the environment variable NAME".into(),
-            ));
-        }
+        check_header(header, value)
+            .map_err(|problem| bad(&format!("headers.{header}"), problem.into()))?;
     }
     let simulate = simulate
         .map(|(profile, figures)| {
@@ -122,10 +117,34 @@ fn endpoint(name: &str, path: &Path, table: &EndpointTable) -> Result<PlannedEnd
         transport: transport.to_owned(),
         options,
         api_key_env: table.api_key_env.clone(),
+        // Like all paths of a file relative to it.
+        ca_file: table.ca_file.as_ref().map(|file| {
+            let folder = path.parent().unwrap_or(Path::new(""));
+            folder.join(file)
+        }),
+        query: table.query.clone(),
         headers: table.headers.clone(),
         body: table.body.clone(),
         price: table.price.clone(),
     })
+}
+
+/// Refuses a header that cannot be sent, and a secret that is written down.
+fn check_header(name: &str, value: &str) -> Result<(), &'static str> {
+    if HeaderName::try_from(name).is_err() {
+        return Err("is not a header name: letters, digits and hyphens, such as \"x-team\"");
+    }
+    if HeaderValue::try_from(value).is_err() {
+        return Err("is not a header value: it holds a line break or another control character");
+    }
+    let secret = ["auth", "key", "token", "secret", "cookie"];
+    let lower = name.to_ascii_lowercase();
+    if secret.iter().any(|word| lower.contains(word)) && !value.starts_with('$') {
+        return Err(
+            "looks like a secret; write \"$NAME\" to take it from the environment variable NAME",
+        );
+    }
+    Ok(())
 }
 
 /// The entry of a table that a configuration names; the first when it names none.

@@ -1,5 +1,7 @@
 //! Where to connect.
 
+use std::path::PathBuf;
+
 /// Where to connect, taken from a base URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
@@ -11,6 +13,10 @@ pub struct Target {
     pub port: u16,
     /// Path of the base URL, without a slash at its end.
     pub path: String,
+    /// Query of every request, without the question mark; empty when there is none.
+    pub query: String,
+    /// File of further certificates to trust, in PEM.
+    pub ca_file: Option<PathBuf>,
 }
 
 impl Target {
@@ -43,9 +49,6 @@ impl Target {
                     .into(),
             );
         }
-        if uri.query().is_some() {
-            return Err("a base URL must not carry a query".into());
-        }
         let host = uri
             .host()
             .filter(|host| !host.is_empty())
@@ -58,7 +61,36 @@ impl Target {
                 .to_owned(),
             port: uri.port_u16().unwrap_or(if tls { 443 } else { 80 }),
             path: uri.path().trim_end_matches('/').to_owned(),
+            query: uri.query().unwrap_or_default().to_owned(),
+            ca_file: None,
         })
+    }
+
+    /// The same with further parameters in its query; one that is there already is replaced.
+    #[must_use]
+    pub fn with_query<'a>(self, parameters: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
+        let mut query = self.query;
+        for (name, value) in parameters {
+            let name = percent_encoded(name);
+            let other = |given: &&str| given.split('=').next() != Some(name.as_str());
+            let mut kept: Vec<&str> = query.split('&').filter(|part| !part.is_empty()).collect();
+            kept.retain(other);
+            let added = format!("{name}={}", percent_encoded(value));
+            kept.push(&added);
+            query = kept.join("&");
+        }
+        Target { query, ..self }
+    }
+
+    /// Path and query of a resource below the base URL, which may have a query of its own.
+    #[must_use]
+    pub fn resource(&self, path: &str) -> String {
+        let separator = match (self.query.is_empty(), path.contains('?')) {
+            (true, _) => "",
+            (false, true) => "&",
+            (false, false) => "?",
+        };
+        format!("{}{path}{separator}{}", self.path, self.query)
     }
 
     /// The `Host` header.
@@ -74,6 +106,19 @@ impl Target {
             (_, port) => format!("{host}:{port}"),
         }
     }
+}
+
+fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                encoded.push(byte.into());
+            }
+            other => encoded.push_str(&format!("%{other:02X}")),
+        }
+    }
+    encoded
 }
 
 #[cfg(test)]
@@ -97,10 +142,28 @@ mod tests {
             ("https://key@x/v1", "credentials"),
             ("x", "not a whole URL"),
             ("http://a b/", "not a URL"),
-            ("http://x/v1?a=b", "query"),
         ] {
             let error = Target::parse(bad).unwrap_err();
             assert!(error.contains(why), "{bad}: {error}");
         }
+    }
+
+    #[test]
+    fn queries_go_with_every_request() {
+        let url = "https://x.openai.azure.com/openai/deployments/d/?api-version=1&b=2";
+        let target = Target::parse(url).unwrap();
+        let path = "/openai/deployments/d/chat/completions";
+        assert_eq!(
+            target.resource("/chat/completions"),
+            format!("{path}?api-version=1&b=2")
+        );
+        let parameters = [("api-version", "2024-10-21"), ("c", "a b&")];
+        let target = target.with_query(parameters.into_iter());
+        assert_eq!(
+            target.resource("/m?alt=sse"),
+            "/openai/deployments/d/m?alt=sse&b=2&api-version=2024-10-21&c=a%20b%26"
+        );
+        let plain = Target::parse("http://x/v1").unwrap();
+        assert_eq!(plain.resource("/responses"), "/v1/responses");
     }
 }

@@ -42,6 +42,15 @@ impl Parser {
         self.line.extend_from_slice(bytes);
         Ok(())
     }
+
+    /// The stream ended by itself: a line that only lacks its end counts.
+    pub fn end(&mut self, mut piece: impl FnMut(Piece<'_>)) {
+        let line = std::mem::take(&mut self.line);
+        let line = line.trim_ascii();
+        if !line.is_empty() {
+            piece(Piece::Payload(line));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -59,7 +68,7 @@ mod tests {
                     .feed(part, |piece| {
                         found.push(match piece {
                             Piece::Payload(line) => String::from_utf8_lossy(line).into_owned(),
-                            Piece::KeepAlive => String::new(),
+                            Piece::Error(_) | Piece::KeepAlive => String::new(),
                         });
                     })
                     .unwrap();

@@ -3,17 +3,25 @@
 //! Prompt caching is asked for: the breakpoints are the system prompt, which covers the
 //! tools, and the end of the conversation.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use timeslip_datasets::journal::{EventKind, Usage};
 
+use super::calls::tell_apart;
+use super::endings::{self, Ending};
 use super::fields::{
-    Held, MAX_PARTS, Number, Text, arguments, body, bound, length, parse, server_error, text,
-    too_many,
+    Held, Literal, MAX_PARTS, Number, Object, Text, arguments, body, bound, length, literal,
+    literal_text, named, parse, text, too_many,
 };
+use super::mend::mended;
 use super::server_timings::{LlamaTimings, ServerTimings};
+use super::unknown::Unknown;
+use super::usage;
 use super::{
     Answer, Decoder, Item, PayloadMeaning, Protocol, Request, RequestForm, StreamError, ToolCall,
+    failure_in, says_error, server_error,
 };
 
 const VERSION: &str = "2023-06-01";
@@ -123,12 +131,12 @@ fn messages(items: &[Item]) -> Vec<Value> {
 /// All the hot path reads of an event.
 #[derive(Deserialize)]
 struct Event<'a> {
-    #[serde(rename = "type", borrow)]
-    kind: Text<'a>,
+    #[serde(rename = "type", borrow, default)]
+    kind: Option<Text<'a>>,
     #[serde(default)]
     index: Number,
     #[serde(borrow, default)]
-    delta: Option<Delta<'a>>,
+    delta: Object<Delta<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -140,7 +148,7 @@ struct Delta<'a> {
     #[serde(borrow, default)]
     thinking: Option<Text<'a>>,
     #[serde(borrow, default)]
-    partial_json: Option<Text<'a>>,
+    partial_json: Option<Literal<'a>>,
     #[serde(borrow, default)]
     signature: Option<Text<'a>>,
 }
@@ -172,15 +180,56 @@ struct AnthropicDecoder {
     blocks: Vec<Block>,
     counts: Counts,
     held: Held,
+    unknown: Unknown,
     /// A reason to stop has come.
     finished: bool,
 }
 
 impl Decoder for AnthropicDecoder {
     fn payload(&mut self, data: &[u8]) -> Result<PayloadMeaning, StreamError> {
-        let event: Event<'_> = parse("event", data)?;
-        match &*event.kind {
-            "content_block_delta" => match event.delta {
+        mended(data, |data| self.event(data))
+    }
+
+    fn may_end(&self) -> bool {
+        self.finished
+    }
+
+    fn unknown(&self) -> BTreeMap<String, u32> {
+        self.unknown.counts()
+    }
+
+    fn answer(&mut self) -> Answer {
+        let mut answer = std::mem::take(&mut self.answer);
+        answer.usage = self.counts.usage();
+        let mut content = Vec::new();
+        for block in std::mem::take(&mut self.blocks) {
+            content.extend(finish(block, &mut answer));
+        }
+        tell_apart(&mut answer.calls, answer.id.as_deref());
+        let used = content
+            .iter_mut()
+            .filter(|block| block["type"] == "tool_use");
+        for (block, call) in used.zip(&answer.calls) {
+            block["id"] = json!(call.call_id);
+        }
+        if !content.is_empty() {
+            answer.items = vec![json!({ "role": "assistant", "content": content })];
+        }
+        answer
+    }
+}
+
+impl AnthropicDecoder {
+    fn event(&mut self, data: &[u8]) -> Result<PayloadMeaning, StreamError> {
+        if data == b"[DONE]" {
+            return Ok(self.stop());
+        }
+        let Object(Some(event)) = parse::<Object<Event<'_>>>("event", data)? else {
+            self.unknown.count("not an object");
+            return Ok(PayloadMeaning::NOTHING);
+        };
+        match text(&event.kind) {
+            "content_block_delta" => match event.delta.0 {
                 Some(delta) => self.extend(event.index.count(), &delta),
                 None => Ok(PayloadMeaning::NOTHING),
             },
@@ -188,8 +237,8 @@ impl Decoder for AnthropicDecoder {
             "message_start" => {
                 let mut start: Value = parse("message_start", data)?;
                 let message = start["message"].take();
-                self.answer.id = message["id"].as_str().map(str::to_owned);
-                self.answer.served_model = message["model"].as_str().map(str::to_owned);
+                self.answer.id = named(&message["id"]);
+                self.answer.served_model = named(&message["model"]);
                 self.count(&message["usage"]);
                 // The output has not begun: what is counted here is a start value.
                 self.counts.output_tokens = Number::default();
@@ -200,60 +249,64 @@ impl Decoder for AnthropicDecoder {
                 let mut start: Value = parse("content_block_start", data)?;
                 self.begin(event.index.count(), start["content_block"].take())
             }
-            "message_delta" => {
-                let delta: Value = parse("message_delta", data)?;
-                self.count(&delta["usage"]);
-                let timings = LlamaTimings::read(&delta["timings"]);
-                self.answer.reported.merge(&timings);
-                if let Some(reason) = delta["delta"]["stop_reason"].as_str() {
-                    self.finished = true;
-                    if !matches!(reason, "end_turn" | "tool_use" | "stop_sequence") {
-                        self.answer.incomplete = Some(reason.to_owned());
-                    }
-                }
-                Ok(PayloadMeaning::NOTHING)
-            }
-            "message_stop" => {
-                if !self.finished {
-                    self.answer.incomplete = Some("no reason to stop".to_owned());
-                }
-                Ok(PayloadMeaning::DONE)
-            }
+            "content_block_stop" => Ok(PayloadMeaning::NOTHING),
+            "message_delta" => self.finish(&parse("message_delta", data)?),
+            "message_stop" => Ok(self.stop()),
             "error" => {
                 let event: Value = parse("error", data)?;
-                let error = &event["error"];
+                let error = Some(&event["error"]).filter(|error| says_error(error));
+                let error = error.unwrap_or(&event);
                 Err(server_error(error, status(&error["type"])))
             }
-            _ => Ok(PayloadMeaning::NOTHING),
+            unknown => {
+                self.unknown.count(unknown);
+                let event: Value = match unknown {
+                    "" => parse("event", data)?,
+                    _ => Value::Null,
+                };
+                failure_in(&event).map_or(Ok(PayloadMeaning::NOTHING), Err)
+            }
         }
     }
 
-    fn answer(&mut self) -> Answer {
-        let mut answer = std::mem::take(&mut self.answer);
-        answer.usage = self.counts.usage();
-        let mut content = Vec::new();
-        for block in std::mem::take(&mut self.blocks) {
-            content.extend(finish(block, &mut answer));
+    fn stop(&mut self) -> PayloadMeaning {
+        if !self.finished {
+            self.answer.incomplete = Some("no reason to stop".to_owned());
         }
-        if !content.is_empty() {
-            answer.items = vec![json!({ "role": "assistant", "content": content })];
-        }
-        answer
+        PayloadMeaning::DONE
     }
-}
 
-impl AnthropicDecoder {
+    fn finish(&mut self, delta: &Value) -> Result<PayloadMeaning, StreamError> {
+        self.count(&delta["usage"]);
+        let timings = LlamaTimings::read(&delta["timings"]);
+        self.answer.reported.merge(&timings);
+        let Some(reason) = named(&delta["delta"]["stop_reason"]) else {
+            return Ok(PayloadMeaning::NOTHING);
+        };
+        self.finished = true;
+        match endings::known(&reason) {
+            Some(Ending::Normal) => {}
+            Some(Ending::Cut) => self.answer.incomplete = Some(reason),
+            Some(Ending::Failed(status)) => return Err(endings::failure(&reason, status)),
+            None => self.unknown.count_value("stop_reason", &reason),
+        }
+        Ok(PayloadMeaning::NOTHING)
+    }
+
     fn begin(&mut self, index: Option<u64>, begun: Value) -> Result<PayloadMeaning, StreamError> {
         if self.blocks.len() == MAX_PARTS {
             return Err(too_many("content blocks"));
         }
         // Blocks begin empty, but a server may send one whole.
         let whole = |name: &str| begun[name].as_str().map_or(0, length);
-        let input = begun["input"].as_object().filter(|input| !input.is_empty());
+        let input = match &begun["input"] {
+            Value::Object(input) if input.is_empty() => String::new(),
+            input => literal_text(input),
+        };
         let step = PayloadMeaning {
             reasoning: whole("thinking"),
             text: whole("text"),
-            tool_arguments: input.map_or(0, |_| length(&begun["input"].to_string())),
+            tool_arguments: length(&input),
             ..PayloadMeaning::NOTHING
         };
         self.blocks.push(Block {
@@ -270,32 +323,62 @@ impl AnthropicDecoder {
         index: Option<u64>,
         delta: &Delta<'_>,
     ) -> Result<PayloadMeaning, StreamError> {
-        let of_index = |block: &&mut Block| block.index == index;
-        let block = self.blocks.iter_mut().rev().find(of_index);
-        let Some(block) = block else {
-            return Err(StreamError::Malformed {
-                event: "content_block_delta".into(),
-                problem: "its block was not begun".into(),
-            });
-        };
-        let (kind, added) = match text(&delta.kind) {
-            "text_delta" => (EventKind::Text, text(&delta.text)),
-            "thinking_delta" => (EventKind::Reasoning, text(&delta.thinking)),
-            "input_json_delta" => (EventKind::ToolArguments, text(&delta.partial_json)),
-            "signature_delta" => {
-                block.signature.push_str(text(&delta.signature));
+        let (kind, of, added) = match text(&delta.kind) {
+            "text_delta" => (Some(EventKind::Text), "text", text(&delta.text)),
+            "thinking_delta" => (
+                Some(EventKind::Reasoning),
+                "thinking",
+                text(&delta.thinking),
+            ),
+            "input_json_delta" => {
+                let json = literal(&delta.partial_json);
+                (Some(EventKind::ToolArguments), "tool_use", json)
+            }
+            "signature_delta" => (None, "thinking", text(&delta.signature)),
+            "citations_delta" => return Ok(PayloadMeaning::NOTHING),
+            other => {
+                self.unknown.count_value("delta", other);
                 return Ok(PayloadMeaning::NOTHING);
             }
-            _ => return Ok(PayloadMeaning::NOTHING),
+        };
+        let Some(at) = self.place(index, of)? else {
+            self.unknown.count_value("delta without a block:", of);
+            return Ok(PayloadMeaning::NOTHING);
+        };
+        let block = &mut self.blocks[at];
+        let Some(kind) = kind else {
+            block.signature.push_str(added);
+            return Ok(PayloadMeaning::NOTHING);
         };
         block.streamed.push_str(added);
         Ok(PayloadMeaning::output(kind, length(added)))
     }
 
+    /// The block that a delta of a kind belongs to: that of its index, or else the latest
+    /// of the kind. A text needs none that was begun.
+    fn place(&mut self, index: Option<u64>, of: &str) -> Result<Option<usize>, StreamError> {
+        let at_index = |block: &Block| index.is_some() && block.index == index;
+        let of_kind = |block: &Block| block.begun["type"] == of;
+        let found = self.blocks.iter().rposition(at_index);
+        let found = found.or_else(|| {
+            self.blocks
+                .iter()
+                .rposition(of_kind)
+                .filter(|_| index.is_none() || of == "tool_use")
+        });
+        if found.is_some() || of == "tool_use" {
+            return Ok(found);
+        }
+        let mut begun = json!({ "type": of });
+        begun[of] = json!("");
+        self.begin(index, begun)?;
+        Ok(Some(self.blocks.len() - 1))
+    }
+
     fn count(&mut self, usage: &Value) {
         let later = Counts::deserialize(usage).unwrap_or_default();
         self.counts.replace(&later);
-        let text = |name: &str| usage[name].as_str().map(str::to_owned);
+        let text = |name: &str| named(&usage[name]);
         self.answer.served_tier = text("service_tier").or(self.answer.served_tier.take());
         self.answer.served_speed = text("speed").or(self.answer.served_speed.take());
     }
@@ -324,18 +407,19 @@ impl Counts {
     /// In our terms: the protocol's `input_tokens` are only those that no cache was
     /// involved in.
     fn usage(&self) -> Option<Usage> {
-        let cached_tokens = self.cache_read_input_tokens.count();
-        let written = self.cache_creation_input_tokens.count();
-        let input_tokens = [cached_tokens, written]
-            .into_iter()
-            .flatten()
-            .fold(self.input_tokens.count()?, u64::saturating_add);
-        Some(Usage {
-            input_tokens,
-            cached_tokens,
-            output_tokens: self.output_tokens.count()?,
-            reasoning_tokens: None,
-        })
+        let cached = usage::tokens(self.cache_read_input_tokens);
+        let written = usage::tokens(self.cache_creation_input_tokens);
+        let fresh = usage::tokens(self.input_tokens);
+        let counts = usage::Counts {
+            cached: self.cache_read_input_tokens,
+            output: self.output_tokens,
+            ..usage::Counts::default()
+        };
+        let known = fresh.map(|fresh| {
+            let parts = [cached, written].into_iter().flatten();
+            parts.fold(fresh, u64::saturating_add)
+        });
+        counts.with_input(known).usage()
     }
 }
 
@@ -368,11 +452,15 @@ fn finish(block: Block, answer: &mut Answer) -> Option<Value> {
             }
         }
         "tool_use" => {
-            // Servers may leave out the input that is to be streamed.
+            // Servers may leave out the input that is to be streamed, or send it as text.
+            let streamed = match &mut value["input"] {
+                Value::String(whole) if streamed.is_empty() => std::mem::take(whole),
+                _ => streamed,
+            };
             if !streamed.is_empty() || !value["input"].is_object() {
                 value["input"] = Value::Object(arguments(&streamed));
             }
-            let text = |name: &str| value[name].as_str().unwrap_or_default().to_owned();
+            let text = |name: &str| literal_text(&value[name]);
             answer.calls.push(ToolCall {
                 call_id: text("id"),
                 name: text("name"),

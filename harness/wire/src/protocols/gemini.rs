@@ -1,5 +1,6 @@
 //! Gemini `streamGenerateContent`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -7,10 +8,19 @@ use serde_json::{Map, Value, json};
 use timeslip_datasets::journal::Usage;
 
 use super::calls::{Calls, Unanswered};
+use super::endings::{self, Ending};
 use super::fields::{
-    Few, Held, MAX_PARTS, Number, Text, body, bound, length, parse, server_error, text, too_many,
+    Few, Held, MAX_PARTS, Number, Object, Text, body, bound, length, literal_text, named, parse,
+    text, too_many,
 };
-use super::{Answer, Decoder, Item, PayloadMeaning, Protocol, Request, RequestForm, StreamError};
+use super::mend::mended;
+use super::partial_arguments::{self, Growing};
+use super::unknown::Unknown;
+use super::usage::{Counts, tokens};
+use super::{
+    Answer, Decoder, Item, PayloadMeaning, Protocol, Request, RequestForm, StreamError, failure_in,
+    says_error, server_error,
+};
 
 #[derive(Debug)]
 pub(super) struct Gemini;
@@ -139,9 +149,9 @@ struct Chunk<'a> {
     #[serde(borrow, default)]
     model_version: Option<Text<'a>>,
     #[serde(default)]
-    usage_metadata: Option<UsageMetadata>,
+    usage_metadata: Object<UsageMetadata>,
     #[serde(borrow, default)]
-    prompt_feedback: Option<PromptFeedback<'a>>,
+    prompt_feedback: Object<PromptFeedback<'a>>,
     #[serde(default)]
     error: Option<Value>,
 }
@@ -150,7 +160,7 @@ struct Chunk<'a> {
 #[serde(rename_all = "camelCase")]
 struct Candidate<'a> {
     #[serde(borrow, default)]
-    content: Option<Content<'a>>,
+    content: Object<Content<'a>>,
     #[serde(borrow, default)]
     finish_reason: Option<Text<'a>>,
 }
@@ -166,8 +176,9 @@ struct Content<'a> {
 struct Part<'a> {
     #[serde(borrow, default)]
     text: Option<Text<'a>>,
+    /// `true`, or anything that is not `false` in its place.
     #[serde(default)]
-    thought: Option<bool>,
+    thought: Option<Value>,
     #[serde(borrow, default)]
     thought_signature: Option<Text<'a>>,
     #[serde(default)]
@@ -193,19 +204,30 @@ struct UsageMetadata {
     candidates_token_count: Number,
     #[serde(default)]
     thoughts_token_count: Number,
+    #[serde(default)]
+    total_token_count: Number,
 }
 
 impl UsageMetadata {
     fn usage(&self) -> Option<Usage> {
-        let thoughts = self.thoughts_token_count.count();
-        // A count of nothing is left out.
-        let spoken = self.candidates_token_count.count();
-        Some(Usage {
-            input_tokens: self.prompt_token_count.count()?,
-            cached_tokens: self.cached_content_token_count.count(),
-            output_tokens: spoken.unwrap_or(0).saturating_add(thoughts.unwrap_or(0)),
-            reasoning_tokens: thoughts,
-        })
+        let thoughts = tokens(self.thoughts_token_count);
+        // A count of nothing is left out, unless nothing has been counted yet.
+        let spoken = tokens(self.candidates_token_count);
+        let counted = tokens(self.total_token_count).is_some();
+        let output = match (spoken, thoughts) {
+            (None, None) if !counted => Number::default(),
+            (spoken, thoughts) => {
+                Number::of(spoken.unwrap_or(0).saturating_add(thoughts.unwrap_or(0)))
+            }
+        };
+        let counts = Counts {
+            input: self.prompt_token_count,
+            cached: self.cached_content_token_count,
+            output,
+            reasoning: self.thoughts_token_count,
+            ..Counts::default()
+        };
+        counts.usage()
     }
 }
 
@@ -227,67 +249,31 @@ struct GeminiDecoder {
     calls: Calls,
     kept: Vec<Kept>,
     held: Held,
+    unknown: Unknown,
+    /// A call whose arguments come in pieces.
+    growing: Option<Growing>,
     /// Some output has come.
     started: bool,
-    /// A reason to finish has come; usage comes with it, or after it.
+    /// A reason to finish has come; more may follow, because some gateways begin with one.
     finished: bool,
 }
 
 impl Decoder for GeminiDecoder {
     fn payload(&mut self, data: &[u8]) -> Result<PayloadMeaning, StreamError> {
-        let chunk: Chunk<'_> = parse("chunk", data)?;
-        if let Some(error) = chunk.error {
-            return Err(failed(&error));
-        }
-        if let Some(reason) = chunk.prompt_feedback.and_then(|said| said.block_reason) {
-            return Err(StreamError::Server {
-                status: None,
-                code: reason.to_string(),
-                message: "the prompt was blocked".into(),
-                retry_after: None,
-            });
-        }
-        if self.answer.id.is_none() {
-            self.answer.id = chunk.response_id.as_deref().map(str::to_owned);
-        }
-        if self.answer.served_model.is_none() {
-            self.answer.served_model = chunk.model_version.as_deref().map(str::to_owned);
-        }
-        let mut step = PayloadMeaning::NOTHING;
-        if let Some(candidate) = chunk.candidates.first {
-            for part in candidate
-                .content
-                .map(|content| content.parts)
-                .into_iter()
-                .flatten()
-            {
-                if part.function_call.is_some() {
-                    self.held.add(data)?;
-                }
-                self.take(part, &mut step)?;
-            }
-            if let Some(reason) = candidate.finish_reason.as_deref() {
-                self.finished = true;
-                if reason != "STOP" {
-                    self.answer.incomplete = Some(reason.to_owned());
-                }
-            }
-        }
-        let output = step != PayloadMeaning::NOTHING;
-        step.admitted = !output && !self.started;
-        self.started |= output;
-        if let Some(usage) = chunk.usage_metadata {
-            self.answer.usage = usage.usage().or(self.answer.usage);
-            step.done = self.finished;
-        }
-        Ok(step)
+        mended(data, |data| self.event(data))
     }
 
     fn may_end(&self) -> bool {
         self.finished
     }
 
+    fn unknown(&self) -> BTreeMap<String, u32> {
+        self.unknown.counts()
+    }
+
     fn answer(&mut self) -> Answer {
+        // What does not fit any more was said while it came.
+        let _ = self.end_call();
         let mut answer = std::mem::take(&mut self.answer);
         answer.calls = std::mem::take(&mut self.calls).finish(answer.id.as_deref());
         let parts: Vec<Value> = self.kept.drain(..).map(Kept::part).collect();
@@ -299,10 +285,104 @@ impl Decoder for GeminiDecoder {
 }
 
 impl GeminiDecoder {
+    fn event(&mut self, data: &[u8]) -> Result<PayloadMeaning, StreamError> {
+        if data == b"[DONE]" {
+            return Ok(if self.finished {
+                PayloadMeaning::DONE
+            } else {
+                PayloadMeaning::NOTHING
+            });
+        }
+        let Object(Some(chunk)) = parse::<Object<Chunk<'_>>>("chunk", data)? else {
+            self.unknown.count("not an object");
+            return Ok(PayloadMeaning::NOTHING);
+        };
+        if let Some(error) = chunk.error.filter(says_error) {
+            return Err(failed(&error));
+        }
+        let feedback = chunk.prompt_feedback.0;
+        let blocked = feedback.and_then(|said| said.block_reason);
+        if let Some(reason) = blocked.filter(|reason| !reason.is_empty()) {
+            return Err(StreamError::Server {
+                status: None,
+                code: reason.to_string(),
+                message: "the prompt was blocked".into(),
+                retry_after: None,
+            });
+        }
+        let keep = |known: &mut Option<String>, said: &str| {
+            if known.is_none() && !said.is_empty() {
+                *known = Some(said.to_owned());
+            }
+        };
+        keep(&mut self.answer.id, text(&chunk.response_id));
+        keep(&mut self.answer.served_model, text(&chunk.model_version));
+        let usage = chunk.usage_metadata.0;
+        let mut moved = usage.is_some();
+        let mut step = PayloadMeaning::NOTHING;
+        match chunk.candidates.first {
+            Some(candidate) => moved |= self.candidate(candidate, &mut step, data)?,
+            None if usage.is_none() => {
+                self.unknown.count("without a candidate");
+                if let Some(failure) = failure_in(&parse("chunk", data)?) {
+                    return Err(failure);
+                }
+            }
+            None => {}
+        }
+        let output = step != PayloadMeaning::NOTHING;
+        step.admitted = !output && !self.started;
+        step.keep_alive = !output && self.started && !moved;
+        self.started |= output;
+        if let Some(usage) = usage {
+            self.answer.usage = usage.usage().or(self.answer.usage);
+        }
+        Ok(step)
+    }
+
+    /// Takes a candidate; true when it is the end of the answer, as far as it says so.
+    fn candidate(
+        &mut self,
+        candidate: Candidate<'_>,
+        step: &mut PayloadMeaning,
+        data: &[u8],
+    ) -> Result<bool, StreamError> {
+        let parts = candidate.content.0.map(|content| content.parts);
+        let parts = parts.unwrap_or_default();
+        if parts
+            .first
+            .iter()
+            .chain(&parts.rest)
+            .any(|part| part.function_call.is_some())
+        {
+            self.held.add(data)?;
+        }
+        for part in parts {
+            self.take(part, step)?;
+        }
+        let reason = candidate.finish_reason.as_deref().unwrap_or_default();
+        if reason.is_empty() {
+            return Ok(false);
+        }
+        self.finished = true;
+        match endings::known(reason) {
+            Some(Ending::Normal) => self.answer.incomplete = None,
+            Some(Ending::Cut) => self.answer.incomplete = Some(reason.to_owned()),
+            Some(Ending::Failed(status)) => return Err(endings::failure(reason, status)),
+            None => self.unknown.count_value("finishReason", reason),
+        }
+        Ok(true)
+    }
+
     fn take(&mut self, part: Part<'_>, step: &mut PayloadMeaning) -> Result<(), StreamError> {
         let said = text(&part.text);
-        let thought = part.thought.unwrap_or_default();
-        let signature = part.thought_signature.as_deref();
+        let thought = part
+            .thought
+            .is_some_and(|thought| thought != Value::Bool(false));
+        let signature = part
+            .thought_signature
+            .as_deref()
+            .filter(|signature| !signature.is_empty());
         let (bytes, to) = if thought {
             (&mut step.reasoning, &mut self.answer.reasoning)
         } else {
@@ -310,19 +390,8 @@ impl GeminiDecoder {
         };
         *bytes = bytes.saturating_add(length(said));
         to.push_str(said);
-        if let Some(call) = part.function_call {
-            let arguments = match &call["args"] {
-                Value::Null => "{}".to_owned(),
-                arguments => arguments.to_string(),
-            };
-            step.tool_arguments = step.tool_arguments.saturating_add(length(&arguments));
-            let name = call["name"].as_str().unwrap_or_default();
-            self.calls.whole(call["id"].as_str(), name, arguments)?;
-            let mut whole = json!({ "functionCall": call });
-            if let Some(signature) = signature {
-                whole["thoughtSignature"] = json!(signature);
-            }
-            return self.keep(Kept::Whole(whole));
+        if let Some(call) = part.function_call.filter(Value::is_object) {
+            return self.call(call, signature, step);
         }
         if let Some(Kept::Text {
             thought: of,
@@ -343,6 +412,64 @@ impl GeminiDecoder {
             text: said.to_owned(),
             signature: signature.map(str::to_owned),
         })
+    }
+
+    /// Takes a call: whole, or a piece of one that goes on in the events after it.
+    fn call(
+        &mut self,
+        mut call: Value,
+        signature: Option<&str>,
+        step: &mut PayloadMeaning,
+    ) -> Result<(), StreamError> {
+        let goes_on = call["willContinue"] == true;
+        let has_name = named(&call["name"]).is_some();
+        if has_name {
+            self.end_call()?;
+        }
+        if self.growing.is_none() && (goes_on || !call["partialArgs"].is_null()) {
+            self.growing = Some(Growing::default());
+        }
+        let Some(growing) = &mut self.growing else {
+            let arguments = match literal_text(&call["args"]) {
+                none if none.is_empty() => "{}".to_owned(),
+                arguments => arguments,
+            };
+            step.tool_arguments = step.tool_arguments.saturating_add(length(&arguments));
+            return self.whole(call, signature, arguments);
+        };
+        let pieces = call["partialArgs"].take();
+        let bytes = partial_arguments::bytes(&pieces);
+        step.tool_arguments = step.tool_arguments.saturating_add(bytes);
+        growing.take(&call, signature, &pieces)?;
+        if goes_on {
+            return Ok(());
+        }
+        self.end_call()
+    }
+
+    /// Ends the call whose arguments came in pieces.
+    fn end_call(&mut self) -> Result<(), StreamError> {
+        let Some(growing) = self.growing.take() else {
+            return Ok(());
+        };
+        let (call, signature) = growing.finish();
+        let arguments = call["args"].to_string();
+        self.whole(call, signature.as_deref(), arguments)
+    }
+
+    fn whole(
+        &mut self,
+        call: Value,
+        signature: Option<&str>,
+        arguments: String,
+    ) -> Result<(), StreamError> {
+        let name = literal_text(&call["name"]);
+        self.calls.whole(call["id"].as_str(), &name, arguments)?;
+        let mut whole = json!({ "functionCall": call });
+        if let Some(signature) = signature {
+            whole["thoughtSignature"] = json!(signature);
+        }
+        self.keep(Kept::Whole(whole))
     }
 
     fn keep(&mut self, part: Kept) -> Result<(), StreamError> {

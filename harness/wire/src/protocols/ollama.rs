@@ -1,15 +1,23 @@
 //! Ollama's own chat: one JSON value a line.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use timeslip_datasets::journal::{Reported, Usage};
+use timeslip_datasets::journal::Reported;
 
 use super::calls::{Calls, Unanswered};
+use super::endings::{self, Ending};
 use super::fields::{
-    Few, Held, Number, Text, body, bound, function_tools, length, parse, server_error, text,
+    Few, Held, Number, Object, Said, Text, body, bound, function_tools, length, literal_text,
+    parse, text,
 };
+use super::mend::mended;
+use super::unknown::Unknown;
+use super::usage::{self, Counts};
 use super::{
     Answer, Decoder, Item, PayloadMeaning, Protocol, Request, RequestForm, StreamError, bearer,
+    failure_in, says_error, server_error,
 };
 use crate::framing::StreamFormat;
 
@@ -88,9 +96,9 @@ struct Line<'a> {
     #[serde(borrow, default)]
     model: Option<Text<'a>>,
     #[serde(borrow, default)]
-    message: Option<Message<'a>>,
+    message: Object<Message<'a>>,
     #[serde(default)]
-    done: bool,
+    done: Option<Value>,
     #[serde(borrow, default)]
     done_reason: Option<Text<'a>>,
     #[serde(default)]
@@ -102,6 +110,12 @@ struct Line<'a> {
     #[serde(default)]
     prompt_eval_count: Number,
     #[serde(default)]
+    prompt_eval_cached_count: Number,
+    #[serde(default)]
+    prompt_cached_count: Number,
+    #[serde(default)]
+    cached_tokens: Number,
+    #[serde(default)]
     prompt_eval_duration: Number,
     #[serde(default)]
     eval_count: Number,
@@ -112,9 +126,9 @@ struct Line<'a> {
 #[derive(Deserialize)]
 struct Message<'a> {
     #[serde(borrow, default)]
-    content: Option<Text<'a>>,
+    content: Said<'a>,
     #[serde(borrow, default)]
-    thinking: Option<Text<'a>>,
+    thinking: Said<'a>,
     #[serde(default)]
     tool_calls: Few<Value>,
 }
@@ -126,6 +140,7 @@ struct OllamaDecoder {
     /// The calls as they came.
     called: Vec<Value>,
     held: Held,
+    unknown: Unknown,
     /// Some output has come.
     started: bool,
 }
@@ -139,54 +154,11 @@ impl Decoder for OllamaDecoder {
     }
 
     fn payload(&mut self, data: &[u8]) -> Result<PayloadMeaning, StreamError> {
-        let line: Line<'_> = parse("line", data)?;
-        if let Some(error) = line.error {
-            return Err(server_error(&error, None));
-        }
-        if self.answer.served_model.is_none() {
-            self.answer.served_model = line.model.as_deref().map(str::to_owned);
-        }
-        let mut step = PayloadMeaning::NOTHING;
-        if let Some(message) = line.message {
-            let (thinking, content) = (text(&message.thinking), text(&message.content));
-            (step.reasoning, step.text) = (length(thinking), length(content));
-            self.answer.reasoning.push_str(thinking);
-            self.answer.text.push_str(content);
-            if message.tool_calls.first.is_some() {
-                self.held.add(data)?;
-            }
-            for call in message.tool_calls {
-                self.take(call, &mut step)?;
-            }
-        }
-        let output = step != PayloadMeaning::NOTHING;
-        step.admitted = !output && !self.started && !line.done;
-        self.started |= output;
-        if line.done {
-            step.done = true;
-            self.answer.incomplete = line
-                .done_reason
-                .as_deref()
-                .filter(|reason| *reason != "stop")
-                .map(str::to_owned);
-            // Nanoseconds, all of them. Loading the model is waiting for the server.
-            self.answer.reported = Reported {
-                queue_ns: line.load_duration.count(),
-                prefill_ns: line.prompt_eval_duration.count(),
-                decode_ns: line.eval_duration.count(),
-                total_ns: line.total_duration.count(),
-                ..Reported::default()
-            };
-            let counts = (line.prompt_eval_count.count(), line.eval_count.count());
-            if let (Some(input_tokens), Some(output_tokens)) = counts {
-                self.answer.usage = Some(Usage {
-                    input_tokens,
-                    output_tokens,
-                    ..Usage::default()
-                });
-            }
-        }
-        Ok(step)
+        mended(data, |data| self.event(data))
+    }
+
+    fn unknown(&self) -> BTreeMap<String, u32> {
+        self.unknown.counts()
     }
 
     fn answer(&mut self) -> Answer {
@@ -205,18 +177,110 @@ impl Decoder for OllamaDecoder {
 }
 
 impl OllamaDecoder {
+    fn event(&mut self, data: &[u8]) -> Result<PayloadMeaning, StreamError> {
+        let Object(Some(mut line)) = parse::<Object<Line<'_>>>("line", data)? else {
+            self.unknown.count("not an object");
+            return Ok(PayloadMeaning::NOTHING);
+        };
+        if let Some(error) = line.error.take().filter(says_error) {
+            return Err(server_error(&error, None));
+        }
+        let done = line.done.as_ref().is_some_and(|done| *done == true);
+        let model = text(&line.model);
+        if self.answer.served_model.is_none() && !model.is_empty() {
+            self.answer.served_model = Some(model.to_owned());
+        }
+        let mut step = PayloadMeaning::NOTHING;
+        match line.message.0.take() {
+            Some(message) => self.say(message, &mut step, data)?,
+            None if !done => {
+                self.unknown.count("without a message");
+                if let Some(failure) = failure_in(&parse("line", data)?) {
+                    return Err(failure);
+                }
+            }
+            None => {}
+        }
+        let output = step != PayloadMeaning::NOTHING;
+        step.admitted = !output && !self.started && !done;
+        step.keep_alive = !output && self.started && !done;
+        self.started |= output;
+        if done {
+            self.finish(&line)?;
+        }
+        step.done = done;
+        Ok(step)
+    }
+
+    fn say(
+        &mut self,
+        message: Message<'_>,
+        step: &mut PayloadMeaning,
+        data: &[u8],
+    ) -> Result<(), StreamError> {
+        step.reasoning = add(&mut self.answer.reasoning, &message.thinking);
+        step.text = add(&mut self.answer.text, &message.content);
+        if message.tool_calls.first.is_some() {
+            self.held.add(data)?;
+        }
+        for call in message.tool_calls {
+            self.take(call, step)?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, line: &Line<'_>) -> Result<(), StreamError> {
+        let reason = text(&line.done_reason);
+        match endings::known(reason) {
+            Some(Ending::Normal) => {}
+            Some(Ending::Cut) => self.answer.incomplete = Some(reason.to_owned()),
+            Some(Ending::Failed(status)) => return Err(endings::failure(reason, status)),
+            None if reason.is_empty() => {}
+            None => self.unknown.count_value("done_reason", reason),
+        }
+        // Nanoseconds, all of them. Loading the model is waiting for the server.
+        self.answer.reported = Reported {
+            queue_ns: line.load_duration.count(),
+            prefill_ns: line.prompt_eval_duration.count(),
+            decode_ns: line.eval_duration.count(),
+            total_ns: line.total_duration.count(),
+            ..Reported::default()
+        };
+        let counts = Counts {
+            input: line.prompt_eval_count,
+            cached: usage::first(&[
+                line.prompt_eval_cached_count,
+                line.prompt_cached_count,
+                line.cached_tokens,
+            ]),
+            output: line.eval_count,
+            ..Counts::default()
+        };
+        self.answer.usage = counts.usage();
+        Ok(())
+    }
+
     /// Takes over a call, which always comes whole.
     fn take(&mut self, call: Value, step: &mut PayloadMeaning) -> Result<(), StreamError> {
         let function = &call["function"];
-        let arguments = match &function["arguments"] {
-            Value::Null => "{}".to_owned(),
-            Value::String(text) => text.clone(),
-            arguments => arguments.to_string(),
+        let arguments = match literal_text(&function["arguments"]) {
+            none if none.is_empty() => "{}".to_owned(),
+            arguments => arguments,
         };
         step.tool_arguments = step.tool_arguments.saturating_add(length(&arguments));
-        let name = function["name"].as_str().unwrap_or_default();
-        self.calls.whole(call["id"].as_str(), name, arguments)?;
+        let name = literal_text(&function["name"]);
+        self.calls.whole(call["id"].as_str(), &name, arguments)?;
         self.called.push(call);
         Ok(())
     }
+}
+
+/// Adds what is said; returns its bytes.
+fn add(to: &mut String, said: &Said<'_>) -> u32 {
+    let before = to.len();
+    to.push_str(&said.text);
+    for part in &said.parts {
+        to.push_str(&Said::of(part));
+    }
+    u32::try_from(to.len() - before).unwrap_or(u32::MAX)
 }

@@ -1,23 +1,32 @@
 //! OpenAI Responses.
 //!
 //! Tolerant by design: real servers leave out `sequence_number` and `output_index`
-//! and add fields of their own. An event needs its `type`; a delta needs `delta`;
-//! everything else is used when present.
+//! and add fields and events of their own. What is used is used when present.
 
 mod addressee;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use timeslip_datasets::journal::{EventKind, Usage};
+use timeslip_datasets::journal::EventKind;
 
-use super::fields::{Held, Text, body, bound, length, parse, server_error};
-use super::server_timings::{LlamaTimings, ServerTimings, VllmMetrics, WebSocketTiming};
+use super::calls::tell_apart;
+use super::fields::{
+    Held, Literal, MAX_PARTS, Number, Object, Text, body, bound, length, literal, literal_text,
+    named, parse, text, too_many,
+};
+use super::mend::mended;
+use super::output_items::{Streamed, append, content};
+use super::server_timings::{
+    LlamaTimings, ServerTimings, TimedUsage, VllmMetrics, WebSocketTiming,
+};
+use super::unknown::Unknown;
 use super::{
     Answer, Decoder, Item, Lanes, PayloadMeaning, Protocol, Request, RequestForm, RunningTimes,
-    StreamError, ToolCall, WebSocketForm, bearer,
+    StreamError, ToolCall, WebSocketForm, bearer, failure_in, says_error, server_error,
 };
 use crate::retry_after::retry_after;
 
@@ -144,191 +153,359 @@ fn item(item: &Item) -> Value {
 /// All the hot path reads of an event.
 #[derive(Deserialize)]
 struct Head<'a> {
-    #[serde(rename = "type", borrow)]
-    kind: Text<'a>,
+    #[serde(rename = "type", borrow, default)]
+    kind: Option<Text<'a>>,
     #[serde(borrow, default)]
-    delta: Option<Text<'a>>,
+    delta: Option<Literal<'a>>,
+    #[serde(default)]
+    output_index: Number,
+    #[serde(borrow, default)]
+    item_id: Option<Text<'a>>,
+}
+
+/// Events that say nothing which is not said elsewhere, too.
+const SILENT: &[&str] = &[
+    "codex.rate_limits",
+    "response.content_part.added",
+    "response.content_part.done",
+    "response.custom_tool_call_input.done",
+    "response.function_call_arguments.done",
+    "response.metadata",
+    "response.output_item.added",
+    "response.output_text.annotation.added",
+    "response.output_text.done",
+    "response.reasoning_summary_part.added",
+    "response.reasoning_summary_part.done",
+    "response.reasoning_summary_text.done",
+    "response.reasoning_text.done",
+    "response.refusal.done",
+];
+
+/// The kind of output that an event is a piece of.
+fn delta_of(kind: &str) -> Option<EventKind> {
+    Some(match kind {
+        "response.output_text.delta" | "response.refusal.delta" => EventKind::Text,
+        "response.function_call_arguments.delta" | "response.custom_tool_call_input.delta" => {
+            EventKind::ToolArguments
+        }
+        "response.reasoning_summary_text.delta" | "response.reasoning_text.delta" => {
+            EventKind::Reasoning
+        }
+        _ => return None,
+    })
 }
 
 #[derive(Default)]
 struct ResponsesDecoder {
     answer: Answer,
-    /// The item now streaming has had a delta.
-    streamed: bool,
+    streamed: Streamed,
+    /// Text as it was streamed, for a server that never sends it whole.
+    heard: String,
     held: Held,
     running: RunningTimes,
+    unknown: Unknown,
+    earlier: Earlier,
+}
+
+/// What a connection carried before this response.
+#[derive(Default)]
+struct Earlier {
+    /// The connection is one of many responses: each event names the one it is of.
+    followed: bool,
+    /// Ids of the responses before this one.
+    ids: Vec<String>,
+    /// This response has yet to name itself.
+    awaiting: bool,
 }
 
 impl Decoder for ResponsesDecoder {
     fn payload(&mut self, data: &[u8]) -> Result<PayloadMeaning, StreamError> {
-        if data == b"[DONE]" {
-            return Ok(PayloadMeaning::NOTHING);
-        }
-        let head: Head<'_> = parse("event", data)?;
-        let mut output = |kind| match &head.delta {
-            Some(delta) if delta.is_empty() => Ok(PayloadMeaning::NOTHING),
-            Some(delta) => {
-                self.streamed = true;
-                Ok(PayloadMeaning::output(kind, length(delta)))
-            }
-            None => Err(StreamError::Malformed {
-                event: head.kind.to_string(),
-                problem: "no field `delta`".into(),
-            }),
+        mended(data, |data| self.event(data))
+    }
+
+    fn follow(&mut self, earlier: &[String], named: bool) {
+        self.earlier = Earlier {
+            followed: true,
+            ids: earlier.to_vec(),
+            awaiting: named && !earlier.is_empty(),
         };
-        match &*head.kind {
-            "response.output_text.delta" | "response.refusal.delta" => output(EventKind::Text),
-            "response.function_call_arguments.delta" | "response.custom_tool_call_input.delta" => {
-                output(EventKind::ToolArguments)
-            }
-            "response.reasoning_summary_text.delta" | "response.reasoning_text.delta" => {
-                output(EventKind::Reasoning)
-            }
-            "response.created" | "response.in_progress" | "response.queued" => {
-                self.take_id(&parse(&head.kind, data)?);
-                Ok(PayloadMeaning::ADMITTED)
-            }
-            "response.output_item.done" => {
-                self.held.add(data)?;
-                let mut event: Value = parse(&head.kind, data)?;
-                let item = event["item"].take();
-                // A server that does not stream an item sends it whole: that is output, too.
-                let whole = if std::mem::take(&mut self.streamed) {
-                    PayloadMeaning::NOTHING
-                } else {
-                    content(&item)
-                };
-                self.take_item(item);
-                Ok(whole)
-            }
-            "responsesapi.websocket_timing" => {
-                let event: Value = parse(&head.kind, data)?;
-                let metrics = WebSocketTiming::deserialize(&event["timing_metrics"]);
-                let timing = metrics.unwrap_or_default();
-                self.answer.reported.merge(&timing.reported());
-                self.running = timing.running();
-                Ok(PayloadMeaning::NOTHING)
-            }
-            "response.completed" | "response.incomplete" => {
-                let unseen = self.complete(parse(&head.kind, data)?);
-                Ok(PayloadMeaning {
-                    done: true,
-                    ..unseen
-                })
-            }
-            "response.failed" => {
-                let event: Value = parse(&head.kind, data)?;
-                Err(server_error(&event["response"]["error"], None))
-            }
-            "error" => {
-                let event: Value = parse(&head.kind, data)?;
-                let status = event["status"]
-                    .as_u64()
-                    .and_then(|status| u16::try_from(status).ok());
-                // Over HTTP the fields are flat, over a WebSocket they are nested.
-                let error = if event["error"].is_object() {
-                    &event["error"]
-                } else {
-                    &event
-                };
-                let mut error = server_error(error, status);
-                if let StreamError::Server { retry_after, .. } = &mut error {
-                    *retry_after = wait_in_headers(&event["headers"]).or(*retry_after);
-                }
-                Err(error)
-            }
-            _ => Ok(PayloadMeaning::NOTHING),
-        }
+    }
+
+    fn response_id(&self) -> Option<String> {
+        self.answer.id.clone()
     }
 
     fn running_times(&self) -> RunningTimes {
         self.running
     }
 
+    fn unknown(&self) -> BTreeMap<String, u32> {
+        self.unknown.counts()
+    }
+
     fn answer(&mut self) -> Answer {
-        std::mem::take(&mut self.answer)
+        let mut answer = std::mem::take(&mut self.answer);
+        if answer.text.is_empty() && !self.heard.is_empty() {
+            answer.text = std::mem::take(&mut self.heard);
+            let content = [json!({ "type": "output_text", "text": answer.text })];
+            let message = json!({ "type": "message", "role": "assistant", "content": content });
+            answer.items.push(message);
+        }
+        name_calls(&mut answer);
+        answer
+    }
+}
+
+/// Gives every call an id of its own, in the items that go back, too.
+fn name_calls(answer: &mut Answer) {
+    tell_apart(&mut answer.calls, answer.id.as_deref());
+    let items = answer.items.iter_mut();
+    let called = items.filter(|item| item["type"] == "function_call");
+    for (item, call) in called.zip(&answer.calls) {
+        item["call_id"] = json!(call.call_id);
     }
 }
 
 impl ResponsesDecoder {
-    fn take_id(&mut self, event: &Value) {
-        let text = |name: &str| event["response"][name].as_str().map(str::to_owned);
-        self.answer.id = text("id").or(self.answer.id.take());
-        self.answer.served_model = text("model").or(self.answer.served_model.take());
+    fn event(&mut self, data: &[u8]) -> Result<PayloadMeaning, StreamError> {
+        if data == b"[DONE]" {
+            return Ok(PayloadMeaning::NOTHING);
+        }
+        let Object(Some(head)) = parse::<Object<Head<'_>>>("event", data)? else {
+            self.unknown.count("not an object");
+            return Ok(PayloadMeaning::NOTHING);
+        };
+        let kind = text(&head.kind);
+        if self.earlier.awaiting && self.is_too_early(kind) {
+            return Ok(self.skip());
+        }
+        if let Some(output) = delta_of(kind) {
+            return Ok(self.extend(output, &head));
+        }
+        match kind {
+            "response.created" | "response.in_progress" | "response.queued" => {
+                let event: Value = parse(kind, data)?;
+                if self.is_of_another(&event) {
+                    return Ok(self.skip());
+                }
+                self.earlier.awaiting = false;
+                self.take_id(&event);
+                Ok(PayloadMeaning::ADMITTED)
+            }
+            "response.output_item.done" => {
+                self.held.add(data)?;
+                let mut event: Value = parse(kind, data)?;
+                let item = event["item"].take();
+                // A server that does not stream an item sends it whole: that is output, too.
+                self.take_item(item, head.output_index.count())
+            }
+            "responsesapi.websocket_timing" => {
+                let event: Value = parse(kind, data)?;
+                let metrics = WebSocketTiming::deserialize(&event["timing_metrics"]);
+                let timing = metrics.unwrap_or_default();
+                self.answer.reported.merge(&timing.reported());
+                self.running = timing.running();
+                Ok(PayloadMeaning::NOTHING)
+            }
+            "response.completed" | "response.incomplete" | "response.done" => {
+                let event: Value = parse(kind, data)?;
+                if self.is_of_another(&event) {
+                    return Ok(self.skip());
+                }
+                let unseen = self.complete(kind, event)?;
+                Ok(PayloadMeaning {
+                    done: true,
+                    ..unseen
+                })
+            }
+            "response.failed" | "response.cancelled" | "response.error" => {
+                let event: Value = parse(kind, data)?;
+                if self.is_of_another(&event) {
+                    return Ok(self.skip());
+                }
+                Err(failed(&event, kind))
+            }
+            "error" => Err(error_event(&parse(kind, data)?)),
+            "ping" | "keepalive" | "keep_alive" | "heartbeat" => Ok(PayloadMeaning::KEEP_ALIVE),
+            silent if SILENT.contains(&silent) => Ok(PayloadMeaning::NOTHING),
+            unknown => {
+                self.unknown.count(unknown);
+                let event: Value = if unknown.is_empty() {
+                    parse("event", data)?
+                } else {
+                    Value::Null
+                };
+                failure_in(&event).map_or(Ok(PayloadMeaning::NOTHING), Err)
+            }
+        }
     }
 
-    fn take_item(&mut self, mut item: Value) {
-        let text = |name: &str| item[name].as_str().unwrap_or_default().to_owned();
+    /// Whether an event of this kind can only be of the response before, while this one
+    /// has not named itself.
+    fn is_too_early(&self, kind: &str) -> bool {
+        let begins = [
+            "response.created",
+            "response.in_progress",
+            "response.queued",
+        ];
+        kind.starts_with("response.") && !begins.contains(&kind)
+    }
+
+    /// Whether an event names another response than this one.
+    fn is_of_another(&self, event: &Value) -> bool {
+        let Some(id) = event["response"]["id"].as_str().filter(|id| !id.is_empty()) else {
+            return false;
+        };
+        let own = self.answer.id.as_deref();
+        self.earlier.followed
+            && (self.earlier.ids.iter().any(|known| known == id)
+                || own.is_some_and(|own| own != id))
+    }
+
+    fn skip(&mut self) -> PayloadMeaning {
+        self.unknown.count("event of another response");
+        PayloadMeaning::KEEP_ALIVE
+    }
+
+    fn extend(&mut self, output: EventKind, head: &Head<'_>) -> PayloadMeaning {
+        let delta = literal(&head.delta);
+        if delta.is_empty() {
+            return PayloadMeaning::NOTHING;
+        }
+        self.streamed
+            .mark(head.output_index.count(), text(&head.item_id));
+        if output == EventKind::Text {
+            self.heard.push_str(delta);
+        }
+        PayloadMeaning::output(output, length(delta))
+    }
+
+    fn take_id(&mut self, event: &Value) {
+        let response = &event["response"];
+        self.answer.id = named(&response["id"]).or(self.answer.id.take());
+        self.answer.served_model = named(&response["model"]).or(self.answer.served_model.take());
+    }
+
+    /// Takes a whole item; returns the output in it that no earlier event carried.
+    fn take_item(
+        &mut self,
+        mut item: Value,
+        index: Option<u64>,
+    ) -> Result<PayloadMeaning, StreamError> {
+        if self.answer.items.len() == MAX_PARTS {
+            return Err(too_many("output items"));
+        }
+        let id = item["id"].as_str().unwrap_or_default();
+        let seen = self.streamed.take(index, id);
+        let whole = content(&item);
         match item["type"].as_str() {
             Some("function_call") => {
-                let id = if item["call_id"].is_string() {
-                    "call_id"
-                } else {
-                    "id"
-                };
+                let own = literal_text(&item["call_id"]);
                 self.answer.calls.push(ToolCall {
-                    call_id: text(id),
-                    name: text("name"),
-                    arguments: text("arguments"),
+                    call_id: if own.is_empty() { id.to_owned() } else { own },
+                    name: literal_text(&item["name"]),
+                    arguments: literal_text(&item["arguments"]),
                 });
+                // Goes back as the text that it has to be.
+                item["arguments"] = json!(literal_text(&item["arguments"]));
             }
             Some("message") => append(&mut self.answer.text, &item["content"]),
-            Some("reasoning") => append(&mut self.answer.reasoning, &item["summary"]),
-            Some(_) => {}
-            None => return,
+            Some("reasoning") => {
+                append(&mut self.answer.reasoning, &item["summary"]);
+                append(&mut self.answer.reasoning, &item["content"]);
+            }
+            Some("custom_tool_call") => {}
+            Some(other) => self.unknown.count_value("item", other),
+            None => return Ok(PayloadMeaning::NOTHING),
         }
         // Read-only on the way back in.
         if let Some(fields) = item.as_object_mut() {
             fields.shift_remove("status");
         }
         self.answer.items.push(item);
+        Ok(whole.filter(|_| !seen).unwrap_or_default())
     }
 
     /// Takes the whole response; returns the output that no earlier event carried.
-    fn complete(&mut self, mut event: Value) -> PayloadMeaning {
+    fn complete(&mut self, kind: &str, mut event: Value) -> Result<PayloadMeaning, StreamError> {
         self.take_id(&event);
         let response = &mut event["response"];
+        if says_error(&response["error"]) || response["status"] == "failed" {
+            return Err(failed(&event, "failed"));
+        }
         let mut unseen = PayloadMeaning::NOTHING;
-        if self.answer.items.is_empty()
-            && let Value::Array(items) = response["output"].take()
-        {
-            for item in items {
-                if !self.streamed {
-                    let step = content(&item);
-                    unseen.reasoning = unseen.reasoning.saturating_add(step.reasoning);
-                    unseen.text = unseen.text.saturating_add(step.text);
-                    unseen.tool_arguments =
-                        unseen.tool_arguments.saturating_add(step.tool_arguments);
+        if let Value::Array(items) = response["output"].take() {
+            let mut missing = items.len().saturating_sub(self.answer.items.len());
+            for (index, item) in (0..).zip(items) {
+                if missing == 0 || self.has(&item) {
+                    continue;
                 }
-                self.take_item(item);
+                missing -= 1;
+                let step = self.take_item(item, Some(index))?;
+                unseen.reasoning = unseen.reasoning.saturating_add(step.reasoning);
+                unseen.text = unseen.text.saturating_add(step.text);
+                unseen.tool_arguments = unseen.tool_arguments.saturating_add(step.tool_arguments);
             }
         }
-        self.answer.served_tier = response["service_tier"].as_str().map(str::to_owned);
-        self.answer.incomplete = response["incomplete_details"]["reason"]
-            .as_str()
-            .map(str::to_owned);
-        let usage = &response["usage"];
-        if let (Some(input_tokens), Some(output_tokens)) = (
-            usage["input_tokens"].as_u64(),
-            usage["output_tokens"].as_u64(),
-        ) {
-            self.answer.usage = Some(Usage {
-                input_tokens,
-                cached_tokens: usage["input_tokens_details"]["cached_tokens"].as_u64(),
-                output_tokens,
-                reasoning_tokens: usage["output_tokens_details"]["reasoning_tokens"].as_u64(),
-            });
-        }
+        let response = &event["response"];
+        self.answer.served_tier = named(&response["service_tier"]);
+        let status = response["status"].as_str().filter(|status| is_cut(status));
+        let cut = status.or(Some("incomplete").filter(|_| kind == "response.incomplete"));
+        let reason = named(&response["incomplete_details"]["reason"]);
+        self.answer.incomplete = reason.or_else(|| cut.map(str::to_owned));
+        let usage = TimedUsage::deserialize(&response["usage"]).unwrap_or_default();
+        self.answer.usage = usage.counts();
         let timings = if event["timings"].is_object() {
             &event["timings"]
         } else {
-            &event["response"]["timings"]
+            &response["timings"]
         };
         self.answer.reported.merge(&LlamaTimings::read(timings));
-        let metrics = VllmMetrics::read(&event["response"]["metrics"]);
+        let metrics = VllmMetrics::read(&response["metrics"]);
         self.answer.reported.merge(&metrics);
-        unseen
+        Ok(unseen)
     }
+
+    /// Whether an item of the whole response came by itself before.
+    fn has(&self, item: &Value) -> bool {
+        let same =
+            |known: &Value, name: &str| named(&known[name]).is_some_and(|id| item[name] == *id);
+        let mut items = self.answer.items.iter();
+        items.any(|known| {
+            let named = ["id", "call_id"].into_iter().any(|name| same(known, name));
+            let nameless = known["id"].is_null() || item["id"].is_null();
+            named || nameless && known["type"] == item["type"] && content(known) == content(item)
+        })
+    }
+}
+
+/// Whether a response of this status was not finished.
+fn is_cut(status: &str) -> bool {
+    matches!(status, "incomplete" | "cancelled")
+}
+
+/// A response that failed, in the words of its error where it has one.
+fn failed(event: &Value, kind: &str) -> StreamError {
+    let places = [&event["response"]["error"], &event["error"]];
+    match places.into_iter().find(|error| says_error(error)) {
+        Some(error) => server_error(error, None),
+        None => {
+            let kind = kind.trim_start_matches("response.");
+            server_error(&json!({ "code": kind, "message": "no reason given" }), None)
+        }
+    }
+}
+
+/// An error of the stream. Over HTTP the fields are flat, over a WebSocket they are nested.
+fn error_event(event: &Value) -> StreamError {
+    let error = Some(&event["error"]).filter(|error| says_error(error));
+    let status = Number::deserialize(&event["status"]).unwrap_or_default();
+    let status = status.count().and_then(|status| u16::try_from(status).ok());
+    let mut error = server_error(error.unwrap_or(event), status);
+    if let StreamError::Server { retry_after, .. } = &mut error {
+        *retry_after = wait_in_headers(&event["headers"]).or(*retry_after);
+    }
+    error
 }
 
 /// Over a WebSocket an error brings the headers that an HTTP response would have had.
@@ -342,41 +519,4 @@ fn wait_in_headers(headers: &Value) -> Option<Duration> {
             other => Cow::from(other.to_string()),
         })
     })
-}
-
-/// The output an item carries.
-fn content(item: &Value) -> PayloadMeaning {
-    let (kind, bytes) = match item["type"].as_str().unwrap_or_default() {
-        "function_call" | "custom_tool_call" => {
-            let text = item["arguments"].as_str().or(item["input"].as_str());
-            (EventKind::ToolArguments, length(text.unwrap_or_default()))
-        }
-        "message" => (EventKind::Text, parts(&item["content"])),
-        "reasoning" => (
-            EventKind::Reasoning,
-            parts(&item["summary"]).saturating_add(parts(&item["content"])),
-        ),
-        _ => return PayloadMeaning::NOTHING,
-    };
-    PayloadMeaning::output(kind, bytes)
-}
-
-/// Bytes of text in a list of content parts.
-fn parts(list: &Value) -> u32 {
-    texts(list).map(length).fold(0, u32::saturating_add)
-}
-
-fn texts(list: &Value) -> impl Iterator<Item = &str> {
-    let parts = list.as_array().into_iter().flatten();
-    parts.filter_map(|part| part["text"].as_str())
-}
-
-/// Adds the texts of a list of content parts, a line each.
-fn append(to: &mut String, list: &Value) {
-    for text in texts(list) {
-        if !to.is_empty() {
-            to.push('\n');
-        }
-        to.push_str(text);
-    }
 }

@@ -6,8 +6,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use timeslip_datasets::journal::{Reported, Usage};
 
-use super::fields::Number;
+use super::fields::{Number, Object};
 use super::running_times::RunningTimes;
+use super::usage::{self, Counts};
 use crate::clock;
 
 /// A server's own report of its times.
@@ -25,6 +26,7 @@ pub(super) trait ServerTimings: Default + for<'de> Deserialize<'de> {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct LlamaTimings {
+    cache_n: Number,
     prompt_ms: Number,
     predicted_ms: Number,
     predicted_n: Number,
@@ -33,7 +35,12 @@ pub(super) struct LlamaTimings {
 impl LlamaTimings {
     /// Output tokens so far.
     pub fn output_tokens(&self) -> Option<u64> {
-        self.predicted_n.count()
+        usage::tokens(self.predicted_n)
+    }
+
+    /// Prompt tokens that the cache knew.
+    pub fn cached_tokens(&self) -> Option<u64> {
+        usage::tokens(self.cache_n)
     }
 }
 
@@ -138,9 +145,20 @@ impl ServerTimings for TimeInfo {
 #[serde(default)]
 pub(super) struct TimedUsage {
     prompt_tokens: Number,
+    input_tokens: Number,
     completion_tokens: Number,
-    prompt_tokens_details: Option<PromptDetails>,
-    completion_tokens_details: Option<CompletionDetails>,
+    output_tokens: Number,
+    total_tokens: Number,
+    prompt_tokens_details: Object<PromptDetails>,
+    input_tokens_details: Object<PromptDetails>,
+    completion_tokens_details: Object<CompletionDetails>,
+    output_tokens_details: Object<CompletionDetails>,
+    cached_tokens: Number,
+    num_cached_tokens: Number,
+    prompt_cache_hit_tokens: Number,
+    cached_prompt_tokens: Number,
+    cache_read_input_tokens: Number,
+    reasoning_tokens: Number,
     queue_time: Number,
     prompt_time: Number,
     completion_time: Number,
@@ -152,6 +170,8 @@ pub(super) struct TimedUsage {
 #[serde(default)]
 struct PromptDetails {
     cached_tokens: Number,
+    cached_text_tokens: Number,
+    cache_read_tokens: Number,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -163,19 +183,45 @@ struct CompletionDetails {
 impl TimedUsage {
     /// Output tokens so far.
     pub fn output_tokens(&self) -> Option<u64> {
-        self.completion_tokens.count()
+        usage::tokens(self.output())
     }
 
-    /// The token counts, when the two that matter are there.
+    fn output(&self) -> Number {
+        usage::first(&[self.completion_tokens, self.output_tokens])
+    }
+
+    /// The token counts, under whichever of their names.
     pub fn counts(&self) -> Option<Usage> {
-        let input = self.prompt_tokens_details.as_ref();
-        let output = self.completion_tokens_details.as_ref();
-        Some(Usage {
-            input_tokens: self.prompt_tokens.count()?,
-            cached_tokens: input.and_then(|details| details.cached_tokens.count()),
-            output_tokens: self.completion_tokens.count()?,
-            reasoning_tokens: output.and_then(|details| details.reasoning_tokens.count()),
-        })
+        let none = PromptDetails::default();
+        let details = [&self.prompt_tokens_details, &self.input_tokens_details];
+        let [prompt, input] = details.map(|details| details.0.as_ref().unwrap_or(&none));
+        let counts = Counts {
+            input: usage::first(&[self.prompt_tokens, self.input_tokens]),
+            cached: usage::first(&[
+                prompt.cached_tokens,
+                input.cached_tokens,
+                prompt.cached_text_tokens,
+                prompt.cache_read_tokens,
+                self.cached_tokens,
+                self.prompt_cache_hit_tokens,
+                self.num_cached_tokens,
+                self.cached_prompt_tokens,
+                self.cache_read_input_tokens,
+            ]),
+            output: self.output(),
+            reasoning: self.reasoning(),
+            total: self.total_tokens,
+        };
+        counts.usage()
+    }
+
+    fn reasoning(&self) -> Number {
+        let details = [&self.completion_tokens_details, &self.output_tokens_details];
+        let [completion, output] = details.map(|details| {
+            let details = details.0.as_ref();
+            details.map_or_else(Number::default, |details| details.reasoning_tokens)
+        });
+        usage::first(&[completion, output, self.reasoning_tokens])
     }
 }
 

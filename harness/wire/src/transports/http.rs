@@ -11,7 +11,7 @@ use super::{Endpoint, MAX_RESPONSE_MIB};
 use crate::connection::Arrival;
 use crate::failure::Failure;
 use crate::framing::{self, Piece, Splitter};
-use crate::protocols::{Protocol, server_error};
+use crate::protocols::{Protocol, StreamError, failure_in};
 use crate::recorder::Recorder;
 use crate::retry_after::{in_words, retry_after};
 
@@ -24,6 +24,31 @@ pub(super) const MAX_REST: usize = 64 << 10;
 /// Time the end of a response may take before doing without it is cheaper.
 pub(super) const MAX_SETTLING: Duration = Duration::from_millis(50);
 
+/// The encoding that is none.
+const IDENTITY: &str = "identity";
+
+/// The encoding of a body that is one.
+fn encoding(headers: &HeaderMap) -> Option<&str> {
+    let encoding = headers.get(header::CONTENT_ENCODING)?;
+    let encoding = encoding.to_str().unwrap_or("an unknown encoding").trim();
+    let none = encoding.is_empty() || encoding.eq_ignore_ascii_case(IDENTITY);
+    (!none).then_some(encoding)
+}
+
+/// Checks that a response can be read as a stream.
+///
+/// # Errors
+/// [`Failure::Unsuitable`] for an encoding that was not asked for.
+pub(super) fn check_headers(headers: &HeaderMap) -> Result<(), Failure> {
+    encoding(headers).map_or(Ok(()), |encoding| {
+        let encoding: String = encoding.chars().take(40).collect();
+        Err(Failure::Unsuitable(format!(
+            "the server sends its answer encoded as {encoding} although it was asked for \
+             identity; turn compression off there or in the proxy before it"
+        )))
+    })
+}
+
 /// The request without its body, of the conversation with the id `session`; its URI begins
 /// with `origin`.
 pub(super) fn head(
@@ -34,9 +59,10 @@ pub(super) fn head(
     let mut request = Request::builder()
         .method(Method::POST)
         .uri(format!(
-            "{origin}{}{}",
-            endpoint.target.path,
-            endpoint.protocol.path(&endpoint.model)
+            "{origin}{}",
+            endpoint
+                .target
+                .resource(&endpoint.protocol.path(&endpoint.model))
         ))
         .header(header::CONTENT_TYPE, "application/json")
         .header(header::ACCEPT, "text/event-stream")
@@ -44,14 +70,16 @@ pub(super) fn head(
     for (name, value) in super::headers(endpoint) {
         request = request.header(name, value);
     }
-    let is_set = |name| {
-        let headers = request.headers_ref();
-        headers.is_some_and(|headers| headers.contains_key(name))
-    };
+    let given = request.headers_ref().cloned().unwrap_or_default();
+    let is_set = |name: &str| given.contains_key(name);
     if let Some(name) = endpoint.protocol.session_header()
         && !is_set(name)
     {
         request = request.header(name, session);
+    }
+    if !is_set(header::ACCEPT_ENCODING.as_str()) {
+        // Compressed bytes wait in the compressor: their times would be its own.
+        request = request.header(header::ACCEPT_ENCODING, IDENTITY);
     }
     request.body(()).map_err(|error| {
         Failure::Connect(format!("endpoint {}: bad header: {error}", endpoint.name))
@@ -79,8 +107,11 @@ pub(super) fn refusal(
     // Some servers wrap it in a list.
     let wrapped = said.get(0).unwrap_or(&said);
     let error = &wrapped["error"];
-    let message = error["message"].as_str().or(error.as_str());
-    let message = message.map_or_else(|| one_line(body), str::to_owned);
+    let message = match (encoding(headers), failure_in(wrapped)) {
+        (Some(encoding), _) => format!("(a text encoded as {encoding}, which was not asked for)"),
+        (None, Some(StreamError::Server { message, .. })) => message,
+        (None, Some(StreamError::Malformed { .. }) | None) => one_line(body),
+    };
     let in_headers = retry_after(|name| Some(headers.get(name)?.to_str().ok()?.into()));
     Failure::Status {
         status,
@@ -124,42 +155,86 @@ impl Body {
             let room = MAX_ERROR_BODY.saturating_sub(unread.len());
             unread.extend_from_slice(&data[..data.len().min(room)]);
         }
-        let mut done = false;
-        let mut failure = None;
+        recorder.heard(arrival);
+        let mut taken = Taken::default();
         let unread = &mut self.unread;
         self.splitter
-            .feed(data, |piece| match piece {
-                _ if done || failure.is_some() => {}
-                Piece::KeepAlive => recorder.keep_alive(),
-                Piece::Payload(payload) => {
-                    *unread = None;
-                    match recorder.payload(arrival, payload) {
-                        Ok(end) => done = end,
-                        Err(error) => failure = Some(error),
-                    }
-                }
-            })
+            .feed(data, |piece| taken.piece(piece, arrival, recorder, unread))
             .map_err(|_| Failure::TooLarge(framing::MAX_PAYLOAD >> 20))?;
-        failure.map_or(Ok(done), |error| Err(error.into()))
+        taken.result()
     }
 
-    /// The body ended.
-    pub(super) fn end(self, recorder: &mut Recorder) -> Result<(), Failure> {
-        if recorder.end() {
+    /// The body ended by itself.
+    pub(super) fn end(mut self, arrival: Arrival, recorder: &mut Recorder) -> Result<(), Failure> {
+        let mut taken = Taken::default();
+        let mut unread = self.unread.clone();
+        self.splitter
+            .end(|piece| taken.piece(piece, arrival, recorder, &mut unread))
+            .map_err(|_| Failure::TooLarge(framing::MAX_PAYLOAD >> 20))?;
+        // A last line that is no whole event was cut off, and a body without any is read below.
+        let cut = matches!(taken.failure, Some(StreamError::Malformed { .. }));
+        if !cut && taken.result()? || recorder.end() {
             return Ok(());
         }
-        let unread = self.unread.unwrap_or_default();
-        if let Ok(said) = serde_json::from_slice::<Value>(&unread)
-            && !said["error"].is_null()
-        {
-            return Err(server_error(&said["error"], None).into());
-        }
-        let why = match one_line(&unread) {
-            said if said.is_empty() => "no terminal event".to_owned(),
-            said => format!("no event in it, but: {said}"),
-        };
-        Err(Failure::Closed(why))
+        Err(no_stream(&self.unread.unwrap_or_default()))
     }
+}
+
+/// What the pieces of one read came to.
+#[derive(Default)]
+struct Taken {
+    done: bool,
+    failure: Option<StreamError>,
+}
+
+impl Taken {
+    fn piece(
+        &mut self,
+        piece: Piece<'_>,
+        arrival: Arrival,
+        recorder: &mut Recorder,
+        unread: &mut Option<Vec<u8>>,
+    ) {
+        if self.done || self.failure.is_some() {
+            return;
+        }
+        match piece {
+            Piece::KeepAlive => recorder.keep_alive(),
+            Piece::Error(said) => self.failure = Some(recorder.error_event(said)),
+            Piece::Payload(payload) => {
+                *unread = None;
+                match recorder.payload(arrival, payload) {
+                    Ok(end) => self.done = end,
+                    Err(error) => self.failure = Some(error),
+                }
+            }
+        }
+    }
+
+    fn result(self) -> Result<bool, Failure> {
+        self.failure
+            .map_or(Ok(self.done), |error| Err(error.into()))
+    }
+}
+
+/// A body that ended before an answer did, by what it holds instead of events.
+fn no_stream(unread: &[u8]) -> Failure {
+    let text = String::from_utf8_lossy(unread);
+    let text = text.trim_start_matches('\u{feff}').trim();
+    let said: Value = serde_json::from_str(text).unwrap_or_default();
+    if let Some(failure) = failure_in(said.get(0).unwrap_or(&said)) {
+        return failure.into();
+    }
+    if text.starts_with(['{', '[']) {
+        let problem = "the server did not stream: it answered with one JSON document; use an \
+                       endpoint and a model that stream";
+        return Failure::Unsuitable(problem.into());
+    }
+    let why = match one_line(unread) {
+        said if said.is_empty() => "no terminal event".to_owned(),
+        said => format!("no event in it, but: {said}"),
+    };
+    Failure::Closed(why)
 }
 
 /// The text of a body that is no stream.

@@ -76,6 +76,10 @@ impl Connected for Http2Connection {
     async fn open(endpoint: &Endpoint, recorder: &mut Recorder) -> Result<Self, Failure> {
         let connection = super::open(endpoint, Application::Http2).await?;
         recorder.connected(connection.steps, None);
+        connection
+            .remark
+            .into_iter()
+            .for_each(|what| recorder.remark(what));
         let (stream, gate) = Gated::new(connection.stream, Arc::clone(&connection.probe));
         let (sender, mut driver) = Builder::new()
             .enable_push(false)
@@ -145,33 +149,44 @@ impl Connected for Http2Connection {
         self.wire.gate.arm();
         let (sender, wire) = (&mut self.sender, &mut self.wire);
         let ready = poll_fn(|cx| sender.poll_ready(cx));
-        wire.drive(idle, ready, recorder).await?.map_err(closed)?;
+        let ready = wire.drive(idle, ready, recorder).await?;
+        ready.map_err(|error| wire.failed(error))?;
         wire.ping();
-        let (response, mut stream) = sender.send_request(head, false).map_err(closed)?;
+        let sending = sender.send_request(head, false);
+        let (response, mut stream) = sending.map_err(|error| wire.failed(error))?;
         stream.send_data(body.into(), true).map_err(closed)?;
         let response = wire.drive(idle, response, recorder).await;
         recorder.sent(wire.gate.request_sent());
-        let mut response = response?.map_err(closed)?;
+        let mut response = response?.map_err(|error| wire.failed(error))?;
         recorder.responding(wire.probe.arrival());
         http::take_headers(response.headers(), recorder);
         if !response.status().is_success() {
             return Err(refusal(wire, endpoint, response, recorder).await);
         }
+        http::check_headers(response.headers())?;
         let mut body = Body::new(endpoint);
-        let stream = response.body_mut();
-        while let Some(data) = wire.drive(idle, stream.data(), recorder).await? {
+        loop {
+            let stream = response.body_mut();
+            let patience = recorder.patience(idle);
+            let Ok(data) = wire.drive(patience, stream.data(), recorder).await else {
+                // Dropped before its end, the stream is cancelled.
+                return recorder.give_up(idle);
+            };
+            let arrival = wire.probe.arrival();
+            let Some(data) = data else {
+                return body.end(arrival, recorder);
+            };
             let data = data.map_err(closed)?;
             stream
                 .flow_control()
                 .release_capacity(data.len())
                 .map_err(closed)?;
-            if body.take(&data, wire.probe.arrival(), recorder)? {
+            if body.take(&data, arrival, recorder)? {
                 // The answer is whole; the end of the body can come while tools run.
                 self.unfinished = Some(response.into_body());
                 return Ok(());
             }
         }
-        body.end(recorder)
     }
 }
 
@@ -221,6 +236,18 @@ struct Wire {
 }
 
 impl Wire {
+    /// A failure before a response: perhaps the other side speaks something else.
+    fn failed(&self, error: h2::Error) -> Failure {
+        match self.gate.is_foreign() {
+            true => Failure::Unsuitable(
+                "the server does not speak HTTP/2 here: it answered in another protocol; use \
+                 transport http-sse"
+                    .into(),
+            ),
+            false => closed(error),
+        }
+    }
+
     /// Sends a ping with the next frames, unless one is still on its way. It goes
     /// ahead of the request, so that it waits for nothing but the path.
     fn ping(&mut self) {

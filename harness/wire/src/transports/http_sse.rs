@@ -62,6 +62,10 @@ impl Connected for HttpConnection {
             .await
             .map_err(|error| Failure::Connect(error.to_string()))?;
         recorder.connected(connection.steps, None);
+        connection
+            .remark
+            .into_iter()
+            .for_each(|what| recorder.remark(what));
         Ok(HttpConnection {
             sender,
             driver: Some(Box::new(driver)),
@@ -106,6 +110,10 @@ impl Connected for HttpConnection {
         }
     }
 
+    fn is_unsettled(&self) -> bool {
+        self.unfinished.is_some()
+    }
+
     fn probe(&self) -> &Probe {
         &self.probe
     }
@@ -129,18 +137,27 @@ impl Connected for HttpConnection {
         if !response.status().is_success() {
             return Err(self.refusal(endpoint, response).await);
         }
+        http::check_headers(response.headers())?;
         let mut body = Body::new(endpoint);
-        while let Some(frame) = drive(&mut self.driver, idle, response.frame()).await? {
+        loop {
+            let patience = recorder.patience(idle);
+            let Ok(frame) = drive(&mut self.driver, patience, response.frame()).await else {
+                self.unfinished = Some(response.into_body());
+                return recorder.give_up(idle);
+            };
+            let arrival = self.probe.arrival();
+            let Some(frame) = frame else {
+                return body.end(arrival, recorder);
+            };
             let frame = frame.map_err(|error| Failure::Closed(error.to_string()))?;
             if let Some(data) = frame.data_ref()
-                && body.take(data, self.probe.arrival(), recorder)?
+                && body.take(data, arrival, recorder)?
             {
                 // The answer is whole; the end of the body can come while tools run.
                 self.unfinished = Some(response.into_body());
                 return Ok(());
             }
         }
-        body.end(recorder)
     }
 }
 

@@ -16,6 +16,10 @@ pub(super) trait Connected: Debug + Send + Sized + 'static {
     ) -> impl Future<Output = Result<Self, Failure>> + Send;
     /// Its times and counts.
     fn probe(&self) -> &Probe;
+    /// Whether the end of the previous response has still to be waited for.
+    fn is_unsettled(&self) -> bool {
+        false
+    }
     /// Whether it can carry another exchange, once what is left of the previous response
     /// has been read.
     fn settle(&mut self) -> impl Future<Output = bool> + Send;
@@ -61,7 +65,12 @@ impl<C: Connected> Link for Own<C> {
                 // From here on what the connection counts belongs to this exchange, also
                 // when it ends before anything is sent.
                 open.probe().arm();
-                if open.settle().await {
+                let unsettled = open.is_unsettled();
+                let usable = open.settle().await;
+                if unsettled {
+                    recorder.settled();
+                }
+                if usable {
                     recorder.reuse_connection();
                     return Ok(true);
                 }

@@ -4,10 +4,12 @@ mod lanes;
 mod upgrade;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use tokio_tungstenite::tungstenite::Message;
 
+use super::earlier::Earlier;
 use super::http_sse::HttpSse;
 use super::own::{Connected, Own};
 use super::{Endpoint, Link, MAX_RESPONSE_MIB, Pool, Transport};
@@ -17,7 +19,7 @@ use crate::failure::Failure;
 use crate::protocols::Protocol;
 use crate::recorder::Recorder;
 use lanes::Shared;
-use upgrade::{Messages, Opening};
+use upgrade::{MESSAGE_COST, Messages, Opening};
 
 /// One message a turn on a persistent WebSocket.
 #[derive(Debug)]
@@ -57,6 +59,7 @@ impl Transport for WebSocket {
 struct OpenSocket {
     socket: Messages,
     opening: Opening,
+    earlier: Earlier,
 }
 
 impl std::fmt::Debug for OpenSocket {
@@ -68,7 +71,12 @@ impl std::fmt::Debug for OpenSocket {
 impl Connected for OpenSocket {
     async fn open(endpoint: &Endpoint, recorder: &mut Recorder) -> Result<Self, Failure> {
         let (socket, opening) = upgrade::open(endpoint, recorder).await?;
-        Ok(OpenSocket { socket, opening })
+        let earlier = Earlier::default();
+        Ok(OpenSocket {
+            socket,
+            opening,
+            earlier,
+        })
     }
 
     fn probe(&self) -> &Probe {
@@ -81,10 +89,14 @@ impl Connected for OpenSocket {
 
     /// Answers pings until the connection is of no further use.
     async fn tend(&mut self) {
+        let mut budget = MAX_RESPONSE_MIB << 20;
         while let Some(Ok(message)) = self.socket.next().await {
-            if message.is_close() {
+            let cost = message.len().max(MESSAGE_COST);
+            let Some(left) = budget.checked_sub(cost).filter(|_| !message.is_close()) else {
                 break;
-            }
+            };
+            budget = left;
+            tokio::task::coop::consume_budget().await;
         }
     }
 
@@ -111,40 +123,56 @@ impl Connected for OpenSocket {
             .await
             .map_err(|_| Failure::Idle(idle))?
             .map_err(upgrade::closed)?;
+        self.earlier.tell(recorder);
+        let result = self.answer(idle, pinged, recorder).await;
+        self.earlier.answered(recorder);
+        result
+    }
+}
+
+impl OpenSocket {
+    /// Feeds what comes to the recorder until the terminal event.
+    async fn answer(
+        &mut self,
+        idle: Duration,
+        pinged: u64,
+        recorder: &mut Recorder,
+    ) -> Result<(), Failure> {
         let mut total = 0;
         loop {
-            let message = tokio::time::timeout(idle, self.socket.next())
-                .await
-                .map_err(|_| Failure::Idle(idle))?
+            let patience = recorder.patience(idle);
+            let Ok(message) = tokio::time::timeout(patience, self.socket.next()).await else {
+                return recorder.give_up(idle);
+            };
+            // However fast messages come, the trial's own time goes on.
+            tokio::task::coop::consume_budget().await;
+            let message = message
                 .ok_or_else(|| upgrade::closed_by_server(None))?
                 .map_err(upgrade::closed)?;
             let arrival = self.opening.probe.arrival();
-            total += message.len();
+            total += message.len().max(MESSAGE_COST);
             if total > MAX_RESPONSE_MIB << 20 {
                 return Err(Failure::TooLarge(MAX_RESPONSE_MIB));
             }
-            if matches!(message, Message::Text(_) | Message::Binary(_)) {
-                recorder.responding(arrival);
-            }
-            match message {
-                Message::Text(text) => {
-                    if recorder.payload(arrival, text.as_bytes())? {
-                        return Ok(());
-                    }
-                }
-                Message::Binary(data) => {
-                    if recorder.payload(arrival, &data)? {
-                        return Ok(());
-                    }
-                }
+            let data = match message {
+                Message::Text(text) => text.into(),
+                Message::Binary(data) => data,
                 Message::Pong(data) if *data == pinged.to_be_bytes() => {
                     recorder.pong(arrival, pinged);
+                    continue;
                 }
-                Message::Ping(_) => recorder.keep_alive(),
+                Message::Ping(_) => {
+                    recorder.keep_alive();
+                    continue;
+                }
                 Message::Close(frame) => {
                     return Err(upgrade::closed_by_server(frame.as_ref()));
                 }
-                Message::Pong(_) | Message::Frame(_) => {}
+                Message::Pong(_) | Message::Frame(_) => continue,
+            };
+            recorder.responding(arrival);
+            if recorder.message(arrival, &data)? {
+                return Ok(());
             }
         }
     }

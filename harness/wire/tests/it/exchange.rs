@@ -137,7 +137,7 @@ async fn every_bad_ending_has_a_name() {
         (events(&["{not json"]), "broken event"),
         (
             events(&[r#"{"type":"response.output_text.delta"}"#]),
-            "no field `delta`",
+            "no terminal event",
         ),
         (events(&[&huge]), "the stream ended early"),
         (

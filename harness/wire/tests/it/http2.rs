@@ -306,7 +306,8 @@ async fn a_server_of_http1_only_is_a_failure_and_not_a_hang() {
     endpoint.options.retries = 0;
     endpoint.idle_timeout = Duration::from_secs(2);
     let failure = Talk::new(&endpoint).ask().await.unwrap_err();
-    assert!(failure.retryable(), "{failure}");
+    assert!(!failure.retryable(), "{failure}");
+    assert!(failure.to_string().contains("use transport http-sse"));
 }
 
 /// Thousands of small frames must not look like an attack.

@@ -10,6 +10,8 @@ mod protocol_requests;
 mod protocol_streams;
 mod recorded;
 mod scripted;
+mod server_connections;
+mod server_streams;
 mod support;
 mod talk;
 mod websocket;

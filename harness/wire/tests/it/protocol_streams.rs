@@ -24,7 +24,7 @@ fn meaning<'a>(protocol: &dyn Protocol, reads: impl IntoIterator<Item = &'a [u8]
             }
             match piece {
                 Piece::KeepAlive => text.push_str("keep-alive comment\n"),
-                Piece::Payload(payload) => match decoder.payload(payload) {
+                Piece::Payload(payload) | Piece::Error(payload) => match decoder.payload(payload) {
                     Ok(step) => {
                         over = step.done;
                         describe(step, &mut text);

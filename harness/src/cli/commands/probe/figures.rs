@@ -68,7 +68,7 @@ impl Figures {
             samples.iter().map(|sample| &sample.exchange),
             |exchange| {
                 let usage = exchange.usage?;
-                Some((usage.input_tokens as f64, per_token(exchange)?))
+                Some((usage.input()? as f64, per_token(exchange)?))
             },
         ))
         .ok_or("no answer has two output events, so there is no decode rate")?;
@@ -152,10 +152,7 @@ fn figure(value: f64, line: Line) -> Figure {
 fn prompt(exchange: &Exchange) -> Option<(f64, f64)> {
     let usage = exchange.usage?;
     let cached = usage.cached_tokens.unwrap_or(0);
-    Some((
-        usage.input_tokens.saturating_sub(cached) as f64,
-        cached as f64,
-    ))
+    Some((usage.input()?.saturating_sub(cached) as f64, cached as f64))
 }
 
 /// TTFT without the round trips that a large prompt needs to cross a new connection.

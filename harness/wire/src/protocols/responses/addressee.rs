@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use crate::protocols::Addressee;
-use crate::protocols::fields::{Text, text};
+use crate::protocols::fields::{Object, Text, text};
 
 /// Reads whom an event is for, and nothing else of it.
 pub(super) fn addressee(data: &[u8]) -> Addressee<'_> {
@@ -15,10 +15,11 @@ pub(super) fn addressee(data: &[u8]) -> Addressee<'_> {
         kind: Option<Text<'a>>,
     }
     // What cannot be read must end every conversation it may belong to.
-    let Ok(envelope) = serde_json::from_slice::<Envelope<'_>>(data) else {
+    let Ok(Object(Some(envelope))) = serde_json::from_slice::<Object<Envelope<'_>>>(data) else {
         return Addressee::Everyone;
     };
-    match (envelope.stream_id, text(&envelope.kind)) {
+    let lane = envelope.stream_id.filter(|lane| !lane.is_empty());
+    match (lane, text(&envelope.kind)) {
         (Some(lane), _) => Addressee::Lane(lane.0),
         (None, "error") => Addressee::Everyone,
         (None, kind) if kind.starts_with("response.") => Addressee::Unknown,
@@ -44,6 +45,10 @@ mod tests {
             (r#"{"type":"codex.rate_limits"}"#, Addressee::Nobody),
             (r#"{"type":"response.created","#, Addressee::Everyone),
             (r#"[1]"#, Addressee::Everyone),
+            (
+                r#"{"type":"response.created","stream_id":{}}"#,
+                Addressee::Unknown,
+            ),
         ] {
             assert_eq!(addressee(event.as_bytes()), expected, "{event}");
         }

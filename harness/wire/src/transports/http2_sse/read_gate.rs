@@ -19,6 +19,10 @@ use crate::connection::{Duplex, Probe};
 const PREFACE: usize = 24;
 const HEADER: usize = 9;
 const DATA: u8 = 0;
+/// What a server says first: its settings, or that it goes away.
+const FIRST: [u8; 2] = [4, 7];
+/// Where a frame says what it is.
+const KIND: usize = 3;
 const END_STREAM: u8 = 1;
 
 /// What the two sides of the connection tell each other.
@@ -26,6 +30,7 @@ const END_STREAM: u8 = 1;
 pub(super) struct Gate {
     has_read: AtomicBool,
     request_sent: AtomicU64,
+    foreign: AtomicBool,
 }
 
 impl Gate {
@@ -37,6 +42,11 @@ impl Gate {
     /// Whether a read went through since [`Gate::open`], and the next one waits.
     pub(super) fn has_read(&self) -> bool {
         self.has_read.load(Relaxed)
+    }
+
+    /// Whether what came first is no HTTP/2.
+    pub(super) fn is_foreign(&self) -> bool {
+        self.foreign.load(Relaxed)
     }
 
     /// Forgets the previous request.
@@ -56,6 +66,8 @@ pub(super) struct Gated {
     probe: Arc<Probe>,
     gate: Arc<Gate>,
     written: Frames,
+    /// Nothing has been read yet.
+    fresh: bool,
     /// A request ended with what was written; some of it may still wait beneath, in TLS.
     unflushed: bool,
 }
@@ -68,6 +80,7 @@ impl Gated {
             probe,
             gate: Arc::clone(&gate),
             written: Frames::default(),
+            fresh: true,
             unflushed: false,
         };
         (gated, gate)
@@ -146,6 +159,11 @@ impl AsyncRead for Gated {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
         let read = buf.filled().len() > before;
+        if read && std::mem::take(&mut self.fresh) {
+            let kind = buf.filled()[before..].get(KIND);
+            let foreign = kind.is_some_and(|kind| !FIRST.contains(kind));
+            self.gate.foreign.store(foreign, Relaxed);
+        }
         self.gate.has_read.store(read, Relaxed);
         Poll::Ready(Ok(()))
     }

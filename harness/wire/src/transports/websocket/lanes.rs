@@ -14,6 +14,7 @@ use crate::connection::Probe;
 use crate::failure::Failure;
 use crate::protocols::Lanes;
 use crate::recorder::Recorder;
+use crate::transports::earlier::Earlier;
 use crate::transports::{Boxed, Endpoint, Link, Pool};
 use socket::{Incoming, Socket};
 
@@ -97,6 +98,7 @@ impl Shared {
             number,
             name: socket::name(number),
             answering: false,
+            earlier: Earlier::default(),
         }
     }
 }
@@ -182,6 +184,7 @@ struct Lane {
     name: String,
     /// A response is in flight.
     answering: bool,
+    earlier: Earlier,
 }
 
 impl Lane {
@@ -226,7 +229,9 @@ impl Lane {
         recorder.set_lane(&self.name);
         recorder.set_compressed(socket.opening().compressed);
         self.answering = true;
+        self.earlier.tell(recorder);
         let result = exchange(socket, self.number, endpoint, body, recorder).await;
+        self.earlier.answered(recorder);
         socket.forget(self.number);
         match &result {
             Ok(()) => self.answering = false,
@@ -250,13 +255,14 @@ async fn exchange(
         .await
         .map_err(|_| Failure::Idle(idle))??;
     loop {
-        let incoming = tokio::time::timeout(idle, events.recv())
-            .await
-            .map_err(|_| Failure::Idle(idle))?;
+        let patience = recorder.patience(idle);
+        let Ok(incoming) = tokio::time::timeout(patience, events.next()).await else {
+            return recorder.give_up(idle);
+        };
         match incoming {
             Some(Incoming::Event(arrival, data)) => {
                 recorder.responding(arrival);
-                if recorder.payload(arrival, &data)? {
+                if recorder.message(arrival, &data)? {
                     return Ok(());
                 }
             }

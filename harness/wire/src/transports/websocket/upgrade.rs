@@ -18,6 +18,12 @@ use crate::protocols::{StreamError, WebSocketForm};
 use crate::recorder::Recorder;
 use crate::transports::{self, Endpoint, http};
 
+/// Bytes read from a connection at once.
+const READ_BUFFER: usize = 16 << 10;
+/// What a message counts against the limit of a response, however short it is: each costs
+/// memory or time.
+pub(super) const MESSAGE_COST: usize = 64;
+
 /// The bytes of a WebSocket, as messages.
 pub(super) type Messages = WebSocketStream<Box<dyn Duplex>>;
 
@@ -54,6 +60,10 @@ pub(super) async fn open(
     };
     let connection = transports::open(endpoint, Application::Http1).await?;
     recorder.connected(connection.steps, None);
+    connection
+        .remark
+        .into_iter()
+        .for_each(|what| recorder.remark(what));
     let request = upgrade_request(endpoint, form).map_err(Failure::Connect)?;
     let agreement = Agreement::default();
     let stream: Box<dyn Duplex> = if endpoint.options.deflate {
@@ -61,7 +71,10 @@ pub(super) async fn open(
     } else {
         connection.stream
     };
+    // Small reads: the fewer frames one of them brings, the sooner a flood of empty ones is
+    // interrupted by the time that a trial has.
     let config = WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER)
         .max_message_size(Some(MAX_PAYLOAD))
         .max_frame_size(Some(MAX_PAYLOAD));
     let handshake = tokio_tungstenite::client_async_with_config(request, stream, Some(config));
@@ -100,10 +113,9 @@ fn upgrade_request(
     let target = &endpoint.target;
     let scheme = if target.tls { "wss" } else { "ws" };
     let url = format!(
-        "{scheme}://{}{}{}",
+        "{scheme}://{}{}",
         target.authority(),
-        target.path,
-        form.path
+        target.resource(form.path)
     );
     let mut request = url
         .into_client_request()
@@ -152,9 +164,11 @@ pub(super) fn closed(error: tungstenite::Error) -> Failure {
 
 /// A connection that the server closed, with a reason or by its end alone.
 pub(super) fn closed_by_server(frame: Option<&CloseFrame>) -> Failure {
-    let why = frame.map_or_else(
-        || "closed by the server".into(),
-        |frame| format!("closed by the server: {} {}", frame.code, frame.reason),
-    );
-    Failure::Closed(why)
+    match frame {
+        Some(frame) => Failure::ClosedBy {
+            code: frame.code.into(),
+            reason: frame.reason.to_string(),
+        },
+        None => Failure::Closed("closed by the server".into()),
+    }
 }

@@ -1,6 +1,7 @@
 //! A shared WebSocket: written by its lanes in turn, read by one task that stamps what
 //! comes and hands it to the lane it names.
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use futures_util::stream::{SplitSink, SplitStream};
@@ -16,10 +17,14 @@ use crate::connection::{Arrival, Probe};
 use crate::failure::Failure;
 use crate::protocols::{Addressee, Lanes, StreamError};
 use crate::recorder::Recorder;
-use crate::transports::websocket::upgrade::{self, Messages, Opening};
+use crate::transports::websocket::upgrade::{self, MESSAGE_COST, Messages, Opening};
 use crate::transports::{Endpoint, MAX_RESPONSE_MIB};
 
 const PREFIX: &str = "lane-";
+/// Most bytes of a connection that may wait for its lanes to take them.
+const MAX_WAITING: usize = MAX_RESPONSE_MIB << 20;
+/// Most messages that belong to no answer between two that do.
+const MAX_IDLE_MESSAGES: usize = 100_000;
 
 /// The name of a lane.
 pub(super) fn name(lane: usize) -> String {
@@ -96,14 +101,24 @@ impl Socket {
     }
 
     /// What comes for a lane from now on.
-    pub(super) fn listen(&self, lane: usize) -> Result<UnboundedReceiver<Incoming>, Failure> {
+    pub(super) fn listen(&self, lane: usize) -> Result<Events, Failure> {
         let mut routes = lock(&self.routes);
         if let Some(failure) = &routes.ended {
             return Err(failure.clone());
         }
         let (sender, receiver) = mpsc::unbounded_channel();
-        routes.lanes[lane] = Some(Route { sender, bytes: 0 });
-        Ok(receiver)
+        let pinging = Arc::<AtomicBool>::default();
+        routes.lanes[lane] = Some(Route {
+            sender,
+            bytes: 0,
+            pinging: Arc::clone(&pinging),
+            pinged: None,
+        });
+        Ok(Events {
+            receiver,
+            pinging,
+            waiting: Arc::clone(&routes.waiting),
+        })
     }
 
     /// Hands nothing more to a lane.
@@ -126,10 +141,57 @@ impl Socket {
         // No other lane writes before the lock is given back. The reader may, when it
         // answers a ping just now: a matter of microseconds.
         recorder.sent(self.opening.probe.last_write());
-        let mut ping = clock::now().to_be_bytes().to_vec();
+        let pinged = clock::now();
+        if let Some(route) = &mut lock(&self.routes).lanes[lane] {
+            route.pinged = Some(pinged);
+        }
+        let mut ping = pinged.to_be_bytes().to_vec();
         ping.extend(u8::try_from(lane));
         let ping = Message::Ping(ping.into());
         writer.send(ping).await.map_err(upgrade::closed)
+    }
+}
+
+/// What comes for one lane.
+pub(super) struct Events {
+    receiver: UnboundedReceiver<Incoming>,
+    pinging: Arc<AtomicBool>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Events {
+    /// The next thing for the lane; `None` when nothing more will come.
+    pub(super) async fn next(&mut self) -> Option<Incoming> {
+        let incoming = self.receiver.recv().await?;
+        self.taken(&incoming);
+        Some(incoming)
+    }
+
+    fn taken(&self, incoming: &Incoming) {
+        if matches!(incoming, Incoming::Ping) {
+            self.pinging.store(false, Relaxed);
+        }
+        self.waiting.fetch_sub(incoming.cost(), Relaxed);
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        self.receiver.close();
+        while let Ok(incoming) = self.receiver.try_recv() {
+            self.taken(&incoming);
+        }
+    }
+}
+
+impl Incoming {
+    /// What it costs while it waits, however short it is.
+    fn cost(&self) -> usize {
+        let bytes = match self {
+            Incoming::Event(_, data) => data.len(),
+            Incoming::Pong(..) | Incoming::Ping | Incoming::Failed(_) => 0,
+        };
+        bytes.max(MESSAGE_COST)
     }
 }
 
@@ -138,12 +200,31 @@ struct Routes {
     addressee: fn(&[u8]) -> Addressee<'_>,
     lanes: Vec<Option<Route>>,
     ended: Option<Failure>,
+    /// Bytes that wait to be taken, of all lanes together.
+    waiting: Arc<AtomicUsize>,
+    /// Messages since the last one that was a lane's.
+    idle_messages: usize,
 }
 
 struct Route {
     sender: UnboundedSender<Incoming>,
-    /// Bytes handed over, which bounds what waits to be taken.
+    /// Bytes handed over, which bounds an answer.
     bytes: usize,
+    /// A ping of the server waits to be taken: further ones say the same.
+    pinging: Arc<AtomicBool>,
+    /// When the lane's ping was sent, until its pong came.
+    pinged: Option<u64>,
+}
+
+impl Route {
+    fn send(&self, waiting: &AtomicUsize, incoming: Incoming) {
+        let cost = incoming.cost();
+        waiting.fetch_add(cost, Relaxed);
+        // A lane that stopped listening is about to say so.
+        if self.sender.send(incoming).is_err() {
+            waiting.fetch_sub(cost, Relaxed);
+        }
+    }
 }
 
 /// Reads until the connection ends, which then ends every lane.
@@ -155,6 +236,10 @@ async fn read(mut reader: SplitStream<Messages>, routes: Arc<Mutex<Routes>>, pro
             None => break upgrade::closed_by_server(None),
         };
         let arrival = probe.arrival();
+        tokio::task::coop::consume_budget().await;
+        if lock(&routes).is_flooded() {
+            break Failure::TooLarge(MAX_RESPONSE_MIB);
+        }
         match message {
             Message::Text(text) => lock(&routes).event(arrival, text.into()),
             Message::Binary(data) => lock(&routes).event(arrival, data),
@@ -175,6 +260,8 @@ impl Routes {
             addressee: lanes.addressee,
             lanes: std::iter::repeat_with(|| None).take(lanes.count).collect(),
             ended: None,
+            waiting: Arc::default(),
+            idle_messages: 0,
         }
     }
 
@@ -182,14 +269,14 @@ impl Routes {
         match ((self.addressee)(&data), self.only_listener()) {
             (Addressee::Lane(name), _) => {
                 if let Some(lane) = number(&name) {
-                    self.hand(lane, data.len(), Incoming::Event(arrival, data));
+                    self.hand(lane, arrival, data);
                 }
             }
             // With one conversation there is no doubt whom anything is for.
-            (_, Some(lane)) => self.hand(lane, data.len(), Incoming::Event(arrival, data)),
+            (_, Some(lane)) => self.hand(lane, arrival, data),
             (Addressee::Everyone, None) => {
                 for lane in 0..self.lanes.len() {
-                    self.hand(lane, data.len(), Incoming::Event(arrival, data.clone()));
+                    self.hand(lane, arrival, data.clone());
                 }
             }
             (Addressee::Unknown, None) => {
@@ -210,43 +297,57 @@ impl Routes {
         listening.next().is_none().then_some(first)
     }
 
-    /// Hands something to a lane that took `bytes` on the wire.
-    fn hand(&mut self, lane: usize, bytes: usize, incoming: Incoming) {
+    /// Whether the connection says more that is no answer than any honest one.
+    fn is_flooded(&mut self) -> bool {
+        self.idle_messages += 1;
+        self.idle_messages > MAX_IDLE_MESSAGES
+    }
+
+    /// Hands an event to a lane.
+    fn hand(&mut self, lane: usize, arrival: Arrival, data: Bytes) {
         let Some(place) = self.lanes.get_mut(lane) else {
             return;
         };
-        if let Some(route) = place {
-            // What waits costs memory, however short it was.
-            route.bytes += bytes.max(size_of::<Incoming>());
-            if route.bytes > MAX_RESPONSE_MIB << 20 {
-                let failure = Failure::TooLarge(MAX_RESPONSE_MIB);
-                let _ = route.sender.send(Incoming::Failed(failure));
-                *place = None;
-            } else {
-                // A lane that stopped listening is about to say so.
-                let _ = route.sender.send(incoming);
+        let Some(route) = place else {
+            return;
+        };
+        self.idle_messages = 0;
+        let incoming = Incoming::Event(arrival, data);
+        let cost = incoming.cost();
+        route.bytes += cost;
+        let waiting = self.waiting.load(Relaxed) + cost;
+        if route.bytes > MAX_RESPONSE_MIB << 20 || waiting > MAX_WAITING {
+            let failure = Failure::TooLarge(MAX_RESPONSE_MIB);
+            route.send(&self.waiting, Incoming::Failed(failure));
+            *place = None;
+        } else {
+            route.send(&self.waiting, incoming);
+        }
+    }
+
+    /// Hands a lane the answer to its ping, once.
+    fn pong(&mut self, arrival: Arrival, data: &[u8]) {
+        if let Some((pinged, [lane])) = data.split_first_chunk::<8>()
+            && let Some(Some(route)) = self.lanes.get_mut(usize::from(*lane))
+        {
+            let pinged = u64::from_be_bytes(*pinged);
+            if route.pinged.take_if(|own| *own == pinged).is_some() {
+                route.send(&self.waiting, Incoming::Pong(arrival, pinged));
             }
         }
     }
 
-    fn pong(&mut self, arrival: Arrival, data: &[u8]) {
-        if let Some((pinged, [lane])) = data.split_first_chunk::<8>()
-            && let Some(Some(route)) = self.lanes.get(usize::from(*lane))
-        {
-            let pinged = u64::from_be_bytes(*pinged);
-            let _ = route.sender.send(Incoming::Pong(arrival, pinged));
-        }
-    }
-
     fn ping(&mut self) {
-        for lane in 0..self.lanes.len() {
-            self.hand(lane, 0, Incoming::Ping);
+        for route in self.lanes.iter().flatten() {
+            if !route.pinging.swap(true, Relaxed) {
+                route.send(&self.waiting, Incoming::Ping);
+            }
         }
     }
 
     fn fail_all(&mut self, failure: &Failure) {
         for route in self.lanes.iter_mut().filter_map(Option::take) {
-            let _ = route.sender.send(Incoming::Failed(failure.clone()));
+            route.send(&self.waiting, Incoming::Failed(failure.clone()));
         }
     }
 }
