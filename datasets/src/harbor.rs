@@ -127,7 +127,7 @@ pub struct Verifier {
     /// The script in `/tests` that is run.
     pub script: String,
     /// How the script tells its verdict.
-    pub verdict: Verdict,
+    pub verdict: VerdictSource,
     /// How long it may take.
     pub timeout: Duration,
     /// Its variables.
@@ -153,7 +153,7 @@ pub enum VerifierImage {
 
 /// How a test script tells its verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum VerdictSource {
     /// `/logs/verifier/reward.json`, else `reward.txt`; the exit code says nothing.
     RewardFile,
     /// The short summary that pytest prints at its end.

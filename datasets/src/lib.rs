@@ -24,7 +24,6 @@ mod python_list;
 mod table;
 
 pub use error::{Error, Result};
-pub use run::journal;
 
 /// Whether `text` is safe as one path component and as an argument of a program:
 /// letters, digits, `-`, `_` and `.`, beginning with a letter, digit or `_`.

@@ -19,7 +19,7 @@ pub(crate) struct Row<T> {
 
 /// Where a row was, for errors.
 #[derive(Clone, Copy)]
-pub(crate) enum Place {
+pub(crate) enum RowPlace {
     /// One-based.
     Line(u64),
     /// One-based; rows of formats without lines.
@@ -36,7 +36,7 @@ impl<T: DeserializeOwned> Row<T> {
     }
 
     /// A row from its text.
-    fn parse(file: &Path, place: Place, text: &str) -> Self {
+    fn parse(file: &Path, place: RowPlace, text: &str) -> Self {
         match serde_json::from_str::<Value>(text) {
             Ok(value) => Self::of(file, place, value),
             Err(error) => Row {
@@ -47,7 +47,7 @@ impl<T: DeserializeOwned> Row<T> {
     }
 
     /// A row from its object.
-    fn of(file: &Path, place: Place, value: Value) -> Self {
+    fn of(file: &Path, place: RowPlace, value: Value) -> Self {
         let id = value.get(ID).and_then(Value::as_str);
         Row {
             id: id.map_or_else(|| place.name(), str::to_owned),
@@ -57,7 +57,7 @@ impl<T: DeserializeOwned> Row<T> {
     }
 }
 
-impl Place {
+impl RowPlace {
     fn name(self) -> String {
         match self {
             Self::Line(line) => format!("line-{line}"),

@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 use crate::fields::{Text, Texts};
 use crate::harbor::{
-    Environment, HarborTask, Network, RewardStrategy, Solution, Step, Variables, Verdict, Verifier,
-    plain_task_name, seconds, without_canary,
+    Environment, HarborTask, Network, RewardStrategy, Solution, Step, Variables, VerdictSource,
+    Verifier, plain_task_name, seconds, without_canary,
 };
 use crate::{Error, Result, files};
 
@@ -137,7 +137,7 @@ pub fn read_task(directory: &Path) -> Result<HarborTask> {
                     .chain([run_tests])
                     .collect(),
                 script: script.to_owned(),
-                verdict: Verdict::PytestSummary,
+                verdict: VerdictSource::PytestSummary,
                 timeout: seconds(yaml.max_test_timeout_sec, "max_test_timeout_sec", &file)?,
                 env: Variables::from([("TEST_DIR".to_owned(), "/tests".to_owned())]),
                 user: None,
@@ -279,7 +279,7 @@ mod tests {
         assert_eq!(step.instruction, "Say hello.");
         assert_eq!(step.agent_timeout, Duration::from_secs(360));
         assert_eq!(step.verifier.timeout, Duration::from_secs(60));
-        assert_eq!(step.verifier.verdict, Verdict::PytestSummary);
+        assert_eq!(step.verifier.verdict, VerdictSource::PytestSummary);
         assert_eq!(
             step.verifier.tests,
             [own.join("tests"), own.join("run-tests.sh")]

@@ -1,8 +1,8 @@
 //! Grades patches that somebody else made.
 
 mod folder;
+mod score;
 mod table;
-mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -14,8 +14,8 @@ use timeslip_datasets::swebench::Prediction;
 use timeslip_suites::{Grade, Sandbox, Suite, Task, grade_patch};
 
 pub use folder::Folder;
+pub use score::{ScoreOutcome, TaskScore};
 pub use table::table;
-pub use verdict::{Outcome, Verdict};
 
 use crate::console::say;
 use crate::error::Error;
@@ -128,7 +128,7 @@ pub fn grade_all(
     scratch: &Path,
     folder: Option<&Folder>,
     concurrency: usize,
-) -> Result<Vec<Verdict>, Error> {
+) -> Result<Vec<TaskScore>, Error> {
     let next = AtomicUsize::new(0);
     let done = Mutex::new(BTreeMap::new());
     let work = || {
@@ -139,7 +139,7 @@ pub fn grade_all(
             };
             let verdict = one(entry, sandbox, scratch, folder);
             if let Ok(verdict) = &verdict
-                && verdict.outcome != Outcome::Missing
+                && verdict.outcome != ScoreOutcome::Missing
             {
                 say(&format!("{}: {}", entry.task.id, verdict.line()));
             }
@@ -161,13 +161,13 @@ fn one(
     sandbox: &Sandbox,
     scratch: &Path,
     folder: Option<&Folder>,
-) -> Result<Verdict, Error> {
+) -> Result<TaskScore, Error> {
     let patch = match &entry.change {
-        Change::Missing => return Ok(Verdict::missing(entry)),
+        Change::Missing => return Ok(TaskScore::missing(entry)),
         Change::Untouched => None,
         Change::Patch(patch) => Some(patch.as_str()),
     };
-    let key = verdict::key(entry.task, patch);
+    let key = score::key(entry.task, patch);
     if let Some(kept) = folder.and_then(|folder| folder.kept(entry, &key)) {
         return Ok(kept);
     }
@@ -183,7 +183,7 @@ fn one(
             ..Grade::default()
         }
     });
-    let verdict = Verdict::new(entry, key, &grade, seconds);
+    let verdict = TaskScore::new(entry, key, &grade, seconds);
     if let Some(folder) = folder {
         folder.keep(entry, patch, &grade, &verdict)?;
     }

@@ -8,7 +8,7 @@
 use std::error::Error;
 use std::path::Path;
 
-use timeslip_reports::input::TrialData;
+use timeslip_reports::data::TrialData;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let path = std::env::args().nth(1);

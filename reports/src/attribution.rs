@@ -17,7 +17,7 @@ pub use line::Attribution;
 pub use prefill_fit::{PrefillModel, fit_prefill};
 pub use validity::every_endpoint_measured;
 
-use timeslip_datasets::journal::{Exchange, Tool, Trial};
+use timeslip_datasets::run::journal::{Exchange, Tool, Trial};
 
 use crate::stages::{Provenance, Stage};
 use line::{lay, line_up};

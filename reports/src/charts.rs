@@ -19,7 +19,7 @@ use std::convert::Infallible;
 
 use plotters::drawing::DrawingAreaErrorKind;
 
-use crate::input::{EndpointData, RunData, TrialData};
+use crate::data::{EndpointData, RunData, TrialData};
 use crate::summary::Summary;
 use crate::svg::Document;
 use crate::table::Table;

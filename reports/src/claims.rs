@@ -11,8 +11,8 @@ mod quantity;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::data::{EndpointData, RunData, TrialData};
 use crate::format::{capitalised, plural};
-use crate::input::{EndpointData, RunData, TrialData};
 use crate::stats::Estimate;
 pub use file::{Answerable, Claim, ClaimedValue, ClaimsError, ClaimsFile, Selector, Statement};
 use measure::Tasks;

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::data::{Outcome, TrialData};
 use crate::format::plural;
-use crate::input::{Outcome, TrialData};
 use crate::metrics::{Metric, Observation, Statistic};
 use crate::pairing::{Pair, PairedTask};
 use crate::stats::{

@@ -16,7 +16,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::input::RunData;
+use crate::data::RunData;
 use attempts::of_endpoint;
 pub use by_tag::Route;
 pub use figures::PolicyFigures;

@@ -22,8 +22,8 @@ pub use subject::{Subject, against, within};
 
 use std::collections::BTreeSet;
 
+use crate::data::RunData;
 use crate::format::one_line;
-use crate::input::RunData;
 use crate::metrics::Statistic;
 use crate::stats::holm_adjusted;
 

@@ -14,7 +14,7 @@ pub use unit::Unit;
 
 use std::borrow::Cow;
 
-use crate::input::{Calibration, ErrorQuantiles, Stage, StageGroup, StreamCalibration, TrialData};
+use crate::data::{Calibration, ErrorQuantiles, Stage, StageGroup, StreamCalibration, TrialData};
 use source::Source;
 
 /// Which way a metric is better.

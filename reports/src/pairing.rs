@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::input::{EndpointData, Outcome, Role, RunData, TrialData};
+use crate::data::{EndpointData, Outcome, Role, RunData, TrialData};
 
 /// One attempt of one task on both sides.
 #[derive(Clone, Copy, Debug)]

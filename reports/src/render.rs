@@ -14,7 +14,7 @@ pub use terminal::terminal;
 pub use timeslip_datasets::atomic;
 
 use crate::charts::{self, ChartError};
-use crate::input::RunData;
+use crate::data::RunData;
 use crate::summary::Summary;
 use crate::svg::{PngError, to_png};
 

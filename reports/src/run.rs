@@ -3,17 +3,17 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use timeslip_datasets::journal::{EventKind, Exchange, Trial, Warmth};
 use timeslip_datasets::run::calibration::Calibration;
+use timeslip_datasets::run::journal::{EventKind, Exchange, Trial, Warmth};
 use timeslip_datasets::run::manifest::Manifest;
 use timeslip_datasets::run::plan::{Plan, PlannedEndpoint};
 use timeslip_datasets::run::{Error, RunDirectory};
 
 use crate::attribution::{self, PrefillModel, cost, validity};
-use crate::format::plural;
-use crate::input::{
+use crate::data::{
     ConnectionFacts, EndpointData, ExchangeData, FirstOfKind, Role, RunData, TrialData,
 };
+use crate::format::plural;
 
 /// A run, read from its directory and attributed.
 #[derive(Clone, Debug)]

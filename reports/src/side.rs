@@ -1,7 +1,7 @@
 //! One side of a comparison: an endpoint in a run. Two sides may be of different runs.
 
+use crate::data::{EndpointData, Role, RunData, TrialData};
 use crate::format::one_line;
-use crate::input::{EndpointData, Role, RunData, TrialData};
 
 /// One endpoint of one run.
 #[derive(Clone, Copy, Debug)]

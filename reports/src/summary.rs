@@ -18,8 +18,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::claims::{self, Answer, ClaimsFile};
+use crate::data::{Calibration, EndpointData, ErrorQuantiles, RunData};
 use crate::decision::Decision;
-use crate::input::{Calibration, EndpointData, ErrorQuantiles, RunData};
 use crate::metrics::Metric;
 pub use bridge::BridgeRow;
 pub(crate) use bridge::rows as stage_bridge;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::input::{ExchangeData, Stage, StageGroup, TrialData};
+use crate::data::{ExchangeData, Stage, StageGroup, TrialData};
 use crate::stats::token_rate;
 
 /// Turns a trial began.

@@ -29,7 +29,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tempfile::TempDir;
-use timeslip_datasets::journal::Warmth;
+use timeslip_datasets::run::journal::Warmth;
 
 use crate::Result;
 use owner::Owner;

@@ -13,7 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use timeslip_datasets::journal::Warmth;
+use timeslip_datasets::run::journal::Warmth;
 
 use crate::path_guard::{self, PathRefusal};
 use crate::sandbox::{FileContent, Layer, Root, RootFiles, SYSTEM_PATH, TMP};

@@ -10,8 +10,8 @@ use serde::Deserialize;
 
 use super::sizes::megabytes;
 use super::{
-    Environment, Healthcheck, LONGEST, Network, RewardStrategy, Solution, Step, Variables, Verdict,
-    Verifier, seconds, without_canary,
+    Environment, Healthcheck, LONGEST, Network, RewardStrategy, Solution, Step, Variables,
+    VerdictSource, Verifier, seconds, without_canary,
 };
 use crate::fields::{Flag, Number, Text, Texts, Whole};
 use crate::text::plural;
@@ -417,7 +417,7 @@ impl Settings {
         Ok(Verifier {
             tests,
             script: "test.sh".to_owned(),
-            verdict: Verdict::RewardFile,
+            verdict: VerdictSource::RewardFile,
             timeout: seconds(
                 inner
                     .timeout_sec

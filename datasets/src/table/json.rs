@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{ID, Place, Row};
+use super::{ID, Row, RowPlace};
 use crate::{Result, files};
 
 /// The whole of SWE-bench, 21,000 rows with its training split, is below this.
@@ -20,7 +20,7 @@ pub(super) fn read_lines<T: DeserializeOwned>(file: &Path, purpose: &str) -> Res
     let lines = text.lines().zip(1..);
     Ok(lines
         .filter(|(text, _)| !text.trim().is_empty())
-        .map(|(text, line)| Row::parse(file, Place::Line(line), text))
+        .map(|(text, line)| Row::parse(file, RowPlace::Line(line), text))
         .collect())
 }
 
@@ -48,7 +48,7 @@ pub(super) fn read_list<T: DeserializeOwned>(file: &Path, purpose: &str) -> Resu
     };
     let rows = rows.into_iter().zip(1..);
     Ok(rows
-        .map(|(value, number)| Row::of(file, Place::Number(number), value))
+        .map(|(value, number)| Row::of(file, RowPlace::Number(number), value))
         .collect())
 }
 

@@ -8,7 +8,7 @@ use parquet::record::Field;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{Place, Row};
+use super::{Row, RowPlace};
 use crate::{Error, Result};
 
 /// The largest sum of unpacked columns that is read.
@@ -40,7 +40,7 @@ pub(super) fn read<T: DeserializeOwned>(file: &Path) -> Result<Vec<Row<T>>> {
         .zip(1..)
         .map(|(row, number)| {
             let row = row.map_err(broken)?;
-            Ok(Row::of(file, Place::Number(number), object(&row)))
+            Ok(Row::of(file, RowPlace::Number(number), object(&row)))
         })
         .collect()
 }

@@ -2,7 +2,7 @@
 //! line in [`super::dialects`].
 
 use serde_json::{Value, json};
-use timeslip_datasets::journal::EventKind;
+use timeslip_datasets::run::journal::EventKind;
 
 use super::output::Output;
 use super::tools::Tool;

@@ -27,16 +27,16 @@ pub(super) struct Drawn {
 
 /// Draws the faults of a server.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(super) struct FaultPlan {
     faults: Faults,
     seed: u64,
     /// Requests so far, by conversation.
     asked: Mutex<HashMap<String, u64>>,
 }
 
-impl Plan {
+impl FaultPlan {
     pub(super) fn new(faults: Faults, server_seed: u64) -> Self {
-        Plan {
+        FaultPlan {
             seed: faults.seed.unwrap_or(server_seed),
             faults,
             asked: Mutex::default(),
@@ -157,29 +157,29 @@ mod tests {
         }
     }
 
-    fn drawn(plan: &Plan, conversation: &str) -> Vec<Option<Drawn>> {
+    fn drawn(plan: &FaultPlan, conversation: &str) -> Vec<Option<Drawn>> {
         (0..2000).map(|_| plan.draw(conversation)).collect()
     }
 
     #[test]
     fn the_rates_are_met_and_the_seed_repeats_them() {
-        let plan = Plan::new(faults(), 7);
+        let plan = FaultPlan::new(faults(), 7);
         let first = drawn(&plan, "a");
         for (name, rate, fault) in faults().rates() {
             let of_kind = |one: &&Option<Drawn>| one.is_some_and(|drawn| drawn.fault == fault);
             let share = first.iter().filter(of_kind).count() as f64 / 2000.0;
             assert!((share - rate).abs() < 0.03, "{name}: {share}");
         }
-        let other = Plan::new(faults(), 7);
+        let other = FaultPlan::new(faults(), 7);
         assert_ne!(drawn(&other, "b"), first);
         // Other conversations in between change nothing.
         assert_eq!(drawn(&other, "a"), first);
-        assert_ne!(drawn(&Plan::new(faults(), 8), "a"), first);
+        assert_ne!(drawn(&FaultPlan::new(faults(), 8), "a"), first);
         let own = Faults {
             seed: Some(7),
             ..faults()
         };
-        assert_eq!(drawn(&Plan::new(own, 8), "a"), first);
-        assert_eq!(Plan::new(Faults::default(), 7).draw("a"), None);
+        assert_eq!(drawn(&FaultPlan::new(own, 8), "a"), first);
+        assert_eq!(FaultPlan::new(Faults::default(), 7).draw("a"), None);
     }
 }

@@ -50,7 +50,7 @@ pub use scenario::{Moment, Scenario, ScenarioEvent};
 pub use timeslip_datasets::run::emissions::{Emission, Fault};
 
 use engine::Engine;
-use faults::Plan;
+use faults::FaultPlan;
 use line::Line;
 use service::{Peer, Received, Service};
 use timeslip_wire::connection::Timed;
@@ -138,7 +138,7 @@ pub fn start(options: Options) -> io::Result<Running> {
         None => (None, None),
     };
     let service = Arc::new(Service {
-        faults: Plan::new(options.profile.faults.clone(), options.seed),
+        faults: FaultPlan::new(options.profile.faults.clone(), options.seed),
         engine: Engine::new(options.profile, options.seed),
         model: options.model,
         any_model: options.any_model,

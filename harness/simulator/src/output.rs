@@ -1,6 +1,6 @@
 //! What the model says, whatever protocol it is said in.
 
-use timeslip_datasets::journal::EventKind;
+use timeslip_datasets::run::journal::EventKind;
 
 use super::tokens;
 

@@ -8,7 +8,7 @@ use std::io;
 use std::sync::mpsc;
 use std::task::{Context, Poll, ready};
 
-use timeslip_datasets::journal::EventKind;
+use timeslip_datasets::run::journal::EventKind;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::dialect::{ModelReply, Voice};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use timeslip_datasets::journal::EventKind;
+use timeslip_datasets::run::journal::EventKind;
 
 use super::output::Output;
 use super::schedule::{Beat, Cue, Fragment};

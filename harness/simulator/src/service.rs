@@ -10,7 +10,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::Emission;
 use super::dialect::{Dialect, ModelReply, ModelRequest, Problem, Prompt, Refusal, Timing, Voice};
 use super::engine::Engine;
-use super::faults::Plan;
+use super::faults::FaultPlan;
 use super::line::Line;
 use super::model::Model;
 use super::output::Output;
@@ -28,7 +28,7 @@ use timeslip_wire::timer::Timer;
 pub(super) struct Service {
     pub(super) engine: Engine,
     pub(super) model: Model,
-    pub(super) faults: Plan,
+    pub(super) faults: FaultPlan,
     /// Any model name is answered.
     pub(super) any_model: bool,
     pub(super) started_at: time::OffsetDateTime,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use timeslip_reports::claims::ClaimsFile;
-use timeslip_reports::input::RunData;
+use timeslip_reports::data::RunData;
 use timeslip_reports::summary::Summary;
 
 use crate::error::Error;

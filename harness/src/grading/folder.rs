@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use timeslip_datasets::swebench::RunReport;
 use timeslip_suites::Grade;
 
-use super::{Entry, Outcome, Verdict};
+use super::{Entry, ScoreOutcome, TaskScore};
 use crate::error::Error;
 
 /// A folder of verdicts.
@@ -37,14 +37,14 @@ impl Folder {
     }
 
     /// The verdict of that key, unless grading failed.
-    pub(super) fn kept(&self, entry: &Entry<'_>, key: &str) -> Option<Verdict> {
+    pub(super) fn kept(&self, entry: &Entry<'_>, key: &str) -> Option<TaskScore> {
         let file = self.place(entry).join(VERDICT);
         if file.metadata().ok()?.len() > LARGEST_VERDICT {
             return None;
         }
-        let verdict: Verdict = serde_json::from_slice(&fs::read(&file).ok()?).ok()?;
-        let usable = verdict.key == key && verdict.outcome != Outcome::Error;
-        usable.then_some(Verdict {
+        let verdict: TaskScore = serde_json::from_slice(&fs::read(&file).ok()?).ok()?;
+        let usable = verdict.key == key && verdict.outcome != ScoreOutcome::Error;
+        usable.then_some(TaskScore {
             reused: true,
             ..verdict
         })
@@ -56,7 +56,7 @@ impl Folder {
         entry: &Entry<'_>,
         patch: Option<&str>,
         grade: &Grade,
-        verdict: &Verdict,
+        verdict: &TaskScore,
     ) -> Result<(), Error> {
         let place = self.place(entry);
         // What an earlier patch left does not belong to this one.
@@ -88,7 +88,7 @@ impl Folder {
     ///
     /// # Errors
     /// [`Error::Suite`] when one cannot be written.
-    pub fn summarise(&self, verdicts: &[Verdict]) -> Result<Vec<PathBuf>, Error> {
+    pub fn summarise(&self, verdicts: &[TaskScore]) -> Result<Vec<PathBuf>, Error> {
         let mut models: BTreeMap<&str, BTreeMap<String, _>> = BTreeMap::new();
         for verdict in verdicts {
             let of_model = models.entry(&verdict.model).or_default();

@@ -4,17 +4,17 @@ use std::fmt::Write;
 
 use timeslip_datasets::text::plural;
 
-use super::{Outcome, Verdict};
+use super::{ScoreOutcome, TaskScore};
 
 /// How much of a reason is shown; all of it is in `verdict.json`.
 const SHOWN: usize = 60;
 
 /// One line per verdict, and how many there are of each outcome.
 #[must_use]
-pub fn table(verdicts: &[Verdict]) -> String {
-    let shown: Vec<&Verdict> = verdicts
+pub fn table(verdicts: &[TaskScore]) -> String {
+    let shown: Vec<&TaskScore> = verdicts
         .iter()
-        .filter(|verdict| verdict.outcome != Outcome::Missing)
+        .filter(|verdict| verdict.outcome != ScoreOutcome::Missing)
         .collect();
     let width = shown.iter().map(|verdict| verdict.task.len());
     let width = width.max().unwrap_or_default().max(4);
@@ -38,13 +38,13 @@ pub fn table(verdicts: &[Verdict]) -> String {
         let _ = writeln!(text, "{}", line.trim_end());
     }
     let all = [
-        Outcome::Resolved,
-        Outcome::Unresolved,
-        Outcome::EmptyPatch,
-        Outcome::DoesNotApply,
-        Outcome::NoVerdict,
-        Outcome::Error,
-        Outcome::Missing,
+        ScoreOutcome::Resolved,
+        ScoreOutcome::Unresolved,
+        ScoreOutcome::EmptyPatch,
+        ScoreOutcome::DoesNotApply,
+        ScoreOutcome::NoVerdict,
+        ScoreOutcome::Error,
+        ScoreOutcome::Missing,
     ];
     let counted: Vec<String> = all
         .iter()
@@ -61,13 +61,13 @@ pub fn table(verdicts: &[Verdict]) -> String {
     text
 }
 
-fn count(verdicts: &[Verdict], outcome: Outcome) -> usize {
-    let of = |verdict: &&Verdict| verdict.outcome == outcome;
+fn count(verdicts: &[TaskScore], outcome: ScoreOutcome) -> usize {
+    let of = |verdict: &&TaskScore| verdict.outcome == outcome;
     verdicts.iter().filter(of).count()
 }
 
 /// The reason on one line, and what the log shows of a broken environment.
-fn why(verdict: &Verdict) -> String {
+fn why(verdict: &TaskScore) -> String {
     let detail = verdict.detail.as_deref().unwrap_or_default();
     let line = detail.split_whitespace().collect::<Vec<_>>().join(" ");
     let short: String = line.chars().take(SHOWN).collect();
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn one_line_each() {
-        let verdict = |task: &str, outcome, detail: Option<&str>| Verdict {
+        let verdict = |task: &str, outcome, detail: Option<&str>| TaskScore {
             task: task.to_owned(),
             model: "m".to_owned(),
             key: String::new(),
@@ -99,9 +99,9 @@ mod tests {
             reused: false,
         };
         let verdicts = [
-            verdict("a__b-1", Outcome::Resolved, None),
-            verdict("a__b-10", Outcome::NoVerdict, Some("it\nbroke")),
-            verdict("a__b-2", Outcome::Missing, None),
+            verdict("a__b-1", ScoreOutcome::Resolved, None),
+            verdict("a__b-10", ScoreOutcome::NoVerdict, Some("it\nbroke")),
+            verdict("a__b-2", ScoreOutcome::Missing, None),
         ];
         insta::assert_snapshot!(table(&verdicts), @r"
         task     verdict           fail→pass    pass→pass   seconds  why

@@ -10,7 +10,7 @@ pub(crate) use transcript::append;
 use std::time::Duration;
 
 use timeslip_datasets::atif::Trajectory;
-use timeslip_datasets::journal::Event;
+use timeslip_datasets::run::journal::Event;
 use timeslip_wire::protocols::{Item, ToolSpec};
 use timeslip_wire::{Endpoint, Failure, Session};
 use tokio::time::Instant;

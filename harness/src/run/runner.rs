@@ -12,7 +12,9 @@ use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use timeslip_datasets::atif::Trajectory;
-use timeslip_datasets::journal::{Event, Outcome, Record, TrialFinished, TrialKey, TrialStarted};
+use timeslip_datasets::run::journal::{
+    Event, Outcome, Record, TrialFinished, TrialKey, TrialStarted,
+};
 use timeslip_datasets::run::plan::Plan;
 use timeslip_suites::steps::{self, StepGrade};
 use timeslip_suites::{Limits, Sandbox, Suite, Task, Workspace};
@@ -37,7 +39,7 @@ pub enum RunEvent {
 }
 
 /// Everything a trial needs, shared by all of them.
-struct Shared {
+struct RunContext {
     plan: Plan,
     tasks: HashMap<(String, String), Task>,
     endpoints: HashMap<String, Endpoint>,
@@ -61,7 +63,7 @@ pub async fn run(
     events: mpsc::Sender<RunEvent>,
 ) {
     let tasks = suites.into_iter().flat_map(|suite| suite.tasks);
-    let shared = Arc::new(Shared {
+    let shared = Arc::new(RunContext {
         plan: plan.clone(),
         tasks: tasks
             .map(|task| ((task.suite.clone(), task.id.clone()), task))
@@ -89,7 +91,7 @@ pub async fn run(
     while workers.join_next().await.is_some() {}
 }
 
-async fn work(shared: Arc<Shared>) {
+async fn work(shared: Arc<RunContext>) {
     while let Some(key) = shared.todo.get(shared.next.fetch_add(1, Ordering::Relaxed)) {
         if shared
             .events
@@ -114,7 +116,7 @@ async fn work(shared: Arc<Shared>) {
 }
 
 /// Runs one trial. Whatever goes wrong ends in a record, never in a lost trial.
-async fn trial(shared: &Shared, key: &TrialKey) {
+async fn trial(shared: &RunContext, key: &TrialKey) {
     let emit = |event| {
         // Without a listener the worker stops before its next trial.
         let _ = shared.events.send(RunEvent::Record(Record {
@@ -144,7 +146,7 @@ async fn trial(shared: &Shared, key: &TrialKey) {
             return;
         }
     };
-    let place = Place {
+    let place = TrialSite {
         shared,
         key,
         endpoint,
@@ -182,7 +184,7 @@ fn cache_key(seed: u64, key: &TrialKey, step: usize) -> String {
 }
 
 async fn prepare<'a>(
-    shared: &'a Shared,
+    shared: &'a RunContext,
     key: &TrialKey,
 ) -> Result<(&'a Endpoint, &'a Task, tempfile::TempDir, Workspace), String> {
     let endpoint = shared
@@ -215,15 +217,15 @@ async fn prepare<'a>(
 }
 
 /// What one trial works with.
-struct Place<'a> {
-    shared: &'a Shared,
+struct TrialSite<'a> {
+    shared: &'a RunContext,
     key: &'a TrialKey,
     endpoint: &'a Endpoint,
     task: &'a Task,
     workspace: Arc<Workspace>,
 }
 
-impl Place<'_> {
+impl TrialSite<'_> {
     /// Works through every step. Between two of them the trial's clock stands still:
     /// grading is not the agent's time.
     async fn work(

@@ -1,7 +1,7 @@
 //! What the time of unusual exchanges is put down to.
 
 use serde_json::{Value, json};
-use timeslip_datasets::journal::Exchange;
+use timeslip_datasets::run::journal::Exchange;
 use timeslip_reports::attribution::{Context, Segment, segments};
 use timeslip_reports::stages::Stage;
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Map;
-use timeslip_datasets::journal::{Exchange, Reported};
+use timeslip_datasets::run::journal::{Exchange, Reported};
 use timeslip_reports::attribution::{Context, PrefillModel, Segment, fit_prefill, segments};
 use timeslip_reports::stages::Stage;
 use timeslip_simulator::Emission;

@@ -21,7 +21,7 @@ use std::time::Duration;
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use rustix::time::{ClockId, clock_gettime};
-use timeslip_datasets::journal::EventKind;
+use timeslip_datasets::run::journal::EventKind;
 use timeslip_wire::clock;
 use timeslip_wire::connection::Arrival;
 use timeslip_wire::framing::{Piece, Splitter, StreamFormat};

@@ -3,7 +3,7 @@
 
 use std::os::fd::BorrowedFd;
 
-use timeslip_datasets::journal::TcpSample;
+use timeslip_datasets::run::journal::TcpSample;
 use tokio::io::ReadBuf;
 
 /// `TCP_INFO`, what the kernel knows of a connection's round trip, or `None` where

@@ -34,7 +34,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use timeslip_datasets::journal::{EventKind, Reported, Usage};
+use timeslip_datasets::run::journal::{EventKind, Reported, Usage};
 
 use crate::framing::StreamFormat;
 

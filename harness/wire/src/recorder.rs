@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use timeslip_datasets::journal::{EventColumns, Exchange, Marks, Reported, StreamEvent};
+use timeslip_datasets::run::journal::{EventColumns, Exchange, Marks, Reported, StreamEvent};
 
 use crate::clock;
 use crate::connection::{Arrival, Probe, Steps};

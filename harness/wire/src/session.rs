@@ -5,7 +5,7 @@ mod backoff;
 use std::pin::pin;
 use std::sync::Arc;
 
-use timeslip_datasets::journal::Exchange;
+use timeslip_datasets::run::journal::Exchange;
 use tokio::time::Instant;
 
 use crate::clock;

@@ -1,6 +1,6 @@
 //! What a trial's tokens cost.
 
-use timeslip_datasets::journal::Exchange;
+use timeslip_datasets::run::journal::Exchange;
 use timeslip_datasets::run::plan::Price;
 
 /// What the tokens of some exchanges cost. One that completed without saying how many
@@ -28,7 +28,7 @@ pub(crate) fn cost_usd(price: &Price, exchanges: &[Exchange]) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use timeslip_datasets::journal::Usage;
+    use timeslip_datasets::run::journal::Usage;
 
     #[test]
     fn a_cost_is_the_sum_of_its_tokens_or_unknown() {

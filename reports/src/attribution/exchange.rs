@@ -1,6 +1,6 @@
 //! One exchange, taken apart into stretches, each given to a stage.
 
-use timeslip_datasets::journal::{EventKind, Exchange};
+use timeslip_datasets::run::journal::{EventKind, Exchange};
 
 use super::prefill_fit::{PrefillModel, uncached_tokens};
 use crate::stages::{Provenance, Stage};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::exchange::Segment;
-use crate::input::{Span, StageValue};
+use crate::data::{Span, StageValue};
 use crate::stages::{Provenance, Stage};
 
 /// A trial, attributed.

@@ -1,7 +1,7 @@
 //! Prefill speed where the server does not report it: the slope of TTFT over
 //! uncached prompt tokens, which a few queued or cached requests must not bend.
 
-use timeslip_datasets::journal::Exchange;
+use timeslip_datasets::run::journal::Exchange;
 
 use crate::stats::{quantile, sorted, theil_sen};
 
@@ -100,7 +100,7 @@ pub(super) fn uncached_tokens(exchange: &Exchange) -> Option<u64> {
 mod tests {
     use rand_chacha::ChaCha8Rng;
     use rand_chacha::rand_core::{Rng, SeedableRng};
-    use timeslip_datasets::journal::{Marks, Usage};
+    use timeslip_datasets::run::journal::{Marks, Usage};
 
     use super::super::Context;
     use super::*;

@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use timeslip_datasets::journal::{
+use timeslip_datasets::run::journal::{
     EventColumns, EventKind, Marks, Outcome, Reported, StreamEvent, TcpSample, TrialFinished,
     TrialKey, TrialStarted, Usage,
 };

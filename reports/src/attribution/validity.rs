@@ -3,10 +3,10 @@
 //! The kernel says when bytes arrived, the client when it read them. A client that
 //! reads late was starved, and everything it did after reading came late as well.
 
-use timeslip_datasets::journal::{Outcome, Trial};
 use timeslip_datasets::run::calibration::ErrorQuantiles;
+use timeslip_datasets::run::journal::{Outcome, Trial};
 
-use crate::input::RunData;
+use crate::data::RunData;
 
 /// How long output events lay in the kernel before they were read; `None` where the
 /// kernel does not say.

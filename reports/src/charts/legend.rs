@@ -4,7 +4,7 @@ use plotters::style::Color;
 
 use super::ChartError;
 use super::canvas::{Canvas, Look, Point, WIDTH, stroke};
-use crate::input::Role;
+use crate::data::Role;
 use crate::svg::Slot;
 
 /// Height of one legend line.

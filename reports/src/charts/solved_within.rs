@@ -5,11 +5,11 @@ use super::canvas::{CONTENT_TOP, Canvas, Point, draw, stroke};
 use super::legend::{self, CURVE};
 use super::plot::{Insets, Plot, axis_name};
 use super::{ChartData, ChartError, ChartKind, Drawing};
+use crate::data::{Outcome, Role};
 use crate::decision::SolvedCurve;
 use crate::format::{
     NS_PER_MS, estimate, milliseconds, or_absent, percent, percent_range, round_duration,
 };
-use crate::input::{Outcome, Role};
 use crate::stats::Estimate;
 use crate::svg::Slot;
 use crate::table::Table;

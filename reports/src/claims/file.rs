@@ -6,8 +6,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::quantity::Quantity;
+use crate::data::Role;
 use crate::format::plural;
-use crate::input::Role;
 use crate::toml_lines::line_of;
 
 /// What the vendors of the fast path say of it.

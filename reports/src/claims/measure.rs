@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::quantity::{ClaimedFigure, Quantity};
-use crate::input::{Outcome, TrialData};
+use crate::data::{Outcome, TrialData};
 use crate::metrics::{Better, Metric, Observation};
 use crate::stats::{
     Effect, Estimate, quantile_effect, quantile_log_ratio, resolve_rate, sums_log_ratio, time_ratio,

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::data::{Outcome, TrialData};
 use crate::format::NS_PER_MS;
-use crate::input::{Outcome, TrialData};
 
 /// One attempt.
 #[derive(Clone, Copy, Debug, PartialEq)]

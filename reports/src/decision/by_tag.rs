@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::attempts::Expected;
 use super::paired_attempts::PairedAttempts;
-use crate::input::Role;
+use crate::data::Role;
 
 /// Tasks a tag needs before it may decide: two in each half.
 const MIN_TAG_TASKS: usize = 4;

@@ -2,7 +2,7 @@
 
 use super::attempts::{Attempt, Expected};
 use super::retries::expect;
-use crate::input::Role;
+use crate::data::Role;
 use crate::pairing::{Pair, PairedTask};
 
 /// One task, tried on both sides.

@@ -9,7 +9,7 @@ use super::figures::PolicyFigures;
 use super::paired_attempts::PairedAttempts;
 use super::pareto::{Choice, front};
 use super::retries::expect;
-use crate::input::{Role, RunData};
+use crate::data::{Role, RunData};
 use crate::pairing::{paired_tasks, sides};
 
 /// Ways to use both endpoints, all computed over the same tasks.

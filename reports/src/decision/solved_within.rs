@@ -10,8 +10,8 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::data::{Outcome, RunData, TrialData};
 use crate::format::NS_PER_MS;
-use crate::input::{Outcome, RunData, TrialData};
 use crate::stats::{Estimate, effective_trials, share_of};
 
 /// Most steps of a curve: more would not be seen.

@@ -1,8 +1,8 @@
 //! One rule on one endpoint: from data to a p-value, and from there to a verdict.
 
 use crate::compare::{Change, NoChange, Scale, change, figure};
+use crate::data::{ErrorQuantiles, RunData};
 use crate::format::{milliseconds, one_line, plural};
-use crate::input::{ErrorQuantiles, RunData};
 use crate::metrics::{Metric, Statistic, Unit};
 use crate::pairing::PairedTask;
 use crate::side::Side;

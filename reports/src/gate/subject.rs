@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::data::{EndpointData, Outcome, RunData, TrialData};
 use crate::format::{one_line, percent, plural};
-use crate::input::{EndpointData, Outcome, RunData, TrialData};
 use crate::pairing::{PairedTask, pair, sides};
 use crate::side::Side;
 

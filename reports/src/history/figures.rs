@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::{ALL_SUITES, Figure, Key};
 use crate::compare::level_of;
+use crate::data::RunData;
 use crate::format::one_line;
-use crate::input::RunData;
 use crate::metrics::{METRICS, Metric, Statistic, Unit};
 
 /// The place of a figure among those that stand for a run; `None` for any other.

@@ -7,8 +7,8 @@ use super::{
     ALL_SUITES, BASELINE_WINDOW, Before, Error, FloorSource, History, Key, RunRef, setting,
 };
 use crate::Run;
+use crate::data::RunData;
 use crate::gate::FloorKey;
-use crate::input::RunData;
 
 /// The runs that a run is held against: the pinned one, or the latest before it. Without a
 /// history there are none: the first night begins it.

@@ -83,8 +83,8 @@ fn comparable(limits: TrialLimits) -> TrialLimits {
 
 #[cfg(test)]
 mod tests {
-    use timeslip_datasets::journal::TrialKey;
     use timeslip_datasets::options::EndpointOptions;
+    use timeslip_datasets::run::journal::TrialKey;
 
     use super::*;
 

@@ -1,6 +1,6 @@
 //! How a metric is read from a trial.
 
-use crate::input::{ExchangeData, Provenance, Stage, StageGroup, TrialData};
+use crate::data::{ExchangeData, Provenance, Stage, StageGroup, TrialData};
 
 /// What one trial says about a metric.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,7 +2,7 @@
 
 use super::source::Source;
 use super::{Better, Metric, Statistic, Unit};
-use crate::input::{ExchangeData, Outcome, Provenance, Stage, StageGroup, TrialData};
+use crate::data::{ExchangeData, Outcome, Provenance, Stage, StageGroup, TrialData};
 use crate::trial::{output_tokens, turns};
 
 use StageGroup::{Decode, Network, Prefill, Queue, Residue};

@@ -17,7 +17,7 @@ mod trials;
 use csv::{Writer, WriterBuilder};
 use serde::Serialize;
 
-use crate::input::RunData;
+use crate::data::RunData;
 use crate::summary::Summary;
 use columns::Column;
 

@@ -4,8 +4,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::data::{RunData, TrialData};
 use crate::format::plural;
-use crate::input::{RunData, TrialData};
 
 /// What a reader must know before believing the figures.
 pub(super) fn warnings(run: &RunData) -> Vec<String> {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bridge::{self, BridgeRow};
 use super::changes::{MetricChange, changes};
-use crate::input::{Outcome, RunData, StageGroup, TrialData};
+use crate::data::{Outcome, RunData, StageGroup, TrialData};
 use crate::pairing::{Pair, PairedTask, paired_tasks, sides};
 use crate::stats::{Distribution, Estimate, mcnemar_exact, paired_proportions, time_ratio};
 use crate::trial::exchange_rate;

@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::levels::{MetricLevel, levels};
 use super::reconciliation::Reconciliation;
-use crate::format::NS_PER_MS;
-use crate::input::{
+use crate::data::{
     EndpointData, ExchangeData, FirstOfKind, Outcome, Provenance, Role, Stage, StageGroup,
     TrialData,
 };
+use crate::format::NS_PER_MS;
 use crate::stats::{Distribution, Effect, Estimate, pass_at_k, pass_hat_k, resolve_rate};
 use crate::trial::{exchange_rate, output_tokens, stage_totals};
 

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::compare::level_of;
-use crate::input::TrialData;
+use crate::data::TrialData;
 use crate::metrics::{Metric, Statistic, Unit};
 
 /// One figure of an endpoint.

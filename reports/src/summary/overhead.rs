@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::data::{RunData, Stage, TrialData};
 use crate::format::NS_PER_MS;
-use crate::input::{RunData, Stage, TrialData};
 use crate::stats::Distribution;
 use crate::trial::stage_totals;
 

@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::data::ExchangeData;
 use crate::format::NS_PER_MS;
-use crate::input::ExchangeData;
 use crate::stats::Distribution;
 
 /// What is left of the client's times when the server's are taken away. Both are

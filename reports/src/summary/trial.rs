@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::input::{Outcome, Stage, TrialData};
+use crate::data::{Outcome, Stage, TrialData};
 use crate::trial::{output_tokens, stage_totals, turns};
 
 /// One attempt of one task on one endpoint.

@@ -8,7 +8,7 @@
 
 use plotters::style::RGBColor;
 
-use crate::input::{Role, StageGroup};
+use crate::data::{Role, StageGroup};
 use crate::stages::GROUPS;
 
 /// A colour by what it is for.

@@ -2,7 +2,7 @@
 
 use crate::support;
 use timeslip_reports::claims::{Answer, ClaimsFile, Quantity, Ruling, answer};
-use timeslip_reports::input::{Outcome, Role, RunData};
+use timeslip_reports::data::{Outcome, Role, RunData};
 use timeslip_reports::summary::Summary;
 
 fn one(run: &RunData, claim: &str) -> Answer {
@@ -74,7 +74,7 @@ fn a_reduction_is_the_part_that_is_gone() {
             }
         }
     }
-    let network = |trial: &timeslip_reports::input::TrialData| -> f64 {
+    let network = |trial: &timeslip_reports::data::TrialData| -> f64 {
         let stages = trial.stages.iter();
         let own = stages.filter(|s| s.stage.group().name() == "network");
         own.map(|s| s.ns as f64).sum()

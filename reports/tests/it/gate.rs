@@ -4,8 +4,8 @@ use crate::support;
 use std::path::Path;
 
 use proptest::prelude::*;
+use timeslip_reports::data::{Outcome, Role, RunData, Stage, TrialData};
 use timeslip_reports::gate::{self, FloorKey, GateResult, Rules, Verdict, output};
-use timeslip_reports::input::{Outcome, Role, RunData, Stage, TrialData};
 
 const RULES: &str = r#"
 alpha = 0.01
@@ -300,7 +300,7 @@ fn what_must_not_be_judged_is_never_a_pass() {
     }
 }
 
-fn exchanges(run: &mut RunData, change: fn(&mut timeslip_reports::input::ExchangeData)) {
+fn exchanges(run: &mut RunData, change: fn(&mut timeslip_reports::data::ExchangeData)) {
     run.trials
         .iter_mut()
         .flat_map(|trial| &mut trial.exchanges)

@@ -4,7 +4,7 @@ use crate::support;
 use resvg::usvg::{Options, Tree};
 use timeslip_reports::charts;
 use timeslip_reports::claims::ClaimsFile;
-use timeslip_reports::input::{Outcome, RunData};
+use timeslip_reports::data::{Outcome, RunData};
 use timeslip_reports::render::{csv_tables, html, terminal};
 use timeslip_reports::summary::Summary;
 use timeslip_reports::svg::Paint;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use resvg::tiny_skia::Pixmap;
 use timeslip_reports::charts::{self, CHARTS};
-use timeslip_reports::input::{Outcome, Role, RunData};
+use timeslip_reports::data::{Outcome, Role, RunData};
 use timeslip_reports::render::{SECTIONS, html};
 use timeslip_reports::summary::Summary;
 use timeslip_reports::svg::{Paint, to_png};

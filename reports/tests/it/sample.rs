@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use resvg::tiny_skia::Pixmap;
 use timeslip_reports::charts::CHARTS;
-use timeslip_reports::input::{Role, RunData};
+use timeslip_reports::data::{Role, RunData};
 use timeslip_reports::render::{Written, write_all};
 
 fn written(name: &str, run: &RunData) -> (PathBuf, Written) {

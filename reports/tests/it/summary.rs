@@ -4,7 +4,7 @@ use crate::support;
 use proptest::prelude::*;
 use serde_json::Value;
 use timeslip_reports::conclusion::Conclusion;
-use timeslip_reports::input::{Outcome, Provenance, Role, RunData, Stage, StageGroup, StageValue};
+use timeslip_reports::data::{Outcome, Provenance, Role, RunData, Stage, StageGroup, StageValue};
 use timeslip_reports::render::terminal;
 use timeslip_reports::summary::{Summary, json_schema};
 

@@ -1,8 +1,8 @@
 //! A deterministic run to test with: a fast and a slow simulated endpoint on
 //! the same tasks, made from a small model of where time goes.
 
-use timeslip_datasets::journal::TcpSample;
-use timeslip_reports::input::{
+use timeslip_datasets::run::journal::TcpSample;
+use timeslip_reports::data::{
     Calibration, ConnectionFacts, EndpointData, ErrorQuantiles, ExchangeData, FirstOfKind, Outcome,
     Provenance, ReportedTimes, Role, RunData, Span, Stage, StageValue, StreamCalibration,
     StreamShape, TrialData,

@@ -197,8 +197,8 @@ fn verifier(own: &harbor::Verifier) -> TestScript {
         tests: own.tests.clone(),
         script: own.script.clone(),
         told: match own.verdict {
-            harbor::Verdict::RewardFile => RewardTold::InRewardFile,
-            harbor::Verdict::PytestSummary => RewardTold::ByPytestSummary,
+            harbor::VerdictSource::RewardFile => RewardTold::InRewardFile,
+            harbor::VerdictSource::PytestSummary => RewardTold::ByPytestSummary,
         },
         variables: owned(&own.env),
         user: own.user.clone(),

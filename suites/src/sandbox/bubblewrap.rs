@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use timeslip_datasets::journal::Warmth;
+use timeslip_datasets::run::journal::Warmth;
 
 use super::backend::{self, Backend, Capabilities, DockerfileReach, Isolation};
 use super::cgroup::{self, Group};

@@ -16,7 +16,7 @@ mod pool;
 use std::io;
 use std::path::Path;
 
-use timeslip_datasets::journal::Warmth;
+use timeslip_datasets::run::journal::Warmth;
 
 use super::backend::{self, Backend, Capabilities, DockerfileReach, Isolation};
 use super::execution::Execution;

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::process::Command;
 
 use tempfile::TempDir;
-use timeslip_datasets::journal::Warmth;
+use timeslip_datasets::run::journal::Warmth;
 
 use super::backend::{self, Backend, Capabilities, DockerfileReach, Isolation};
 use super::cgroup::{self, Group};

@@ -7,7 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use timeslip_datasets::journal::Warmth;
+use timeslip_datasets::run::journal::Warmth;
 
 use super::TMP;
 use super::backend::{self, Isolation};

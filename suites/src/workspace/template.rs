@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
 use tempfile::TempDir;
-use timeslip_datasets::journal::Warmth;
+use timeslip_datasets::run::journal::Warmth;
 
 use crate::sandbox::{Layer, Snapshot, copy};
 use crate::{Error, Image, Result, Sandbox};

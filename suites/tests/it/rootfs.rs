@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::support::{LIMITS, backend, bubblewrap, edit, invocation, rootfs};
-use timeslip_datasets::journal::Warmth;
+use timeslip_datasets::run::journal::Warmth;
 use timeslip_suites::{Image, Root, Sandbox, Suite, SuiteFile, Workspace, grade};
 
 fn text(sandbox: &Sandbox, root: &Root, workspace: &Path, command: &str) -> String {

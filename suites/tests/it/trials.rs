@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::support::files::write;
 use crate::support::{LIMITS, can, edit, sandbox};
-use timeslip_datasets::journal::Warmth;
+use timeslip_datasets::run::journal::Warmth;
 use timeslip_suites::{Error, Grade, Sandbox, Suite, SuiteFile, Task, Workspace, grade};
 
 fn load(directory: &Path, format: &str) -> Result<Task, Error> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use timeslip_datasets::atif::Trajectory;
-use timeslip_datasets::journal::Exchange;
+use timeslip_datasets::run::journal::Exchange;
 use timeslip_simulator::{Emission, Faults, KnownTask, Model, Options, Profile};
 use timeslip_wire::clock;
 use timeslip_wire::protocols::{Item, PROTOCOLS, ToolSpec};

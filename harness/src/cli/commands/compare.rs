@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use timeslip_reports::Run;
-use timeslip_reports::input::RunData;
+use timeslip_reports::data::RunData;
 use timeslip_reports::render;
 use timeslip_reports::side::{Side, side_by_side};
 use timeslip_reports::summary::Summary;

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use timeslip_datasets::atomic;
 use timeslip_datasets::text::plural;
 use timeslip_reports::Run;
+use timeslip_reports::data::RunData;
 use timeslip_reports::gate::{self, FloorKey, GateResult, Rules, Verdict, output};
 use timeslip_reports::history::{self, Noise, RunRef};
-use timeslip_reports::input::RunData;
 
 use crate::console::say;
 use crate::error::Error;

@@ -11,7 +11,7 @@ use crate::cli::isolation::{self, Chosen};
 use crate::console::say;
 use crate::error::Error;
 use crate::exit;
-use crate::grading::{self, Folder, Outcome, Subject, Verdict};
+use crate::grading::{self, Folder, ScoreOutcome, Subject, TaskScore};
 use crate::run::config::Config;
 use crate::run::plan;
 
@@ -107,11 +107,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
 
 /// Whether the verdicts can be trusted: all were reached, and where it is known what
 /// they should be, they are.
-fn as_expected(subject: &Subject, verdicts: &[Verdict]) -> bool {
+fn as_expected(subject: &Subject, verdicts: &[TaskScore]) -> bool {
     verdicts.iter().all(|verdict| match subject {
-        Subject::Gold => verdict.outcome == Outcome::Resolved,
-        Subject::Base => verdict.outcome == Outcome::Unresolved,
-        Subject::Predictions(_) => verdict.outcome != Outcome::Error,
+        Subject::Gold => verdict.outcome == ScoreOutcome::Resolved,
+        Subject::Base => verdict.outcome == ScoreOutcome::Unresolved,
+        Subject::Predictions(_) => verdict.outcome != ScoreOutcome::Error,
     })
 }
 

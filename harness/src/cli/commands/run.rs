@@ -4,9 +4,9 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use timeslip_datasets::journal::TrialKey;
 use timeslip_datasets::options::LimitsTable;
 use timeslip_datasets::run::RunDirectory;
+use timeslip_datasets::run::journal::TrialKey;
 use timeslip_datasets::run::manifest::Manifest;
 use timeslip_datasets::run::plan::Plan;
 use timeslip_suites::{Quarantined, Sandbox, Suite, Task, Workspace, sandbox};

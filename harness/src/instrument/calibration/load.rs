@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::time::ClockId;
-use timeslip_datasets::journal::Exchange;
 use timeslip_datasets::options::EndpointOptions;
+use timeslip_datasets::run::journal::Exchange;
 use timeslip_wire::clock;
 use timeslip_wire::connection::Target;
 use timeslip_wire::protocols::{self, Item};

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use timeslip_datasets::journal::Exchange;
 use timeslip_datasets::run;
 use timeslip_datasets::run::emissions::{self, Emission};
+use timeslip_datasets::run::journal::Exchange;
 
 use super::Measured;
 use crate::error::Error;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use timeslip_datasets::journal::{EventKind, Exchange, StreamEvent};
 use timeslip_datasets::run::calibration::ErrorQuantiles;
+use timeslip_datasets::run::journal::{EventKind, Exchange, StreamEvent};
 use timeslip_simulator::{Emission, Model, Options, ScenarioEvent};
 use timeslip_wire::clock;
 use timeslip_wire::protocols::{Item, PROTOCOLS};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
-use timeslip_datasets::journal::Exchange;
+use timeslip_datasets::run::journal::Exchange;
 use timeslip_wire::clock;
 use timeslip_wire::protocols::Item;
 use timeslip_wire::{Endpoint, Session};

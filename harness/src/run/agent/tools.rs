@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, Error};
 use serde_json::{Value, json};
-use timeslip_datasets::journal::Tool;
+use timeslip_datasets::run::journal::Tool;
 use timeslip_suites::{Exit, Limits, Sandbox, Workspace};
 use timeslip_wire::clock;
 use timeslip_wire::protocols::{ToolCall, ToolSpec, mend};

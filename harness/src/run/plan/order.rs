@@ -2,7 +2,7 @@
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
-use timeslip_datasets::journal::TrialKey;
+use timeslip_datasets::run::journal::TrialKey;
 
 /// Every trial of `tasks` (suite, task, attempts) on `endpoints`: pairs adjacent, in seeded
 /// order and interleaved A B B A, so that drift of the machine or the network hits

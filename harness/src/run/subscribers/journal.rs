@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use timeslip_datasets::atomic;
-use timeslip_datasets::journal::Writer;
 use timeslip_datasets::run::RunDirectory;
+use timeslip_datasets::run::journal::Writer;
 use timeslip_datasets::swebench::{Prediction, append_prediction};
 
 use super::Subscriber;

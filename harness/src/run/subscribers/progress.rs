@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use timeslip_datasets::journal::{Event, Outcome, TrialFinished, TrialKey};
+use timeslip_datasets::run::journal::{Event, Outcome, TrialFinished, TrialKey};
 
 use super::Subscriber;
 use crate::console::{one_line, say};

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 
 use rustix::time::ClockId;
-use timeslip_datasets::journal::TcpSample;
+use timeslip_datasets::run::journal::TcpSample;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 

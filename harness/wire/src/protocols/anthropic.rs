@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use timeslip_datasets::journal::{EventKind, Usage};
+use timeslip_datasets::run::journal::{EventKind, Usage};
 
 use super::calls::tell_apart;
 use super::endings::{self, Ending};

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use timeslip_datasets::journal::{Reported, Usage};
+use timeslip_datasets::run::journal::{Reported, Usage};
 
 use super::calls::{Calls, Piece};
 use super::endings::{self, Ending};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use timeslip_datasets::journal::Usage;
+use timeslip_datasets::run::journal::Usage;
 
 use super::calls::{Calls, Unanswered};
 use super::endings::{self, Ending};

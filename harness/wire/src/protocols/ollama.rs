@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use timeslip_datasets::journal::Reported;
+use timeslip_datasets::run::journal::Reported;
 
 use super::calls::{Calls, Unanswered};
 use super::endings::{self, Ending};

@@ -1,7 +1,7 @@
 //! Output items of Responses: what they show, and which of them were streamed.
 
 use serde_json::Value;
-use timeslip_datasets::journal::EventKind;
+use timeslip_datasets::run::journal::EventKind;
 
 use super::PayloadMeaning;
 use super::fields::{MAX_PARTS, length, literal_text};

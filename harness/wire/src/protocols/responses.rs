@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use timeslip_datasets::journal::EventKind;
+use timeslip_datasets::run::journal::EventKind;
 
 use super::calls::tell_apart;
 use super::fields::{

@@ -3,7 +3,7 @@
 //! A server that keeps a conversation may report its times for the whole logical turn
 //! so far: every answer of a chain then includes those before it.
 
-use timeslip_datasets::journal::Reported;
+use timeslip_datasets::run::journal::Reported;
 
 /// What a server reports of a chain of responses so far, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

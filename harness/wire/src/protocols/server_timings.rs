@@ -4,7 +4,7 @@
 
 use serde::Deserialize;
 use serde_json::Value;
-use timeslip_datasets::journal::{Reported, Usage};
+use timeslip_datasets::run::journal::{Reported, Usage};
 
 use super::fields::{Number, Object};
 use super::running_times::RunningTimes;

@@ -1,6 +1,6 @@
 //! Token counts as servers report them: under several names, in part, beside each other.
 
-use timeslip_datasets::journal::{MissingCount, Usage};
+use timeslip_datasets::run::journal::{MissingCount, Usage};
 
 use super::fields::Number;
 

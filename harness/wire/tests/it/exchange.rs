@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::Duration;
 
-use timeslip_datasets::journal::Exchange;
+use timeslip_datasets::run::journal::Exchange;
 use timeslip_wire::clock;
 use timeslip_wire::protocols::{Answer, Item};
 use timeslip_wire::{Endpoint, Failure, Secret, Session};

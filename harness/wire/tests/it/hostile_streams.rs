@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, SystemTime};
 
-use timeslip_datasets::journal::Exchange;
+use timeslip_datasets::run::journal::Exchange;
 use timeslip_wire::clock;
 use timeslip_wire::framing::{self, StreamFormat};
 use timeslip_wire::protocols::{self, Answer, Item, PROTOCOLS};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use h2::server::SendResponse;
 use hyper::Response;
 use hyper::body::Bytes;
-use timeslip_datasets::journal::Exchange;
+use timeslip_datasets::run::journal::Exchange;
 use timeslip_wire::clock;
 use timeslip_wire::protocols::{Answer, Item};
 use timeslip_wire::{Endpoint, Failure, Session};

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::scripted::{Connection, Say, scripted};
 use crate::support::{canned, endpoint, endpoint_of, events, http};
 use futures_util::StreamExt;
-use timeslip_datasets::journal::Exchange;
+use timeslip_datasets::run::journal::Exchange;
 use timeslip_wire::connection::Target;
 use timeslip_wire::protocols::{Answer, Item};
 use timeslip_wire::{Endpoint, Failure, Session, clock};

@@ -5,7 +5,7 @@ mod endings;
 mod usage;
 
 use serde_json::{Value, json};
-use timeslip_datasets::journal::EventKind;
+use timeslip_datasets::run::journal::EventKind;
 use timeslip_wire::Failure;
 use timeslip_wire::protocols::{self, Answer, Decoder, Item, StreamError, ToolCall};
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use timeslip_datasets::journal::Exchange;
+use timeslip_datasets::run::journal::Exchange;
 use timeslip_wire::protocols::Item;
 use timeslip_wire::{Endpoint, Failure, Session, clock};
 use tokio::time::Instant;

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
-use crate::input::TrialData;
+use crate::data::TrialData;
 
 /// Untrusted text, made harmless in a spreadsheet.
 #[derive(Debug, Default, Serialize, JsonSchema)]

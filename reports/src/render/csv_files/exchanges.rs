@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::CsvFile;
 use super::cells::{Number, Text, TrialKey};
 use super::columns::trial_columns;
-use crate::input::ExchangeData;
+use crate::data::ExchangeData;
 use crate::stats::Distribution;
 use crate::trial::exchange_rate;
 

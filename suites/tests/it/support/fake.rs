@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use timeslip_datasets::journal::Warmth;
+use timeslip_datasets::run::journal::Warmth;
 use timeslip_suites::sandbox::{DockerfileReach, FileContent, Isolation, RootFiles};
 use timeslip_suites::{
     Backend, Capabilities, Error, Exceeded, Execution, Exit, Image, Invocation, PathRefusal,

@@ -1,6 +1,6 @@
 //! From samples to figures: pure functions.
 
-use timeslip_datasets::journal::Exchange;
+use timeslip_datasets::run::journal::Exchange;
 use timeslip_reports::stats::{Line, median, theil_sen};
 use timeslip_simulator::{Faults, Profile};
 

@@ -3,8 +3,8 @@
 use askama::Template;
 
 use super::Section;
+use crate::data::{ErrorQuantiles, StreamCalibration};
 use crate::format::{nanoseconds, plural};
-use crate::input::{ErrorQuantiles, StreamCalibration};
 use crate::summary::{Fact, Summary};
 
 pub(super) static SECTION: Section = Section {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use askama::Template;
 
 use super::Section;
+use crate::data::Outcome;
 use crate::format::{ABSENT, count, nanoseconds, one_line, or_absent, ratio, shorten};
-use crate::input::Outcome;
 use crate::summary::{Summary, TrialSummary};
 
 pub(super) static SECTION: Section = Section {

@@ -4,10 +4,10 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use timeslip_datasets::journal::TcpSample;
+use timeslip_datasets::run::journal::TcpSample;
 
-pub use timeslip_datasets::journal::{Outcome, Reported as ReportedTimes, StreamShape};
 pub use timeslip_datasets::run::calibration::{Calibration, ErrorQuantiles, StreamCalibration};
+pub use timeslip_datasets::run::journal::{Outcome, Reported as ReportedTimes, StreamShape};
 
 pub use crate::stages::{Provenance, Stage, StageGroup};
 

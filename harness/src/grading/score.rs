@@ -12,7 +12,7 @@ use crate::console::one_line;
 
 /// What came of grading one task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Verdict {
+pub struct TaskScore {
     /// The task.
     pub task: String,
     /// Whose change it is.
@@ -20,7 +20,7 @@ pub struct Verdict {
     /// What a verdict depends on, hashed: the patch, the task, the environment.
     pub key: String,
     /// The verdict.
-    pub outcome: Outcome,
+    pub outcome: ScoreOutcome,
     /// Why it is not resolved, for a person.
     pub detail: Option<String>,
     /// The hidden tests that did not do what they should.
@@ -43,7 +43,7 @@ pub struct Verdict {
 /// How a change did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum ScoreOutcome {
     /// Every test is as it should be.
     Resolved,
     /// Some test is not.
@@ -60,18 +60,18 @@ pub enum Outcome {
     Missing,
 }
 
-impl Outcome {
+impl ScoreOutcome {
     /// For a person.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Outcome::Resolved => "resolved",
-            Outcome::Unresolved => "unresolved",
-            Outcome::EmptyPatch => "empty patch",
-            Outcome::DoesNotApply => "does not apply",
-            Outcome::NoVerdict => "no verdict",
-            Outcome::Error => "error",
-            Outcome::Missing => "no prediction",
+            ScoreOutcome::Resolved => "resolved",
+            ScoreOutcome::Unresolved => "unresolved",
+            ScoreOutcome::EmptyPatch => "empty patch",
+            ScoreOutcome::DoesNotApply => "does not apply",
+            ScoreOutcome::NoVerdict => "no verdict",
+            ScoreOutcome::Error => "error",
+            ScoreOutcome::Missing => "no prediction",
         }
     }
 }
@@ -111,10 +111,10 @@ fn state(environment: &TaskEnvironment) -> String {
     format!("{:?}", places.map(state))
 }
 
-impl Verdict {
+impl TaskScore {
     pub(super) fn missing(entry: &Entry<'_>) -> Self {
         let mut verdict = Self::new(entry, String::new(), &Grade::default(), 0.0);
-        verdict.outcome = Outcome::Missing;
+        verdict.outcome = ScoreOutcome::Missing;
         verdict
     }
 
@@ -151,7 +151,7 @@ impl Verdict {
         let name = self.outcome.name();
         let end = if self.reused { " (kept)" } else { "" };
         match (&self.outcome, &self.detail) {
-            (Outcome::Error, Some(why)) => format!("{name}{end}: {}", one_line(why)),
+            (ScoreOutcome::Error, Some(why)) => format!("{name}{end}: {}", one_line(why)),
             _ => format!("{name}{end}"),
         }
     }
@@ -161,29 +161,29 @@ impl Verdict {
     pub fn entry(&self) -> swebench::Entry {
         use swebench::Outcome as Counted;
         let outcome = match self.outcome {
-            Outcome::Missing => Counted::Missing,
-            Outcome::EmptyPatch => Counted::Empty,
+            ScoreOutcome::Missing => Counted::Missing,
+            ScoreOutcome::EmptyPatch => Counted::Empty,
             // As upstream: a run whose log is worth nothing was still completed.
             _ if self.reported => Counted::Completed {
-                resolved: self.outcome == Outcome::Resolved,
+                resolved: self.outcome == ScoreOutcome::Resolved,
             },
             _ => Counted::Error,
         };
         let failure = match self.outcome {
-            Outcome::DoesNotApply => Some(("patch_does_not_apply".to_owned(), false)),
+            ScoreOutcome::DoesNotApply => Some(("patch_does_not_apply".to_owned(), false)),
             _ => self.infrastructure.clone(),
         };
         swebench::Entry { outcome, failure }
     }
 }
 
-fn outcome(grade: &Grade) -> Outcome {
+fn outcome(grade: &Grade) -> ScoreOutcome {
     match grade.change {
-        PatchStatus::Empty => Outcome::EmptyPatch,
-        PatchStatus::DoesNotApply => Outcome::DoesNotApply,
-        _ if grade.resolved => Outcome::Resolved,
-        _ if grade.verifier_failed => Outcome::NoVerdict,
-        _ if grade.report.is_some() => Outcome::Unresolved,
-        _ => Outcome::Error,
+        PatchStatus::Empty => ScoreOutcome::EmptyPatch,
+        PatchStatus::DoesNotApply => ScoreOutcome::DoesNotApply,
+        _ if grade.resolved => ScoreOutcome::Resolved,
+        _ if grade.verifier_failed => ScoreOutcome::NoVerdict,
+        _ if grade.report.is_some() => ScoreOutcome::Unresolved,
+        _ => ScoreOutcome::Error,
     }
 }
