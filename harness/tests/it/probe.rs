@@ -52,18 +52,28 @@ fn probed(protocol: &str, transport: &str) -> Profile {
     Profile::load(output.to_str().unwrap()).unwrap()
 }
 
-fn close(what: &str, found: f64, known: f64, share: f64) {
-    assert!(
-        (found / known - 1.0).abs() <= share,
-        "{what}: found {found}, known {known}"
-    );
+/// Tries of one endpoint: a machine that stalls disturbs some, a wrong estimate all.
+const TRIES: usize = 3;
+
+fn close(what: &str, found: f64, known: f64, share: f64) -> Result<(), String> {
+    match (found / known - 1.0).abs() <= share {
+        true => Ok(()),
+        false => Err(format!("{what}: found {found}, known {known}")),
+    }
 }
 
 fn check(protocol: &str, transport: &str) {
-    let found = probed(protocol, transport);
-    close("prefill", found.prefill_tokens_per_second, 20_000.0, 0.05);
-    close("round trip", found.link_round_trip_ms, 20.0, 0.05);
-    close("decode", found.decode_tokens_per_second, 400.0, 0.05);
+    let mut problems = Vec::new();
+    for _ in 0..TRIES {
+        match compare(protocol, &probed(protocol, transport)) {
+            Ok(()) => return,
+            Err(problem) => problems.push(problem),
+        }
+    }
+    panic!("{protocol} over {transport}: {problems:?}");
+}
+
+fn compare(protocol: &str, found: &Profile) -> Result<(), String> {
     // What is small beside them is found less exactly.
     let silent = found
         .notes
@@ -75,12 +85,15 @@ fn check(protocol: &str, transport: &str) {
         "which reports none: {:?}",
         found.notes
     );
-    if !silent {
-        close("cached", found.cached_tokens_per_second, 200_000.0, 0.5);
-    }
-    close("overhead", found.request_overhead_ms, 30.0, 0.25);
-    close("slowdown", found.decode_slowdown_per_1k_context, 0.05, 0.5);
     assert_eq!((found.model.as_str(), found.tokens_per_event), ("known", 2));
+    close("prefill", found.prefill_tokens_per_second, 20_000.0, 0.05)?;
+    close("round trip", found.link_round_trip_ms, 20.0, 0.05)?;
+    close("decode", found.decode_tokens_per_second, 400.0, 0.05)?;
+    if !silent {
+        close("cached", found.cached_tokens_per_second, 200_000.0, 0.5)?;
+    }
+    close("overhead", found.request_overhead_ms, 30.0, 0.25)?;
+    close("slowdown", found.decode_slowdown_per_1k_context, 0.05, 0.5)
 }
 
 #[test]
