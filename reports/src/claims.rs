@@ -2,7 +2,8 @@
 //!
 //! A claim that something is above a value is confirmed when the whole 95 % interval lies
 //! above it, refuted when the whole interval lies below, and undecided otherwise: when the
-//! interval holds the value, and whenever the run cannot tell.
+//! interval holds the value, and whenever the run cannot tell. A claim is about real
+//! endpoints: a simulated one, or one compared with itself, decides nothing.
 
 mod file;
 mod measure;
@@ -12,7 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::data::{EndpointData, RunData, TrialData};
-use crate::format::{capitalised, plural};
+use crate::format::{capitalised, one_line, plural};
 use crate::stats::Estimate;
 pub use file::{Answerable, Claim, ClaimedValue, ClaimsError, ClaimsFile, Selector, Statement};
 use measure::Tasks;
@@ -143,7 +144,10 @@ fn measured(answer: Answer, statement: &Statement, run: &RunData) -> Answer {
         .map(|(endpoint, selector)| trials(run, endpoint, selector, statement.suite.as_deref()))
         .collect();
     let measured = Tasks::of(&tried).measure(statement.metric);
-    let (ruling, why) = rule(statement, &measured, run);
+    let (ruling, why) = match sides.iter().find(|endpoint| endpoint.simulated) {
+        Some(endpoint) => (Ruling::Undecided, on_simulated(endpoint)),
+        None => rule(statement, &measured, run),
+    };
     Answer {
         endpoint: sides.first().map(|endpoint| endpoint.name.clone()),
         against: sides.get(1).map(|endpoint| endpoint.name.clone()),
@@ -185,6 +189,7 @@ fn chosen<'a>(statement: &Statement, run: &'a RunData) -> Result<Vec<&'a Endpoin
     let others = fitting(against)?;
     let compared = |a: &EndpointData, b: &EndpointData| {
         a.name != b.name
+            && of_kind(a) != of_kind(b)
             && (!statement.same_model || (a.model == b.model && a.simulated == b.simulated))
     };
     own.iter()
@@ -203,6 +208,20 @@ fn chosen<'a>(statement: &Statement, run: &'a RunData) -> Result<Vec<&'a Endpoin
                 words(against)
             )
         })
+}
+
+/// What a simulated endpoint does was written into its profile.
+fn on_simulated(endpoint: &EndpointData) -> String {
+    format!(
+        "Measured on a simulated endpoint, {}, which decides nothing about a real one",
+        one_line(&endpoint.name)
+    )
+}
+
+/// The name of the first endpoint that is the same as this: compared with itself it says
+/// nothing of anything.
+fn of_kind(endpoint: &EndpointData) -> &str {
+    endpoint.same_as.as_deref().unwrap_or(&endpoint.name)
 }
 
 fn fits(selector: &Selector, endpoint: &EndpointData) -> bool {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::data::{Outcome, TrialData};
+use crate::data::TrialData;
 use crate::format::plural;
 use crate::metrics::{Metric, Observation, Statistic};
 use crate::pairing::{Pair, PairedTask};
@@ -272,7 +272,7 @@ fn by_task<'a>(
 }
 
 fn counts(metric: &Metric, trial: &TrialData) -> bool {
-    metric.counts_failures() || trial.outcome != Outcome::Error
+    metric.counts_failures() || !trial.failed()
 }
 
 fn observe(metric: &Metric, pair: &Pair) -> Option<[Observation; 2]> {

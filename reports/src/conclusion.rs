@@ -10,8 +10,21 @@ use crate::format::{
     milliseconds, one_line, or_absent, percent, percent_range, plural, ratio, ratio_range,
     signed_points,
 };
-use crate::stats::Estimate;
+use crate::stats::{Estimate, OneSidedTest, pairs_needed};
 use crate::summary::{BridgeRow, Comparison, EndpointSummary, Summary};
+
+/// A difference is shown when a 95 % interval leaves zero out; the tasks needed are those
+/// that do so in four of five runs.
+const SHOWN: OneSidedTest = OneSidedTest {
+    alpha: 0.025,
+    power: 0.8,
+};
+
+/// The quantile of the normal distribution at 1 − 0.025.
+const NORMAL_97_5: f64 = 1.959_963_984_540_054;
+
+/// A smaller difference in quality is not asked for: no suite has the tasks to show it.
+const LEAST_EFFECT: f64 = 0.05;
 
 /// Below this many tasks a comparison is called a first look.
 const FEW_TASKS: usize = 10;
@@ -48,6 +61,7 @@ impl Conclusion {
             );
             let headline = std::mem::replace(&mut conclusion.headline, invalid);
             conclusion.reasons.insert(0, headline);
+            conclusion.reasons.retain(|sentence| !sentence.is_empty());
         }
         conclusion.caveats.extend(caveats(summary));
         conclusion.simulated = simulated(summary);
@@ -74,6 +88,15 @@ impl Conclusion {
 }
 
 fn compared(summary: &Summary, comparison: &Comparison) -> Conclusion {
+    if !summary.headline_lacks.is_empty() {
+        let lacks = summary.headline_lacks.iter();
+        let further = lacks.filter(|lack| !summary.invalid.contains(lack));
+        return Conclusion {
+            headline: further.cloned().collect::<Vec<_>>().join(" "),
+            quality: quality(summary, comparison),
+            ..Conclusion::default()
+        };
+    }
     let candidate = summary.endpoints.get(&comparison.candidate);
     let mut reasons = Vec::new();
     reasons.extend(what_made_the_difference(comparison));
@@ -299,13 +322,29 @@ fn quality(summary: &Summary, comparison: &Comparison) -> Option<String> {
     Some(if estimate.may_be(0.0) {
         let (low, high) = estimate.interval().unwrap_or((point, point));
         format!(
-            "No difference in quality is shown: {name} resolves {rates} ({difference}); it may resolve up to {} fewer or {} more.",
+            "Quality is inconclusive: {name} resolves {rates} ({difference}); it could be up to {} worse or {} better{}.",
             points(-low),
-            points(high)
+            points(high),
+            tasks_needed(estimate).unwrap_or_default()
         )
     } else {
         format!("{name} resolves {rates} ({difference}).")
     })
+}
+
+/// How many tasks would show a difference of the size that was seen, in words.
+fn tasks_needed(estimate: &Estimate) -> Option<String> {
+    let (low, high) = estimate.interval()?;
+    let effect = estimate.point?.abs().max(LEAST_EFFECT);
+    // Half the interval is as many standard errors as a two-sided level of 5 % asks for.
+    let deviation = (high - low) / (2.0 * NORMAL_97_5) * (estimate.n as f64).sqrt();
+    let needed = pairs_needed(deviation, effect, SHOWN)?;
+    let needed = usize::try_from(needed).ok()?;
+    Some(format!(
+        "; about {} would show a difference of {}",
+        plural(needed, "task"),
+        points(effect)
+    ))
 }
 
 /// A size in percentage points; none on the other side of zero.
@@ -389,7 +428,7 @@ fn caveats(summary: &Summary) -> Vec<String> {
         .sum();
     if errors > 0 {
         caveats.push(format!(
-            "{} ended in an error: counted as not resolved, left out of every time.",
+            "{} ended in an error: left out of every time, and resolved only where what was left passes.",
             plural(errors, "trial")
         ));
     }

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use timeslip_datasets::run::journal::TcpSample;
 
 pub use timeslip_datasets::run::calibration::{Calibration, ErrorQuantiles, StreamCalibration};
-pub use timeslip_datasets::run::journal::{Outcome, Reported as ReportedTimes, StreamShape};
+pub use timeslip_datasets::run::journal::{
+    EndedBy, Outcome, Reported as ReportedTimes, StreamShape,
+};
 
 pub use crate::stages::{Provenance, Stage, StageGroup};
 
@@ -121,6 +123,8 @@ pub struct TrialData {
     pub attempt: u32,
     /// How it ended.
     pub outcome: Outcome,
+    /// Who ended the agent's work; `None` where not recorded.
+    pub ended_by: Option<EndedBy>,
     /// One sentence on an error or a limit. Untrusted text.
     pub detail: Option<String>,
     /// Agent start → agent end. Environment set-up and grading are outside it.
@@ -148,6 +152,20 @@ pub struct TrialData {
 }
 
 impl TrialData {
+    /// Whether a fault ended it or it came to no verdict: its times say nothing of how
+    /// fast the task is done, as failing at once would look fast.
+    #[must_use]
+    pub fn failed(&self) -> bool {
+        self.outcome == Outcome::Error || self.ended_by.is_some_and(EndedBy::fault)
+    }
+
+    /// Whether it says something of quality: only the harness's own faults do not. An
+    /// endpoint that fails has not solved the task.
+    #[must_use]
+    pub fn judged(&self) -> bool {
+        self.ended_by != Some(EndedBy::Harness)
+    }
+
     /// Part of `wall_ns` that went into waiting: backoff and tries that gave nothing.
     #[must_use]
     pub fn wait_ns(&self) -> u64 {
@@ -203,6 +221,8 @@ pub struct EndpointData {
     pub transport: String,
     /// True for the embedded endpoints: every page says so.
     pub simulated: bool,
+    /// An endpoint before it that is the same in all but its name.
+    pub same_as: Option<String>,
     /// Where a simulated profile's figures come from; shown in the report.
     pub notes: Vec<String>,
 }

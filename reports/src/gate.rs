@@ -24,6 +24,7 @@ use std::collections::BTreeSet;
 
 use crate::data::RunData;
 use crate::format::one_line;
+use crate::headline;
 use crate::metrics::Statistic;
 use crate::stats::holm_adjusted;
 
@@ -84,6 +85,7 @@ pub fn judge(
     {
         notes.push("The two sides are of different runs: what changed between them in machine, network and load is part of every change.".to_owned());
     }
+    notes.extend(headline::nothing_resolved(run));
     notes.extend(subjects.iter().flat_map(Subject::differences));
     let unmatched = subjects.iter().flat_map(|subject| &subject.baselines);
     let unmatched: BTreeSet<&str> = unmatched

@@ -14,6 +14,7 @@ pub mod data;
 pub mod decision;
 pub mod format;
 pub mod gate;
+pub mod headline;
 pub mod history;
 pub mod metrics;
 pub mod pairing;

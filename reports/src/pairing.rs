@@ -23,7 +23,7 @@ impl<'a> Pair<'a> {
     /// Whether both trials ran to an end whose time means something.
     #[must_use]
     pub fn timed(&self) -> bool {
-        self.candidate.outcome != Outcome::Error && self.baseline.outcome != Outcome::Error
+        !self.candidate.failed() && !self.baseline.failed()
     }
 
     /// Whether both trials were resolved.

@@ -14,6 +14,7 @@ use crate::data::{
     ConnectionFacts, EndpointData, ExchangeData, FirstOfKind, Role, RunData, TrialData,
 };
 use crate::format::plural;
+use crate::headline;
 
 /// A run, read from its directory and attributed.
 #[derive(Clone, Debug)]
@@ -63,6 +64,7 @@ fn analyse(manifest: &Manifest, calibration: Option<Calibration>, trials: &[Tria
             protocol: endpoint.protocol.clone(),
             transport: endpoint.transport.clone(),
             simulated: endpoint.simulate.is_some(),
+            same_as: same_as(endpoint, &plan.endpoints),
             notes: endpoint
                 .simulate
                 .as_ref()
@@ -70,7 +72,7 @@ fn analyse(manifest: &Manifest, calibration: Option<Calibration>, trials: &[Tria
                     simulate.notes().map(str::to_owned).collect()
                 }),
         })
-        .collect();
+        .collect::<Vec<_>>();
     let mut warnings = manifest.warnings.clone();
     warnings.extend(contradictions(trials));
     warnings.extend(proxied(trials));
@@ -78,6 +80,15 @@ fn analyse(manifest: &Manifest, calibration: Option<Calibration>, trials: &[Tria
     if client_lag.is_none() && trials.iter().any(|trial| !trial.exchanges.is_empty()) {
         warnings.push("This platform does not say when bytes arrived, only when they were read: whether the client was the bottleneck is not known.".into());
     }
+    let finished: Vec<TrialData> = trials
+        .iter()
+        .map(|trial| {
+            let fit = fits.get(trial.key.endpoint.as_str()).copied();
+            trial_data(plan, trial, fit)
+        })
+        .collect();
+    let mut invalid = objections(plan, trials);
+    invalid.extend(headline::too_many_errors(&endpoints, &finished));
     RunData {
         run_id: manifest.run_id.clone(),
         started_at: manifest.started_at.clone(),
@@ -90,17 +101,24 @@ fn analyse(manifest: &Manifest, calibration: Option<Calibration>, trials: &[Tria
         environment: manifest.environment.clone(),
         calibration,
         client_lag,
-        invalid: objections(plan, trials),
+        invalid,
         warnings,
         endpoints,
-        trials: trials
-            .iter()
-            .map(|trial| {
-                let fit = fits.get(trial.key.endpoint.as_str()).copied();
-                trial_data(plan, trial, fit)
-            })
-            .collect(),
+        trials: finished,
     }
+}
+
+/// The first endpoint of a plan that is the same in all but its name, where it is another.
+fn same_as(endpoint: &PlannedEndpoint, all: &[PlannedEndpoint]) -> Option<String> {
+    let alike = |other: &&PlannedEndpoint| {
+        let name = endpoint.name.clone();
+        PlannedEndpoint {
+            name,
+            ..(*other).clone()
+        } == *endpoint
+    };
+    let first = all.iter().find(alike)?;
+    (first.name != endpoint.name).then(|| first.name.clone())
 }
 
 fn proxied(trials: &[Trial]) -> Option<String> {
@@ -158,6 +176,7 @@ fn trial_data(plan: &Plan, trial: &Trial, prefill: Option<PrefillModel>) -> Tria
         endpoint: trial.key.endpoint.clone(),
         attempt: trial.key.attempt,
         outcome: finished.outcome,
+        ended_by: finished.ended_by,
         detail: finished.detail.clone(),
         wall_ns: finished.wall_ns,
         setup_ns: trial.started.setup_ns,

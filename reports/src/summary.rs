@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::claims::{self, Answer, ClaimsFile};
 use crate::data::{Calibration, EndpointData, ErrorQuantiles, RunData};
 use crate::decision::Decision;
+use crate::headline;
 use crate::metrics::Metric;
 pub use bridge::BridgeRow;
 pub(crate) use bridge::rows as stage_bridge;
@@ -70,10 +71,15 @@ pub struct Summary {
     pub planned_trials: usize,
     /// Trials that finished, with whatever outcome.
     pub finished_trials: usize,
-    /// Whether the figures may be relied on: the client was not the bottleneck.
+    /// Whether the figures may be relied on: the client was not the bottleneck, and few
+    /// trials ended in an error.
     pub valid: bool,
     /// Why not, when they may not.
     pub invalid: Vec<String>,
+    /// Why the ratios of the comparison say nothing of how much sooner tasks get done;
+    /// empty where they may be quoted.
+    #[serde(default)]
+    pub headline_lacks: Vec<String>,
     /// Things a reader must know.
     pub warnings: Vec<String>,
     /// Facts about the machine.
@@ -124,6 +130,7 @@ impl Summary {
             finished_trials: run.trials.len(),
             valid: run.invalid.is_empty(),
             invalid: run.invalid.clone(),
+            headline_lacks: headline_lacks(run),
             warnings,
             environment: run
                 .environment
@@ -155,6 +162,11 @@ impl Summary {
     pub fn simulated(&self) -> bool {
         self.endpoints.values().any(|endpoint| endpoint.simulated)
     }
+}
+
+fn headline_lacks(run: &RunData) -> Vec<String> {
+    let invalid = run.invalid.iter().cloned();
+    invalid.chain(headline::nothing_resolved(run)).collect()
 }
 
 fn endpoints(run: &RunData) -> IndexMap<String, EndpointSummary> {

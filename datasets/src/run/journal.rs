@@ -7,10 +7,12 @@
 //! the client's monotonic clock, so trials from several machines can be
 //! put side by side. A mark that did not happen is absent, never zero.
 
+mod ended_by;
 mod events;
 mod read;
 mod write;
 
+pub use ended_by::EndedBy;
 pub use events::{EventColumns, EventKind, StreamEvent};
 pub use read::{Journal, ReadError, Trial, read};
 pub use write::Writer;
@@ -405,9 +407,10 @@ pub enum Outcome {
     Resolved,
     /// The grader rejected the result.
     Unresolved,
-    /// The agent ran out of turns or wall-clock time; graded as it stood, and rejected.
+    /// The agent met a limit; graded as it stood, and rejected.
     LimitReached,
-    /// The endpoint or the sandbox failed; counted as not resolved, shown apart.
+    /// The endpoint failed before the grader accepted what was left, or there is no
+    /// verdict; counted as not resolved, shown apart.
     Error,
 }
 
@@ -438,6 +441,9 @@ impl Outcome {
 pub struct TrialFinished {
     /// Verdict.
     pub outcome: Outcome,
+    /// Who ended the agent's work; absent in older journals.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ended_by: Option<EndedBy>,
     /// One sentence on an error, a limit or the grader's finding. Untrusted.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub detail: Option<String>,

@@ -10,9 +10,9 @@ pub(crate) use transcript::append;
 use std::time::Duration;
 
 use timeslip_datasets::atif::Trajectory;
-use timeslip_datasets::run::journal::Event;
+use timeslip_datasets::run::journal::{EndedBy, Event};
 use timeslip_wire::protocols::{Item, ToolSpec};
-use timeslip_wire::{Endpoint, Failure, Session};
+use timeslip_wire::{Endpoint, Failure, Session, says_context_limit};
 use tokio::time::Instant;
 
 const INSTRUCTIONS: &str = "You are a software engineer working alone in a sandbox without network. \
@@ -46,13 +46,23 @@ pub struct Assignment<'a> {
 
 /// Why the agent stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stop {
+pub struct Stop {
+    /// Who ended its work.
+    pub by: EndedBy,
+    /// In words, where it was not the agent itself.
+    pub why: Option<String>,
+}
+
+impl Stop {
     /// The model called submit, or said something without calling a tool.
-    Finished,
-    /// A limit was reached.
-    Limit(String),
-    /// The endpoint failed.
-    Failed(String),
+    pub const FINISHED: Stop = Stop {
+        by: EndedBy::Agent,
+        why: None,
+    };
+
+    fn because(by: EndedBy, why: String) -> Self {
+        Stop { by, why: Some(why) }
+    }
 }
 
 /// What came of an assignment.
@@ -102,7 +112,10 @@ async fn converse(
         time,
     } = assignment;
     let deadline = Instant::now() + time;
-    let out_of_time = || Stop::Limit(format!("the trial's {} s are over", time.as_secs()));
+    let out_of_time = || {
+        let why = format!("the trial's {} s are over", time.as_secs());
+        Stop::because(EndedBy::TimeLimit, why)
+    };
     let mut session = Session::new(endpoint, cache_key, origin);
     let mut items = vec![Item::User(prompt.to_owned())];
     let mut kept = 0;
@@ -119,7 +132,7 @@ async fn converse(
         let answer = match asked.await {
             Ok(answer) => answer,
             Err(Failure::Deadline) => return out_of_time(),
-            Err(failure) => return Stop::Failed(endpoint.redact(&failure.to_string())),
+            Err(failure) => return failed(endpoint, &failure),
         };
         let mut results = Vec::with_capacity(answer.calls.len());
         let mut submitted = false;
@@ -141,10 +154,14 @@ async fn converse(
         transcript::add_turn(transcript, &answer, &results);
         if let (true, Some(reason)) = (answer.calls.is_empty(), &answer.incomplete) {
             let reason: String = endpoint.redact(reason).chars().take(80).collect();
-            return Stop::Limit(format!("the server cut the answer short: {reason}"));
+            let by = match says_context_limit(&reason) {
+                true => EndedBy::ContextLimit,
+                false => EndedBy::OutputLimit,
+            };
+            return Stop::because(by, format!("the server cut the answer short: {reason}"));
         }
         if submitted || answer.calls.is_empty() {
-            return Stop::Finished;
+            return Stop::FINISHED;
         }
         kept += answer
             .items
@@ -153,7 +170,8 @@ async fn converse(
             .sum::<usize>();
         if kept > MAX_CONVERSATION {
             let limit = MAX_CONVERSATION >> 20;
-            return Stop::Limit(format!("the conversation exceeds {limit} MiB"));
+            let why = format!("the conversation exceeds {limit} MiB");
+            return Stop::because(EndedBy::ContextLimit, why);
         }
         if results.len() < answer.calls.len() {
             return out_of_time();
@@ -161,5 +179,15 @@ async fn converse(
         items.extend(answer.items.into_iter().map(Item::Output));
         items.extend(results);
     }
-    Stop::Limit(format!("the trial's {turns} turns are over"))
+    let why = format!("the trial's {turns} turns are over");
+    Stop::because(EndedBy::TurnLimit, why)
+}
+
+/// What ended the last try of a turn, with the server's words.
+fn failed(endpoint: &Endpoint, failure: &Failure) -> Stop {
+    let by = match failure.context_limit() {
+        true => EndedBy::ContextLimit,
+        false => EndedBy::Endpoint,
+    };
+    Stop::because(by, endpoint.redact(&failure.to_string()))
 }

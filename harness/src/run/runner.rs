@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use timeslip_datasets::atif::Trajectory;
 use timeslip_datasets::run::journal::{
-    Event, Outcome, Record, TrialFinished, TrialKey, TrialStarted,
+    EndedBy, Event, Outcome, Record, TrialFinished, TrialKey, TrialStarted,
 };
 use timeslip_datasets::run::plan::Plan;
 use timeslip_suites::steps::{self, StepGrade};
@@ -236,7 +236,7 @@ impl TrialSite<'_> {
         let limits = self.shared.plan.limits_of(&self.key.suite);
         let whole = Duration::from_secs(limits.trial_seconds);
         let (mut grades, mut transcript): (Vec<StepGrade>, Option<Trajectory>) = (Vec::new(), None);
-        let (mut limit, mut ended_early) = (None, None);
+        let (mut stop, mut ended_early) = (None, None);
         let (mut turns, mut wall_ns, mut grading_ns) = (0, 0, 0);
         let mut step = 0;
         while let Some(asked) = self.task.steps.get(step) {
@@ -274,11 +274,7 @@ impl TrialSite<'_> {
                 Some(transcript) => agent::append(transcript, work.transcript),
                 None => transcript = Some(work.transcript),
             }
-            match work.stop {
-                Stop::Failed(problem) => return (failed(problem, wall_ns), transcript),
-                Stop::Finished => {}
-                Stop::Limit(reached) => limit = Some(reached),
-            }
+            let ended = &*stop.insert(work.stop);
             let grading = clock::now();
             let graded = self.grade(step).await;
             let took = clock::now() - grading;
@@ -287,6 +283,8 @@ impl TrialSite<'_> {
             let grade = match graded {
                 Ok(grade) => grade,
                 Err(problem) => {
+                    let before = ended.why.iter().map(|why| format!("{why}; "));
+                    let problem = before.chain([problem]).collect();
                     let finished = TrialFinished {
                         grading_ns,
                         ..failed(problem, wall_ns)
@@ -295,7 +293,7 @@ impl TrialSite<'_> {
                 }
             };
             let over = Duration::from_nanos(wall_ns) >= whole || turns >= limits.turns;
-            let go_on = grade.go_on && !over;
+            let go_on = grade.go_on && !over && !ended.by.fault();
             grades.push(grade);
             if !go_on {
                 break;
@@ -309,15 +307,11 @@ impl TrialSite<'_> {
                 .events
                 .send(RunEvent::Patch(self.key.clone(), patch));
         }
-        let outcome = match (&limit, grade.resolved, grade.verifier_failed) {
-            (_, true, _) => Outcome::Resolved,
-            (_, false, true) => Outcome::Error,
-            (Some(_), false, false) => Outcome::LimitReached,
-            (None, false, false) => Outcome::Unresolved,
-        };
+        let stop = stop.unwrap_or(Stop::FINISHED);
         let finished = TrialFinished {
-            outcome,
-            detail: limit.or(ended_early).or(grade.detail),
+            outcome: outcome(stop.by, grade.resolved, grade.verifier_failed),
+            ended_by: Some(stop.by),
+            detail: stop.why.or(ended_early).or(grade.detail),
             wall_ns,
             grading_ns,
             reward: grade.reward,
@@ -354,9 +348,25 @@ impl TrialSite<'_> {
     }
 }
 
+/// Both facts in one word: what the verifier found, and who ended the work where it found
+/// nothing good.
+fn outcome(ended_by: EndedBy, resolved: bool, no_verdict: bool) -> Outcome {
+    if resolved {
+        Outcome::Resolved
+    } else if no_verdict || ended_by.fault() {
+        Outcome::Error
+    } else if ended_by.limit() {
+        Outcome::LimitReached
+    } else {
+        Outcome::Unresolved
+    }
+}
+
+/// A trial that came to no verdict by the harness's own fault.
 fn failed(problem: String, wall_ns: u64) -> TrialFinished {
     TrialFinished {
         outcome: Outcome::Error,
+        ended_by: Some(EndedBy::Harness),
         detail: Some(problem),
         wall_ns,
         grading_ns: 0,

@@ -24,3 +24,4 @@ mod suites;
 mod support;
 #[path = "../../wire/tests/it/talk.rs"]
 mod talk;
+mod trial_endings;

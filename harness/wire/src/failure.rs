@@ -1,8 +1,12 @@
 //! The ways an exchange can end without an answer.
 
+mod context_limit;
+
 use std::time::Duration;
 
 use crate::protocols::StreamError;
+
+pub use context_limit::says_context_limit;
 
 /// What servers call an error that passes, where they give no status with it.
 const PASSING: [&str; 10] = [
@@ -73,6 +77,9 @@ impl Failure {
     #[must_use]
     pub fn retryable(&self) -> bool {
         let transient = |status: u16| matches!(status, 408 | 409 | 425 | 429 | 500..=599);
+        if self.context_limit() {
+            return false;
+        }
         match self {
             Failure::Connect(_)
             | Failure::Closed(_)
@@ -90,6 +97,30 @@ impl Failure {
             | Failure::Unsuitable(_)
             | Failure::Deadline
             | Failure::TooLarge(_) => false,
+        }
+    }
+
+    /// Whether the server says that the conversation is longer than the model takes: a limit
+    /// of the model, and no fault.
+    #[must_use]
+    pub fn context_limit(&self) -> bool {
+        // Who asks, and how often, is refused by these whatever the words.
+        let other = |status: u16| matches!(status, 401..=404 | 407 | 408 | 429);
+        match self {
+            Failure::Status {
+                status, message, ..
+            } => !other(*status) && says_context_limit(message),
+            Failure::Stream(StreamError::Server {
+                status,
+                code,
+                message,
+                ..
+            }) => {
+                !status.is_some_and(other)
+                    && (says_context_limit(code) || says_context_limit(message))
+            }
+            Failure::ClosedBy { reason, .. } => says_context_limit(reason),
+            _ => false,
         }
     }
 

@@ -22,7 +22,7 @@ mod recorder;
 mod retry_after;
 mod session;
 
-pub use failure::Failure;
+pub use failure::{Failure, says_context_limit};
 pub use recorder::Recorder;
 pub use session::Session;
 pub use transports::{Endpoint, Secret};

@@ -23,6 +23,7 @@ fn trial(wall_ns: u64, exchanges: Vec<Exchange>, tools: Vec<Tool>) -> Trial {
         tools,
         finished: TrialFinished {
             outcome: Outcome::Resolved,
+            ended_by: None,
             detail: None,
             wall_ns,
             grading_ns: 0,

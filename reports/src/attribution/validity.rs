@@ -4,7 +4,7 @@
 //! reads late was starved, and everything it did after reading came late as well.
 
 use timeslip_datasets::run::calibration::ErrorQuantiles;
-use timeslip_datasets::run::journal::{Outcome, Trial};
+use timeslip_datasets::run::journal::Trial;
 
 use crate::data::RunData;
 
@@ -35,7 +35,7 @@ pub fn every_endpoint_measured(run: &RunData) -> bool {
     run.endpoints.iter().all(|endpoint| {
         run.trials
             .iter()
-            .any(|trial| trial.endpoint == endpoint.name && trial.outcome != Outcome::Error)
+            .any(|trial| trial.endpoint == endpoint.name && !trial.failed())
     })
 }
 

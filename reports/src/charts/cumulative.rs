@@ -5,7 +5,7 @@ use super::canvas::{CONTENT_TOP, Point, draw, stroke};
 use super::legend::{self, CURVE};
 use super::plot::{Insets, Plot, axis_name};
 use super::{ChartData, ChartError, ChartKind, Drawing};
-use crate::data::{Outcome, Role};
+use crate::data::Role;
 use crate::format::{NS_PER_MS, count, milliseconds, or_absent};
 use crate::metrics::Metric;
 use crate::stats::{Distribution, quantile, sorted};
@@ -52,7 +52,7 @@ pub(super) fn draw_cumulative(
             values: sorted(
                 source
                     .trials(&endpoint.name)
-                    .filter(|trial| trial.outcome != Outcome::Error)
+                    .filter(|trial| !trial.failed())
                     .flat_map(|trial| shown.metric.values(trial))
                     .map(|ns| ns / NS_PER_MS),
             ),

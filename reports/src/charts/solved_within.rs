@@ -5,7 +5,7 @@ use super::canvas::{CONTENT_TOP, Canvas, Point, draw, stroke};
 use super::legend::{self, CURVE};
 use super::plot::{Insets, Plot, axis_name};
 use super::{ChartData, ChartError, ChartKind, Drawing};
-use crate::data::{Outcome, Role};
+use crate::data::Role;
 use crate::decision::SolvedCurve;
 use crate::format::{
     NS_PER_MS, estimate, milliseconds, or_absent, percent, percent_range, round_duration,
@@ -124,7 +124,7 @@ struct AxisEnd {
 impl AxisEnd {
     fn of(source: ChartData) -> Self {
         let trials = source.run.trials.iter();
-        let finished = trials.filter(|trial| trial.outcome != Outcome::Error);
+        let finished = trials.filter(|trial| !trial.failed());
         let longest = finished.map(|trial| trial.wall_ns).max().unwrap_or(0);
         let longest = longest as f64 / NS_PER_MS * AIR;
         let limit = source.summary.decision.trial_limit_ms;

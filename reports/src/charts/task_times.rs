@@ -113,7 +113,7 @@ fn rows<'a>(source: ChartData<'a>, endpoints: &[&EndpointData]) -> Vec<TaskTimes
     let mut tasks: BTreeMap<(&str, &str), Vec<Vec<&TrialData>>> = BTreeMap::new();
     for (index, endpoint) in endpoints.iter().enumerate() {
         let trials = source.trials(&endpoint.name);
-        for trial in trials.filter(|t| t.outcome != Outcome::Error && t.wall_ns > 0) {
+        for trial in trials.filter(|t| !t.failed() && t.wall_ns > 0) {
             let sides = tasks
                 .entry((&trial.suite, &trial.task))
                 .or_insert_with(|| vec![Vec::new(); endpoints.len()]);

@@ -109,7 +109,7 @@ fn choose(source: ChartData<'_>) -> Option<(&'static str, Vec<&TrialData>)> {
             .run
             .trials
             .iter()
-            .filter(|trial| trial.outcome != Outcome::Error && !trial.spans.is_empty())
+            .filter(|trial| !trial.failed() && !trial.spans.is_empty())
             .collect();
         let resolved: Vec<&TrialData> = finished
             .iter()

@@ -77,7 +77,8 @@ pub enum ClaimedValue {
 pub struct Selector {
     /// Side of the comparison.
     pub role: Option<Role>,
-    /// Model id. A simulated endpoint stands in for any model.
+    /// Model id. A simulated endpoint is measured in the place of any model, and decides
+    /// nothing.
     pub model: Option<String>,
     /// Transport, asked for and used; `http` is any HTTP transport.
     pub transport: Option<String>,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::quantity::{ClaimedFigure, Quantity};
-use crate::data::{Outcome, TrialData};
+use crate::data::TrialData;
 use crate::metrics::{Better, Metric, Observation};
 use crate::stats::{
     Effect, Estimate, quantile_effect, quantile_log_ratio, resolve_rate, sums_log_ratio, time_ratio,
@@ -82,9 +82,14 @@ impl<'a> Tasks<'a> {
     }
 
     fn share(&self, metric: &Metric) -> Estimate {
-        let success =
-            |trial: &&TrialData| metric.observe(trial) == Some(Observation::Success(true));
-        let results = self.tasks.iter().map(|[own, _]| own.iter().map(success));
+        let success = |trial: &&TrialData| match metric.observe(trial)? {
+            Observation::Success(success) => Some(success),
+            Observation::Values(_) | Observation::Sums(..) => None,
+        };
+        let results = self
+            .tasks
+            .iter()
+            .map(|[own, _]| own.iter().filter_map(success));
         let results: Vec<Vec<bool>> = results.map(Iterator::collect).collect();
         Estimate {
             n: results.len(),
@@ -177,5 +182,5 @@ fn turned(estimate: Estimate) -> Estimate {
 
 /// A trial that ended in an error says nothing of times.
 fn counts(metric: &Metric, trial: &TrialData) -> bool {
-    metric.counts_failures() || trial.outcome != Outcome::Error
+    metric.counts_failures() || !trial.failed()
 }

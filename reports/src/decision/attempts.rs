@@ -37,7 +37,8 @@ pub(super) struct Expected {
 /// trials recorded twice the first counts.
 pub(super) fn of_endpoint(trials: &[TrialData], endpoint: &str) -> Vec<Vec<Attempt>> {
     let mut tasks: BTreeMap<(&str, &str), BTreeMap<u32, Attempt>> = BTreeMap::new();
-    for trial in trials.iter().filter(|trial| trial.endpoint == endpoint) {
+    let own = trials.iter().filter(|trial| trial.endpoint == endpoint);
+    for trial in own.filter(|trial| trial.judged()) {
         tasks
             .entry((&trial.suite, &trial.task))
             .or_default()

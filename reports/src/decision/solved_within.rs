@@ -102,7 +102,8 @@ impl SolvedTimes {
     fn of(run: &RunData, endpoint: &str) -> Self {
         let limit = limit_ms(run);
         let mut tasks: BTreeMap<(&str, &str), Vec<Option<f64>>> = BTreeMap::new();
-        for trial in run.trials.iter().filter(|trial| trial.endpoint == endpoint) {
+        let own = run.trials.iter().filter(|trial| trial.endpoint == endpoint);
+        for trial in own.filter(|trial| trial.judged()) {
             let solved = (trial.outcome == Outcome::Resolved).then(|| ms(trial));
             tasks
                 .entry((&trial.suite, &trial.task))
@@ -160,7 +161,7 @@ pub(super) fn timeouts(run: &RunData) -> Vec<Timeout> {
     let Some(quickest) = quickest else {
         return Vec::new();
     };
-    let finished = run.trials.iter().filter(|t| t.outcome != Outcome::Error);
+    let finished = run.trials.iter().filter(|trial| !trial.failed());
     let longest = finished.map(ms).fold(0.0, f64::max);
     let limit = limit_ms(run);
     let mut asked = round_times(quickest, longest.min(limit));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::data::{EndpointData, Outcome, RunData, TrialData};
+use crate::data::{EndpointData, RunData, TrialData};
 use crate::format::{one_line, percent, plural};
 use crate::pairing::{PairedTask, pair, sides};
 use crate::side::Side;
@@ -156,10 +156,7 @@ impl<'a> Subject<'a> {
     #[must_use]
     pub fn unusable(&self, suite: Option<&'a str>, rules: &Rules) -> Option<String> {
         let trials: Vec<&TrialData> = self.candidate.trials(suite).collect();
-        let failed = trials
-            .iter()
-            .filter(|trial| trial.outcome == Outcome::Error)
-            .count();
+        let failed = trials.iter().filter(|trial| trial.failed()).count();
         if failed as f64 > rules.max_error_share * trials.len() as f64 {
             return Some(format!(
                 "{failed} of {} ended in an error, more than max_error_share = {} allows",
@@ -312,11 +309,7 @@ fn errors(tasks: &[PairedTask], most: f64) -> Option<String> {
     let pairs: Vec<_> = tasks.iter().flat_map(|task| &task.pairs).collect();
     let failed = pairs
         .iter()
-        .filter(|pair| {
-            pair.trials()
-                .iter()
-                .any(|trial| trial.outcome == Outcome::Error)
-        })
+        .filter(|pair| pair.trials().iter().any(|trial| trial.failed()))
         .count();
     (failed as f64 > most * pairs.len() as f64).then(|| {
         format!(

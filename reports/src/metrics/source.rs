@@ -40,8 +40,8 @@ pub(super) enum Source {
     },
     /// Two sums over trials.
     TrialSums(fn(&TrialData) -> Option<(f64, f64)>),
-    /// Whether the trial succeeded.
-    Success(fn(&TrialData) -> bool),
+    /// Whether the trial succeeded, where that can be said.
+    Success(fn(&TrialData) -> Option<bool>),
     /// Whether it failed.
     Failure(fn(&TrialData) -> bool),
     /// The time of a stage.
@@ -82,7 +82,8 @@ impl Source {
                 ratio(sums.reduce(|a, b| (a.0 + b.0, a.1 + b.1))?)
             }
             Source::TrialSums(of) => ratio(of(trial)?),
-            Source::Success(of) | Source::Failure(of) => Some(Observation::Success(of(trial))),
+            Source::Success(of) => of(trial).map(Observation::Success),
+            Source::Failure(of) => Some(Observation::Success(of(trial))),
             Source::Stage(stage) => stage_time(trial, |other| other == stage),
             Source::Group(group) => stage_time(trial, |other| other.group() == group),
         }
@@ -108,7 +109,11 @@ impl Source {
                     _ => Vec::new(),
                 }
             }
-            Source::Success(of) | Source::Failure(of) => vec![f64::from(u8::from(of(trial)))],
+            Source::Success(of) => of(trial)
+                .map(|of| f64::from(u8::from(of)))
+                .into_iter()
+                .collect(),
+            Source::Failure(of) => vec![f64::from(u8::from(of(trial)))],
         }
     }
 }

@@ -80,7 +80,7 @@ pub(crate) const RESOLVED: Metric = Metric {
     label: "resolved",
     unit: Unit::Share,
     better: Better::Higher,
-    source: Source::Success(|trial| trial.outcome == Outcome::Resolved),
+    source: Source::Success(|trial| trial.judged().then_some(trial.outcome == Outcome::Resolved)),
     key: &[Statistic::Share],
     ..ROW
 };
@@ -134,7 +134,7 @@ pub static METRICS: &[Metric] = &[
         name: "error_rate",
         label: "errors",
         unit: Unit::Share,
-        source: Source::Failure(|trial| trial.outcome == Outcome::Error),
+        source: Source::Failure(TrialData::failed),
         ..ROW
     },
     Metric {

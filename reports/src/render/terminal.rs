@@ -63,6 +63,7 @@ fn meaning(summary: &Summary) -> Vec<String> {
     let mut lines = Vec::new();
     let comparison = summary.comparison.as_ref();
     if let Some(comparison) = comparison
+        && summary.headline_lacks.is_empty()
         && let Some(promised) = &comparison.promised_by_token_rate
     {
         lines.push(format!(

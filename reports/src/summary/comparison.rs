@@ -73,10 +73,11 @@ impl Comparison {
         });
         let rate = |name: &str| {
             let trials = run.trials.iter().filter(|trial| trial.endpoint == name);
-            median_rate(trials.filter(|trial| trial.outcome != Outcome::Error))
+            median_rate(trials.filter(|trial| !trial.failed()))
         };
         let results = per_task(&tasks, |pair| {
-            Some((resolved(pair.candidate), resolved(pair.baseline)))
+            let judged = pair.candidate.judged() && pair.baseline.judged();
+            judged.then(|| (resolved(pair.candidate), resolved(pair.baseline)))
         });
         let token_rate_ratio = rate(&candidate.name)
             .zip(rate(&baseline.name))

@@ -174,7 +174,7 @@ impl EndpointSummary {
             notes: endpoint.notes.clone(),
             trials: own.len(),
             resolved: count(&own, Outcome::Resolved),
-            errors: count(&own, Outcome::Error),
+            errors: own.iter().filter(|trial| trial.failed()).count(),
             resolve_rate: resolve_rate(&results_by_task(&own)),
             repeated: repeated(&results_by_task(&own)),
             wall_ms: distribution_ms(timed.iter().map(|trial| trial.wall_ns)),
@@ -246,7 +246,7 @@ fn timed<'a>(trials: &[&'a TrialData]) -> Vec<&'a TrialData> {
     trials
         .iter()
         .copied()
-        .filter(|trial| trial.outcome != Outcome::Error)
+        .filter(|trial| !trial.failed())
         .collect()
 }
 
@@ -278,7 +278,7 @@ fn repeated(results: &[Vec<bool>]) -> Option<RepeatedSummary> {
 
 fn results_by_task(trials: &[&TrialData]) -> Vec<Vec<bool>> {
     let mut tasks: BTreeMap<(&str, &str), Vec<bool>> = BTreeMap::new();
-    for trial in trials {
+    for trial in trials.iter().filter(|trial| trial.judged()) {
         tasks
             .entry((&trial.suite, &trial.task))
             .or_default()

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::data::{Outcome, Stage, TrialData};
+use crate::data::{EndedBy, Outcome, Stage, TrialData};
 use crate::trial::{output_tokens, stage_totals, turns};
 
 /// One attempt of one task on one endpoint.
@@ -21,6 +21,9 @@ pub struct TrialSummary {
     pub attempt: u32,
     /// How it ended.
     pub outcome: Outcome,
+    /// Who ended the agent's work; `null` where not recorded.
+    #[serde(default)]
+    pub ended_by: Option<EndedBy>,
     /// One sentence on an error or a limit.
     pub detail: Option<String>,
     /// Agent start to agent end.
@@ -45,6 +48,11 @@ pub struct TrialSummary {
 }
 
 impl TrialSummary {
+    /// As of the trial itself.
+    pub(crate) fn failed(&self) -> bool {
+        self.outcome == Outcome::Error || self.ended_by.is_some_and(EndedBy::fault)
+    }
+
     /// The line of one trial.
     #[must_use]
     pub fn of(trial: &TrialData) -> Self {
@@ -54,6 +62,7 @@ impl TrialSummary {
             endpoint: trial.endpoint.clone(),
             attempt: trial.attempt,
             outcome: trial.outcome,
+            ended_by: trial.ended_by,
             detail: trial.detail.clone(),
             wall_ns: trial.wall_ns,
             wait_ns: trial.wait_ns(),

@@ -5,6 +5,14 @@ use timeslip_reports::claims::{Answer, ClaimsFile, Quantity, Ruling, answer};
 use timeslip_reports::data::{Outcome, Role, RunData};
 use timeslip_reports::summary::Summary;
 
+/// The run as if its endpoints were real ones.
+fn real(mut run: RunData) -> RunData {
+    for endpoint in &mut run.endpoints {
+        endpoint.simulated = false;
+    }
+    run
+}
+
 fn one(run: &RunData, claim: &str) -> Answer {
     let text = format!("[[claim]]\nid = \"a\"\ntext = \"t\"\nsource = \"s\"\n{claim}");
     let mut answers = answer(&ClaimsFile::parse(&text).unwrap(), run);
@@ -18,7 +26,7 @@ fn transports() -> RunData {
         ("socket-sim", Role::Candidate, support::FAST),
         ("plain-sim", Role::Baseline, support::SLOW),
     ];
-    let mut run = support::run_with(&sides, 24, 1);
+    let mut run = real(support::run_with(&sides, 24, 1));
     for endpoint in &mut run.endpoints {
         endpoint.model = "one".to_owned();
     }
@@ -29,7 +37,7 @@ const PAIR: &str = "endpoint = { transport = \"websocket\" }\nagainst = { transp
 
 #[test]
 fn a_claim_holds_fails_or_stays_open_by_its_whole_interval() {
-    let run = support::run();
+    let run = real(support::run());
     let median = one(&run, "metric = \"ttft_ms\"\nat_most = 1").measured;
     let ((low, high), point) = (median.interval().unwrap(), median.point.unwrap());
     assert!(low <= point && point <= high);
@@ -43,7 +51,7 @@ fn a_claim_holds_fails_or_stays_open_by_its_whole_interval() {
     ] {
         let answer = one(&run, &format!("metric = \"ttft_ms\"\n{bound} = {value}"));
         assert_eq!(answer.ruling, expected, "{bound} {value}: {}", answer.why);
-        assert!(answer.simulated);
+        assert!(!answer.simulated);
     }
 }
 
@@ -155,20 +163,43 @@ fn what_the_run_cannot_tell_stays_undecided_with_the_reason() {
         assert!(answer.why.contains(why), "{claim}: {}", answer.why);
         assert_eq!(answer.measured.point, None);
     }
-    let mut real = run.clone();
-    for endpoint in &mut real.endpoints {
-        endpoint.simulated = false;
-    }
     let claim = "metric = \"ttft_ms\"\nat_most = 500\nendpoint = { model = \"other\" }";
-    assert!(one(&real, claim).why.contains("the model other"));
-    assert_eq!(one(&run, claim).ruling, Ruling::Confirmed);
+    assert!(
+        one(&real(run.clone()), claim)
+            .why
+            .contains("the model other")
+    );
+    let simulated = one(&run, claim);
+    assert!(simulated.simulated && simulated.measured.interval().is_some());
+    assert_eq!(
+        (simulated.ruling, simulated.why.as_str()),
+        (
+            Ruling::Undecided,
+            "Measured on a simulated endpoint, spark-sim, which decides nothing about a real one"
+        )
+    );
 
     let claim = "metric = \"ttft_ms\"\nat_most = 500";
-    let few = support::run_with(&[("spark-sim", Role::Candidate, support::FAST)], 9, 2);
+    let few = real(support::run_with(
+        &[("spark-sim", Role::Candidate, support::FAST)],
+        9,
+        2,
+    ));
     assert!(one(&few, claim).why.contains("9 tasks are too few"));
-    let mut invalid = run;
+    let mut invalid = real(run);
     invalid.invalid.push("the client was too slow".to_owned());
     assert!(one(&invalid, claim).why.contains("the client was too slow"));
+}
+
+#[test]
+fn an_endpoint_against_itself_decides_nothing() {
+    let mut run = transports();
+    let claim = format!("metric = \"ttft_reduction\"\nat_least = 0.5\n{PAIR}");
+    assert_eq!(one(&run, &claim).ruling, Ruling::Confirmed);
+    run.endpoints[1].same_as = Some("socket-sim".to_owned());
+    let itself = one(&run, &claim);
+    assert_eq!((itself.ruling, itself.endpoint), (Ruling::Undecided, None));
+    assert!(itself.why.contains("no such pair"), "{}", itself.why);
 }
 
 #[test]

@@ -4,7 +4,10 @@ use crate::support;
 use proptest::prelude::*;
 use serde_json::Value;
 use timeslip_reports::conclusion::Conclusion;
-use timeslip_reports::data::{Outcome, Provenance, Role, RunData, Stage, StageGroup, StageValue};
+use timeslip_reports::data::{
+    EndedBy, Outcome, Provenance, Role, RunData, Stage, StageGroup, StageValue,
+};
+use timeslip_reports::headline;
 use timeslip_reports::render::terminal;
 use timeslip_reports::summary::{Summary, json_schema};
 
@@ -131,6 +134,62 @@ fn verdict_worse_quality() {
         };
     }
     insta::assert_snapshot!(verdict(&run));
+}
+
+/// Fewer seconds for giving up are no speed.
+#[test]
+fn verdict_of_nothing_solved() {
+    let mut run = support::run();
+    for trial in &mut run.trials {
+        trial.outcome = Outcome::Unresolved;
+    }
+    let neither = verdict(&run);
+    for trial in &mut run.trials {
+        if trial.endpoint == "gpu-sim" {
+            trial.outcome = Outcome::Resolved;
+        }
+    }
+    let summary = Summary::from_run(&run);
+    let said = format!("{neither}\n\n{}\n\n{}", verdict(&run), terminal(&summary));
+    let claims_speed = said.contains("sooner on") || said.contains("measured");
+    assert!(!claims_speed, "{said}");
+    assert_eq!(summary.headline_lacks.len(), 1);
+    insta::assert_snapshot!(said);
+}
+
+#[test]
+fn verdict_of_too_many_errors() {
+    let mut run = support::run();
+    let mut trials = run.trials.iter_mut();
+    let mut own = trials
+        .by_ref()
+        .filter(|trial| trial.endpoint == "spark-sim");
+    for trial in own.by_ref().take(9) {
+        trial.outcome = Outcome::Error;
+    }
+    run.invalid = headline::too_many_errors(&run.endpoints, &run.trials);
+    insta::assert_snapshot!(verdict(&run));
+}
+
+/// Whoever ended a trial, its verdict counts; only the harness's own fault leaves quality.
+#[test]
+fn faults_leave_times_and_the_harness_leaves_quality() {
+    let mut run = support::run_with(&[FAST], 4, 1);
+    for trial in &mut run.trials {
+        trial.outcome = Outcome::Resolved;
+    }
+    let ended = |run: &mut RunData, index: usize, outcome, by| {
+        run.trials[index].outcome = outcome;
+        run.trials[index].ended_by = Some(by);
+    };
+    ended(&mut run, 0, Outcome::Resolved, EndedBy::Endpoint);
+    ended(&mut run, 1, Outcome::Error, EndedBy::Endpoint);
+    ended(&mut run, 2, Outcome::Error, EndedBy::Harness);
+    let endpoint = &Summary::from_run(&run).endpoints["spark-sim"];
+    let counted = (endpoint.trials, endpoint.resolved, endpoint.errors);
+    assert_eq!(counted, (4, 2, 3));
+    assert_eq!(endpoint.wall_ms.n, 1);
+    assert_eq!(endpoint.resolve_rate.point, Some(2.0 / 3.0));
 }
 
 #[test]

@@ -3,8 +3,8 @@
 
 use timeslip_datasets::run::journal::TcpSample;
 use timeslip_reports::data::{
-    Calibration, ConnectionFacts, EndpointData, ErrorQuantiles, ExchangeData, FirstOfKind, Outcome,
-    Provenance, ReportedTimes, Role, RunData, Span, Stage, StageValue, StreamCalibration,
+    Calibration, ConnectionFacts, EndedBy, EndpointData, ErrorQuantiles, ExchangeData, FirstOfKind,
+    Outcome, Provenance, ReportedTimes, Role, RunData, Span, Stage, StageValue, StreamCalibration,
     StreamShape, TrialData,
 };
 
@@ -199,6 +199,7 @@ pub fn endpoint(name: &str, role: Role) -> EndpointData {
             Role::Baseline => "http-sse".to_owned(),
         },
         simulated: true,
+        same_as: None,
         notes: vec!["Rates are round figures chosen for the test.".to_owned()],
     }
 }
@@ -240,6 +241,10 @@ pub fn trial(task_index: u64, task: &str, endpoint: &str, attempt: u32, speed: S
         endpoint: endpoint.to_owned(),
         attempt,
         outcome,
+        ended_by: Some(match outcome {
+            Outcome::LimitReached => EndedBy::TurnLimit,
+            Outcome::Resolved | Outcome::Unresolved | Outcome::Error => EndedBy::Agent,
+        }),
         detail: (outcome == Outcome::LimitReached)
             .then(|| "stopped after the last allowed turn".to_owned()),
         wall_ns: builder.clock,

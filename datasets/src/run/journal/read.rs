@@ -202,6 +202,7 @@ mod tests {
     fn finished() -> Event {
         Event::TrialFinished(TrialFinished {
             outcome: Outcome::Resolved,
+            ended_by: None,
             detail: None,
             wall_ns: 7,
             grading_ns: 3,

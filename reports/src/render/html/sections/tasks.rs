@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use askama::Template;
 
 use super::Section;
-use crate::data::Outcome;
 use crate::format::{ABSENT, count, nanoseconds, one_line, or_absent, ratio, shorten};
 use crate::summary::{Summary, TrialSummary};
 
@@ -117,7 +116,7 @@ fn tasks(summary: &Summary) -> TaskTable {
 }
 
 fn time_ratio(candidate: Option<&TrialSummary>, baseline: Option<&TrialSummary>) -> Option<f64> {
-    let timed = |trial: &&TrialSummary| trial.outcome != Outcome::Error && trial.wall_ns > 0;
+    let timed = |trial: &&TrialSummary| !trial.failed() && trial.wall_ns > 0;
     let (candidate, baseline) = candidate.filter(timed).zip(baseline.filter(timed))?;
     Some(baseline.wall_ns as f64 / candidate.wall_ns as f64)
 }

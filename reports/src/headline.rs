@@ -1,0 +1,127 @@
+//! What a run must have before it may say how much sooner tasks finish.
+//!
+//! `run`, the page, the summary and the gate ask here and nowhere else.
+
+use crate::data::{EndpointData, Outcome, RunData, TrialData};
+use crate::format::{one_line, percent, plural};
+use crate::pairing::sides;
+
+/// The largest share of a side's trials that may end in an error. Trials that fail are not
+/// a random choice of tasks, so that what is left does not speak for the suite.
+pub const MAX_ERROR_SHARE: f64 = 0.10;
+
+/// Why a run in which trials failed must not be relied on: an objection for each endpoint
+/// with more errors than [`MAX_ERROR_SHARE`] allows.
+#[must_use]
+pub fn too_many_errors(endpoints: &[EndpointData], trials: &[TrialData]) -> Vec<String> {
+    let objection = |endpoint: &EndpointData| {
+        let own = || {
+            trials
+                .iter()
+                .filter(|trial| trial.endpoint == endpoint.name)
+        };
+        let failed = own().filter(|trial| trial.failed()).count();
+        (failed as f64 > MAX_ERROR_SHARE * own().count() as f64).then(|| {
+            format!(
+                "{failed} of {} on {} ended in an error, more than {}: what is left does not speak for the suite",
+                plural(own().count(), "trial"),
+                one_line(&endpoint.name),
+                percent(MAX_ERROR_SHARE)
+            )
+        })
+    };
+    endpoints.iter().filter_map(objection).collect()
+}
+
+/// Why the two sides of a run cannot be compared in speed though trials of both finished:
+/// one of them, or neither, resolved a task, and giving up may be quick.
+#[must_use]
+pub fn nothing_resolved(run: &RunData) -> Option<String> {
+    let (candidate, baseline) = sides(run)?;
+    let finished = |side: &EndpointData| {
+        let own = run
+            .trials
+            .iter()
+            .filter(|trial| trial.endpoint == side.name);
+        let judged: Vec<&TrialData> = own.filter(|trial| trial.judged()).collect();
+        let resolved = |trial: &&&TrialData| trial.outcome == Outcome::Resolved;
+        (judged.iter().filter(resolved).count(), judged.len())
+    };
+    let nothing = |side: &EndpointData| matches!(finished(side), (0, 1..));
+    let subject = match (nothing(candidate), nothing(baseline)) {
+        (false, false) => return None,
+        (true, true) => format!(
+            "Neither {} nor {} resolved any of its trials ({} and {})",
+            one_line(&candidate.name),
+            one_line(&baseline.name),
+            finished(candidate).1,
+            finished(baseline).1
+        ),
+        (alone, _) => {
+            let side = if alone { candidate } else { baseline };
+            let of = plural(finished(side).1, "trial");
+            format!("{} resolved none of its {of}", one_line(&side.name))
+        }
+    };
+    Some(format!(
+        "{subject}: how long they took says nothing of how much sooner tasks get done."
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Role;
+
+    fn endpoint(name: &str, role: Role) -> EndpointData {
+        EndpointData {
+            name: name.to_owned(),
+            role,
+            model: String::new(),
+            protocol: String::new(),
+            transport: String::new(),
+            simulated: false,
+            same_as: None,
+            notes: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn one_error_in_ten_is_allowed_and_no_more() {
+        let endpoints = [
+            endpoint("a", Role::Candidate),
+            endpoint("b", Role::Baseline),
+        ];
+        let trial = |endpoint: &str, outcome| TrialData {
+            suite: String::new(),
+            task: String::new(),
+            tags: Vec::new(),
+            endpoint: endpoint.to_owned(),
+            attempt: 1,
+            outcome,
+            ended_by: None,
+            detail: None,
+            wall_ns: 0,
+            setup_ns: 0,
+            warm: None,
+            grading_ns: 0,
+            stages: Vec::new(),
+            spans: Vec::new(),
+            exchanges: Vec::new(),
+            tool_sum_ns: 0,
+            tool_calls: 0,
+            cost_usd: None,
+        };
+        let mut trials = vec![trial("a", Outcome::Resolved); 9];
+        trials.extend(vec![trial("b", Outcome::Resolved); 8]);
+        trials.push(trial("a", Outcome::Error));
+        trials.push(trial("b", Outcome::Error));
+        assert_eq!(
+            too_many_errors(&endpoints, &trials),
+            [
+                "1 of 9 trials on b ended in an error, more than 10 %: what is left does not speak for the suite"
+            ]
+        );
+        assert_eq!(too_many_errors(&endpoints, &[]), Vec::<String>::new());
+    }
+}
