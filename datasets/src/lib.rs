@@ -43,5 +43,5 @@ pub fn steers_terminal(c: char) -> bool {
     c.is_control()
         || c == '\u{fffe}'
         || c == '\u{ffff}'
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{206f}')
 }

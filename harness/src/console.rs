@@ -10,7 +10,8 @@ pub fn say(text: &str) {
 }
 
 /// Text from outside, without what would steer a terminal, line breaks excepted.
-fn plain(text: &str) -> String {
+#[must_use]
+pub fn plain(text: &str) -> String {
     let steers = |c: char| steers_terminal(c) && c != '\n' && c != '\t';
     text.chars()
         .map(|c| if steers(c) { ' ' } else { c })

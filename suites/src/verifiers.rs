@@ -15,6 +15,7 @@ mod result_parser;
 mod reward_file;
 mod runner_summary;
 mod separate;
+mod test_patch;
 mod test_script;
 
 pub(crate) use evaluation_script::EvaluationScript;

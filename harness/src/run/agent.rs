@@ -117,6 +117,7 @@ async fn converse(
         Stop::because(EndedBy::TimeLimit, why)
     };
     let mut session = Session::new(endpoint, cache_key, origin);
+    let redaction = endpoint.redaction();
     let mut items = vec![Item::User(prompt.to_owned())];
     let mut kept = 0;
     session
@@ -142,7 +143,9 @@ async fn converse(
                 break;
             }
             let working = tools::call(&bench, next, call, origin, remaining);
-            let done = session.during(working).await;
+            let mut done = session.during(working).await;
+            // No sandbox has a key, but a server may have told one in a way of its own.
+            redaction.tool(&mut done.tool, &mut done.output);
             record(Event::Tool(done.tool));
             submitted |= done.submitted;
             kept += done.output.len();

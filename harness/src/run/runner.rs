@@ -153,7 +153,10 @@ async fn trial(shared: &RunContext, key: &TrialKey) {
         task,
         workspace: Arc::new(workspace),
     };
-    let (finished, transcript) = place.work(origin, &emit).await;
+    let (mut finished, transcript) = place.work(origin, &emit).await;
+    finished.detail = finished.detail.map(|text| place.redacted(text));
+    let failed_tests = finished.failed_tests.into_iter();
+    finished.failed_tests = failed_tests.map(|text| place.redacted(text)).collect();
     let workspace = place.workspace;
     if let Some(transcript) = transcript {
         let _ = shared
@@ -305,7 +308,7 @@ impl TrialSite<'_> {
             let _ = self
                 .shared
                 .events
-                .send(RunEvent::Patch(self.key.clone(), patch));
+                .send(RunEvent::Patch(self.key.clone(), self.redacted(patch)));
         }
         let stop = stop.unwrap_or(Stop::FINISHED);
         let finished = TrialFinished {
@@ -318,6 +321,11 @@ impl TrialSite<'_> {
             failed_tests: grade.failed_tests,
         };
         (finished, transcript)
+    }
+
+    /// Whatever comes out of a sandbox may hold what a server wrote into it.
+    fn redacted(&self, text: String) -> String {
+        self.endpoint.redaction().work(text)
     }
 
     async fn begin(&self, step: usize) -> Result<(), String> {

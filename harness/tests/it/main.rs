@@ -16,6 +16,7 @@ mod proxy;
 mod report_in_browser;
 #[path = "../../wire/tests/it/scripted.rs"]
 mod scripted;
+mod secrets;
 #[path = "../../wire/tests/it/support.rs"]
 mod server;
 mod simulated_clients;

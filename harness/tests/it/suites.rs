@@ -260,6 +260,24 @@ fn a_task_that_cannot_be_used_is_in_the_way_of_nobody_else() {
 }
 
 #[test]
+fn names_of_a_suite_do_not_steer_the_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    task(folder, "one", HONEST);
+    suite(
+        folder,
+        "description = \"a\\u001b]0;owned\\u0007\\u0000b\\u202ec\\nforged: 9 tasks\"",
+    );
+    let (code, listed, errors) = run(folder, &["suites", "mine"]);
+    assert_eq!(code, 0, "{errors}");
+    insta::assert_snapshot!(listed, @r"
+    mine: 1 task, from tasks
+      a ]0;owned  b c forged: 9 tasks
+      tags: made 1
+    ");
+}
+
+#[test]
 fn suites_are_listed_and_checked() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();

@@ -19,10 +19,12 @@ pub mod transports;
 mod failure;
 mod kernel;
 mod recorder;
+mod redaction;
 mod retry_after;
 mod session;
 
 pub use failure::{Failure, says_context_limit};
 pub use recorder::Recorder;
+pub use redaction::Redaction;
 pub use session::Session;
 pub use transports::{Endpoint, Secret};

@@ -12,6 +12,7 @@ use crate::clock;
 use crate::failure::Failure;
 use crate::protocols::{Answer, Item, Request, RequestForm, RunningTimes, ToolSpec};
 use crate::recorder::Recorder;
+use crate::redaction::Redaction;
 use crate::transports::{Endpoint, Link, Transport};
 use backoff::Backoff;
 
@@ -22,6 +23,7 @@ const MAX_NAME: usize = 200;
 #[derive(Debug)]
 pub struct Session<'a> {
     endpoint: &'a Endpoint,
+    redaction: Redaction,
     /// The transport in use.
     transport: &'static dyn Transport,
     /// What it goes back to after a turn that had to go another way.
@@ -54,6 +56,7 @@ impl<'a> Session<'a> {
     pub fn new(endpoint: &'a Endpoint, cache_key: String, origin: u64) -> Self {
         Session {
             endpoint,
+            redaction: endpoint.redaction(),
             transport: endpoint.transport,
             after_detour: None,
             link: first_link(endpoint),
@@ -185,8 +188,9 @@ impl<'a> Session<'a> {
             recorder.take_probe(probe);
         }
         let running = recorder.running_times();
-        let (mut exchange, answer) = recorder.finish(self.transport.name());
+        let (mut exchange, mut answer) = recorder.finish(self.transport.name());
         exchange.warm_up = call.warm_up;
+        self.redaction.answer(&mut answer);
         self.redact_names(&mut exchange);
         let nothing = exchange.events.as_slice().is_empty() && answer.incomplete.is_none();
         let result = match result {

@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -32,6 +33,7 @@ const NAME: &str = "bubblewrap";
 struct Installed {
     program: PathBuf,
     system: Vec<OsString>,
+    kernel: Vec<OsString>,
 }
 
 /// Links into `/usr` on most systems, directories on some.
@@ -59,6 +61,12 @@ const ETC: [&str; 15] = [
     "/etc/ssl/certs",
     "/etc/timezone",
 ];
+
+/// Where the kernel's own files are, on this machine and inside.
+const PROC: &str = "/proc";
+
+/// How deep the kernel's own files are looked through; below is what is above them.
+const PROC_DEPTH: usize = 8;
 
 /// All namespaces, no capabilities even for root, no terminal to push input into,
 /// and no life beyond ours.
@@ -137,6 +145,7 @@ impl Installed {
         Ok(Self {
             program,
             system: system_arguments(),
+            kernel: kernel_arguments(Path::new(PROC)),
         })
     }
 
@@ -172,7 +181,8 @@ impl Installed {
                 command.args(&self.system);
             }
         }
-        command.args(["--proc", "/proc", "--dev", "/dev", "--tmpfs", TMP]);
+        command.args(["--proc", PROC]).args(&self.kernel);
+        command.args(["--dev", "/dev", "--tmpfs", TMP]);
         for mount in &invocation.mounts {
             let bind = if mount.writable {
                 "--bind"
@@ -225,6 +235,41 @@ fn system_arguments() -> Vec<OsString> {
         }
     }
     arguments
+}
+
+/// Covers what of the kernel's own files could be written. Settings of the whole machine
+/// belong to its root whatever their mode says to a capability, so that dropping all
+/// capabilities does not protect them; bubblewrap itself covers only some of them. What
+/// belongs to a process is of those inside, and stays.
+fn kernel_arguments(proc: &Path) -> Vec<OsString> {
+    let entries = fs::read_dir(proc).into_iter().flatten().flatten();
+    let of_a_process = |name: &OsString| name.as_encoded_bytes().iter().all(u8::is_ascii_digit);
+    let mut writable: Vec<OsString> = entries
+        .filter(|entry| !of_a_process(&entry.file_name()))
+        .map(|entry| entry.path())
+        .filter(|path| holds_writable(path, PROC_DEPTH))
+        .map(PathBuf::into_os_string)
+        .collect();
+    writable.sort();
+    let cover = |path: OsString| [OsString::from("--ro-bind-try"), path.clone(), path];
+    writable.into_iter().flat_map(cover).collect()
+}
+
+/// Whether anybody may write to a file, or to one below a directory. What is too deep, or
+/// cannot be listed, counts as if one could.
+fn holds_writable(path: &Path, depth: usize) -> bool {
+    let Ok(found) = fs::symlink_metadata(path) else {
+        return false;
+    };
+    if !found.is_dir() {
+        return !found.is_symlink() && found.permissions().mode() & 0o222 != 0;
+    }
+    match fs::read_dir(path) {
+        Ok(entries) if depth > 0 => entries
+            .flatten()
+            .any(|entry| holds_writable(&entry.path(), depth - 1)),
+        _ => true,
+    }
 }
 
 /// Writes down the names of the machine itself, which container engines do as well: a

@@ -21,12 +21,17 @@ pub(crate) struct Layer {
     mounted: bool,
 }
 
-/// What separates or escapes in the options of an overlay.
-const SPECIAL: [char; 4] = [',', ':', '\\', '"'];
+/// Mounts a lower, an upper and a working directory at a place.
+type Mounting = fn(&Path, &Path, &Path, &Path) -> io::Result<()>;
 
 impl Layer {
     /// Lays a new layer over `lower`, which must not change while the layer is there. `place` is a directory that does not exist yet.
     pub(crate) fn over(lower: &Path, place: &Path) -> Result<Self> {
+        Self::by(mount, lower, place)
+    }
+
+    /// A layer by a way to mount one, which may fail; then by copying.
+    fn by(mount: Mounting, lower: &Path, place: &Path) -> Result<Self> {
         let lower = fs::canonicalize(lower).map_err(Error::io("cannot be found", lower))?;
         fs::create_dir_all(place).map_err(Error::io("cannot be created", place))?;
         let mut layer = Self {
@@ -115,14 +120,22 @@ fn unescaped(listed: &str) -> PathBuf {
 
 #[cfg(target_os = "linux")]
 fn mount(lower: &Path, upper: &Path, work: &Path, at: &Path) -> io::Result<()> {
+    use rustix::fs::{Mode, OFlags};
     use rustix::mount::MountFlags;
+    use std::os::fd::AsRawFd;
+    // The kernel shows these options to everything that sees the mount. Named by
+    // descriptors, the directories are told to nobody, and may have any name.
+    let open = |path: &Path| {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        rustix::fs::open(path, flags, Mode::empty())
+    };
     let options = [("lowerdir", lower), ("upperdir", upper), ("workdir", work)];
     let mut text = Vec::new();
+    let mut opened = Vec::new();
     for (name, path) in options {
-        match path.to_str() {
-            Some(path) if !path.contains(SPECIAL) => text.push(format!("{name}={path}")),
-            _ => return Err(io::ErrorKind::InvalidInput.into()),
-        }
+        let directory = open(path)?;
+        text.push(format!("{name}=/proc/self/fd/{}", directory.as_raw_fd()));
+        opened.push(directory);
     }
     // Directories can be renamed as anywhere else. What is never needed after a crash
     // is not worth waiting for the disk; older kernels do not know that word.
@@ -217,16 +230,17 @@ mod tests {
     #[test]
     fn changes_stay_in_the_layer_and_go_with_it() {
         let scratch = tempfile::tempdir().unwrap();
-        // The second name cannot be told to an overlay, so that both ways are tried.
-        for name in ["plain", "with,comma"] {
+        let refused: Mounting = |_, _, _, _| Err(io::ErrorKind::Unsupported.into());
+        for (name, mounting) in [("an,over:lay", mount as Mounting), ("copy", refused)] {
             let place = scratch.path().join(name);
-            let lower = scratch.path().join("lower");
+            let lower = scratch.path().join(format!("lower of {name}"));
             tree(&lower);
             for _ in 0..2 {
-                let layer = Layer::over(&lower, &place).unwrap();
-                if name != "plain" {
-                    assert!(!layer.mounted);
-                }
+                let layer = Layer::by(mounting, &lower, &place).unwrap();
+                assert!(name != "copy" || !layer.mounted);
+                let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+                let told = |line: &str| line.matches("over:lay").count() > 1;
+                assert!(!mounts.lines().any(told), "{mounts}");
                 change(layer.path());
                 assert_eq!(fs::read_to_string(lower.join("link")).unwrap(), "lower");
                 assert!(lower.join("run").exists() && !lower.join("new").exists());

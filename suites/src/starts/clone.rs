@@ -216,6 +216,8 @@ impl Git<'_> {
                 ("GIT_CONFIG_GLOBAL", "/dev/null"),
                 ("GIT_TERMINAL_PROMPT", "0"),
             ])
+            // What a trial works in is hostile, hooks included.
+            .args(["-c", "core.hooksPath=/dev/null"])
             .args(arguments)
             .current_dir(directory)
             .stdin(stdin.map_or_else(Stdio::null, Stdio::from))

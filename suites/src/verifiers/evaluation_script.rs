@@ -4,7 +4,7 @@
 use timeslip_datasets::swebench::{InstanceReport, Split, TestsStatus};
 use timeslip_datasets::text::plural;
 
-use super::{patch, runner_summary};
+use super::{patch, runner_summary, test_patch};
 use crate::grade::{Infrastructure, last_lines};
 use crate::log_parsers::{self, Status, Statuses};
 use crate::task::{PatchAttempt, StepAttempt, Verifier, digest};
@@ -46,18 +46,25 @@ const KILLED: i32 = 128;
 
 /// Upstream's chain: ever more forgiving ways to apply a patch, each from the tree as it
 /// was (an image may have changes of its own in it), and at the end the question whether
-/// it was there all along.
+/// it was there all along. No hook of the repository runs; `patch`, which would write
+/// below `.git` what git refuses, finds the repository gone from there.
 const APPLY: &str = r#"
 patch=/tmp/patch.diff
+git() { command git -c core.hooksPath=/dev/null -c core.fsmonitor=false "$@"; }
 remember() {
   head=$(git rev-parse HEAD) && git add -A && tree=$(git write-tree) && git reset -q &&
     was=$(git -c user.name=grader -c user.email=grader@localhost commit-tree -p "$head" -m x "$tree")
 }
 clean() { git reset -q --hard "$was" && git clean -fdq && git reset -q "$head"; }
+loosely() {
+  aside=$(mktemp -d ./.timeslip-XXXXXXXXXXXX) && mv .git "$aside/git" || return
+  patch --batch --forward --fuzz=5 -p1 -i "$patch"; code=$?
+  rm -rf .git && mv "$aside/git" .git && rm -rf "$aside" && return "$code"
+}
 git apply --verbose "$patch" ||
 { remember && git apply --verbose --3way "$patch"; } ||
 { clean && git apply --verbose --reject "$patch"; } ||
-{ clean && patch --batch --forward --fuzz=5 -p1 -i "$patch"; } ||
+{ clean && loosely; } ||
 git apply --check --reverse "$patch"
 "#;
 
@@ -105,7 +112,7 @@ impl Verifier for EvaluationScript {
             });
         }
         let scripts = place.path().join("eval");
-        let script = with_exit_code(&self.script);
+        let script = with_exit_code(&test_patch::guarded(&self.script));
         patch::write_scripts(&scripts, &[("eval.sh", script.as_bytes())])?;
         let mut invocation = fresh.invocation("bash /eval/eval.sh", limits);
         invocation.mounts.push(mount(&scripts, "/eval", false));
@@ -180,6 +187,13 @@ impl EvaluationScript {
 
     /// What the log says of each test, or why it says nothing that can be relied on.
     fn statuses(&self, log: &str) -> Result<Statuses, String> {
+        // Tested code that prints this gains nothing by it.
+        if let Some((before, _)) = log.split_once(&format!("{}\n", test_patch::REFUSED)) {
+            return Err(format!(
+                "the hidden tests cannot be put in place: {}",
+                last_lines(before)
+            ));
+        }
         let section = test_output(log)
             .ok_or_else(|| format!("the evaluation printed no test output: {}", last_lines(log)))?;
         let statuses = log_parsers::find(&self.log_parser, &self.task)?(section);

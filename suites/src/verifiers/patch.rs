@@ -10,11 +10,12 @@ use crate::{Error, Grade, Limits, Result, Workspace};
 /// The largest change that is graded.
 const PATCH_BYTES: usize = 4 * 1024 * 1024;
 
-/// Everything since the base commit, new files too. The agent may have planted
-/// configuration that runs programs, which is why this happens inside, and
+/// Everything since the base commit, new files too. The agent may have planted hooks and
+/// configuration that run programs, which is why this happens inside, and
 /// settings that change the format, which are overridden.
-const DIFF: &str = "git -c core.fsmonitor=false -c core.quotePath=true add -A 2>/dev/null; \
-    git -c core.fsmonitor=false --no-pager diff --cached --binary --no-color --no-ext-diff \
+const DIFF: &str = "git() { command git -c core.hooksPath=/dev/null -c core.fsmonitor=false \"$@\"; }; \
+    git -c core.quotePath=true add -A 2>/dev/null; \
+    git --no-pager diff --cached --binary --no-color --no-ext-diff \
     --no-textconv --src-prefix=a/ --dst-prefix=b/ ";
 
 /// Takes the change since `base`, or since the state that its image had, from a workspace

@@ -9,6 +9,9 @@ use crate::path_guard::{self, PathRefusal};
 
 const REWARD_BYTES: u64 = 64 * 1024;
 
+/// Most characters of a name or text that are quoted.
+const SHOWN: usize = 60;
+
 /// The rewards below `logs`: `reward.json` beats `reward.txt`, and the exit code
 /// of the script says nothing.
 pub(super) fn rewards(logs: &Path) -> Result<Rewards, String> {
@@ -24,29 +27,66 @@ pub(super) fn rewards(logs: &Path) -> Result<Rewards, String> {
     let (name, rewards) = if let Some(text) = read("reward.json")? {
         ("reward.json", json_rewards(&text))
     } else if let Some(text) = read("reward.txt")? {
-        ("reward.txt", text.trim().parse().ok().map(one))
+        ("reward.txt", text_reward(&text))
     } else {
         return Err("the verifier wrote neither reward.json nor reward.txt".to_owned());
     };
-    rewards
-        .filter(|rewards| !rewards.is_empty() && rewards.values().all(|reward| reward.is_finite()))
-        .ok_or_else(|| format!("/logs/verifier/{name} holds no reward"))
+    rewards.map_err(|why| format!("/logs/verifier/{name} {why}"))
+}
+
+fn text_reward(text: &str) -> Result<Rewards, String> {
+    let number = text
+        .trim()
+        .parse()
+        .ok()
+        .filter(|reward: &f64| reward.is_finite());
+    number.map(one).ok_or_else(|| {
+        let text: String = text.trim().chars().take(SHOWN).collect();
+        format!("holds {text:?}, which is no number")
+    })
 }
 
 fn one(reward: f64) -> Rewards {
     Rewards::from([(REWARD.to_owned(), reward)])
 }
 
-/// A bare number, or numbers by name.
-fn json_rewards(text: &str) -> Option<Rewards> {
-    match serde_json::from_str(text).ok()? {
-        Value::Number(number) => Some(one(number.as_f64()?)),
-        Value::Object(entries) => entries
-            .into_iter()
-            .map(|(name, reward)| Some((name, reward.as_f64()?)))
-            .collect(),
-        _ => None,
+/// A bare number, or numbers by name; where one is named `reward` it alone decides, and
+/// what else there is may be anything.
+fn json_rewards(text: &str) -> Result<Rewards, String> {
+    let found = serde_json::from_str(text).map_err(|error| format!("is no JSON: {error}"))?;
+    let entries = match found {
+        Value::Object(entries) if entries.is_empty() => return Err("holds no reward".to_owned()),
+        Value::Object(entries) => entries,
+        other => return number("its content", &other).map(one),
+    };
+    let decides = entries
+        .get(REWARD)
+        .is_some_and(|reward| number(REWARD, reward).is_ok());
+    let mut rewards = Rewards::new();
+    for (name, value) in &entries {
+        match number(name, value) {
+            Ok(reward) => drop(rewards.insert(name.clone(), reward)),
+            Err(_) if decides => {}
+            Err(why) => return Err(why),
+        }
     }
+    Ok(rewards)
+}
+
+fn number(name: &str, value: &Value) -> Result<f64, String> {
+    let number = value.as_f64().filter(|number| number.is_finite());
+    number.ok_or_else(|| {
+        let kind = match value {
+            Value::Null => "null",
+            Value::Bool(_) => "true or false",
+            Value::Number(_) => "too large a number",
+            Value::String(_) => "a text",
+            Value::Array(_) => "a list",
+            Value::Object(_) => "an object",
+        };
+        let name: String = name.chars().take(SHOWN).collect();
+        format!("gives {kind} for {name:?}, which has to be a number")
+    })
 }
 
 #[cfg(test)]
@@ -93,11 +133,19 @@ mod tests {
     }
 
     #[test]
+    fn a_reward_of_that_name_alone_decides() {
+        let parts = r#"{"reward": 1, "parts": {"a": 1}, "note": "x", "time": 3}"#;
+        let rewards = rewards(logs(&[("reward.json", parts)]).path()).unwrap();
+        let kept = [("reward".to_owned(), 1.0), ("time".to_owned(), 3.0)];
+        assert_eq!(rewards, Rewards::from(kept));
+    }
+
+    #[test]
     fn what_is_no_reward_is_no_verdict() {
         insta::assert_snapshot!(read(&[]).unwrap_err(), @"the verifier wrote neither reward.json nor reward.txt");
-        insta::assert_snapshot!(read(&[("reward.txt", "yes")]).unwrap_err(), @"/logs/verifier/reward.txt holds no reward");
-        insta::assert_snapshot!(read(&[("reward.txt", "inf")]).unwrap_err(), @"/logs/verifier/reward.txt holds no reward");
-        insta::assert_snapshot!(read(&[("reward.txt", "1"), ("reward.json", r#"{"a":1,"b":"x"}"#)]).unwrap_err(), @"/logs/verifier/reward.json holds no reward");
+        insta::assert_snapshot!(read(&[("reward.txt", "yes")]).unwrap_err(), @r#"/logs/verifier/reward.txt holds "yes", which is no number"#);
+        insta::assert_snapshot!(read(&[("reward.txt", "inf")]).unwrap_err(), @r#"/logs/verifier/reward.txt holds "inf", which is no number"#);
+        insta::assert_snapshot!(read(&[("reward.txt", "1"), ("reward.json", r#"{"a":1,"b":"x"}"#)]).unwrap_err(), @r#"/logs/verifier/reward.json gives a text for "b", which has to be a number"#);
         let long = "1".repeat(REWARD_BYTES as usize + 1);
         insta::assert_snapshot!(read(&[("reward.txt", &long)]).unwrap_err(), @"/logs/verifier/reward.txt is larger than 65536 bytes");
     }

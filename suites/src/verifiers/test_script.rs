@@ -10,9 +10,12 @@ use crate::path_guard::PathRefusal;
 use crate::sandbox::{TMP, copy as copy_tree};
 use crate::task::{StepAttempt, Verifier, digest};
 use crate::workspace::{ARTIFACTS, CommandVariables, LOGS, copy, mount, open_to_all};
-use crate::{Error, Exit, Grade, Invocation, Limits, Result, Workspace};
+use crate::{Error, Execution, Exit, Grade, Invocation, Limits, Result, Workspace};
 
 const OUTPUT_BYTES: usize = 1024 * 1024;
+
+/// How a script ended that was sent SIGKILL.
+const KILLED: i32 = 128 + 9;
 
 /// A script that is run where the agent worked, or in an environment apart from it.
 #[derive(Clone, Debug)]
@@ -85,6 +88,9 @@ impl Verifier for TestScript {
         let verdict = if execution.exit == Exit::TimedOut {
             let seconds = step.verifier_time.as_secs_f64();
             Err(format!("the verifier took longer than {seconds} s"))
+        } else if was_killed(&execution) {
+            // Whatever killed it may have written the reward that is there.
+            Err(format!("the verifier was killed: {}", last_lines(&output)))
         } else {
             let read = self.verdict(&place.logs, &output);
             read.map_err(|why| format!("{why}: {}", last_lines(&output)))
@@ -190,6 +196,12 @@ impl ScriptPlace {
         }
         Ok(place)
     }
+}
+
+/// Whether the script, or what runs it, was ended by the signal that only others send.
+fn was_killed(execution: &Execution) -> bool {
+    execution.command_ended.is_none()
+        || matches!(execution.exit, Exit::Signal(_) | Exit::Code(KILLED))
 }
 
 /// Puts tests together in the empty directory `into`.

@@ -233,6 +233,66 @@ fn a_reward_that_is_a_link_is_no_reward() {
     assert!(began.elapsed() < Duration::from_secs(8));
 }
 
+/// A task whose bundled-like verifier runs what the agent left.
+const RUNS_WHAT_IT_TESTS: &str =
+    include_str!("../../../datasets/bundled/terminal-mini/word-tally/tests/test.sh");
+
+#[test]
+fn a_tested_program_cannot_give_itself_the_verdict() {
+    let Some(trial) = Trial::new(RUNS_WHAT_IT_TESTS) else {
+        return;
+    };
+    let check = "import subprocess\nsubprocess.run(['bash', '/app/program'], timeout=5)\n\
+        assert open('/app/done').read() == 'right'\n";
+    write(
+        &trial.scratch.path().join("source/made/tests/check.py"),
+        check,
+    );
+    let claim = "echo 1 >/logs/verifier/reward.txt; echo 1 >/logs/verifier/reward.json";
+    for (program, verdict) in [
+        ("true".to_owned(), true),
+        (claim.to_owned(), true),
+        (format!("(while :; do {claim}; done) & disown"), true),
+        (
+            format!("setsid bash -c 'while :; do {claim}; done' &"),
+            true,
+        ),
+        (
+            "rm -rf /logs/verifier; ln -s /app /logs/verifier".to_owned(),
+            true,
+        ),
+        (format!("{claim}; kill -9 $(ps -o ppid= $PPID)"), false),
+        (format!("{claim}; kill -9 $PPID"), true),
+    ] {
+        trial.run("rm -f done");
+        edit(&trial.workspace, "program", "", &program).unwrap();
+        let grade = trial.grade();
+        assert!(!grade.resolved, "{program}: {grade:?}");
+        assert_eq!(!grade.verifier_failed, verdict, "{program}: {grade:?}");
+        if !program.contains("kill") {
+            trial.run("printf right >done");
+            let grade = trial.grade();
+            assert!(grade.resolved, "{program}: {grade:?}");
+        }
+    }
+}
+
+/// The one honest way to be out of a program's reach is what the bundled tests do.
+#[test]
+fn bundled_verifiers_are_all_alike() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../datasets/bundled/terminal-mini");
+    let tasks = fs::read_dir(folder).unwrap();
+    for script in tasks.map(|task| task.unwrap().path().join("tests/test.sh")) {
+        let Ok(text) = fs::read_to_string(&script) else {
+            continue;
+        };
+        let json = r#"(VERIFIER / "reward.json").write_text('{"reward": %d}\n' % reward)"#;
+        let plain = r#"(VERIFIER / "reward.txt").write_text("%d\n" % reward)"#;
+        let same = text.replace(json, plain) == RUNS_WHAT_IT_TESTS;
+        assert!(same, "{}", script.display());
+    }
+}
+
 #[test]
 fn tests_and_verdict_are_out_of_the_agents_reach() {
     let Some(trial) = Trial::new(HONEST) else {

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::support::{LIMITS, bubblewrap, invocation, run, run_limited, sandboxes};
-use timeslip_suites::{BACKENDS, Exit, Limits, Mount, sandbox};
+use crate::support::{LIMITS, bubblewrap, invocation, rootfs, run, run_limited, sandboxes};
+use timeslip_suites::{BACKENDS, Exit, Image, Limits, Mount, sandbox};
 
 #[test]
 fn exit_codes_and_merged_output_come_back() {
@@ -229,6 +229,37 @@ fn bubblewrap_keeps_the_system_read_only() {
         assert_ne!(run(&sandbox, command).exit, Exit::Code(0), "{command}");
     }
     assert_eq!(run(&sandbox, "touch /tmp/x /app/x").exit, Exit::Code(0));
+}
+
+/// Prints what of the kernel's files can be opened to write, beyond those of a process.
+const WALK: &str = r#"
+walk() {
+  for entry in "$1"/* "$1"/.[!.]*; do
+    case $entry in /proc/[0-9]*|/proc/self|/proc/thread-self) continue ;; esac
+    if [ -L "$entry" ]; then continue; fi
+    if [ -d "$entry" ]; then walk "$entry"
+    elif [ -e "$entry" ]; then
+      ( exec 3<>"$entry" ) 2>/dev/null && echo "$entry"
+      ( exec 3>>"$entry" ) 2>/dev/null && echo "$entry"
+    fi
+  done
+}
+walk /proc; walk /sys; echo walked
+"#;
+
+#[test]
+fn bubblewrap_has_no_kernel_file_to_write() {
+    let Some(sandbox) = bubblewrap() else {
+        return;
+    };
+    assert_eq!(run(&sandbox, WALK).text(), "walked\n");
+    let scratch = tempfile::tempdir().unwrap();
+    rootfs(&scratch.path().join("rootfs"));
+    let image = Image::at(&scratch.path().join("rootfs")).unwrap();
+    let (root, _) = sandbox.root(&image, &scratch.path().join("layer")).unwrap();
+    let mut invocation = invocation(scratch.path(), WALK, LIMITS);
+    invocation.root = Some(root);
+    assert_eq!(sandbox.run(&invocation).unwrap().text(), "walked\n");
 }
 
 #[test]

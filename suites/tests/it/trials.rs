@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::support::files::write;
 use crate::support::{LIMITS, can, edit, sandbox};
 use timeslip_datasets::run::journal::Warmth;
-use timeslip_suites::{Error, Grade, Sandbox, Suite, SuiteFile, Task, Workspace, grade};
+use timeslip_suites::{Error, Grade, Sandbox, Suite, SuiteFile, Task, Workspace, grade, steps};
 
 fn load(directory: &Path, format: &str) -> Result<Task, Error> {
     let file = directory.join("suite.toml");
@@ -305,6 +305,77 @@ fn planted_configuration_does_not_reach_the_verdict() {
     let grade = trial.grade();
     assert!(grade.resolved, "{grade:?}");
     assert!(!escaped.exists());
+}
+
+#[test]
+fn planted_hooks_do_not_run() {
+    let trial = Trial::new(swe_bench(), "swe-bench");
+    trial.run(
+        "sed -i s/1/2/ f.py; mkdir -p .git/hooks; cd .git/hooks; \
+         for name in post-index-change post-checkout pre-commit reference-transaction; do \
+         printf '#!/bin/sh\\necho planted >/testbed/planted\\n' >$name; chmod +x $name; done",
+    );
+    assert_eq!(
+        trial.run("git add -A; cat planted; rm planted"),
+        "planted\n"
+    );
+    let grade = trial.grade();
+    assert!(grade.resolved, "{grade:?}");
+    assert!(!grade.patch.unwrap().contains("planted"));
+}
+
+#[test]
+fn a_patch_puts_no_hook_into_the_repository() {
+    let scratch = swe_bench();
+    let eval = scratch.path().join("source/tasks/made__f-1/eval.sh");
+    let text = fs::read_to_string(&eval).unwrap();
+    let reset = "cd /testbed\ngit checkout HEAD -- f.py\n";
+    write(&eval, &text.replace("cd /testbed\n", reset));
+    let trial = Trial::new(scratch, "swe-bench");
+    let patch = "diff --git a/.git/hooks/post-checkout b/.git/hooks/post-checkout\n\
+        new file mode 100755\n--- /dev/null\n+++ b/.git/hooks/post-checkout\n@@ -0,0 +1,2 @@\n\
+        +#!/bin/sh\n+echo 'def f(): return 2' >f.py\n";
+    let place = trial.scratch.path();
+    let grade = steps::grade_patch(&trial.task, Some(patch), &trial.sandbox, place).unwrap();
+    assert!(!grade.resolved, "{grade:?}");
+}
+
+/// The task of [`swe_bench()`], whose hidden tests are a new file.
+fn swe_bench_with_test_patch() -> tempfile::TempDir {
+    let scratch = swe_bench();
+    let eval = "#!/bin/bash\nset -uxo pipefail\ncd /testbed\ngit apply -v - <<'EOF_114329324912'\n\
+        diff --git a/t/test_f.py b/t/test_f.py\nnew file mode 100644\n--- /dev/null\n+++ b/t/test_f.py\n\
+        @@ -0,0 +1,2 @@\n+import f\n+print(\"PASSED\" if f.f() == 2 else \"FAILED\", \"f\")\n\
+        EOF_114329324912\n: '>>>>> Start Test Output'\nPYTHONPATH=. python3 t/test_f.py\n: '>>>>> End Test Output'\n";
+    write(&scratch.path().join("source/tasks/made__f-1/eval.sh"), eval);
+    scratch
+}
+
+#[test]
+fn the_hidden_tests_are_run_whatever_the_change_has_in_their_place() {
+    let forged = "mkdir -p t; echo 'print(\"PASSED f\")' >t/test_f.py";
+    for (work, resolved, verdict) in [
+        ("sed -i s/1/2/ f.py", true, true),
+        ("touch x", false, true),
+        (forged, false, true),
+        (&format!("sed -i s/1/2/ f.py; {forged}"), true, true),
+        ("mkdir -p t/test_f.py; touch t/test_f.py/x", false, true),
+        ("touch t", false, false),
+        (
+            "mkdir u; echo 'print(\"PASSED f\")' >u/test_f.py; ln -s u t",
+            false,
+            false,
+        ),
+    ] {
+        let trial = Trial::new(swe_bench_with_test_patch(), "swe-bench");
+        trial.run(work);
+        let grade = trial.grade();
+        assert_eq!(
+            (grade.resolved, !grade.verifier_failed),
+            (resolved, verdict),
+            "{work}: {grade:?}"
+        );
+    }
 }
 
 #[test]

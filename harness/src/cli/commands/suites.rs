@@ -8,6 +8,7 @@ use timeslip_datasets::text::plural;
 use timeslip_suites::{Capabilities, Sandbox, Suite, SuiteFile, Task, Workspace};
 
 use crate::cli::{caveats, isolation};
+use crate::console::one_line;
 use crate::error::Error;
 use crate::exit;
 use crate::run::config::Config;
@@ -75,7 +76,11 @@ fn preparable(suite: Suite, capabilities: &Capabilities) -> (Suite, Vec<timeslip
 }
 
 fn describe(file: &SuiteFile, suite: &Suite) -> String {
-    let mut text = format!("{}: {}", suite.name, plural(suite.tasks.len(), "task"));
+    let mut text = format!(
+        "{}: {}",
+        one_line(&suite.name),
+        plural(suite.tasks.len(), "task")
+    );
     // Writing to a string cannot fail.
     let mut add = |words: std::fmt::Arguments<'_>| {
         let _ = text.write_fmt(words);
@@ -88,16 +93,17 @@ fn describe(file: &SuiteFile, suite: &Suite) -> String {
     }
     add(format_args!(", from {}\n", file.source));
     if !suite.description.is_empty() {
-        add(format_args!("  {}\n", suite.description));
+        add(format_args!("  {}\n", one_line(&suite.description)));
     }
     let tags = frequent_tags(suite);
     if !tags.is_empty() {
-        add(format_args!("  tags: {}\n", tags.join(", ")));
+        add(format_args!("  tags: {}\n", one_line(&tags.join(", "))));
     }
     for entry in &suite.excluded {
         add(format_args!(
             "  quarantined {}: {}\n",
-            entry.task, entry.why
+            one_line(&entry.task),
+            one_line(&entry.why)
         ));
     }
     text

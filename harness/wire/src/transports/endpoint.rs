@@ -9,11 +9,10 @@ use timeslip_datasets::options::EndpointOptions;
 use super::{Pool, Transport};
 use crate::connection::Target;
 use crate::protocols::Protocol;
+use crate::redaction::Redaction;
 
 /// Most characters of a server's own words that are kept.
 const MAX_WORDS: usize = 1_000;
-/// Bytes of a secret that tell nothing yet.
-const HARMLESS: usize = 4;
 
 /// A key, or a header's value, which may hold one. Never printed.
 #[derive(Clone)]
@@ -55,33 +54,18 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// What is taken out of everything that this endpoint says.
+    #[must_use]
+    pub fn redaction(&self) -> Redaction {
+        let secrets = self.key.iter().chain(&self.secrets);
+        Redaction::of(secrets.map(|secret| secret.0.as_str()))
+    }
+
     /// A server's words as they may be kept and shown: first without secrets, since some
     /// servers echo what they were sent, then cut to 1,000 characters.
     #[must_use]
     pub fn redact(&self, text: &str) -> String {
-        let secrets = || {
-            let secrets = self.key.iter().chain(&self.secrets);
-            secrets.map(|secret| secret.0.as_str())
-        };
-        let mut text = text.to_owned();
-        for secret in secrets() {
-            text = text.replace(secret, "***");
-        }
-        // What was read may end in the middle of one.
-        if let Some(length) = secrets()
-            .filter_map(|secret| part_at_end(&text, secret))
-            .max()
-        {
-            text.truncate(text.len() - length);
-            text.push_str("***");
-        }
+        let text = self.redaction().words(text);
         text.chars().take(MAX_WORDS).collect()
     }
-}
-
-/// Length of the longest beginning of the secret that the text ends with.
-fn part_at_end(text: &str, secret: &str) -> Option<usize> {
-    let parts = (HARMLESS..secret.len()).rev();
-    let mut parts = parts.filter_map(|length| secret.get(..length));
-    parts.find(|part| text.ends_with(part)).map(str::len)
 }

@@ -4,18 +4,20 @@ use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use crate::data::TrialData;
+use crate::format::one_line;
 
-/// Untrusted text, made harmless in a spreadsheet.
+/// Untrusted text, made harmless in a spreadsheet, and in a terminal that shows the file.
 #[derive(Debug, Default, Serialize, JsonSchema)]
 #[serde(transparent)]
 pub(super) struct Text(String);
 
 impl Text {
     pub(super) fn of(value: &str) -> Self {
+        let value = one_line(value);
         Text(if value.starts_with(['=', '+', '-', '@', '\t', '\r']) {
             format!("'{value}")
         } else {
-            value.to_owned()
+            value
         })
     }
 }
@@ -67,6 +69,13 @@ mod tests {
         #[test]
         fn no_text_starts_like_a_formula(value in any::<String>()) {
             prop_assert!(!Text::of(&value).0.starts_with(['=', '+', '-', '@', '\t', '\r']));
+        }
+
+        #[test]
+        fn no_text_steers_a_terminal(value in any::<String>()) {
+            let hostile = format!("{value}\u{1b}]0;x\u{7}\0\u{202e}\n");
+            let steers = |c: char| timeslip_datasets::steers_terminal(c);
+            prop_assert!(!Text::of(&hostile).0.contains(steers));
         }
     }
 }
