@@ -91,7 +91,7 @@ pub(super) fn key(task: &Task, patch: Option<&str>) -> String {
 }
 
 /// Changed with what verdicts mean, so that older ones are not taken over.
-const GRADING: &str = "grading 2";
+const GRADING: &str = "grading 3";
 
 /// Tells a root file system from one that was made anew in its place.
 fn state(environment: &TaskEnvironment) -> String {
