@@ -7,13 +7,15 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 
 use crate::python_list;
 
-/// A scalar, by what it is.
-enum Scalar {
+/// What stands in a field, by what it is.
+enum Written {
     Absent,
     Flag(bool),
     Whole(i128),
     Number(f64),
     Text(String),
+    /// A list, or a table with its keys, as texts.
+    Parts(Vec<String>),
 }
 
 /// Text; other scalars are their text, a list or table is its parts with commas between
@@ -42,80 +44,105 @@ pub(crate) struct Flag(pub(crate) bool);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Names(pub(crate) Vec<String>);
 
-impl Scalar {
+impl Written {
     fn text(self) -> String {
         match self {
-            Scalar::Absent => String::new(),
-            Scalar::Flag(flag) => flag.to_string(),
-            Scalar::Whole(number) => number.to_string(),
-            Scalar::Number(number) => number.to_string(),
-            Scalar::Text(text) => text,
+            Written::Absent => String::new(),
+            Written::Flag(flag) => flag.to_string(),
+            Written::Whole(number) => number.to_string(),
+            Written::Number(number) => number.to_string(),
+            Written::Text(text) => text,
+            Written::Parts(parts) => parts.join(", "),
         }
     }
 }
 
-struct ScalarVisitor(&'static str);
+/// What the `toml` crate calls a date's only part.
+const TOML_DATE: &str = "$__toml_private_datetime";
 
-impl Visitor<'_> for ScalarVisitor {
-    type Value = Scalar;
+struct WrittenVisitor;
+
+impl<'de> Visitor<'de> for WrittenVisitor {
+    type Value = Written;
 
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(self.0)
+        f.write_str("any value")
     }
 
-    fn visit_unit<E: Error>(self) -> Result<Scalar, E> {
-        Ok(Scalar::Absent)
+    fn visit_unit<E: Error>(self) -> Result<Written, E> {
+        Ok(Written::Absent)
     }
 
-    fn visit_bool<E: Error>(self, flag: bool) -> Result<Scalar, E> {
-        Ok(Scalar::Flag(flag))
+    fn visit_bool<E: Error>(self, flag: bool) -> Result<Written, E> {
+        Ok(Written::Flag(flag))
     }
 
-    fn visit_i64<E: Error>(self, number: i64) -> Result<Scalar, E> {
-        Ok(Scalar::Whole(number.into()))
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Written, E> {
+        Ok(Written::Whole(number.into()))
     }
 
-    fn visit_u64<E: Error>(self, number: u64) -> Result<Scalar, E> {
-        Ok(Scalar::Whole(number.into()))
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Written, E> {
+        Ok(Written::Whole(number.into()))
     }
 
-    fn visit_f64<E: Error>(self, number: f64) -> Result<Scalar, E> {
-        Ok(Scalar::Number(number))
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Written, E> {
+        Ok(Written::Number(number))
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<Scalar, E> {
-        Ok(Scalar::Text(text.to_owned()))
+    fn visit_str<E: Error>(self, text: &str) -> Result<Written, E> {
+        Ok(Written::Text(text.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Written, A::Error> {
+        let mut parts = Vec::new();
+        while let Some(Text(text)) = list.next_element()? {
+            parts.push(text);
+        }
+        Ok(Written::Parts(parts))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut table: A) -> Result<Written, A::Error> {
+        let mut parts = Vec::new();
+        while let Some((key, Text(text))) = table.next_entry::<String, Text>()? {
+            parts.push(match key.as_str() {
+                TOML_DATE => text,
+                _ => format!("{key}: {text}"),
+            });
+        }
+        Ok(Written::Parts(parts))
     }
 }
 
 impl<'de> Deserialize<'de> for Number {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let expected = "a number";
-        let scalar = deserializer.deserialize_any(ScalarVisitor(expected))?;
-        let number = match &scalar {
-            Scalar::Whole(number) => Some(*number as f64),
-            Scalar::Number(number) => Some(*number),
-            Scalar::Text(text) => text.trim().parse().ok(),
-            Scalar::Absent | Scalar::Flag(_) => None,
+        let written = deserializer.deserialize_any(WrittenVisitor)?;
+        let number = match &written {
+            Written::Whole(number) => Some(*number as f64),
+            Written::Number(number) => Some(*number),
+            Written::Text(text) => text.trim().parse().ok(),
+            Written::Absent | Written::Flag(_) | Written::Parts(_) => None,
         };
-        number.map(Number).ok_or_else(|| mismatch(scalar, expected))
+        number
+            .map(Number)
+            .ok_or_else(|| mismatch(written, expected))
     }
 }
 
 impl<'de> Deserialize<'de> for Whole {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let expected = "a whole number that is not negative";
-        let scalar = deserializer.deserialize_any(ScalarVisitor(expected))?;
-        let number = match &scalar {
-            Scalar::Whole(number) => u64::try_from(*number).ok(),
-            Scalar::Number(number) => whole(*number),
-            Scalar::Text(text) => {
+        let written = deserializer.deserialize_any(WrittenVisitor)?;
+        let number = match &written {
+            Written::Whole(number) => u64::try_from(*number).ok(),
+            Written::Number(number) => whole(*number),
+            Written::Text(text) => {
                 let text = text.trim();
                 text.parse().ok().or_else(|| whole(text.parse().ok()?))
             }
-            Scalar::Absent | Scalar::Flag(_) => None,
+            Written::Absent | Written::Flag(_) | Written::Parts(_) => None,
         };
-        number.map(Whole).ok_or_else(|| mismatch(scalar, expected))
+        number.map(Whole).ok_or_else(|| mismatch(written, expected))
     }
 }
 
@@ -128,93 +155,41 @@ fn whole(number: f64) -> Option<u64> {
 impl<'de> Deserialize<'de> for Flag {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let expected = "true or false";
-        let scalar = deserializer.deserialize_any(ScalarVisitor(expected))?;
-        let flag = match &scalar {
-            Scalar::Flag(flag) => Some(*flag),
-            Scalar::Whole(0) => Some(false),
-            Scalar::Whole(1) => Some(true),
-            Scalar::Text(text) => match text.trim().to_ascii_lowercase().as_str() {
+        let written = deserializer.deserialize_any(WrittenVisitor)?;
+        let flag = match &written {
+            Written::Flag(flag) => Some(*flag),
+            Written::Whole(0) => Some(false),
+            Written::Whole(1) => Some(true),
+            Written::Text(text) => match text.trim().to_ascii_lowercase().as_str() {
                 "true" | "yes" | "on" | "1" => Some(true),
                 "false" | "no" | "off" | "0" => Some(false),
                 _ => None,
             },
             _ => None,
         };
-        flag.map(Flag).ok_or_else(|| mismatch(scalar, expected))
+        flag.map(Flag).ok_or_else(|| mismatch(written, expected))
     }
 }
 
-fn mismatch<E: Error>(scalar: Scalar, expected: &'static str) -> E {
-    E::custom(format!("{:?} is not {expected}", scalar.text()))
-}
-
-/// What the `toml` crate calls a date's only part.
-const TOML_DATE: &str = "$__toml_private_datetime";
-
-/// Reads anything into texts: the parts of a list or table, or one scalar.
-struct TextsVisitor;
-
-impl<'de> Visitor<'de> for TextsVisitor {
-    type Value = Vec<String>;
-
-    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("text")
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-        Ok(Vec::new())
-    }
-
-    fn visit_bool<E: Error>(self, flag: bool) -> Result<Self::Value, E> {
-        Ok(vec![flag.to_string()])
-    }
-
-    fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
-        Ok(vec![number.to_string()])
-    }
-
-    fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
-        Ok(vec![number.to_string()])
-    }
-
-    fn visit_f64<E: Error>(self, number: f64) -> Result<Self::Value, E> {
-        Ok(vec![number.to_string()])
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(vec![text.to_owned()])
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Self::Value, A::Error> {
-        let mut texts = Vec::new();
-        while let Some(Text(text)) = parts.next_element()? {
-            texts.push(text);
-        }
-        Ok(texts)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut parts: A) -> Result<Self::Value, A::Error> {
-        let mut texts = Vec::new();
-        while let Some((key, Text(text))) = parts.next_entry::<String, Text>()? {
-            texts.push(match key.as_str() {
-                TOML_DATE => text,
-                _ => format!("{key}: {text}"),
-            });
-        }
-        Ok(texts)
-    }
+fn mismatch<E: Error>(written: Written, expected: &'static str) -> E {
+    E::custom(format!("{:?} is not {expected}", written.text()))
 }
 
 impl<'de> Deserialize<'de> for Texts {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TextsVisitor).map(Texts)
+        Ok(Texts(
+            match deserializer.deserialize_any(WrittenVisitor)? {
+                Written::Absent => Vec::new(),
+                Written::Parts(parts) => parts,
+                scalar => vec![scalar.text()],
+            },
+        ))
     }
 }
 
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let texts = deserializer.deserialize_any(TextsVisitor)?;
-        Ok(Text(texts.join(", ")))
+        Ok(Text(deserializer.deserialize_any(WrittenVisitor)?.text()))
     }
 }
 

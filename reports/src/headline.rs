@@ -47,21 +47,22 @@ pub fn nothing_resolved(run: &RunData) -> Option<String> {
         let resolved = |trial: &&&TrialData| trial.outcome == Outcome::Resolved;
         (judged.iter().filter(resolved).count(), judged.len())
     };
-    let nothing = |side: &EndpointData| matches!(finished(side), (0, 1..));
-    let subject = match (nothing(candidate), nothing(baseline)) {
-        (false, false) => return None,
-        (true, true) => format!(
-            "Neither {} nor {} resolved any of its trials ({} and {})",
+    let none_of = |side: &EndpointData, of| {
+        format!(
+            "{} resolved none of its {}",
+            one_line(&side.name),
+            plural(of, "trial")
+        )
+    };
+    let subject = match (finished(candidate), finished(baseline)) {
+        ((0, one @ 1..), (0, other @ 1..)) => format!(
+            "Neither {} nor {} resolved any of its trials ({one} and {other})",
             one_line(&candidate.name),
             one_line(&baseline.name),
-            finished(candidate).1,
-            finished(baseline).1
         ),
-        (alone, _) => {
-            let side = if alone { candidate } else { baseline };
-            let of = plural(finished(side).1, "trial");
-            format!("{} resolved none of its {of}", one_line(&side.name))
-        }
+        ((0, of @ 1..), _) => none_of(candidate, of),
+        (_, (0, of @ 1..)) => none_of(baseline, of),
+        _ => return None,
     };
     Some(format!(
         "{subject}: how long they took says nothing of how much sooner tasks get done."

@@ -110,14 +110,7 @@ fn analyse(manifest: &Manifest, calibration: Option<Calibration>, trials: &[Tria
 
 /// The first endpoint of a plan that is the same in all but its name, where it is another.
 fn same_as(endpoint: &PlannedEndpoint, all: &[PlannedEndpoint]) -> Option<String> {
-    let alike = |other: &&PlannedEndpoint| {
-        let name = endpoint.name.clone();
-        PlannedEndpoint {
-            name,
-            ..(*other).clone()
-        } == *endpoint
-    };
-    let first = all.iter().find(alike)?;
+    let first = all.iter().find(|other| endpoint.is_same_as(other))?;
     (first.name != endpoint.name).then(|| first.name.clone())
 }
 

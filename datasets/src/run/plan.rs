@@ -136,6 +136,16 @@ pub struct PlannedEndpoint {
 }
 
 impl PlannedEndpoint {
+    /// Whether the other one is the same in all but its name: what differs is noise.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        let renamed = PlannedEndpoint {
+            name: self.name.clone(),
+            ..other.clone()
+        };
+        *self == renamed
+    }
+
     /// Longest silence before a try is given up.
     #[must_use]
     pub fn idle_timeout(&self) -> Duration {

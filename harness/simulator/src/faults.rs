@@ -146,38 +146,30 @@ fn place_of(place: f64, beats: &[Beat]) -> usize {
 mod tests {
     use super::*;
 
-    fn faults() -> Faults {
-        Faults {
-            rate_limit: 0.1,
-            overloaded: 0.1,
-            stall: 0.1,
-            reset: 0.1,
-            cut: 0.1,
-            ..Faults::default()
-        }
-    }
-
     fn drawn(plan: &FaultPlan, conversation: &str) -> Vec<Option<Drawn>> {
         (0..2000).map(|_| plan.draw(conversation)).collect()
     }
 
     #[test]
     fn the_rates_are_met_and_the_seed_repeats_them() {
-        let plan = FaultPlan::new(faults(), 7);
+        let plan = FaultPlan::new(Faults::each_at_a_tenth(), 7);
         let first = drawn(&plan, "a");
-        for (name, rate, fault) in faults().rates() {
+        for (name, rate, fault) in Faults::each_at_a_tenth().rates() {
             let of_kind = |one: &&Option<Drawn>| one.is_some_and(|drawn| drawn.fault == fault);
             let share = first.iter().filter(of_kind).count() as f64 / 2000.0;
             assert!((share - rate).abs() < 0.03, "{name}: {share}");
         }
-        let other = FaultPlan::new(faults(), 7);
+        let other = FaultPlan::new(Faults::each_at_a_tenth(), 7);
         assert_ne!(drawn(&other, "b"), first);
         // Other conversations in between change nothing.
         assert_eq!(drawn(&other, "a"), first);
-        assert_ne!(drawn(&FaultPlan::new(faults(), 8), "a"), first);
+        assert_ne!(
+            drawn(&FaultPlan::new(Faults::each_at_a_tenth(), 8), "a"),
+            first
+        );
         let own = Faults {
             seed: Some(7),
-            ..faults()
+            ..Faults::each_at_a_tenth()
         };
         assert_eq!(drawn(&FaultPlan::new(own, 8), "a"), first);
         assert_eq!(FaultPlan::new(Faults::default(), 7).draw("a"), None);

@@ -18,9 +18,9 @@ use timeslip_datasets::run::journal::{
 use timeslip_datasets::run::plan::Plan;
 use timeslip_suites::steps::{self, StepGrade};
 use timeslip_suites::{Limits, Sandbox, Suite, Task, Workspace};
-use timeslip_wire::Endpoint;
 use timeslip_wire::clock;
 use timeslip_wire::protocols::ToolSpec;
+use timeslip_wire::{Endpoint, Redaction};
 use tokio::task::JoinSet;
 
 use crate::run::agent::{self, Assignment, Bench, Stop};
@@ -150,13 +150,15 @@ async fn trial(shared: &RunContext, key: &TrialKey) {
         shared,
         key,
         endpoint,
+        redaction: endpoint.redaction(),
         task,
         workspace: Arc::new(workspace),
     };
     let (mut finished, transcript) = place.work(origin, &emit).await;
-    finished.detail = finished.detail.map(|text| place.redacted(text));
+    let redaction = &place.redaction;
+    finished.detail = finished.detail.map(|text| redaction.work(text));
     let failed_tests = finished.failed_tests.into_iter();
-    finished.failed_tests = failed_tests.map(|text| place.redacted(text)).collect();
+    finished.failed_tests = failed_tests.map(|text| redaction.work(text)).collect();
     let workspace = place.workspace;
     if let Some(transcript) = transcript {
         let _ = shared
@@ -224,6 +226,8 @@ struct TrialSite<'a> {
     shared: &'a RunContext,
     key: &'a TrialKey,
     endpoint: &'a Endpoint,
+    /// Whatever comes out of a sandbox may hold what a server wrote into it.
+    redaction: Redaction,
     task: &'a Task,
     workspace: Arc<Workspace>,
 }
@@ -305,10 +309,10 @@ impl TrialSite<'_> {
         }
         let grade = steps::combine(self.task, grades);
         if let Some(patch) = grade.patch {
-            let _ = self
-                .shared
-                .events
-                .send(RunEvent::Patch(self.key.clone(), self.redacted(patch)));
+            let _ = self.shared.events.send(RunEvent::Patch(
+                self.key.clone(),
+                self.redaction.work(patch),
+            ));
         }
         let stop = stop.unwrap_or(Stop::FINISHED);
         let finished = TrialFinished {
@@ -321,11 +325,6 @@ impl TrialSite<'_> {
             failed_tests: grade.failed_tests,
         };
         (finished, transcript)
-    }
-
-    /// Whatever comes out of a sandbox may hold what a server wrote into it.
-    fn redacted(&self, text: String) -> String {
-        self.endpoint.redaction().work(text)
     }
 
     async fn begin(&self, step: usize) -> Result<(), String> {

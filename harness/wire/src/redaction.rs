@@ -11,6 +11,9 @@ use timeslip_datasets::run::journal::Tool;
 
 use crate::protocols::{Answer, ToolCall};
 
+/// Most characters of a server's own words that are kept.
+const MAX_WORDS: usize = 1_000;
+
 /// Stands for a secret.
 const MASK: &str = "***";
 
@@ -77,7 +80,8 @@ impl Redaction {
         }
     }
 
-    /// A server's words for people, which may have been cut off in the middle of a secret.
+    /// A server's words for people, which may have been cut off in the middle of a secret:
+    /// first without secrets, then cut to 1,000 characters.
     #[must_use]
     pub fn words(&self, text: &str) -> String {
         let mut text = self
@@ -87,6 +91,9 @@ impl Redaction {
         if let Some(length) = parts.filter_map(|secret| part_at_end(&text, secret)).max() {
             text.truncate(text.len() - length);
             text.push_str(MASK);
+        }
+        if let Some((end, _)) = text.char_indices().nth(MAX_WORDS) {
+            text.truncate(end);
         }
         text
     }

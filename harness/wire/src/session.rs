@@ -215,7 +215,7 @@ impl<'a> Session<'a> {
                 self.previous = None;
                 self.answered = false;
                 self.link.close();
-                exchange.error = Some(self.endpoint.redact(&failure.to_string()));
+                exchange.error = Some(self.redaction.words(&failure.to_string()));
                 (exchange, Err(failure))
             }
         }
@@ -304,14 +304,14 @@ impl<'a> Session<'a> {
             &mut exchange.incomplete,
         ];
         let plain = |name: &str| -> String {
-            let redacted = self.endpoint.redact(name);
+            let redacted = self.redaction.words(name);
             redacted.chars().take(MAX_NAME).collect()
         };
         for name in names.into_iter().flatten() {
             *name = plain(name);
         }
         for remark in &mut exchange.remarks {
-            *remark = self.endpoint.redact(remark);
+            *remark = self.redaction.words(remark);
         }
         let unknown = std::mem::take(&mut exchange.unknown);
         let unknown = unknown.into_iter();

@@ -22,11 +22,7 @@ pub(super) fn same_endpoint(plan: &Plan) -> bool {
     let [first, second] = &plan.endpoints[..] else {
         return false;
     };
-    let renamed = PlannedEndpoint {
-        name: first.name.clone(),
-        ..second.clone()
-    };
-    *first == renamed
+    first.is_same_as(second)
 }
 
 /// Equal for endpoints that differ in their names alone, on the same tasks.

@@ -61,8 +61,8 @@ impl Start for OneFile {
 
     fn layout(&self, _: &Ground<'_>) -> Result<WorkspaceLayout> {
         Ok(WorkspaceLayout {
-            mount: "/work".to_owned(),
-            working_directory: "/work/deep".to_owned(),
+            mount: "/given".to_owned(),
+            working_directory: "/given/deep".to_owned(),
         })
     }
 

@@ -87,10 +87,9 @@ impl Faults {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn faults() -> Faults {
+impl Faults {
+    /// Each of them at a tenth of the requests.
+    pub(crate) fn each_at_a_tenth() -> Self {
         Faults {
             rate_limit: 0.1,
             overloaded: 0.1,
@@ -100,19 +99,24 @@ mod tests {
             ..Faults::default()
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
 
     #[test]
     fn impossible_rates_are_named() {
         let bad = Faults {
             cut: 1.5,
-            ..faults()
+            ..Faults::each_at_a_tenth()
         };
         assert!(bad.check().unwrap_err().contains("faults.cut = 1.5"));
         let bad = Faults {
             cut: 0.9,
-            ..faults()
+            ..Faults::each_at_a_tenth()
         };
         assert!(bad.check().unwrap_err().contains("add up to 1.3"));
-        assert_eq!(faults().check(), Ok(()));
+        assert_eq!(Faults::each_at_a_tenth().check(), Ok(()));
     }
 }

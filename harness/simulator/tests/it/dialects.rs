@@ -9,20 +9,7 @@ use timeslip_simulator::{
     self, Emission, Model, Moment, Options, Profile, Running, Scenario, ScenarioEvent,
 };
 
-/// A server whose model knows no task: it says so, and runs one harmless command if it can.
-fn start() -> Running {
-    let profile = Profile {
-        request_overhead_ms: 0.0,
-        link_round_trip_ms: 0.0,
-        decode_tokens_per_second: 50_000.0,
-        ..Profile::load("spark-sim").unwrap()
-    };
-    timeslip_simulator::start(Options::new(
-        profile,
-        Model::new(Vec::new(), "test", 1, 1.0),
-    ))
-    .unwrap()
-}
+use crate::quick::start;
 
 /// Head and body of the response to a request.
 fn post(server: &Running, path: &str, body: &Value) -> (String, String) {

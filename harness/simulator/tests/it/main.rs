@@ -8,6 +8,7 @@ mod lanes;
 mod pacing;
 mod plain_http;
 mod protocol;
+mod quick;
 mod refusals;
 mod shapes;
 #[path = "../../../wire/tests/it/support.rs"]

@@ -5,21 +5,11 @@ use std::net::TcpStream;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use timeslip_simulator::{Model, Options, Profile, Running};
+use timeslip_simulator::Running;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
-/// A server whose model knows no task: it says so and submits.
-fn start() -> Running {
-    let profile = Profile {
-        request_overhead_ms: 0.0,
-        link_round_trip_ms: 0.0,
-        decode_tokens_per_second: 50_000.0,
-        ..Profile::load("spark-sim").unwrap()
-    };
-    let model = Model::new(Vec::new(), "test", 1, 1.0);
-    timeslip_simulator::start(Options::new(profile, model)).unwrap()
-}
+use crate::quick::start;
 
 /// The tools of the recordings.
 fn tools() -> Value {

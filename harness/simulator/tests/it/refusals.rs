@@ -2,23 +2,20 @@
 //! it: lists of models, other methods, pages of other origins.
 
 use serde_json::{Value, json};
-use timeslip_simulator::{Model, Options, Profile, Running};
+use timeslip_simulator::{Options, Profile, Running};
 
 use crate::plain_http::{ask, post};
+use crate::quick;
 
 /// A server that refuses models it does not know.
 fn start() -> Running {
     let profile = Profile {
         model: "known".into(),
-        request_overhead_ms: 0.0,
-        link_round_trip_ms: 0.0,
-        decode_tokens_per_second: 50_000.0,
-        ..Profile::load("spark-sim").unwrap()
+        ..quick::profile()
     };
-    let model = Model::new(Vec::new(), "test", 1, 1.0);
     timeslip_simulator::start(Options {
         any_model: false,
-        ..Options::new(profile, model)
+        ..quick::options(profile)
     })
     .unwrap()
 }

@@ -2,21 +2,10 @@
 //! every way of asking Gemini.
 
 use serde_json::{Value, json};
-use timeslip_simulator::{Model, Options, Profile, Running};
+use timeslip_simulator::Running;
 
 use crate::plain_http::post;
-
-/// A server whose model knows no task: it says so, and runs one harmless command if it can.
-fn start() -> Running {
-    let profile = Profile {
-        request_overhead_ms: 0.0,
-        link_round_trip_ms: 0.0,
-        decode_tokens_per_second: 50_000.0,
-        ..Profile::load("spark-sim").unwrap()
-    };
-    let model = Model::new(Vec::new(), "test", 1, 1.0);
-    timeslip_simulator::start(Options::new(profile, model)).unwrap()
-}
+use crate::quick::start;
 
 fn answer(server: &Running, path: &str, body: &Value) -> Value {
     let reply = post(server.address, path, body);

@@ -4,11 +4,10 @@ use std::path::{Path, PathBuf};
 
 use timeslip_datasets::swebench::{Prediction, Predictions, read_predictions};
 use timeslip_datasets::text::plural;
-use timeslip_reports::format::one_line;
 use timeslip_suites::Suite;
 
 use crate::cli::isolation::{self, Chosen};
-use crate::console::say;
+use crate::console::{one_line, say};
 use crate::error::Error;
 use crate::exit;
 use crate::grading::{self, Folder, ScoreOutcome, Subject, TaskScore};

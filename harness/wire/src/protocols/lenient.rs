@@ -23,8 +23,7 @@ pub(super) struct Text<'a>(pub Cow<'a, str>);
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let scalar = Scalar { structured: false };
-        let (text, _) = deserializer.deserialize_any(scalar)?;
-        Ok(Text(text))
+        Ok(Text(deserializer.deserialize_any(scalar)?.text()))
     }
 }
 
@@ -35,8 +34,7 @@ pub(super) struct Literal<'a>(pub Cow<'a, str>);
 impl<'de: 'a, 'a> Deserialize<'de> for Literal<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let scalar = Scalar { structured: true };
-        let (text, _) = deserializer.deserialize_any(scalar)?;
-        Ok(Literal(text))
+        Ok(Literal(deserializer.deserialize_any(scalar)?.text()))
     }
 }
 
@@ -45,63 +43,81 @@ pub(super) fn literal<'a>(field: &'a Option<Literal<'_>>) -> &'a str {
     field.as_ref().map_or("", |literal| &literal.0)
 }
 
-/// Reads any value as text: a list or an object as its JSON where it is `structured`,
-/// as nothing where not; true beside what is JSON.
+/// What came where a string should.
+enum Written<'a> {
+    Text(Cow<'a, str>),
+    Structure(Value),
+}
+
+impl<'a> Written<'a> {
+    const NOTHING: Self = Written::Text(Cow::Borrowed(""));
+
+    /// The text, or the JSON text of what came in its place.
+    fn text(self) -> Cow<'a, str> {
+        match self {
+            Written::Text(text) => text,
+            Written::Structure(value) => Cow::Owned(value.to_string()),
+        }
+    }
+}
+
+/// Reads any value: a list or an object as it is where it is wanted `structured`, as
+/// nothing where not.
 struct Scalar {
     structured: bool,
 }
 
 impl<'de> Visitor<'de> for Scalar {
-    type Value = (Cow<'de, str>, bool);
+    type Value = Written<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a string")
     }
 
     fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok((Cow::Borrowed(text), false))
+        Ok(Written::Text(Cow::Borrowed(text)))
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok((Cow::Owned(text.to_owned()), false))
+        Ok(Written::Text(Cow::Owned(text.to_owned())))
     }
 
     fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
-        Ok((Cow::Owned(number.to_string()), false))
+        Ok(Written::Text(Cow::Owned(number.to_string())))
     }
 
     fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
-        Ok((Cow::Owned(number.to_string()), false))
+        Ok(Written::Text(Cow::Owned(number.to_string())))
     }
 
     fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
-        Ok((Cow::Owned(number.to_string()), false))
+        Ok(Written::Text(Cow::Owned(number.to_string())))
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok((Cow::Borrowed(""), false))
+        Ok(Written::NOTHING)
     }
 
     fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok((Cow::Borrowed(""), false))
+        Ok(Written::NOTHING)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
         if self.structured {
             let list = Value::deserialize(SeqAccessDeserializer::new(list))?;
-            return Ok((Cow::Owned(list.to_string()), true));
+            return Ok(Written::Structure(list));
         }
         while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok((Cow::Borrowed(""), false))
+        Ok(Written::NOTHING)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         if self.structured {
             let map = Value::deserialize(MapAccessDeserializer::new(map))?;
-            return Ok((Cow::Owned(map.to_string()), true));
+            return Ok(Written::Structure(map));
         }
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok((Cow::Borrowed(""), false))
+        Ok(Written::NOTHING)
     }
 }
 
@@ -127,17 +143,12 @@ impl Said<'_> {
 impl<'de: 'a, 'a> Deserialize<'de> for Said<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let scalar = Scalar { structured: true };
-        let (text, structured) = deserializer.deserialize_any(scalar)?;
-        if !structured {
-            let parts = Vec::new();
-            return Ok(Said { text, parts });
-        }
-        let parts = match serde_json::from_str(&text) {
-            Ok(Value::Array(list)) => list,
-            Ok(part) => vec![part],
-            Err(_) => Vec::new(),
+        let nothing = Cow::Borrowed("");
+        let (text, parts) = match deserializer.deserialize_any(scalar)? {
+            Written::Text(text) => (text, Vec::new()),
+            Written::Structure(Value::Array(list)) => (nothing, list),
+            Written::Structure(part) => (nothing, vec![part]),
         };
-        let text = Cow::Borrowed("");
         Ok(Said { text, parts })
     }
 }

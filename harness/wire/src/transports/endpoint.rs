@@ -11,9 +11,6 @@ use crate::connection::Target;
 use crate::protocols::Protocol;
 use crate::redaction::Redaction;
 
-/// Most characters of a server's own words that are kept.
-const MAX_WORDS: usize = 1_000;
-
 /// A key, or a header's value, which may hold one. Never printed.
 #[derive(Clone)]
 pub struct Secret(pub String);
@@ -54,18 +51,17 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// What is taken out of everything that this endpoint says.
+    /// What is taken out of everything that this endpoint says. It is made anew each time:
+    /// whoever needs it more than once keeps it.
     #[must_use]
     pub fn redaction(&self) -> Redaction {
         let secrets = self.key.iter().chain(&self.secrets);
         Redaction::of(secrets.map(|secret| secret.0.as_str()))
     }
 
-    /// A server's words as they may be kept and shown: first without secrets, since some
-    /// servers echo what they were sent, then cut to 1,000 characters.
+    /// A server's words as they may be kept and shown, for once; see [`Redaction::words`].
     #[must_use]
     pub fn redact(&self, text: &str) -> String {
-        let text = self.redaction().words(text);
-        text.chars().take(MAX_WORDS).collect()
+        self.redaction().words(text)
     }
 }
