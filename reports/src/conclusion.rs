@@ -5,11 +5,11 @@
 //! words say that no difference is shown and how large it may be, and they say what the
 //! data cannot carry.
 
-use crate::data::StageGroup;
 use crate::format::{
     milliseconds, one_line, or_absent, percent, percent_range, plural, ratio, ratio_range,
     signed_points,
 };
+use crate::stages::StageGroup;
 use crate::stats::{Estimate, OneSidedTest, pairs_needed};
 use crate::summary::{BridgeRow, Comparison, EndpointSummary, Summary};
 

@@ -4,14 +4,10 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use timeslip_datasets::run::journal::TcpSample;
+use timeslip_datasets::run::calibration::{Calibration, ErrorQuantiles};
+use timeslip_datasets::run::journal::{EndedBy, Outcome, Reported, StreamShape, TcpSample};
 
-pub use timeslip_datasets::run::calibration::{Calibration, ErrorQuantiles, StreamCalibration};
-pub use timeslip_datasets::run::journal::{
-    EndedBy, Outcome, Reported as ReportedTimes, StreamShape,
-};
-
-pub use crate::stages::{Provenance, Stage, StageGroup};
+use crate::stages::{Provenance, Stage};
 
 /// One stage of one trial, summed over its exchanges or tool calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,7 +80,7 @@ pub struct ExchangeData {
     /// What the connection did meanwhile.
     pub connection: ConnectionFacts,
     /// What the server says of its own time.
-    pub reported: ReportedTimes,
+    pub reported: Reported,
     /// The server reports more time than the client's marks leave room for.
     pub contradicted: bool,
     /// Gaps between consecutive output events. One event may carry many tokens.

@@ -2,7 +2,9 @@
 //!
 //! `run`, the page, the summary and the gate ask here and nowhere else.
 
-use crate::data::{EndpointData, Outcome, RunData, TrialData};
+use timeslip_datasets::run::journal::Outcome;
+
+use crate::data::{EndpointData, RunData, TrialData};
 use crate::format::{one_line, percent, plural};
 use crate::pairing::sides;
 

@@ -14,7 +14,10 @@ pub use unit::Unit;
 
 use std::borrow::Cow;
 
-use crate::data::{Calibration, ErrorQuantiles, Stage, StageGroup, StreamCalibration, TrialData};
+use timeslip_datasets::run::calibration::{Calibration, ErrorQuantiles, StreamCalibration};
+
+use crate::data::TrialData;
+use crate::stages::{Stage, StageGroup};
 use source::Source;
 
 /// Which way a metric is better.

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::data::{EndpointData, Outcome, Role, RunData, TrialData};
+use timeslip_datasets::run::journal::Outcome;
+
+use crate::data::{EndpointData, Role, RunData, TrialData};
 
 /// One attempt of one task on both sides.
 #[derive(Clone, Copy, Debug)]

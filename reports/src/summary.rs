@@ -16,9 +16,10 @@ mod trial;
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use timeslip_datasets::run::calibration::{Calibration, ErrorQuantiles};
 
 use crate::claims::{self, Answer, ClaimsFile};
-use crate::data::{Calibration, EndpointData, ErrorQuantiles, RunData};
+use crate::data::{EndpointData, RunData};
 use crate::decision::Decision;
 use crate::headline;
 use crate::metrics::Metric;

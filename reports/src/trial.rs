@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::data::{ExchangeData, Stage, StageGroup, TrialData};
+use crate::data::{ExchangeData, TrialData};
+use crate::stages::{Stage, StageGroup};
 use crate::stats::token_rate;
 
 /// Turns a trial began.

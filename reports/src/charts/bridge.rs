@@ -4,10 +4,10 @@ use super::axis::Axis;
 use super::canvas::{CONTENT_TOP, Canvas, Look, WIDTH, draw, stroke};
 use super::plot::{Insets, Plot};
 use super::{ChartData, ChartError, ChartKind, Drawing};
-use crate::data::StageGroup;
 use crate::format::{
     estimate, milliseconds, or_absent, plural, ratio, ratio_range, signed_milliseconds,
 };
+use crate::stages::StageGroup;
 use crate::stats::Estimate;
 use crate::summary::{BridgeRow, Comparison};
 use crate::svg::Slot;

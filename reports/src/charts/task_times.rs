@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use timeslip_datasets::run::journal::Outcome;
+
 use super::axis::Axis;
 use super::canvas::{CONTENT_TOP, Canvas, Look, WIDTH, draw, stroke};
 use super::legend::marker;
 use super::plot::{Insets, Plot, axis_name};
 use super::{ChartData, ChartError, ChartKind, Drawing};
-use crate::data::{EndpointData, Outcome, TrialData};
+use crate::data::{EndpointData, TrialData};
 use crate::format::{NS_PER_MS, milliseconds, one_line, or_absent, plural, ratio};
 use crate::svg::Slot;
 use crate::table::Table;

@@ -1,12 +1,15 @@
 //! One trial per endpoint, the same task, on a shared time axis.
 
+use timeslip_datasets::run::journal::Outcome;
+
 use super::axis::Axis;
 use super::canvas::{CONTENT_TOP, Canvas, Look, WIDTH, draw, stroke};
 use super::plot::{Insets, Plot, axis_name};
 use super::{ChartData, ChartError, ChartKind, Drawing};
-use crate::data::{Outcome, Span, StageGroup, TrialData};
+use crate::data::{Span, TrialData};
 use crate::format::{NS_PER_MS, nanoseconds, one_line, plural, shorten};
 use crate::pairing::{Pair, paired_tasks, sides};
+use crate::stages::StageGroup;
 use crate::svg::Slot;
 use crate::table::Table;
 

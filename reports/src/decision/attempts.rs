@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::data::{Outcome, TrialData};
+use timeslip_datasets::run::journal::Outcome;
+
+use crate::data::TrialData;
 use crate::format::NS_PER_MS;
 
 /// One attempt.

@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use timeslip_datasets::run::journal::Outcome;
 
-use crate::data::{Outcome, RunData, TrialData};
+use crate::data::{RunData, TrialData};
 use crate::format::NS_PER_MS;
 use crate::stats::{Estimate, effective_trials, share_of};
 

@@ -1,7 +1,9 @@
 //! One rule on one endpoint: from data to a p-value, and from there to a verdict.
 
+use timeslip_datasets::run::calibration::ErrorQuantiles;
+
 use crate::compare::{Change, NoChange, Scale, change, figure};
-use crate::data::{ErrorQuantiles, RunData};
+use crate::data::RunData;
 use crate::format::{milliseconds, one_line, plural};
 use crate::metrics::{Metric, Statistic, Unit};
 use crate::pairing::PairedTask;

@@ -1,6 +1,7 @@
 //! How a metric is read from a trial.
 
-use crate::data::{ExchangeData, Provenance, Stage, StageGroup, TrialData};
+use crate::data::{ExchangeData, TrialData};
+use crate::stages::{Provenance, Stage, StageGroup};
 
 /// What one trial says about a metric.
 #[derive(Clone, Debug, PartialEq)]

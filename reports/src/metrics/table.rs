@@ -1,8 +1,11 @@
 //! The table of metrics.
 
+use timeslip_datasets::run::journal::Outcome;
+
 use super::source::Source;
 use super::{Better, Metric, Statistic, Unit};
-use crate::data::{ExchangeData, Outcome, Provenance, Stage, StageGroup, TrialData};
+use crate::data::{ExchangeData, TrialData};
+use crate::stages::{Provenance, Stage, StageGroup};
 use crate::trial::{output_tokens, turns};
 
 use StageGroup::{Decode, Network, Prefill, Queue, Residue};

@@ -2,13 +2,13 @@
 
 use crate::claims::Ruling;
 use crate::conclusion::Conclusion;
-use crate::data::StageGroup;
 use crate::decision::PolicyKind;
 use crate::format::{
     count, estimate, milliseconds, milliseconds_range, one_line, or_absent, percent, percent_range,
     plural, ratio, ratio_range, shorten,
 };
 use crate::metrics::{OUTPUT_RATE, RESOLVED, TASK_TIME, TTFT};
+use crate::stages::StageGroup;
 use crate::stats::Distribution;
 use crate::summary::{EndpointSummary, GroupSummary, Summary};
 use crate::table::Table;

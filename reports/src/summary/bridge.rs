@@ -4,9 +4,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::data::StageGroup;
 use crate::format::NS_PER_MS;
 use crate::pairing::{Pair, PairedTask};
+use crate::stages::StageGroup;
 use crate::stats::{Estimate, amdahl_limit, part_faster};
 use crate::trial::group_ns;
 

@@ -2,11 +2,13 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use timeslip_datasets::run::journal::Outcome;
 
 use super::bridge::{self, BridgeRow};
 use super::changes::{MetricChange, changes};
-use crate::data::{Outcome, RunData, StageGroup, TrialData};
+use crate::data::{RunData, TrialData};
 use crate::pairing::{Pair, PairedTask, paired_tasks, sides};
+use crate::stages::StageGroup;
 use crate::stats::{Distribution, Estimate, mcnemar_exact, paired_proportions, time_ratio};
 use crate::trial::exchange_rate;
 

@@ -4,14 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use timeslip_datasets::run::journal::Outcome;
 
 use super::levels::{MetricLevel, levels};
 use super::reconciliation::Reconciliation;
-use crate::data::{
-    EndpointData, ExchangeData, FirstOfKind, Outcome, Provenance, Role, Stage, StageGroup,
-    TrialData,
-};
+use crate::data::{EndpointData, ExchangeData, FirstOfKind, Role, TrialData};
 use crate::format::NS_PER_MS;
+use crate::stages::{Provenance, Stage, StageGroup};
 use crate::stats::{Distribution, Effect, Estimate, pass_at_k, pass_hat_k, resolve_rate};
 use crate::trial::{exchange_rate, output_tokens, stage_totals};
 

@@ -3,8 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::data::{RunData, Stage, TrialData};
+use crate::data::{RunData, TrialData};
 use crate::format::NS_PER_MS;
+use crate::stages::Stage;
 use crate::stats::Distribution;
 use crate::trial::stage_totals;
 

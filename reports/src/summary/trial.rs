@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use timeslip_datasets::run::journal::{EndedBy, Outcome};
 
-use crate::data::{EndedBy, Outcome, Stage, TrialData};
+use crate::data::TrialData;
+use crate::stages::Stage;
 use crate::trial::{output_tokens, stage_totals, turns};
 
 /// One attempt of one task on one endpoint.

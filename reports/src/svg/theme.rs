@@ -8,8 +8,9 @@
 
 use plotters::style::RGBColor;
 
-use crate::data::{Role, StageGroup};
+use crate::data::Role;
 use crate::stages::GROUPS;
+use crate::stages::StageGroup;
 
 /// A colour by what it is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

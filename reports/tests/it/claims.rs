@@ -1,8 +1,10 @@
 //! Answers to vendors' claims, on runs whose truth is known.
 
+use timeslip_datasets::run::journal::Outcome;
+
 use crate::support;
 use timeslip_reports::claims::{Answer, ClaimsFile, Quantity, Ruling, answer};
-use timeslip_reports::data::{Outcome, Role, RunData};
+use timeslip_reports::data::{Role, RunData};
 use timeslip_reports::summary::Summary;
 
 /// The run as if its endpoints were real ones.

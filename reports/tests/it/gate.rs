@@ -1,11 +1,14 @@
 //! What a gate answers, on runs of which the right answer is known.
 
+use timeslip_datasets::run::journal::Outcome;
+
 use crate::support;
 use std::path::Path;
 
 use proptest::prelude::*;
-use timeslip_reports::data::{Outcome, Role, RunData, Stage, TrialData};
+use timeslip_reports::data::{Role, RunData, TrialData};
 use timeslip_reports::gate::{self, FloorKey, GateResult, Rules, Verdict, output};
+use timeslip_reports::stages::Stage;
 
 const RULES: &str = r#"
 alpha = 0.01

@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use timeslip_datasets::run::journal::Outcome;
+
 use crate::support::{FAST, SLOW, Uniform, run_with};
 use rusqlite::Connection;
-use timeslip_reports::data::{Outcome, Role, RunData};
+use timeslip_reports::data::{Role, RunData};
 use timeslip_reports::history::{
     ALL_SUITES, Added, Before, Endpoint, Error, Filter, FloorSource, Floors, History, Key,
     MIN_OBSERVATIONS, Overview, Record, RunRef, figures,

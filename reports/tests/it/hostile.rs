@@ -1,10 +1,12 @@
 //! Names and details that try to get out of the text they are shown in.
 
+use timeslip_datasets::run::journal::Outcome;
+
 use crate::support;
 use resvg::usvg::{Options, Tree};
 use timeslip_reports::charts;
 use timeslip_reports::claims::ClaimsFile;
-use timeslip_reports::data::{Outcome, RunData};
+use timeslip_reports::data::RunData;
 use timeslip_reports::render::{csv_tables, html, terminal};
 use timeslip_reports::summary::Summary;
 use timeslip_reports::svg::Paint;

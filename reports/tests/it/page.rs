@@ -1,11 +1,13 @@
 //! What every page must be, whatever the run.
 
+use timeslip_datasets::run::journal::Outcome;
+
 use crate::support;
 use std::collections::BTreeSet;
 
 use resvg::tiny_skia::Pixmap;
 use timeslip_reports::charts::{self, CHARTS};
-use timeslip_reports::data::{Outcome, Role, RunData};
+use timeslip_reports::data::{Role, RunData};
 use timeslip_reports::render::{SECTIONS, html};
 use timeslip_reports::summary::Summary;
 use timeslip_reports::svg::{Paint, to_png};

@@ -1,14 +1,15 @@
 //! The figures and the words, in several situations.
 
+use timeslip_datasets::run::journal::{EndedBy, Outcome};
+
 use crate::support;
 use proptest::prelude::*;
 use serde_json::Value;
 use timeslip_reports::conclusion::Conclusion;
-use timeslip_reports::data::{
-    EndedBy, Outcome, Provenance, Role, RunData, Stage, StageGroup, StageValue,
-};
+use timeslip_reports::data::{Role, RunData, StageValue};
 use timeslip_reports::headline;
 use timeslip_reports::render::terminal;
+use timeslip_reports::stages::{Provenance, Stage, StageGroup};
 use timeslip_reports::summary::{Summary, json_schema};
 
 const FAST: (&str, Role, support::Speed) = ("spark-sim", Role::Candidate, support::FAST);

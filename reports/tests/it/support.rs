@@ -1,12 +1,14 @@
 //! A deterministic run to test with: a fast and a slow simulated endpoint on
 //! the same tasks, made from a small model of where time goes.
 
+use timeslip_datasets::run::calibration::{Calibration, ErrorQuantiles, StreamCalibration};
 use timeslip_datasets::run::journal::TcpSample;
+use timeslip_datasets::run::journal::{EndedBy, Outcome, Reported, StreamShape};
 use timeslip_reports::data::{
-    Calibration, ConnectionFacts, EndedBy, EndpointData, ErrorQuantiles, ExchangeData, FirstOfKind,
-    Outcome, Provenance, ReportedTimes, Role, RunData, Span, Stage, StageValue, StreamCalibration,
-    StreamShape, TrialData,
+    ConnectionFacts, EndpointData, ExchangeData, FirstOfKind, Role, RunData, Span, StageValue,
+    TrialData,
 };
+use timeslip_reports::stages::{Provenance, Stage};
 
 /// Milliseconds as nanoseconds.
 const MS: f64 = 1e6;
@@ -333,9 +335,9 @@ impl Builder {
                 response_bytes: Some(40_000),
                 ..ConnectionFacts::default()
             },
-            reported: ReportedTimes {
+            reported: Reported {
                 prefill_ns: Some((first_token - sent) / 3),
-                ..ReportedTimes::default()
+                ..Reported::default()
             },
             contradicted: false,
             inter_event_ns: gaps,

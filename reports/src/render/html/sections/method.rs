@@ -1,9 +1,9 @@
 //! What the words mean, how exact the instrument was, and where the run took place.
 
 use askama::Template;
+use timeslip_datasets::run::calibration::{ErrorQuantiles, StreamCalibration};
 
 use super::Section;
-use crate::data::{ErrorQuantiles, StreamCalibration};
 use crate::format::{nanoseconds, plural};
 use crate::summary::{Fact, Summary};
 
