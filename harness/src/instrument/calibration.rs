@@ -19,7 +19,8 @@ use timeslip_datasets::run::plan::{Plan, PlannedEndpoint};
 pub use clocks::clock_resolution_ns;
 pub use load::{Load, Measured, drive, endpoint};
 use timeslip_simulator::{Faults, Model, Options, Profile};
-use timeslip_wire::Endpoint;
+use timeslip_wire::{Endpoint, Measuring};
+use tokio::runtime::Handle;
 pub use truth::{Differences, read_log};
 
 use crate::error::Error;
@@ -67,6 +68,7 @@ pub async fn embedded(
     like: (&str, &str),
     deflate: bool,
     load: &Load,
+    measuring: &Handle,
 ) -> Result<StreamCalibration, Error> {
     let folder = tempfile::tempdir().map_err(Error::system("cannot make a temporary directory"))?;
     let log = folder.path().join("emissions.jsonl");
@@ -79,7 +81,7 @@ pub async fn embedded(
     let url = endpoints::simulated_url(running.address, like.0);
     let mut endpoint = load::endpoint(like, &url, load)?;
     endpoint.options.deflate = deflate;
-    let measured = drive(&endpoint, load).await;
+    let measured = drive(&endpoint, load, measuring).await;
     // Ends the server, and with it the writer of its log.
     let ended = tokio::task::spawn_blocking(move || drop(running)).await;
     debug_assert!(ended.is_ok());
@@ -98,9 +100,10 @@ pub async fn beside(
     base_url: &str,
     log: &Path,
     load: &Load,
+    measuring: &Handle,
 ) -> Result<StreamCalibration, Error> {
     let endpoint = load::endpoint(way, base_url, load)?;
-    let measured = drive(&endpoint, load).await?;
+    let measured = drive(&endpoint, load, measuring).await?;
     let give_up = tokio::time::Instant::now() + MAX_LOG_LAG;
     let differences = loop {
         // Its writer may be behind.
@@ -119,7 +122,7 @@ pub async fn beside(
 ///
 /// # Errors
 /// As [`embedded`].
-pub async fn short(plan: &Plan) -> Result<Calibration, Error> {
+pub async fn short(plan: &Plan, measuring: &Measuring) -> Result<Calibration, Error> {
     let load = Load {
         streams: plan.concurrency.min(MAX_SHORT_STREAMS),
         exchanges: 8,
@@ -135,11 +138,12 @@ pub async fn short(plan: &Plan) -> Result<Calibration, Error> {
                 .endpoints
                 .iter()
                 .any(|other| other.options.deflate && way(other) == this);
-            settings.push(embedded(this, deflate, &load).await?);
+            settings.push(embedded(this, deflate, &load, measuring.handle()).await?);
         }
     }
     Ok(Calibration {
         clock_resolution_ns: clock_resolution_ns(),
+        priority: Some(measuring.priority().to_string()),
         settings,
     })
 }

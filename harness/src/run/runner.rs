@@ -1,6 +1,7 @@
 //! Runs the trials of a plan and emits what happens.
 
 use std::collections::{HashMap, HashSet};
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,6 +22,8 @@ use timeslip_suites::{Limits, Sandbox, Suite, Task, Workspace};
 use timeslip_wire::clock;
 use timeslip_wire::protocols::ToolSpec;
 use timeslip_wire::{Endpoint, Redaction};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::run::agent::{self, Assignment, Bench, Stop};
@@ -46,6 +49,10 @@ struct RunContext {
     tools: Vec<ToolSpec>,
     sandbox: Sandbox,
     scratch: PathBuf,
+    /// Where streams are read.
+    measuring: Handle,
+    /// Admits set-ups and gradings, first come first served.
+    spare_cores: Semaphore,
     next: AtomicUsize,
     todo: Vec<TrialKey>,
     events: mpsc::Sender<RunEvent>,
@@ -59,6 +66,7 @@ pub async fn run(
     endpoints: Vec<Endpoint>,
     sandbox: Sandbox,
     scratch: PathBuf,
+    measuring: &Handle,
     finished: &HashSet<TrialKey>,
     events: mpsc::Sender<RunEvent>,
 ) {
@@ -75,6 +83,8 @@ pub async fn run(
         tools: agent::specs(),
         sandbox,
         scratch,
+        measuring: measuring.clone(),
+        spare_cores: Semaphore::new(spare_cores()),
         next: AtomicUsize::new(0),
         todo: plan
             .trials
@@ -89,6 +99,13 @@ pub async fn run(
         workers.spawn(work(Arc::clone(&shared)));
     }
     while workers.join_next().await.is_some() {}
+}
+
+/// How many set-ups and gradings may run at once: they are nobody's task time, and more
+/// of them than there are cores beside the measuring thread's only take turns.
+fn spare_cores() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    cores.saturating_sub(1).max(1)
 }
 
 async fn work(shared: Arc<RunContext>) {
@@ -124,8 +141,13 @@ async fn trial(shared: &RunContext, key: &TrialKey) {
             event,
         }));
     };
-    let preparing = clock::now();
-    let prepared = prepare(shared, key).await;
+    let preparing;
+    let prepared = {
+        // Never closed.
+        let _admitted = shared.spare_cores.acquire().await;
+        preparing = clock::now();
+        prepare(shared, key).await
+    };
     let origin = clock::now();
     let started = |setup_ns, warmth| {
         let at = OffsetDateTime::now_utc()
@@ -167,6 +189,7 @@ async fn trial(shared: &RunContext, key: &TrialKey) {
     }
     emit(Event::TrialFinished(finished));
     // Removing thousands of files takes time that belongs to no trial.
+    let _admitted = shared.spare_cores.acquire().await;
     let removed = tokio::task::spawn_blocking(move || {
         // Its mounts are in the directory.
         drop(workspace);
@@ -249,6 +272,7 @@ impl TrialSite<'_> {
         while let Some(asked) = self.task.steps.get(step) {
             if step > 0 {
                 let pausing = clock::now();
+                let _admitted = self.shared.spare_cores.acquire().await;
                 if let Err(problem) = self.begin(step).await {
                     ended_early = Some(problem);
                     break;
@@ -257,6 +281,7 @@ impl TrialSite<'_> {
             }
             let left = whole.saturating_sub(Duration::from_nanos(wall_ns));
             let assignment = Assignment {
+                measuring: &self.shared.measuring,
                 endpoint: self.endpoint,
                 prompt: &asked.instruction,
                 bench: Bench {
@@ -282,11 +307,13 @@ impl TrialSite<'_> {
                 None => transcript = Some(work.transcript),
             }
             let ended = &*stop.insert(work.stop);
+            let pausing = clock::now();
+            let admitted = self.shared.spare_cores.acquire().await;
             let grading = clock::now();
             let graded = self.grade(step).await;
-            let took = clock::now() - grading;
-            grading_ns += took;
-            origin += took;
+            drop(admitted);
+            grading_ns += clock::now() - grading;
+            origin += clock::now() - pausing;
             let grade = match graded {
                 Ok(grade) => grade,
                 Err(problem) => {

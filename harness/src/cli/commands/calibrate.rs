@@ -7,6 +7,7 @@ use clap::builder::PossibleValuesParser;
 use timeslip_datasets::run::calibration::{Calibration, ErrorQuantiles, StreamCalibration};
 use timeslip_datasets::text::plural;
 use timeslip_reports::format::nanoseconds;
+use timeslip_wire::Measuring;
 use timeslip_wire::protocols;
 use timeslip_wire::transports;
 
@@ -56,6 +57,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
         });
     }
     let runtime = super::runtime()?;
+    let measuring = Measuring::start().map_err(Error::system("cannot start measuring"))?;
+    let handle = measuring.handle();
     let mut settings = Vec::new();
     for streams in &arguments.streams {
         let load = Load {
@@ -68,13 +71,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
         let way = (arguments.protocol.as_str(), arguments.transport.as_str());
         settings.push(match (&arguments.base_url, &arguments.emissions) {
             (Some(url), Some(log)) => {
-                runtime.block_on(calibration::beside(way, url, log, &load))?
+                runtime.block_on(calibration::beside(way, url, log, &load, handle))?
             }
-            _ => runtime.block_on(calibration::embedded(way, false, &load))?,
+            _ => runtime.block_on(calibration::embedded(way, false, &load, handle))?,
         });
     }
     let calibration = Calibration {
         clock_resolution_ns: calibration::clock_resolution_ns(),
+        priority: Some(measuring.priority().to_string()),
         settings,
     };
     if arguments.json {
@@ -89,8 +93,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
 
 fn table(calibration: &Calibration) -> String {
     let mut text = format!(
-        "clock resolution {}\n\n{:<34}{:>9}{:>20}{:>20}{:>20}{:>20}{:>20}\n",
+        "clock resolution {}, priority of the measuring thread {}\n\n{:<34}{:>9}{:>20}{:>20}{:>20}{:>20}{:>20}\n",
         nanoseconds(calibration.clock_resolution_ns),
+        calibration.priority.as_deref().unwrap_or("unknown"),
         "errors: p50 / p99",
         "events/s",
         "TTFT",

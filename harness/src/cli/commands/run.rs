@@ -10,6 +10,7 @@ use timeslip_datasets::run::journal::TrialKey;
 use timeslip_datasets::run::manifest::Manifest;
 use timeslip_datasets::run::plan::Plan;
 use timeslip_suites::{Quarantined, Sandbox, Suite, Task, Workspace, sandbox};
+use timeslip_wire::Measuring;
 use tokio::runtime::Runtime;
 
 use super::report;
@@ -249,8 +250,9 @@ fn measure(ready: Ready, scratch: &Path, runtime: Runtime) -> Result<File, Error
     } = ready;
     let plan = &manifest.plan;
     say(&format!("run {}", directory.path().display()));
+    let measuring = Measuring::start().map_err(Error::system("cannot start measuring"))?;
     if directory.read_calibration()?.is_none() {
-        let calibration = runtime.block_on(calibration::short(plan))?;
+        let calibration = runtime.block_on(calibration::short(plan, &measuring))?;
         directory.write_calibration(&calibration)?;
     }
     let (called, _servers) =
@@ -265,6 +267,7 @@ fn measure(ready: Ready, scratch: &Path, runtime: Runtime) -> Result<File, Error
         called,
         sandbox,
         scratch.to_owned(),
+        measuring.handle(),
         &finished,
         events,
     );

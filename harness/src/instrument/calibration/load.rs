@@ -11,6 +11,7 @@ use timeslip_wire::connection::Target;
 use timeslip_wire::protocols::{self, Item};
 use timeslip_wire::transports;
 use timeslip_wire::{Endpoint, Session};
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -83,21 +84,30 @@ pub fn endpoint(
     })
 }
 
-/// Runs the load and returns what was seen of it.
+/// Runs the load, its streams read by `measuring`, and returns what was seen of it.
 ///
 /// # Errors
 /// [`Error::Unreachable`] when an exchange fails.
-pub async fn drive(endpoint: &Endpoint, load: &Load) -> Result<Measured, Error> {
+pub async fn drive(
+    endpoint: &Endpoint,
+    load: &Load,
+    measuring: &Handle,
+) -> Result<Measured, Error> {
     let processor = || clock::system(ClockId::ProcessCPUTime);
     let (origin, cpu) = (clock::now(), processor());
     let late = Arc::new(Mutex::new(Vec::new()));
     let mut watch = JoinSet::new();
     let looked = Arc::clone(&late);
-    watch.spawn(async move { clocks::watch_event_loop(&looked).await });
+    watch.spawn_on(
+        async move { clocks::watch_event_loop(&looked).await },
+        measuring,
+    );
     let mut streams = JoinSet::new();
     for number in 0..load.streams {
         let (endpoint, exchanges) = (endpoint.clone(), load.exchanges);
-        streams.spawn(async move { stream(&endpoint, origin, number, exchanges).await });
+        let session = Session::new(&endpoint, format!("calibration-{number}#1"), origin);
+        let session = session.on(measuring);
+        streams.spawn(async move { stream(&endpoint, session, exchanges).await });
     }
     let mut measured = Measured {
         origin,
@@ -121,11 +131,9 @@ pub async fn drive(endpoint: &Endpoint, load: &Load) -> Result<Measured, Error> 
 /// One conversation.
 async fn stream(
     endpoint: &Endpoint,
-    origin: u64,
-    number: u32,
+    mut session: Session,
     exchanges: u32,
 ) -> Result<Vec<Exchange>, String> {
-    let mut session = Session::new(endpoint, format!("calibration-{number}#1"), origin);
     let mut items = Vec::new();
     let mut seen = Vec::with_capacity(exchanges as usize);
     for turn in 1..=exchanges {

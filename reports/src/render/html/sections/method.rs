@@ -36,6 +36,8 @@ fn instrument(summary: &Summary) -> Vec<Fact> {
             "Clock resolution",
             nanoseconds(calibration.clock_resolution_ns),
         ));
+        let priority = calibration.priority.iter();
+        facts.extend(priority.map(|priority| fact("Priority of what measures", priority.clone())));
     }
     if let Some(lag) = &summary.client_lag {
         facts.push(fact(
