@@ -54,6 +54,7 @@ use faults::FaultPlan;
 use line::Line;
 use service::{Peer, Received, Service};
 use timeslip_wire::connection::Timed;
+use timeslip_wire::measuring;
 
 /// A running server; dropping it stops it.
 #[derive(Debug)]
@@ -154,6 +155,8 @@ pub fn start(options: Options) -> io::Result<Running> {
     let server = std::thread::Builder::new()
         .name("timeslip-server".into())
         .spawn(move || {
+            // It is on time, or else its own log says by how much it was not.
+            let _ = measuring::go_first();
             runtime.block_on(async {
                 tokio::select! {
                     _ = stopped => {}

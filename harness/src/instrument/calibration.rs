@@ -7,6 +7,7 @@
 
 mod clocks;
 mod load;
+mod tools;
 mod truth;
 
 use std::collections::BTreeSet;
@@ -21,6 +22,7 @@ pub use load::{Load, Measured, drive, endpoint};
 use timeslip_simulator::{Faults, Model, Options, Profile};
 use timeslip_wire::{Endpoint, Measuring};
 use tokio::runtime::Handle;
+pub use tools::Tools;
 pub use truth::{Differences, read_log};
 
 use crate::error::Error;
@@ -68,6 +70,7 @@ pub async fn embedded(
     like: (&str, &str),
     deflate: bool,
     load: &Load,
+    tools: Option<&Tools>,
     measuring: &Handle,
 ) -> Result<StreamCalibration, Error> {
     let folder = tempfile::tempdir().map_err(Error::system("cannot make a temporary directory"))?;
@@ -81,7 +84,7 @@ pub async fn embedded(
     let url = endpoints::simulated_url(running.address, like.0);
     let mut endpoint = load::endpoint(like, &url, load)?;
     endpoint.options.deflate = deflate;
-    let measured = drive(&endpoint, load, measuring).await;
+    let measured = drive(&endpoint, load, tools, measuring).await;
     // Ends the server, and with it the writer of its log.
     let ended = tokio::task::spawn_blocking(move || drop(running)).await;
     debug_assert!(ended.is_ok());
@@ -100,10 +103,11 @@ pub async fn beside(
     base_url: &str,
     log: &Path,
     load: &Load,
+    tools: Option<&Tools>,
     measuring: &Handle,
 ) -> Result<StreamCalibration, Error> {
     let endpoint = load::endpoint(way, base_url, load)?;
-    let measured = drive(&endpoint, load, measuring).await?;
+    let measured = drive(&endpoint, load, tools, measuring).await?;
     let give_up = tokio::time::Instant::now() + MAX_LOG_LAG;
     let differences = loop {
         // Its writer may be behind.
@@ -138,7 +142,7 @@ pub async fn short(plan: &Plan, measuring: &Measuring) -> Result<Calibration, Er
                 .endpoints
                 .iter()
                 .any(|other| other.options.deflate && way(other) == this);
-            settings.push(embedded(this, deflate, &load, measuring.handle()).await?);
+            settings.push(embedded(this, deflate, &load, None, measuring.handle()).await?);
         }
     }
     Ok(Calibration {

@@ -1,7 +1,6 @@
 //! Runs the trials of a plan and emits what happens.
 
 use std::collections::{HashMap, HashSet};
-use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,9 +22,9 @@ use timeslip_wire::clock;
 use timeslip_wire::protocols::ToolSpec;
 use timeslip_wire::{Endpoint, Redaction};
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use crate::run::admission::Admission;
 use crate::run::agent::{self, Assignment, Bench, Stop};
 
 /// Something the runner did.
@@ -41,18 +40,25 @@ pub enum RunEvent {
     Patch(TrialKey, String),
 }
 
+/// Where a run works.
+#[derive(Debug)]
+pub struct Place {
+    /// Keeps tools and graders apart.
+    pub sandbox: Sandbox,
+    /// An existing folder for what trials work with.
+    pub scratch: PathBuf,
+    /// The runtime that reads streams.
+    pub measuring: Handle,
+}
+
 /// Everything a trial needs, shared by all of them.
 struct RunContext {
     plan: Plan,
     tasks: HashMap<(String, String), Task>,
     endpoints: HashMap<String, Endpoint>,
     tools: Vec<ToolSpec>,
-    sandbox: Sandbox,
-    scratch: PathBuf,
-    /// Where streams are read.
-    measuring: Handle,
-    /// Admits set-ups and gradings, first come first served.
-    spare_cores: Semaphore,
+    place: Place,
+    admission: Admission,
     next: AtomicUsize,
     todo: Vec<TrialKey>,
     events: mpsc::Sender<RunEvent>,
@@ -64,9 +70,7 @@ pub async fn run(
     plan: &Plan,
     suites: Vec<Suite>,
     endpoints: Vec<Endpoint>,
-    sandbox: Sandbox,
-    scratch: PathBuf,
-    measuring: &Handle,
+    place: Place,
     finished: &HashSet<TrialKey>,
     events: mpsc::Sender<RunEvent>,
 ) {
@@ -81,10 +85,8 @@ pub async fn run(
             .map(|endpoint| (endpoint.name.clone(), endpoint))
             .collect(),
         tools: agent::specs(),
-        sandbox,
-        scratch,
-        measuring: measuring.clone(),
-        spare_cores: Semaphore::new(spare_cores()),
+        place,
+        admission: Admission::per_core(),
         next: AtomicUsize::new(0),
         todo: plan
             .trials
@@ -99,13 +101,6 @@ pub async fn run(
         workers.spawn(work(Arc::clone(&shared)));
     }
     while workers.join_next().await.is_some() {}
-}
-
-/// How many set-ups and gradings may run at once: they are nobody's task time, and more
-/// of them than there are cores beside the measuring thread's only take turns.
-fn spare_cores() -> usize {
-    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-    cores.saturating_sub(1).max(1)
 }
 
 async fn work(shared: Arc<RunContext>) {
@@ -143,8 +138,7 @@ async fn trial(shared: &RunContext, key: &TrialKey) {
     };
     let preparing;
     let prepared = {
-        // Never closed.
-        let _admitted = shared.spare_cores.acquire().await;
+        let _admitted = shared.admission.wait().await;
         preparing = clock::now();
         prepare(shared, key).await
     };
@@ -189,7 +183,7 @@ async fn trial(shared: &RunContext, key: &TrialKey) {
     }
     emit(Event::TrialFinished(finished));
     // Removing thousands of files takes time that belongs to no trial.
-    let _admitted = shared.spare_cores.acquire().await;
+    let _admitted = shared.admission.wait().await;
     let removed = tokio::task::spawn_blocking(move || {
         // Its mounts are in the directory.
         drop(workspace);
@@ -225,11 +219,11 @@ async fn prepare<'a>(
         .ok_or("the task is no longer part of its suite")?;
     let directory = tempfile::Builder::new()
         .prefix("trial-")
-        .tempdir_in(&shared.scratch)
+        .tempdir_in(&shared.place.scratch)
         .map_err(|error| format!("cannot make a working directory: {error}"))?;
     let (task_, sandbox, path) = (
         task.clone(),
-        shared.sandbox.clone(),
+        shared.place.sandbox.clone(),
         directory.path().to_owned(),
     );
     let preparing = tokio::task::spawn_blocking(move || {
@@ -272,7 +266,7 @@ impl TrialSite<'_> {
         while let Some(asked) = self.task.steps.get(step) {
             if step > 0 {
                 let pausing = clock::now();
-                let _admitted = self.shared.spare_cores.acquire().await;
+                let _admitted = self.shared.admission.wait().await;
                 if let Err(problem) = self.begin(step).await {
                     ended_early = Some(problem);
                     break;
@@ -281,12 +275,12 @@ impl TrialSite<'_> {
             }
             let left = whole.saturating_sub(Duration::from_nanos(wall_ns));
             let assignment = Assignment {
-                measuring: &self.shared.measuring,
+                measuring: &self.shared.place.measuring,
                 endpoint: self.endpoint,
                 prompt: &asked.instruction,
                 bench: Bench {
                     workspace: Arc::clone(&self.workspace),
-                    sandbox: self.shared.sandbox.clone(),
+                    sandbox: self.shared.place.sandbox.clone(),
                     limits: Limits {
                         wall: Duration::from_secs(limits.command_seconds),
                         output_bytes: limits.output_kib << 10,
@@ -308,7 +302,7 @@ impl TrialSite<'_> {
             }
             let ended = &*stop.insert(work.stop);
             let pausing = clock::now();
-            let admitted = self.shared.spare_cores.acquire().await;
+            let admitted = self.shared.admission.wait().await;
             let grading = clock::now();
             let graded = self.grade(step).await;
             drop(admitted);
@@ -374,7 +368,7 @@ impl TrialSite<'_> {
         run: impl FnOnce(&Task, &Workspace, &Sandbox) -> timeslip_suites::Result<T> + Send + 'static,
     ) -> Result<T, String> {
         let (task, workspace) = (self.task.clone(), Arc::clone(&self.workspace));
-        let sandbox = self.shared.sandbox.clone();
+        let sandbox = self.shared.place.sandbox.clone();
         tokio::task::spawn_blocking(move || run(&task, &workspace, &sandbox))
             .await
             .map_err(|error| error.to_string())?

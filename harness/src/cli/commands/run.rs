@@ -265,9 +265,11 @@ fn measure(ready: Ready, scratch: &Path, runtime: Runtime) -> Result<File, Error
         plan,
         suites,
         called,
-        sandbox,
-        scratch.to_owned(),
-        measuring.handle(),
+        runner::Place {
+            sandbox,
+            scratch: scratch.to_owned(),
+            measuring: measuring.handle().clone(),
+        },
         &finished,
         events,
     );

@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::clocks;
+use super::{Tools, clocks};
 use crate::error::Error;
 
 /// Longest time one exchange may take.
@@ -84,13 +84,15 @@ pub fn endpoint(
     })
 }
 
-/// Runs the load, its streams read by `measuring`, and returns what was seen of it.
+/// Runs the load, its streams read by `measuring`, and returns what was seen of it. With
+/// `tools`, every stream does before each exchange what a trial does beside its own.
 ///
 /// # Errors
 /// [`Error::Unreachable`] when an exchange fails.
 pub async fn drive(
     endpoint: &Endpoint,
     load: &Load,
+    tools: Option<&Tools>,
     measuring: &Handle,
 ) -> Result<Measured, Error> {
     let processor = || clock::system(ClockId::ProcessCPUTime);
@@ -106,8 +108,8 @@ pub async fn drive(
     for number in 0..load.streams {
         let (endpoint, exchanges) = (endpoint.clone(), load.exchanges);
         let session = Session::new(&endpoint, format!("calibration-{number}#1"), origin);
-        let session = session.on(measuring);
-        streams.spawn(async move { stream(&endpoint, session, exchanges).await });
+        let (session, tools) = (session.on(measuring), tools.cloned());
+        streams.spawn(async move { stream(&endpoint, session, tools, exchanges).await });
     }
     let mut measured = Measured {
         origin,
@@ -132,11 +134,16 @@ pub async fn drive(
 async fn stream(
     endpoint: &Endpoint,
     mut session: Session,
+    tools: Option<Tools>,
     exchanges: u32,
 ) -> Result<Vec<Exchange>, String> {
     let mut items = Vec::new();
     let mut seen = Vec::with_capacity(exchanges as usize);
     for turn in 1..=exchanges {
+        if let Some(tools) = &tools {
+            let trial = session.during(tools.one_trial()).await;
+            trial.map_err(|error| error.to_string())?;
+        }
         items.push(Item::User("Count upward from 1.".into()));
         let deadline = Instant::now() + MAX_EXCHANGE;
         let answer = session
