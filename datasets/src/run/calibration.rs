@@ -20,6 +20,10 @@ pub struct Calibration {
     pub priority: Option<String>,
     /// One entry for each setting it was taken at.
     pub settings: Vec<StreamCalibration>,
+    /// The error while the run's own work went on, by a paced stream that went the same way;
+    /// one entry for each time that the run was started or resumed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub during: Vec<StreamCalibration>,
 }
 
 impl Calibration {

@@ -37,7 +37,7 @@ mod wire;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -100,6 +100,8 @@ pub struct Options {
     pub model: Model,
     /// Every response's [`Emission`] is appended to this file, as JSON lines.
     pub log: Option<PathBuf>,
+    /// Where there is no such file, every response's [`Emission`] is told here.
+    pub told: Option<mpsc::Sender<Emission>>,
     /// How long a WebSocket lives before it must be opened anew.
     pub websocket_lifetime: Duration,
     /// Any model name is answered; otherwise one that is not known is refused, as
@@ -117,6 +119,7 @@ impl Options {
             seed: 1,
             model,
             log: None,
+            told: None,
             websocket_lifetime: Duration::from_secs(60 * 60),
             any_model: true,
         }
@@ -136,7 +139,7 @@ pub fn start(options: Options) -> io::Result<Running> {
             let (sender, thread) = emission::writer(path)?;
             (Some(sender), Some(thread))
         }
-        None => (None, None),
+        None => (options.told, None),
     };
     let service = Arc::new(Service {
         faults: FaultPlan::new(options.profile.faults.clone(), options.seed),

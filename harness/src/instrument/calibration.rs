@@ -5,6 +5,7 @@
 //! the kernel. Both are read from one monotonic clock, which processes of one machine
 //! share.
 
+mod canary;
 mod clocks;
 mod load;
 mod tools;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use timeslip_datasets::run::calibration::{Calibration, ErrorQuantiles, StreamCalibration};
 use timeslip_datasets::run::plan::{Plan, PlannedEndpoint};
 
+pub use canary::Canary;
 pub use clocks::clock_resolution_ns;
 pub use load::{Load, Measured, drive, endpoint};
 use timeslip_simulator::{Faults, Model, Options, Profile};
@@ -148,8 +150,19 @@ pub async fn short(plan: &Plan, measuring: &Measuring) -> Result<Calibration, Er
     Ok(Calibration {
         clock_resolution_ns: clock_resolution_ns(),
         priority: Some(measuring.priority().to_string()),
+        during: Vec::new(),
         settings,
     })
+}
+
+/// A canary that goes the way of the plan's first endpoint.
+///
+/// # Errors
+/// [`Error::System`] when its server cannot start.
+pub fn canary_of(plan: &Plan) -> Result<Canary, Error> {
+    let first = plan.endpoints.first().map(way);
+    // A plan without endpoints has no trials either.
+    Canary::start(first.unwrap_or(("responses", "http-sse")))
 }
 
 /// How an endpoint is spoken to: its protocol and its transport.

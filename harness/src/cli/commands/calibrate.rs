@@ -90,6 +90,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let calibration = Calibration {
         clock_resolution_ns: calibration::clock_resolution_ns(),
         priority: Some(measuring.priority().to_string()),
+        during: Vec::new(),
         settings,
     };
     if arguments.json {

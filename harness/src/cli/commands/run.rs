@@ -251,10 +251,20 @@ fn measure(ready: Ready, scratch: &Path, runtime: Runtime) -> Result<File, Error
     let plan = &manifest.plan;
     say(&format!("run {}", directory.path().display()));
     let measuring = Measuring::start().map_err(Error::system("cannot start measuring"))?;
-    if directory.read_calibration()?.is_none() {
-        let calibration = runtime.block_on(calibration::short(plan, &measuring))?;
-        directory.write_calibration(&calibration)?;
-    }
+    let calibration = match directory.read_calibration()? {
+        Some(calibration) => calibration,
+        None => {
+            let calibration = runtime.block_on(calibration::short(plan, &measuring))?;
+            directory.write_calibration(&calibration)?;
+            calibration
+        }
+    };
+    let with_errors = |errors| {
+        let mut calibration = calibration.clone();
+        calibration.during.extend(errors);
+        calibration
+    };
+    let mut canary = calibration::canary_of(plan)?;
     let (called, _servers) =
         endpoints::start(plan, &suites, |name| Ok(directory.emissions(name)?))?;
     let (events, listener) = subscribers::listen(vec![
@@ -273,9 +283,15 @@ fn measure(ready: Ready, scratch: &Path, runtime: Runtime) -> Result<File, Error
         &finished,
         events,
     );
+    let keep = |errors| {
+        let (directory, calibration) = (directory.clone(), with_errors(Some(errors)));
+        // What cannot be written now is written at the end, or said there.
+        tokio::task::spawn_blocking(move || directory.write_calibration(&calibration));
+    };
     let interrupted = runtime.block_on(async {
         tokio::select! {
             () = running => false,
+            () = canary.accompany(measuring.handle(), keep) => false,
             _ = tokio::signal::ctrl_c() => true,
         }
     });
@@ -289,11 +305,14 @@ fn measure(ready: Ready, scratch: &Path, runtime: Runtime) -> Result<File, Error
             problem: "the thread that records events crashed".into(),
         })
     });
+    let written = directory.write_calibration(&with_errors(canary.errors()));
     if interrupted {
         sandbox::clean_up();
         return Err(Error::Interrupted {
             run: directory.path().to_owned(),
         });
     }
-    recorded.map(|()| lock)
+    recorded?;
+    written?;
+    Ok(lock)
 }
