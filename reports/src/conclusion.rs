@@ -109,28 +109,34 @@ fn several(summary: &Summary) -> Conclusion {
     let others = summary
         .comparisons()
         .filter(|comparison| soonest.is_none_or(|one| one.candidate != comparison.candidate));
+    // Of an invalid run the first sentence has the reasons already.
+    let told = !any_stands(summary);
     let about = |comparison: &Comparison| {
-        if comparison.lacks.is_empty() {
-            let quality = quality(summary, comparison);
-            return std::iter::once(speed(comparison))
-                .chain(quality)
-                .collect::<Vec<_>>()
-                .join(" ");
-        }
-        let lacks: Vec<String> = comparison.lacks.iter().map(|lack| one_line(lack)).collect();
-        let lacks = lacks.join("; ");
-        let name = one_line(&comparison.candidate);
-        format!(
-            "How much sooner tasks finish on {name} is not told: {}.",
-            lacks.trim_end_matches('.')
-        )
+        let mut lacks = comparison.lacks.clone();
+        lacks.retain(|lack| !(told && summary.invalid.contains(lack)));
+        let speed = match lacks[..] {
+            [] if comparison.lacks.is_empty() => Some(speed(comparison)),
+            [] => None,
+            _ => Some(not_told(comparison, &lacks)),
+        };
+        let sentences = speed.into_iter().chain(quality(summary, comparison));
+        sentences.collect::<Vec<_>>().join(" ")
     };
+    let own_quality = soonest.and_then(|comparison| quality(summary, comparison));
     Conclusion {
         headline: first_of_several(summary, soonest, count),
-        reasons: others.map(about).collect(),
-        quality: soonest.and_then(|comparison| quality(summary, comparison)),
+        reasons: own_quality.into_iter().chain(others.map(about)).collect(),
         ..Conclusion::default()
     }
+}
+
+fn not_told(comparison: &Comparison, lacks: &[String]) -> String {
+    let lacks: Vec<String> = lacks.iter().map(|lack| one_line(lack)).collect();
+    format!(
+        "How much sooner tasks finish on {} is not told: {}.",
+        one_line(&comparison.candidate),
+        lacks.join("; ").trim_end_matches('.')
+    )
 }
 
 fn first_of_several(summary: &Summary, soonest: Option<&Comparison>, count: usize) -> String {

@@ -27,6 +27,9 @@ const RIGHT: f64 = 28.0;
 /// Room on the axis after the last trial.
 const AIR: f64 = 1.03;
 
+/// Of more curves the bands hide each other.
+const MOST_BANDS: usize = 3;
+
 struct EndpointCurve<'a> {
     arm: Arm<'a>,
     solved: SolvedCurve,
@@ -51,9 +54,12 @@ fn chart(source: ChartData) -> Result<Option<Drawing>, ChartError> {
     } else {
         format!("nothing more was solved up to the timeout of {limit}")
     };
-    let subtitle = source.subtitle(&format!(
-        "Share of tasks resolved by then, with pointwise 95 % bands; {beyond}"
-    ));
+    let bands = if curves.len() <= MOST_BANDS {
+        ", with pointwise 95 % bands"
+    } else {
+        ""
+    };
+    let subtitle = source.subtitle(&format!("Share of tasks resolved by then{bands}; {beyond}"));
     let legend: Vec<(Arm, String)> = curves
         .iter()
         .map(|curve| (curve.arm, figures(curve)))
@@ -90,7 +96,7 @@ fn draw_curves(
 ) -> Result<(), ChartError> {
     let axis = Axis::linear_ms(end_ms);
     let mut plot = Plot::new(canvas, insets, axis, Axis::shares())?;
-    for curve in curves {
+    for curve in curves.iter().filter(|_| curves.len() <= MOST_BANDS) {
         let band = band(&curve.solved, end_ms);
         let band: Vec<Point> = band
             .iter()

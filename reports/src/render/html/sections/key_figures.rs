@@ -18,7 +18,10 @@ pub(super) static SECTION: Section = Section {
     title: "Key figures",
     nav: None,
     body: |data| {
-        let against = figures::against(data.summary);
+        let against = figures::against(data.summary).map(|table| {
+            let headings = table.headings.iter().map(|heading| capitalised(heading));
+            Table::new(headings.collect::<Vec<_>>(), table.rows)
+        });
         let figures = match against {
             Some(_) => Vec::new(),
             None => key_figures(data.summary),
