@@ -222,7 +222,7 @@ fn speed(comparison: &Comparison) -> String {
     }
     if let Some(p) = comparison.task_time_p.filter(|_| !comparison.shows_time()) {
         return format!(
-            "No difference in task time is shown between {candidate} and {baseline} among so many candidates: ratio {} ({interval}, Holm’s p = {p:.2}){tokens}.",
+            "No difference in task time is shown between {candidate} and {baseline} among so many candidates: ratio {} ({interval}, p = {p:.2} after Holm’s correction){tokens}.",
             ratio(point)
         );
     }
@@ -404,13 +404,14 @@ fn quality(summary: &Summary, comparison: &Comparison) -> Option<String> {
             signed_points(high)
         )
     });
-    let chance = comparison
-        .mcnemar_p
-        .map_or_else(String::new, |p| format!("; McNemar's exact p = {p:.2}"));
-    let holm = comparison.resolve_rate_p;
-    let holm = holm.map_or_else(String::new, |p| format!("; Holm’s p = {p:.2}"));
+    // Of several candidates one p-value is told: that of the interval, after the correction.
+    let chance = match (comparison.resolve_rate_p, comparison.mcnemar_p) {
+        (Some(p), _) => format!("; p = {p:.2} after Holm’s correction"),
+        (None, Some(p)) => format!("; McNemar's exact p = {p:.2}"),
+        (None, None) => String::new(),
+    };
     let difference = format!(
-        "difference {} points, {interval}{chance}{holm}",
+        "difference {} points, {interval}{chance}",
         signed_points(point)
     );
     Some(if !comparison.shows_quality() {

@@ -209,6 +209,7 @@ fn several_candidates_are_measured_against_one_baseline() {
     )
     .unwrap();
     let json = folder.path().join("gate.json");
+    // Which verdict it comes to is the machine's affair; what is judged is ours.
     timeslip()
         .args(["gate", "--candidate"])
         .arg(&run)
@@ -216,7 +217,8 @@ fn several_candidates_are_measured_against_one_baseline() {
         .arg(&rules)
         .arg("--json")
         .arg(&json)
-        .assert();
+        .output()
+        .unwrap();
     let result: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
     let findings = result["findings"].as_array().unwrap();
     let judged: Vec<&Value> = findings
