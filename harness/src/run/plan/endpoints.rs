@@ -224,3 +224,69 @@ fn check_options(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names of the plan that a configuration and a command line come to.
+    fn planned(
+        run: &str,
+        endpoints: &[&str],
+        baseline: Option<&str>,
+    ) -> Result<Vec<String>, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.toml");
+        let mut text = format!("[run]\n{run}\n");
+        for number in 0..9 {
+            text.push_str(&format!("[endpoint.e{number}]\nsimulate = \"gpu-sim\"\n"));
+        }
+        std::fs::write(&path, text).unwrap();
+        let config = Config::load(Some(&path)).unwrap();
+        let overrides = Overrides {
+            endpoints: endpoints.iter().map(|name| (*name).to_owned()).collect(),
+            baseline: baseline.map(str::to_owned),
+            ..Overrides::default()
+        };
+        let planned = super::endpoints(&config, &overrides).map_err(|error| error.to_string())?;
+        Ok(planned.into_iter().map(|one| one.name).collect())
+    }
+
+    #[test]
+    fn the_baseline_is_the_last_or_the_one_that_is_named() {
+        let three = "endpoints = [\"e0\", \"e1\", \"e2\"]\n";
+        let first = format!("{three}baseline = \"e0\"");
+        for (run, endpoints, baseline, expected) in [
+            (three, &[][..], None, &["e0", "e1", "e2"][..]),
+            (&first, &[], None, &["e1", "e2", "e0"]),
+            (&first, &[], Some("e1"), &["e0", "e2", "e1"]),
+            // Beside the others.
+            (three, &[], Some("e5"), &["e0", "e1", "e2", "e5"]),
+            // The command line's endpoints stand in place of the configured ones.
+            (&first, &["e3"], None, &["e3"]),
+            (&first, &["e0", "e3"], None, &["e3", "e0"]),
+            (&first, &["e3"], Some("e4"), &["e3", "e4"]),
+            (three, &["e3"], Some("e3"), &["e3"]),
+            (three, &["groq:a", "e3"], Some("groq:a"), &["e3", "groq-a"]),
+        ] {
+            let planned = planned(run, endpoints, baseline).unwrap();
+            assert_eq!(planned, expected, "{run} {endpoints:?} {baseline:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_compared_is_refused() {
+        let all = ["e0", "e1", "e2", "e3", "e4", "e5", "e6", "e7", "e8"];
+        for (endpoints, baseline, expected) in [
+            (&["e1", "e2", "e1"][..], None, "names 'e1' twice"),
+            (&["e1", "e1"], Some("e1"), "names 'e1' twice"),
+            (&["e1"], Some("nobody"), "endpoint 'nobody'"),
+            (&all, None, "names 9 endpoints; a run compares at most 8"),
+        ] {
+            let error = planned("", endpoints, baseline).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
+        let error = planned("endpoints = []", &[], None).unwrap_err();
+        assert!(error.contains("names no endpoint"), "{error}");
+    }
+}
