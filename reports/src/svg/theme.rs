@@ -28,8 +28,8 @@ pub enum Slot {
     InkOnPale,
     /// Text on the deeper fills of the light theme; the dark theme has only pale ones.
     InkOnDeep,
-    /// The lines and markers of a candidate, by its place among them; past
-    /// [`CANDIDATES`] of them colours come again.
+    /// The lines and markers of a candidate, by its place among them; past the
+    /// seventh colours come again.
     Candidate(usize),
     /// The baseline's lines and markers; lines are dashed.
     Baseline,
@@ -57,7 +57,7 @@ const fn define(slot: Slot, variable: &'static str, light: u32, dark: u32) -> De
 }
 
 /// How many candidates have a colour of their own.
-pub const CANDIDATES: usize = 7;
+const CANDIDATES: usize = 7;
 
 const FIXED: [Definition; 8 + CANDIDATES] = [
     define(Slot::Surface, "--surface", 0xffffff, 0x141a23),
