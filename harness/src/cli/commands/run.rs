@@ -37,10 +37,13 @@ pub(super) struct Arguments {
     /// Run this suite: a name or a suite file (repeatable) [default: as configured]
     #[arg(long = "suite", value_name = "SUITE")]
     suites: Vec<String>,
-    /// Measure this endpoint (repeatable: the candidate first, then the baseline) [default: as
+    /// Measure this endpoint (repeatable: the candidates, then the baseline) [default: as
     /// configured]
     #[arg(long = "endpoint", value_name = "NAME")]
     endpoints: Vec<String>,
+    /// Hold the other endpoints against this one [default: the last one]
+    #[arg(long, value_name = "NAME")]
+    baseline: Option<String>,
     /// Run only this task, as TASK or SUITE/TASK (repeatable)
     #[arg(long = "task", value_name = "TASK")]
     tasks: Vec<String>,
@@ -73,7 +76,7 @@ pub(super) struct Arguments {
     dry_run: bool,
     /// Finish an interrupted run
     #[arg(long, value_name = "RUN", conflicts_with_all = [
-        "config", "suites", "endpoints", "tasks", "base_url", "attempts", "turns", "trial_seconds", "concurrency", "seed", "directory", "sandbox", "dry_run",
+        "config", "suites", "endpoints", "baseline", "tasks", "base_url", "attempts", "turns", "trial_seconds", "concurrency", "seed", "directory", "sandbox", "dry_run",
     ])]
     resume: Option<PathBuf>,
 }
@@ -122,6 +125,7 @@ fn overrides(arguments: &Arguments) -> Overrides {
     Overrides {
         suites: arguments.suites.clone(),
         endpoints: arguments.endpoints.clone(),
+        baseline: arguments.baseline.clone(),
         tasks: arguments.tasks.clone(),
         ad_hoc: arguments.ad_hoc.table(),
         attempts: arguments.attempts,
