@@ -16,6 +16,7 @@ use timeslip_datasets::run::journal::{
     EndedBy, Event, Outcome, Record, TrialFinished, TrialKey, TrialStarted,
 };
 use timeslip_datasets::run::plan::Plan;
+use timeslip_suites::sandbox::Scratch;
 use timeslip_suites::steps::{self, StepGrade};
 use timeslip_suites::{Limits, Sandbox, Suite, Task, Workspace};
 use timeslip_wire::clock;
@@ -208,7 +209,7 @@ fn cache_key(seed: u64, key: &TrialKey, step: usize) -> String {
 async fn prepare<'a>(
     shared: &'a RunContext,
     key: &TrialKey,
-) -> Result<(&'a Endpoint, &'a Task, tempfile::TempDir, Workspace), String> {
+) -> Result<(&'a Endpoint, &'a Task, Scratch, Workspace), String> {
     let endpoint = shared
         .endpoints
         .get(&key.endpoint)
@@ -217,10 +218,8 @@ async fn prepare<'a>(
         .tasks
         .get(&(key.suite.clone(), key.task.clone()))
         .ok_or("the task is no longer part of its suite")?;
-    let directory = tempfile::Builder::new()
-        .prefix("trial-")
-        .tempdir_in(&shared.place.scratch)
-        .map_err(|error| format!("cannot make a working directory: {error}"))?;
+    let directory =
+        Scratch::within(&shared.place.scratch, "trial-").map_err(|error| error.to_string())?;
     let (task_, sandbox, path) = (
         task.clone(),
         shared.place.sandbox.clone(),

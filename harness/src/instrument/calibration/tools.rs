@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use timeslip_suites::sandbox::Scratch;
 use timeslip_suites::{Sandbox, Task, Workspace, solution, steps};
 
 use crate::error::Error;
@@ -46,8 +47,7 @@ impl Tools {
         let Some(task) = shared.tasks.get(number % shared.tasks.len().max(1)) else {
             return Ok(());
         };
-        let directory = tempfile::tempdir_in(&shared.scratch)
-            .map_err(Error::system("cannot make a working directory"))?;
+        let directory = Scratch::within(&shared.scratch, "trial-")?;
         let (task, sandbox) = (Arc::new(task.clone()), shared.sandbox.clone());
         let place = directory.path().to_owned();
         let (task_, sandbox_) = (Arc::clone(&task), sandbox.clone());
