@@ -47,6 +47,15 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// Temporary directories are where no program may run.
+    #[error(
+        "{}: is on a file system mounted noexec, so no program of a task could run in it; set TMPDIR to a directory on another file system",
+        path.display()
+    )]
+    NoPrograms {
+        /// Where they would be made.
+        path: PathBuf,
+    },
     /// The sandbox cannot be used on this machine.
     #[error("sandbox {backend}: {message}")]
     Sandbox {

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::process::{Pid, test_kill_process};
 
 use super::scratch::{self, Scratch};
-use crate::Result;
+use crate::{Error, Result};
 
 /// What every name begins with.
 const PREFIX: &str = "timeslip";
@@ -76,9 +76,14 @@ impl Owner {
         format!("{self}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// A temporary directory of this process, on the disk's usual place for them.
+    /// A temporary directory of this process, on the disk's usual place for them; an
+    /// error where no program could run in it.
     pub(super) fn scratch(&self) -> Result<Scratch> {
-        Scratch::within(&std::env::temp_dir(), &format!("{self}-"))
+        let parent = std::env::temp_dir();
+        if runs_no_programs(&parent) {
+            return Err(Error::NoPrograms { path: parent });
+        }
+        Scratch::within(&parent, &format!("{self}-"))
     }
 
     /// The process a name was given out by; `None` if it is no such name.
@@ -114,6 +119,18 @@ impl fmt::Display for Owner {
         } = self;
         write!(f, "{PREFIX}-{machine}-{pid}-{started}")
     }
+}
+
+/// Whether a directory is on a file system mounted noexec.
+#[cfg(target_os = "linux")]
+fn runs_no_programs(directory: &Path) -> bool {
+    use rustix::fs::{StatVfsMountFlags, statvfs};
+    statvfs(directory).is_ok_and(|found| found.f_flag.contains(StatVfsMountFlags::NOEXEC))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn runs_no_programs(_: &Path) -> bool {
+    false
 }
 
 /// Letters and digits that stand for this machine and its numbering of processes.

@@ -84,20 +84,26 @@ fn remove_entry(top: &OwnedFd, name: &CStr, moved: &mut u64) -> io::Result<()> {
         return Ok(unlinkat(top, name, AtFlags::empty())?);
     }
     let directory = opened(top, name)?;
-    for entry in entries(&directory)? {
-        if is_directory(&directory, &entry)? {
-            // Moving a directory changes it.
-            chmodat(&directory, &entry, OPEN, AtFlags::empty())?;
-            let free = loop {
-                *moved += 1;
-                let name = CString::new(format!("timeslip-{moved}"))?;
-                if statat(top, &name, AtFlags::SYMLINK_NOFOLLOW).is_err() {
-                    break name;
-                }
-            };
-            renameat(&directory, &entry, top, free)?;
-        } else {
-            unlinkat(&directory, &entry, AtFlags::empty())?;
+    loop {
+        let batch = entries(&directory)?;
+        if batch.is_empty() {
+            break;
+        }
+        for entry in batch {
+            if is_directory(&directory, &entry)? {
+                // Moving a directory changes it.
+                chmodat(&directory, &entry, OPEN, AtFlags::empty())?;
+                let free = loop {
+                    *moved += 1;
+                    let name = CString::new(format!("timeslip-{moved}"))?;
+                    if statat(top, &name, AtFlags::SYMLINK_NOFOLLOW).is_err() {
+                        break name;
+                    }
+                };
+                renameat(&directory, &entry, top, free)?;
+            } else {
+                unlinkat(&directory, &entry, AtFlags::empty())?;
+            }
         }
     }
     Ok(unlinkat(top, name, AtFlags::REMOVEDIR)?)
@@ -146,7 +152,7 @@ mod tests {
         let scratch = Scratch::within(&std::env::temp_dir(), "timeslip-deep-").unwrap();
         let path = scratch.path().to_owned();
         let mut current = openat(CWD, &path, DIRECTORY, Mode::empty()).unwrap();
-        for _ in 0..100_000 {
+        for _ in 0..20_000 {
             mkdirat(&current, "d", OPEN).unwrap();
             current = openat(&current, "d", DIRECTORY, Mode::empty()).unwrap();
         }

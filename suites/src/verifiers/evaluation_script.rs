@@ -42,7 +42,8 @@ const START: &str = ">>>>> Start Test Output";
 const END: &str = ">>>>> End Test Output";
 const EXIT_CODE: &str = ">>>>> Test Exit Code:";
 
-/// The exit code of a shell whose script was killed by a signal is above this.
+/// The exit code of a shell whose script was killed by a signal is above this, which is
+/// that of a git that gave up.
 const KILLED: i32 = 128;
 
 /// Upstream's chain: ever more forgiving ways to apply a patch, each from the tree as it
@@ -120,7 +121,7 @@ impl Verifier for EvaluationScript {
         let mut log = execution.text();
         let patched = attempt.patch.is_some();
         let grade = match execution.exit {
-            Exit::Code(code) if code < KILLED => self.verdict(patched, &log),
+            Exit::Code(code) if code <= KILLED => self.verdict(patched, &log),
             Exit::TimedOut => {
                 let seconds = attempt.step.verifier_time.as_secs_f64();
                 log.push_str(&format!("\n\nTimeout error: {seconds} seconds exceeded."));

@@ -123,7 +123,7 @@ fn diagnose() -> Result<u8, Error> {
         missing.push("bubblewrap");
     }
     let sandbox = backend.and_then(|backend| Sandbox::new(backend).ok());
-    let usable = sandbox.is_some();
+    let mut usable = sandbox.is_some();
     let name = backend.map_or("no sandbox", |backend| backend.name());
     line(
         if usable { "ok" } else { "MISSING" },
@@ -140,7 +140,10 @@ fn diagnose() -> Result<u8, Error> {
             "set-up",
             "tasks are laid out by copying; as root, overlay mounts would be quicker",
         ),
-        Err(error) => line("MISSING", "set-up", &error.to_string()),
+        Err(error) => {
+            line("MISSING", "set-up", &error.to_string());
+            usable = false;
+        }
     }
     for (name, value) in environment::facts() {
         line("", &name, &value);
