@@ -19,6 +19,7 @@ use timeslip_datasets::run::plan::{Plan, PlannedEndpoint};
 pub use clocks::clock_resolution_ns;
 pub use load::{Load, Measured, drive, endpoint};
 use timeslip_simulator::{Faults, Model, Options, Profile};
+use timeslip_suites::Sandbox;
 use timeslip_wire::Endpoint;
 pub use truth::{Differences, read_log};
 
@@ -68,7 +69,7 @@ pub async fn embedded(
     deflate: bool,
     load: &Load,
 ) -> Result<StreamCalibration, Error> {
-    let folder = tempfile::tempdir().map_err(Error::system("cannot make a temporary directory"))?;
+    let folder = Sandbox::scratch()?;
     let log = folder.path().join("emissions.jsonl");
     let model = Model::new(Vec::new(), "calibration", 1, 1.0);
     let running = timeslip_simulator::start(Options {

@@ -20,6 +20,7 @@ use super::cgroup::{self, Group};
 use super::execution::Execution;
 use super::image::Image;
 use super::invocation::Invocation;
+use super::owner::Owner;
 use super::root::Root;
 use super::{ENVIRONMENT, supervise};
 use crate::{Error, Result};
@@ -95,8 +96,7 @@ struct Staged {
 
 impl Staged {
     fn new(invocation: &Invocation) -> Result<Self> {
-        let copies = TempDir::with_prefix("timeslip-")
-            .map_err(Error::io("cannot create", &std::env::temp_dir()))?;
+        let copies = Owner::current().scratch()?;
         let mut mappings = Vec::new();
         for (index, mount) in invocation.mounts.iter().enumerate() {
             let host = if mount.writable {

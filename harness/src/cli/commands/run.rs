@@ -16,6 +16,7 @@ use super::report;
 use crate::cli::ad_hoc::AdHoc;
 use crate::cli::caveats;
 use crate::cli::claims::Claims;
+use crate::cli::interrupt::Interruption;
 use crate::cli::isolation::{self, Chosen};
 use crate::console::say;
 use crate::error::Error;
@@ -113,8 +114,17 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
     for warning in &manifest.warnings {
         say(&format!("warning: {warning}"));
     }
-    let _lock = measure(ready, scratch.path(), runtime)?;
-    report::render(directory.path(), &Claims::default())
+    match measure(ready, scratch.path(), runtime) {
+        Ok(_lock) => report::render(directory.path(), &Claims::default()),
+        Err(error @ Error::Interrupted { .. }) => {
+            // What there is; that it is not all is the report's first sentence.
+            if let Err(problem) = report::render(directory.path(), &Claims::default()) {
+                say(&format!("timeslip: no report of what there is: {problem}"));
+            }
+            Err(error)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 fn overrides(arguments: &Arguments) -> Overrides {
@@ -268,10 +278,11 @@ fn measure(ready: Ready, scratch: &Path, runtime: Runtime) -> Result<File, Error
         &finished,
         events,
     );
+    let interruption = Interruption::expect();
     let interrupted = runtime.block_on(async {
         tokio::select! {
             () = running => false,
-            _ = tokio::signal::ctrl_c() => true,
+            () = interruption.wait() => true,
         }
     });
     // Ends what an interruption left under way: the recorder waits for it. A tool call or
