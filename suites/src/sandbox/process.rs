@@ -12,7 +12,6 @@ use std::io;
 use std::path::Path;
 use std::process::Command;
 
-use tempfile::TempDir;
 use timeslip_datasets::run::journal::Warmth;
 
 use super::backend::{self, Backend, Capabilities, DockerfileReach, Isolation};
@@ -22,6 +21,7 @@ use super::image::Image;
 use super::invocation::Invocation;
 use super::owner::Owner;
 use super::root::Root;
+use super::scratch::Scratch;
 use super::{ENVIRONMENT, supervise};
 use crate::{Error, Result};
 
@@ -91,7 +91,7 @@ struct Staged {
     /// Inside path → host path, longest first.
     mappings: Vec<(String, String)>,
     /// Keeps the rewritten copies of read-only mounts until the command is over.
-    _copies: TempDir,
+    _copies: Scratch,
 }
 
 impl Staged {

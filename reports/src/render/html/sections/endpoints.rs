@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::Section;
+use super::{PageData, Section};
 use crate::format::{
     capitalised, count, measured, milliseconds, one_line, or_absent, percent, percent_range,
 };
@@ -26,7 +26,7 @@ pub(super) static SECTION: Section = Section {
             table: endpoints(summary),
             notes: notes.collect(),
             compared: summary.comparison.is_some(),
-            figures: figures::figures(summary),
+            figures: figures(data),
         };
         section.render().map(Some)
     },
@@ -40,8 +40,16 @@ struct Endpoints {
     /// (endpoint, note) on where simulated figures come from.
     notes: Vec<(String, String)>,
     compared: bool,
-    /// Every metric of the table of metrics.
-    figures: Option<Table>,
+    /// Every metric of the table of metrics: one table, or one for each of several
+    /// candidates with what it is called.
+    figures: Vec<(Option<String>, Table)>,
+}
+
+fn figures(data: &PageData) -> Vec<(Option<String>, Table)> {
+    let comparisons = data.summary.comparisons();
+    let names = comparisons.map(|comparison| data.against(comparison));
+    let tables = figures::figures(data.summary).into_iter();
+    names.chain(std::iter::repeat(None)).zip(tables).collect()
 }
 
 /// The instrument's errors, in milliseconds, where they are known.
