@@ -22,7 +22,9 @@ pub use commands::whole;
 #[must_use]
 pub fn main() -> ExitCode {
     let matches = whole().get_matches();
-    match interrupt::listen().and_then(|()| commands::run(&matches)) {
+    let done = interrupt::listen().and_then(|()| commands::run(&matches));
+    interrupt::let_end();
+    match done {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             say(&format!("timeslip: {error}"));

@@ -18,6 +18,9 @@ static SEEN: LazyLock<watch::Sender<bool>> = LazyLock::new(|| watch::Sender::new
 /// Whether the command ends by itself after a signal.
 static EXPECTED: AtomicBool = AtomicBool::new(false);
 
+/// Whether a thread is ending the process.
+static ENDING: AtomicBool = AtomicBool::new(false);
+
 /// Starts the thread that waits for signals. Of a command that does not expect them, the
 /// first one ends the process, and of any command the second; never without cleaning up.
 pub(super) fn listen() -> Result<(), Error> {
@@ -63,8 +66,17 @@ pub(super) fn listen() -> Result<(), Error> {
 
 /// Ends the process with everything that it has started, whatever its threads do.
 pub(super) fn end() -> ! {
+    ENDING.store(true, Ordering::SeqCst);
     sandbox::clean_up();
     std::process::exit(exit::INTERRUPTED.into())
+}
+
+/// Does not come back when a thread is ending the process: what the command says then is
+/// only that things were taken away from it.
+pub(super) fn let_end() {
+    while ENDING.load(Ordering::SeqCst) {
+        std::thread::park();
+    }
 }
 
 /// While there is one, the first signal is left to the command.

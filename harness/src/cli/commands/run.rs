@@ -125,6 +125,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
             if let Err(problem) = report::render(directory.path(), &Claims::default()) {
                 say(&format!("timeslip: no report of what there is: {problem}"));
             }
+            // What was under way may have gone on a little while that was written.
+            sandbox::clean_up();
             Err(error)
         }
         Err(error) => Err(error),
@@ -264,11 +266,20 @@ fn measure(ready: Ready, scratch: &Path, runtime: Runtime) -> Result<File, Error
     } = ready;
     let plan = &manifest.plan;
     say(&format!("run {}", directory.path().display()));
+    let interruption = Interruption::expect();
+    let interrupted = || Error::Interrupted {
+        run: directory.path().to_owned(),
+    };
     let measuring = Measuring::start().map_err(Error::system("cannot start measuring"))?;
     let calibration = match directory.read_calibration()? {
         Some(calibration) => calibration,
         None => {
-            let calibration = runtime.block_on(calibration::short(plan, &measuring))?;
+            let calibration = runtime.block_on(async {
+                tokio::select! {
+                    calibration = calibration::short(plan, &measuring) => calibration,
+                    () = interruption.wait() => Err(interrupted()),
+                }
+            })?;
             directory.write_calibration(&calibration)?;
             calibration
         }
@@ -302,8 +313,7 @@ fn measure(ready: Ready, scratch: &Path, runtime: Runtime) -> Result<File, Error
         // What cannot be written now is written at the end, or said there.
         tokio::task::spawn_blocking(move || directory.write_calibration(&calibration));
     };
-    let interruption = Interruption::expect();
-    let interrupted = runtime.block_on(async {
+    let stopped = runtime.block_on(async {
         tokio::select! {
             () = running => false,
             () = canary.accompany(measuring.handle(), keep) => false,
@@ -321,11 +331,9 @@ fn measure(ready: Ready, scratch: &Path, runtime: Runtime) -> Result<File, Error
         })
     });
     let written = directory.write_calibration(&with_errors(canary.errors()));
-    if interrupted {
+    if stopped {
         sandbox::clean_up();
-        return Err(Error::Interrupted {
-            run: directory.path().to_owned(),
-        });
+        return Err(interrupted());
     }
     recorded?;
     written?;
