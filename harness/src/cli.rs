@@ -5,10 +5,12 @@ mod caveats;
 mod claims;
 mod commands;
 mod error;
+mod interrupt;
 mod isolation;
 mod output;
 mod runtime;
 mod sandbox_times;
+mod tasks;
 
 use std::process::ExitCode;
 
@@ -19,7 +21,10 @@ pub use commands::whole;
 /// Parses the command line, runs the command and turns errors into exit codes.
 #[must_use]
 pub fn main() -> ExitCode {
-    match commands::run(&whole().get_matches()) {
+    let matches = whole().get_matches();
+    let done = interrupt::listen().and_then(|()| commands::run(&matches));
+    interrupt::let_end();
+    match done {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             say(&format!("timeslip: {error}"));

@@ -69,7 +69,7 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
-    /// The user pressed Ctrl-C.
+    /// Ctrl-C, SIGTERM or SIGHUP came.
     #[error("interrupted; go on with `timeslip run --resume {run}`", run = run.display())]
     Interrupted {
         /// The run directory.

@@ -6,8 +6,6 @@ mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use timeslip_datasets::swebench::Prediction;
@@ -17,7 +15,6 @@ pub use folder::Folder;
 pub use score::{ScoreOutcome, TaskScore};
 pub use table::table;
 
-use crate::console::say;
 use crate::error::Error;
 
 /// Whose changes are graded.
@@ -51,6 +48,15 @@ pub enum Change {
     Untouched,
     /// A patch, which may be empty.
     Patch(String),
+}
+
+impl Change {
+    fn patch(&self) -> Option<&str> {
+        match self {
+            Change::Missing | Change::Untouched => None,
+            Change::Patch(patch) => Some(patch),
+        }
+    }
 }
 
 impl Subject {
@@ -115,61 +121,33 @@ impl Subject {
     }
 }
 
-/// Grades every entry, `concurrency` at a time, and keeps what comes out in `folder`.
-/// A verdict that is there already is taken over if nothing that it depends on has
-/// changed since.
-///
-/// # Errors
-/// [`Error::System`] and [`Error::Suite`] when a verdict cannot be kept. A task that
-/// cannot be graded has a verdict that says so.
-pub fn grade_all(
-    entries: &[Entry<'_>],
-    sandbox: &Sandbox,
-    scratch: &Path,
-    folder: Option<&Folder>,
-    concurrency: usize,
-) -> Result<Vec<TaskScore>, Error> {
-    let next = AtomicUsize::new(0);
-    let done = Mutex::new(BTreeMap::new());
-    let work = || {
-        loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(entry) = entries.get(index) else {
-                return;
-            };
-            let verdict = one(entry, sandbox, scratch, folder);
-            if let Ok(verdict) = &verdict
-                && verdict.outcome != ScoreOutcome::Missing
-            {
-                say(&format!("{}: {}", entry.task.id, verdict.line()));
-            }
-            let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
-            done.insert(index, verdict);
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 0..concurrency.clamp(1, entries.len().max(1)) {
-            scope.spawn(work);
-        }
-    });
-    let done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    done.into_values().collect()
+/// A verdict, and what it was made of.
+#[derive(Clone, Debug)]
+pub struct Graded {
+    /// The verdict.
+    pub score: TaskScore,
+    /// What the verifier gave; `None` where nothing had to be graded.
+    grade: Option<Grade>,
 }
 
-fn one(
+/// Grades an entry. A verdict that is in `folder` already is taken over if nothing that
+/// it depends on has changed since; a task that cannot be graded has a verdict that says
+/// so.
+#[must_use]
+pub fn grade(
     entry: &Entry<'_>,
     sandbox: &Sandbox,
     scratch: &Path,
     folder: Option<&Folder>,
-) -> Result<TaskScore, Error> {
+) -> Graded {
+    let without = |score| Graded { score, grade: None };
     let patch = match &entry.change {
-        Change::Missing => return Ok(TaskScore::missing(entry)),
-        Change::Untouched => None,
-        Change::Patch(patch) => Some(patch.as_str()),
+        Change::Missing => return without(TaskScore::missing(entry)),
+        Change::Untouched | Change::Patch(_) => entry.change.patch(),
     };
     let key = score::key(entry.task, patch);
     if let Some(kept) = folder.and_then(|folder| folder.kept(entry, &key)) {
-        return Ok(kept);
+        return without(kept);
     }
     let started = Instant::now();
     let graded = grade_patch(entry.task, patch, sandbox, scratch);
@@ -183,9 +161,9 @@ fn one(
             ..Grade::default()
         }
     });
-    let verdict = TaskScore::new(entry, key, &grade, seconds);
-    if let Some(folder) = folder {
-        folder.keep(entry, patch, &grade, &verdict)?;
+    let score = TaskScore::new(entry, key, &grade, seconds);
+    Graded {
+        score,
+        grade: Some(grade),
     }
-    Ok(verdict)
 }

@@ -14,6 +14,7 @@ mod bubblewrap;
 mod capture;
 mod cgroup;
 mod cleanup;
+mod descendants;
 mod docker;
 mod execution;
 mod image;

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use timeslip_datasets::atomic;
 use timeslip_datasets::swebench::RunReport;
-use timeslip_suites::Grade;
 
-use super::{Entry, ScoreOutcome, TaskScore};
+use super::{Entry, Graded, ScoreOutcome, TaskScore};
 use crate::error::Error;
 
 /// A folder of verdicts.
@@ -50,14 +50,14 @@ impl Folder {
         })
     }
 
-    /// Keeps a verdict and what it was made of.
-    pub(super) fn keep(
-        &self,
-        entry: &Entry<'_>,
-        patch: Option<&str>,
-        grade: &Grade,
-        verdict: &TaskScore,
-    ) -> Result<(), Error> {
+    /// Keeps a verdict and what it was made of, unless it comes from here.
+    ///
+    /// # Errors
+    /// [`Error::System`] and [`Error::Suite`] when it cannot be written.
+    pub fn keep(&self, entry: &Entry<'_>, graded: &Graded) -> Result<(), Error> {
+        let Some(grade) = &graded.grade else {
+            return Ok(());
+        };
         let place = self.place(entry);
         // What an earlier patch left does not belong to this one.
         if place.exists() {
@@ -68,17 +68,17 @@ impl Folder {
             .map_err(Error::system(format!("cannot make {}", place.display())))?;
         let write = |name: &str, text: &str| {
             let file = place.join(name);
-            fs::write(&file, text)
+            atomic::write(&file, text.as_bytes())
                 .map_err(Error::system(format!("cannot write {}", file.display())))
         };
-        write("patch.diff", patch.unwrap_or_default())?;
+        write("patch.diff", entry.change.patch().unwrap_or_default())?;
         write("test_output.txt", &grade.log)?;
         if let Some(report) = &grade.report {
             report
                 .write(&entry.task.id, &place.join("report.json"))
                 .map_err(timeslip_suites::Error::from)?;
         }
-        let text = serde_json::to_string_pretty(verdict)
+        let text = serde_json::to_string_pretty(&graded.score)
             .map_err(std::io::Error::other)
             .map_err(Error::system("cannot write a verdict"))?;
         write(VERDICT, &text)

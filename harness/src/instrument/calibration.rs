@@ -22,6 +22,7 @@ pub use canary::Canary;
 pub use clocks::clock_resolution_ns;
 pub use load::{Load, Measured, drive, endpoint};
 use timeslip_simulator::{Faults, Model, Options, Profile};
+use timeslip_suites::Sandbox;
 use timeslip_wire::{Endpoint, Measuring};
 use tokio::runtime::Handle;
 pub use tools::Tools;
@@ -75,7 +76,7 @@ pub async fn embedded(
     tools: Option<&Tools>,
     measuring: &Handle,
 ) -> Result<StreamCalibration, Error> {
-    let folder = tempfile::tempdir().map_err(Error::system("cannot make a temporary directory"))?;
+    let folder = Sandbox::scratch()?;
     let log = folder.path().join("emissions.jsonl");
     let model = Model::new(Vec::new(), "calibration", 1, 1.0);
     let running = timeslip_simulator::start(Options {

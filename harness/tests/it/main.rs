@@ -20,6 +20,7 @@ mod scripted;
 mod secrets;
 #[path = "../../wire/tests/it/support.rs"]
 mod server;
+mod signals;
 mod simulated_clients;
 mod stages_of_exchanges;
 mod suites;

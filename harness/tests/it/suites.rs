@@ -29,7 +29,7 @@ fn run(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
     )
 }
 
-fn recording(command: &str) -> String {
+pub fn recording(command: &str) -> String {
     let call = |id: &str, name: &str, arguments: Value| json!({ "tool_call_id": id, "function_name": name, "arguments": arguments });
     let step = |id: u32, call: Value| json!({ "step_id": id, "source": "agent", "message": "", "tool_calls": [call] });
     json!({
@@ -47,7 +47,7 @@ fn recording(command: &str) -> String {
 }
 
 /// A task that a file `done` solves.
-fn task(folder: &Path, name: &str, verifier: &str) {
+pub fn task(folder: &Path, name: &str, verifier: &str) {
     let at = |file: &str| folder.join("tasks").join(name).join(file);
     write(&at("task.toml"), "[metadata]\ncategory = \"made\"\n");
     write(&at("instruction.md"), &format!("Solve {name}.\n"));
@@ -63,9 +63,9 @@ fn task(folder: &Path, name: &str, verifier: &str) {
     );
 }
 
-const HONEST: &str = "test -f done && r=1 || r=0";
+pub const HONEST: &str = "test -f done && r=1 || r=0";
 
-fn suite(folder: &Path, lines: &str) {
+pub fn suite(folder: &Path, lines: &str) {
     let config = quick_config(folder);
     let text = std::fs::read_to_string(&config).unwrap();
     let table = format!("[suite.mine]\nformat = \"harbor\"\nsource = \"tasks\"\n{lines}\n");

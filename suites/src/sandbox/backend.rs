@@ -9,6 +9,7 @@ use std::time::Duration;
 use timeslip_datasets::run::journal::Warmth;
 
 use super::TMP;
+use super::cleanup;
 use super::execution::{Execution, Exit};
 use super::image::Image;
 use super::invocation::{Invocation, Limits, Quota, refusal};
@@ -126,6 +127,9 @@ pub(super) fn run(
 ) -> Result<Execution> {
     if let Some(reason) = refusal(&invocation.command) {
         return Ok(Execution::refused(reason));
+    }
+    if cleanup::is_ending() {
+        return Err(failure(backend, "timeslip is ending".to_owned()));
     }
     if let Some(root) = &invocation.root {
         for mount in &invocation.mounts {

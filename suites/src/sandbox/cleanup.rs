@@ -3,9 +3,13 @@
 
 use std::env;
 use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use super::BACKENDS;
 use super::cgroup::Cgroups;
+use super::descendants;
 use super::layer;
 use super::owner::Leftovers;
 
@@ -15,11 +19,28 @@ pub(super) fn at_start() {
     STARTED.call_once(|| remove(Leftovers::OfCrashes));
 }
 
-/// Ends every command this process has started and removes everything that
-/// belonged to their sandboxes: for an interruption, after which nothing is dropped
-/// in its order any more.
+/// Nothing is started any more.
+static ENDING: AtomicBool = AtomicBool::new(false);
+
+/// How long something that was just being started may take to show up.
+const BEGINNING: Duration = Duration::from_millis(50);
+
+/// Ends everything this process has started and removes everything that belonged to
+/// its sandboxes: for an interruption, after which nothing is dropped in its order any
+/// more. No sandbox starts a command from then on.
 pub fn clean_up() {
-    remove(Leftovers::OfThisProcess);
+    ENDING.store(true, Ordering::SeqCst);
+    // Other threads may have been about to start or to write something.
+    for _ in 0..2 {
+        descendants::kill();
+        remove(Leftovers::OfThisProcess);
+        thread::sleep(BEGINNING);
+    }
+}
+
+/// Whether [`clean_up`] was called.
+pub(super) fn is_ending() -> bool {
+    ENDING.load(Ordering::SeqCst)
 }
 
 fn remove(leftovers: Leftovers) {

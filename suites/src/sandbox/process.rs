@@ -12,7 +12,6 @@ use std::io;
 use std::path::Path;
 use std::process::Command;
 
-use tempfile::TempDir;
 use timeslip_datasets::run::journal::Warmth;
 
 use super::backend::{self, Backend, Capabilities, DockerfileReach, Isolation};
@@ -20,7 +19,9 @@ use super::cgroup::{self, Group};
 use super::execution::Execution;
 use super::image::Image;
 use super::invocation::Invocation;
+use super::owner::Owner;
 use super::root::Root;
+use super::scratch::Scratch;
 use super::{ENVIRONMENT, supervise};
 use crate::{Error, Result};
 
@@ -90,13 +91,12 @@ struct Staged {
     /// Inside path → host path, longest first.
     mappings: Vec<(String, String)>,
     /// Keeps the rewritten copies of read-only mounts until the command is over.
-    _copies: TempDir,
+    _copies: Scratch,
 }
 
 impl Staged {
     fn new(invocation: &Invocation) -> Result<Self> {
-        let copies = TempDir::with_prefix("timeslip-")
-            .map_err(Error::io("cannot create", &std::env::temp_dir()))?;
+        let copies = Owner::current().scratch()?;
         let mut mappings = Vec::new();
         for (index, mount) in invocation.mounts.iter().enumerate() {
             let host = if mount.writable {

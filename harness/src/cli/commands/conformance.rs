@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use timeslip_reports::format::nanoseconds;
 use timeslip_simulator::{Model, Options};
 
+use crate::cli::interrupt::Interruption;
 use crate::console::say;
 use crate::error::Error;
 use crate::exit;
@@ -174,6 +175,7 @@ fn explain(text: &mut String, case: &Case, name: &str, claim: Claim) {
 }
 
 fn serve(address: SocketAddr, log: Option<PathBuf>, cases: &[Case]) -> Result<u8, Error> {
+    let interrupted = Interruption::expect();
     let scenarios = cases.iter().map(|case| case.scenario.clone()).collect();
     let model = Model::new(Vec::new(), "conformance", 1, 1.0).with_scenarios(scenarios);
     let running = timeslip_simulator::start(Options {
@@ -197,8 +199,6 @@ fn serve(address: SocketAddr, log: Option<PathBuf>, cases: &[Case]) -> Result<u8
     }
     text.push_str("then: timeslip conformance --case CASE --ttft MS explains what a tool reports\nCtrl-C ends it\n");
     super::print(&text)?;
-    super::runtime()?
-        .block_on(tokio::signal::ctrl_c())
-        .map_err(Error::system("cannot wait for Ctrl-C"))?;
+    super::runtime()?.block_on(interrupted.wait());
     Ok(exit::PASS)
 }

@@ -7,10 +7,11 @@ use timeslip_datasets::text::plural;
 use timeslip_suites::{Sandbox, Suite};
 
 use crate::cli::isolation::{self, Chosen};
+use crate::cli::tasks::{self, Work};
 use crate::console::{one_line, say};
 use crate::error::Error;
 use crate::exit;
-use crate::grading::{self, Folder, ScoreOutcome, Subject, TaskScore};
+use crate::grading::{self, Folder, Graded, ScoreOutcome, Subject, TaskScore};
 use crate::run::config::Config;
 use crate::run::plan;
 
@@ -81,19 +82,39 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
         say(&format!("warning: {warning}"));
     }
     let folder = arguments.output.as_deref().map(Folder::open).transpose()?;
-    let verdicts = grading::grade_all(
-        &entries,
-        &sandbox,
-        scratch.path(),
-        folder.as_ref(),
-        arguments.concurrency,
-    )?;
-    super::print(&grading::table(&verdicts))?;
-    if let Some(folder) = &folder {
-        for file in folder.summarise(&verdicts)? {
-            super::print(&format!("summary: {}\n", file.display()))?;
+    let conclude = |verdicts: &[TaskScore]| {
+        super::print(&grading::table(verdicts))?;
+        if let Some(folder) = &folder {
+            for file in folder.summarise(verdicts)? {
+                super::print(&format!("summary: {}\n", file.display()))?;
+            }
         }
-    }
+        Ok(())
+    };
+    let scores = |graded: Vec<Graded>| graded.into_iter().map(|graded| graded.score).collect();
+    let graded = tasks::each(
+        &entries,
+        Work {
+            concurrency: arguments.concurrency,
+            name: |entry| &entry.task.id,
+            one: &|entry| grading::grade(entry, &sandbox, scratch.path(), folder.as_ref()),
+            took: &mut |entry, graded| {
+                if let Some(folder) = &folder {
+                    folder.keep(entry, graded)?;
+                }
+                if graded.score.outcome != ScoreOutcome::Missing {
+                    say(&format!("{}: {}", entry.task.id, graded.score.line()));
+                }
+                Ok(())
+            },
+            interrupted: &|done| {
+                let done: Vec<TaskScore> = scores(done);
+                conclude(&done)
+            },
+        },
+    )?;
+    let verdicts: Vec<TaskScore> = scores(graded);
+    conclude(&verdicts)?;
     Ok(if as_expected(&subject, &verdicts) {
         exit::PASS
     } else {

@@ -17,6 +17,7 @@ use super::report;
 use crate::cli::ad_hoc::AdHoc;
 use crate::cli::caveats;
 use crate::cli::claims::Claims;
+use crate::cli::interrupt::Interruption;
 use crate::cli::isolation::{self, Chosen};
 use crate::console::say;
 use crate::error::Error;
@@ -117,8 +118,19 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
     for warning in &manifest.warnings {
         say(&format!("warning: {warning}"));
     }
-    let _lock = measure(ready, scratch.path(), runtime)?;
-    report::render(directory.path(), &Claims::default())
+    match measure(ready, scratch.path(), runtime) {
+        Ok(_lock) => report::render(directory.path(), &Claims::default()),
+        Err(error @ Error::Interrupted { .. }) => {
+            // What there is; that it is not all is the report's first sentence.
+            if let Err(problem) = report::render(directory.path(), &Claims::default()) {
+                say(&format!("timeslip: no report of what there is: {problem}"));
+            }
+            // What was under way may have gone on a little while that was written.
+            sandbox::clean_up();
+            Err(error)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 fn overrides(arguments: &Arguments) -> Overrides {
@@ -254,11 +266,20 @@ fn measure(ready: Ready, scratch: &Path, runtime: Runtime) -> Result<File, Error
     } = ready;
     let plan = &manifest.plan;
     say(&format!("run {}", directory.path().display()));
+    let interruption = Interruption::expect();
+    let interrupted = || Error::Interrupted {
+        run: directory.path().to_owned(),
+    };
     let measuring = Measuring::start().map_err(Error::system("cannot start measuring"))?;
     let calibration = match directory.read_calibration()? {
         Some(calibration) => calibration,
         None => {
-            let calibration = runtime.block_on(calibration::short(plan, &measuring))?;
+            let calibration = runtime.block_on(async {
+                tokio::select! {
+                    calibration = calibration::short(plan, &measuring) => calibration,
+                    () = interruption.wait() => Err(interrupted()),
+                }
+            })?;
             directory.write_calibration(&calibration)?;
             calibration
         }
@@ -292,11 +313,11 @@ fn measure(ready: Ready, scratch: &Path, runtime: Runtime) -> Result<File, Error
         // What cannot be written now is written at the end, or said there.
         tokio::task::spawn_blocking(move || directory.write_calibration(&calibration));
     };
-    let interrupted = runtime.block_on(async {
+    let stopped = runtime.block_on(async {
         tokio::select! {
             () = running => false,
             () = canary.accompany(measuring.handle(), keep) => false,
-            _ = tokio::signal::ctrl_c() => true,
+            () = interruption.wait() => true,
         }
     });
     // Ends what an interruption left under way: the recorder waits for it. A tool call or
@@ -310,11 +331,9 @@ fn measure(ready: Ready, scratch: &Path, runtime: Runtime) -> Result<File, Error
         })
     });
     let written = directory.write_calibration(&with_errors(canary.errors()));
-    if interrupted {
+    if stopped {
         sandbox::clean_up();
-        return Err(Error::Interrupted {
-            run: directory.path().to_owned(),
-        });
+        return Err(interrupted());
     }
     recorded?;
     written?;

@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use timeslip_simulator::{Options, Profile};
-use timeslip_suites::{Suite, SuiteFile};
+use timeslip_suites::{Sandbox, Suite, SuiteFile};
 use timeslip_wire::protocols::PROTOCOLS;
 use timeslip_wire::transports::TRANSPORTS;
 
+use crate::cli::interrupt::Interruption;
 use crate::error::Error;
 use crate::exit;
 use crate::run::endpoints;
@@ -34,9 +35,9 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
+    let interrupted = Interruption::expect();
     let profile = Profile::load(&arguments.profile)?;
-    let scratch =
-        tempfile::tempdir().map_err(Error::system("cannot make a temporary directory"))?;
+    let scratch = Sandbox::scratch()?;
     let mut suites = Vec::new();
     for name in SuiteFile::SHIPPED {
         suites.push(Suite::load(&SuiteFile::shipped(name)?, scratch.path())?);
@@ -65,8 +66,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
         text.push_str(&format!("  {name:<20}{url} ({})\n", ways.join(", ")));
     }
     super::print(&(text + "Ctrl-C ends it\n"))?;
-    super::runtime()?
-        .block_on(tokio::signal::ctrl_c())
-        .map_err(Error::system("cannot wait for Ctrl-C"))?;
+    super::runtime()?.block_on(interrupted.wait());
     Ok(exit::PASS)
 }

@@ -1,9 +1,7 @@
 //! `timeslip verify`: whether the tasks of a suite can be relied on.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::path::PathBuf;
 
 use time::OffsetDateTime;
 use timeslip_datasets::text::plural;
@@ -12,6 +10,7 @@ use timeslip_suites::{Quarantined, Sandbox, Suite, Task};
 
 use crate::cli::caveats;
 use crate::cli::isolation::{self, Chosen};
+use crate::cli::tasks::{self, Work};
 use crate::console::say;
 use crate::error::Error;
 use crate::exit;
@@ -79,7 +78,25 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
     for (id, soundness) in &found {
         report(id, soundness)?;
     }
-    found.extend(verify_all(arguments, &tasks, &sandbox, scratch.path())?);
+    let tried = |task: &&Task| {
+        let soundness = verify(task, &sandbox, arguments.times, scratch.path());
+        (task.id.clone(), soundness)
+    };
+    let unusable = &found;
+    let tried = tasks::each(
+        &tasks,
+        Work {
+            concurrency: arguments.concurrency as usize,
+            name: |task| &task.id,
+            one: &tried,
+            took: &mut |_, (id, soundness)| report(id, soundness).map(|_| ()),
+            interrupted: &|done| {
+                let found: Vec<_> = unusable.iter().cloned().chain(done).collect();
+                conclude(&suite.name, arguments.times, &found).map(|_| ())
+            },
+        },
+    )?;
+    found.extend(tried);
     let unsound = conclude(&suite.name, arguments.times, &found)?;
     if let Some(list) = &arguments.quarantine {
         let tried: BTreeSet<&str> = found.iter().map(|(id, _)| id.as_str()).collect();
@@ -100,37 +117,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
         exit::PASS
     } else {
         exit::INVALID
-    })
-}
-
-/// Tries all tasks, printing each as it is done.
-fn verify_all(
-    arguments: &Arguments,
-    tasks: &[&Task],
-    sandbox: &Sandbox,
-    scratch: &Path,
-) -> Result<Vec<(String, Soundness)>, Error> {
-    let next = AtomicUsize::new(0);
-    let (done, results) = mpsc::channel();
-    let mut found = Vec::with_capacity(tasks.len());
-    std::thread::scope(|scope| {
-        for _ in 0..tasks.len().min(arguments.concurrency as usize) {
-            let (next, done) = (&next, done.clone());
-            scope.spawn(move || {
-                while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let soundness = verify(task, sandbox, arguments.times, scratch);
-                    if done.send((task.id.clone(), soundness)).is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-        drop(done);
-        for (id, soundness) in results {
-            report(&id, &soundness)?;
-            found.push((id, soundness));
-        }
-        Ok(found)
     })
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use timeslip_datasets::run::calibration::ErrorQuantiles;
 use timeslip_datasets::run::journal::{EventKind, Exchange, StreamEvent};
 use timeslip_simulator::{Emission, Model, Options, ScenarioEvent};
+use timeslip_suites::Sandbox;
 use timeslip_wire::clock;
 use timeslip_wire::protocols::{Item, PROTOCOLS};
 use timeslip_wire::transports::TRANSPORTS;
@@ -52,7 +53,7 @@ pub struct Check {
 /// # Errors
 /// [`Error::System`] when the server cannot start or its log cannot be read.
 pub async fn run(cases: &[Case], mut progress: impl FnMut(&Check)) -> Result<Vec<Check>, Error> {
-    let folder = tempfile::tempdir().map_err(Error::system("cannot make a temporary directory"))?;
+    let folder = Sandbox::scratch()?;
     let log = folder.path().join("emissions.jsonl");
     let scenarios = cases.iter().map(|case| case.scenario.clone()).collect();
     let model = Model::new(Vec::new(), "conformance", 1, 1.0).with_scenarios(scenarios);
