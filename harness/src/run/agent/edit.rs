@@ -1,4 +1,4 @@
-//! The `edit_file` tool: one exact occurrence of a text is replaced, however its lines end.
+//! The `edit_file` tool: one exact occurrence of a text is replaced.
 
 use timeslip_suites::sandbox::FileContent;
 use timeslip_suites::{PathRefusal, Workspace};
@@ -129,46 +129,10 @@ fn replace(path: &str, bytes: &[u8], old: &str, new: &str) -> Result<String, Edi
     };
     // Overlapping occurrences are as ambiguous as separate ones.
     match occurrences(text, old) {
-        0 => replace_lines(path, text, old, new),
-        1 if old.contains('\n') || new.contains('\r') => Ok(text.replacen(old, new, 1)),
-        1 => replace_lines(path, text, old, new),
-        count => Err(EditError::Ambiguous { path, count }),
-    }
-}
-
-/// The same where lines end in another way than the model wrote them: what is put in ends
-/// its lines as the text that it replaces, and the rest of the file stays as it is.
-fn replace_lines(path: String, text: &str, old: &str, new: &str) -> Result<String, EditError> {
-    let plain = |text: &str| text.replace("\r\n", "\n");
-    let (unix, old) = (plain(text), plain(old));
-    match occurrences(&unix, &old) {
         0 => Err(EditError::NotFound { path }),
-        1 => {
-            let from = unix.find(&old).unwrap_or_default();
-            let [from, to] = [from, from + old.len()].map(|at| within(text, at));
-            let replaced = &text[from..to];
-            // A text without line ends is written like the rest of the file.
-            let sample = if replaced.contains('\n') {
-                replaced
-            } else {
-                text
-            };
-            let mut new = plain(new);
-            if sample.contains("\r\n") {
-                new = new.replace('\n', "\r\n");
-            }
-            Ok([&text[..from], &new, &text[to..]].concat())
-        }
+        1 => Ok(text.replacen(old, new, 1)),
         count => Err(EditError::Ambiguous { path, count }),
     }
-}
-
-/// Where in a text the place is that has so many bytes before it when every line ends in
-/// `\n` alone. Between the two bytes of a line end it is before both.
-fn within(text: &str, at: usize) -> usize {
-    let mut ends = text.match_indices("\r\n").map(|(end, _)| end);
-    let removed = (0..).take_while(|removed| ends.next().is_some_and(|end| end - removed < at));
-    at + removed.count()
 }
 
 fn occurrences(text: &str, pattern: &str) -> usize {
@@ -234,31 +198,6 @@ mod tests {
         assert_eq!(edited("a b c", "", "all new").unwrap(), "all new");
         insta::assert_snapshot!(edited("a b c", "d", "x").unwrap_err(), @"f: old_text does not occur in the file; it has to match exactly, also in whitespace");
         insta::assert_snapshot!(edited("aaa", "aa", "x").unwrap_err(), @"f: old_text occurs 2 times; give more of the surrounding lines so that it is unique");
-    }
-
-    #[test]
-    fn line_ends_are_the_files_own() {
-        let windows = "one\r\ntwo\r\nthree\r\n";
-        assert_eq!(
-            edited(windows, "one\ntwo\n", "1\n2\n").unwrap(),
-            "1\r\n2\r\nthree\r\n"
-        );
-        assert_eq!(
-            edited(windows, "two\nthr", "2\n2.5\nthr").unwrap(),
-            "one\r\n2\r\n2.5\r\nthree\r\n"
-        );
-        assert_eq!(edited(windows, "\ntwo", "").unwrap(), "one\r\nthree\r\n");
-        assert_eq!(
-            edited("one\ntwo\n", "one\r\n", "1\r\n").unwrap(),
-            "1\ntwo\n"
-        );
-        let mixed = "a\nb\r\nc\r\nd\n";
-        assert_eq!(
-            edited(mixed, "b\nc\n", "x\ny\n").unwrap(),
-            "a\nx\r\ny\r\nd\n"
-        );
-        assert_eq!(edited(mixed, "c", "x\ny").unwrap(), "a\nb\r\nx\r\ny\r\nd\n");
-        insta::assert_snapshot!(edited("a\r\nb\r\na\r\nb\r\n", "a\nb", "x").unwrap_err(), @"f: old_text occurs 2 times; give more of the surrounding lines so that it is unique");
     }
 
     #[test]
