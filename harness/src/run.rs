@@ -1,5 +1,6 @@
 //! Running the trials of a plan: from the configuration to the journal.
 
+pub mod admission;
 pub mod agent;
 pub mod config;
 pub mod endpoints;

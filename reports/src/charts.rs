@@ -15,13 +15,14 @@ mod task_times;
 mod ttft;
 mod waterfall;
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 
 use plotters::drawing::DrawingAreaErrorKind;
 
-use crate::data::{EndpointData, RunData, TrialData};
-use crate::summary::Summary;
-use crate::svg::Document;
+use crate::data::{EndpointData, Role, RunData, TrialData};
+use crate::summary::{Comparison, Summary};
+use crate::svg::{Document, Slot};
 use crate::table::Table;
 use canvas::Heading;
 
@@ -51,19 +52,10 @@ pub struct ChartKind {
     pub title: &'static str,
     /// Id of the page's section that it stands in.
     pub section: &'static str,
+    /// Whether there is one for each candidate.
+    pub per_candidate: bool,
     /// `None` where the run has nothing to draw.
     draw: fn(ChartData) -> Result<Option<Drawing>, ChartError>,
-}
-
-impl ChartKind {
-    fn heading<'a>(&self, subtitle: &'a str, description: &'a str) -> Heading<'a> {
-        Heading {
-            id: self.name,
-            title: self.title,
-            subtitle,
-            description,
-        }
-    }
 }
 
 /// A picture and the numbers behind it.
@@ -77,6 +69,11 @@ struct Drawing {
 pub struct Chart {
     /// What it shows, and where it stands.
     pub kind: &'static ChartKind,
+    /// Name of its file without extension, and of its id on the page: the kind's, and where
+    /// several candidates have one each, its number.
+    pub name: Cow<'static, str>,
+    /// The candidate that it is about, where each has one. Untrusted text.
+    pub candidate: Option<String>,
     /// The picture.
     pub document: Document,
     /// The numbers behind it.
@@ -88,19 +85,62 @@ pub struct Chart {
 struct ChartData<'a> {
     run: &'a RunData,
     summary: &'a Summary,
+    /// Which candidate's chart is drawn, where each has one.
+    candidate: usize,
+}
+
+/// An endpoint as charts show it.
+#[derive(Clone, Copy)]
+struct Arm<'a> {
+    name: &'a str,
+    /// Colour, dash and mark.
+    slot: Slot,
 }
 
 impl<'a> ChartData<'a> {
-    /// Endpoints with finished trials, candidate first.
-    fn endpoints(&self) -> Vec<&'a EndpointData> {
-        let mut endpoints: Vec<&EndpointData> = self
-            .run
-            .endpoints
-            .iter()
-            .filter(|endpoint| self.trials(&endpoint.name).next().is_some())
-            .collect();
+    /// Endpoints with finished trials, candidates first.
+    fn endpoints(&self) -> Vec<Arm<'a>> {
+        let mut endpoints: Vec<&EndpointData> = self.run.endpoints.iter().collect();
         endpoints.sort_by_key(|endpoint| endpoint.role);
-        endpoints
+        let arms = endpoints
+            .into_iter()
+            .enumerate()
+            .map(|(place, endpoint)| Arm {
+                name: &endpoint.name,
+                slot: match endpoint.role {
+                    Role::Candidate => Slot::Candidate(place),
+                    Role::Baseline => Slot::Baseline,
+                },
+            });
+        arms.filter(|arm| self.trials(arm.name).next().is_some())
+            .collect()
+    }
+
+    /// The comparison that a candidate's chart shows.
+    fn comparison(&self) -> Option<&'a Comparison> {
+        self.summary.comparisons().nth(self.candidate)
+    }
+
+    fn name(&self, kind: &ChartKind) -> Cow<'static, str> {
+        if kind.per_candidate && self.summary.several() {
+            format!("{}-{}", kind.name, self.candidate + 1).into()
+        } else {
+            kind.name.into()
+        }
+    }
+
+    fn heading<'b>(
+        &self,
+        kind: &ChartKind,
+        subtitle: &'b str,
+        description: &'b str,
+    ) -> Heading<'b> {
+        Heading {
+            id: self.name(kind),
+            title: kind.title,
+            subtitle,
+            description,
+        }
     }
 
     /// Finished trials of an endpoint.
@@ -132,11 +172,25 @@ impl<'a> ChartData<'a> {
 ///
 /// When plotters refuses a layout; data never makes it fail.
 pub fn all(run: &RunData, summary: &Summary) -> Result<Vec<Chart>, ChartError> {
-    let source = ChartData { run, summary };
-    let drawn = CHARTS.iter().map(|kind| {
+    let candidates = summary.comparisons().count().max(1);
+    let due = CHARTS.iter().flat_map(|kind| {
+        let times = if kind.per_candidate { candidates } else { 1 };
+        (0..times).map(move |candidate| (*kind, candidate))
+    });
+    let drawn = due.map(|(kind, candidate)| {
+        let source = ChartData {
+            run,
+            summary,
+            candidate,
+        };
         let drawing = (kind.draw)(source)?;
         Ok(drawing.map(|Drawing { document, table }| Chart {
             kind,
+            name: source.name(kind),
+            candidate: source
+                .comparison()
+                .filter(|_| kind.per_candidate)
+                .map(|comparison| comparison.candidate.clone()),
             document,
             table,
         }))

@@ -12,7 +12,7 @@ mod quantity;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::data::{EndpointData, RunData, TrialData};
+use crate::data::{EndpointData, Role, RunData, TrialData};
 use crate::format::{capitalised, one_line, plural};
 use crate::stats::Estimate;
 pub use file::{Answerable, Claim, ClaimedValue, ClaimsError, ClaimsFile, Selector, Statement};
@@ -84,10 +84,11 @@ impl Ruling {
 #[must_use]
 pub fn answer(file: &ClaimsFile, run: &RunData) -> Vec<Answer> {
     let claims = file.claims.iter();
-    claims.map(|claim| answer_one(claim, run)).collect()
+    claims.flat_map(|claim| answers(claim, run)).collect()
 }
 
-fn answer_one(claim: &Claim, run: &RunData) -> Answer {
+/// One answer, and of several candidates that a claim is about one for each.
+fn answers(claim: &Claim, run: &RunData) -> Vec<Answer> {
     let answer = Answer {
         id: claim.id.clone(),
         text: claim.text.clone(),
@@ -104,16 +105,16 @@ fn answer_one(claim: &Claim, run: &RunData) -> Answer {
         simulated: !run.endpoints.is_empty() && run.endpoints.iter().all(|e| e.simulated),
     };
     match &claim.test {
-        Answerable::NotMeasurable(reason) => Answer {
+        Answerable::NotMeasurable(reason) => vec![Answer {
             measured: Estimate::absent("not measurable"),
             why: format!("Not measurable: {reason}"),
             ..answer
-        },
+        }],
         Answerable::Measured(statement) => measured(answer, statement, run),
     }
 }
 
-fn measured(answer: Answer, statement: &Statement, run: &RunData) -> Answer {
+fn measured(answer: Answer, statement: &Statement, run: &RunData) -> Vec<Answer> {
     let answer = Answer {
         metric: Some(statement.metric),
         at_least: match statement.bound {
@@ -127,16 +128,25 @@ fn measured(answer: Answer, statement: &Statement, run: &RunData) -> Answer {
         measured_as: Some(statement.metric.definition().to_owned()),
         ..answer
     };
-    let sides = match chosen(statement, run) {
-        Ok(sides) => sides,
-        Err(why) => {
-            return Answer {
-                measured: Estimate::absent("not measured in this run"),
-                why,
-                ..answer
-            };
-        }
-    };
+    match chosen(statement, run) {
+        Ok(chosen) => chosen
+            .iter()
+            .map(|sides| measured_on(sides, answer.clone(), statement, run))
+            .collect(),
+        Err(why) => vec![Answer {
+            measured: Estimate::absent("not measured in this run"),
+            why,
+            ..answer
+        }],
+    }
+}
+
+fn measured_on(
+    sides: &[&EndpointData],
+    answer: Answer,
+    statement: &Statement,
+    run: &RunData,
+) -> Answer {
     let selectors = std::iter::once(&statement.endpoint).chain(&statement.against);
     let tried: Vec<Vec<&TrialData>> = sides
         .iter()
@@ -146,7 +156,7 @@ fn measured(answer: Answer, statement: &Statement, run: &RunData) -> Answer {
     let measured = Tasks::of(&tried).measure(statement.metric);
     let (ruling, why) = match sides.iter().find(|endpoint| endpoint.simulated) {
         Some(endpoint) => (Ruling::Undecided, on_simulated(endpoint)),
-        None => rule(statement, &measured, run),
+        None => rule(statement, &measured, run, sides),
     };
     Answer {
         endpoint: sides.first().map(|endpoint| endpoint.name.clone()),
@@ -159,8 +169,12 @@ fn measured(answer: Answer, statement: &Statement, run: &RunData) -> Answer {
     }
 }
 
-/// The endpoints a statement is about: the first that fit.
-fn chosen<'a>(statement: &Statement, run: &'a RunData) -> Result<Vec<&'a EndpointData>, String> {
+/// The endpoints a statement is about: every candidate that fits, each with the first that
+/// it may be compared with; where no candidate fits, the first endpoint that does.
+fn chosen<'a>(
+    statement: &Statement,
+    run: &'a RunData,
+) -> Result<Vec<Vec<&'a EndpointData>>, String> {
     let fitting = |selector: &Selector| -> Result<Vec<&EndpointData>, String> {
         let endpoints: Vec<&EndpointData> = run
             .endpoints
@@ -184,7 +198,9 @@ fn chosen<'a>(statement: &Statement, run: &'a RunData) -> Result<Vec<&'a Endpoin
     }
     let own = fitting(&statement.endpoint)?;
     let Some(against) = &statement.against else {
-        return Ok(own.into_iter().take(1).collect());
+        return Ok(candidates_or_first(
+            own.into_iter().map(|own| vec![own]).collect(),
+        ));
     };
     let others = fitting(against)?;
     let compared = |a: &EndpointData, b: &EndpointData| {
@@ -192,22 +208,42 @@ fn chosen<'a>(statement: &Statement, run: &'a RunData) -> Result<Vec<&'a Endpoin
             && of_kind(a) != of_kind(b)
             && (!statement.same_model || (a.model == b.model && a.simulated == b.simulated))
     };
-    own.iter()
-        .flat_map(|a| others.iter().map(move |b| [*a, *b]))
-        .find(|[a, b]| compared(a, b))
-        .map(Vec::from)
-        .ok_or_else(|| {
-            let model = if statement.same_model {
-                "two endpoints of one model, "
-            } else {
-                ""
-            };
-            format!(
-                "It needs {model}{} and {}, and this run has no such pair",
-                words(&statement.endpoint),
-                words(against)
-            )
-        })
+    // The baseline is what candidates are held against, where it may be.
+    let other = |a: &EndpointData| {
+        let fitting = || others.iter().copied().filter(|b| compared(a, b));
+        let baseline = fitting().find(|b| b.role == Role::Baseline);
+        baseline.or_else(|| fitting().next())
+    };
+    let pairs: Vec<Vec<&EndpointData>> = own
+        .iter()
+        .filter_map(|a| Some(vec![*a, other(a)?]))
+        .collect();
+    if pairs.is_empty() {
+        let model = if statement.same_model {
+            "two endpoints of one model, "
+        } else {
+            ""
+        };
+        return Err(format!(
+            "It needs {model}{} and {}, and this run has no such pair",
+            words(&statement.endpoint),
+            words(against)
+        ));
+    }
+    Ok(candidates_or_first(pairs))
+}
+
+fn candidates_or_first(mut found: Vec<Vec<&EndpointData>>) -> Vec<Vec<&EndpointData>> {
+    let of_candidate = |sides: &Vec<&EndpointData>| {
+        let own = sides.first();
+        own.is_some_and(|own| own.role == Role::Candidate)
+    };
+    if found.iter().any(of_candidate) {
+        found.retain(of_candidate);
+    } else {
+        found.truncate(1);
+    }
+    found
 }
 
 /// What a simulated endpoint does was written into its profile.
@@ -278,9 +314,15 @@ fn trials<'a>(
         .collect()
 }
 
-fn rule(statement: &Statement, measured: &Estimate, run: &RunData) -> (Ruling, String) {
+fn rule(
+    statement: &Statement,
+    measured: &Estimate,
+    run: &RunData,
+    sides: &[&EndpointData],
+) -> (Ruling, String) {
     let undecided = |why: String| (Ruling::Undecided, why);
-    if let Some(first) = run.invalid.first() {
+    let names: Vec<&str> = sides.iter().map(|side| side.name.as_str()).collect();
+    if let Some(first) = run.objections(&names).first() {
         return undecided(format!("The run is invalid: {first}"));
     }
     let show = |value| statement.metric.show(value);

@@ -6,7 +6,7 @@
 //! data cannot carry.
 
 use crate::format::{
-    milliseconds, one_line, or_absent, percent, percent_range, plural, ratio, ratio_range,
+    listed, milliseconds, one_line, or_absent, percent, percent_range, plural, ratio, ratio_range,
     signed_points,
 };
 use crate::stages::StageGroup;
@@ -50,10 +50,11 @@ impl Conclusion {
     #[must_use]
     pub fn of(summary: &Summary) -> Self {
         let mut conclusion = match &summary.comparison {
+            Some(_) if summary.several() => several(summary),
             Some(comparison) => compared(summary, comparison),
             None => alone(summary),
         };
-        if !summary.valid {
+        if !summary.valid && !any_stands(summary) {
             let reasons: Vec<String> = summary.invalid.iter().map(|why| one_line(why)).collect();
             let invalid = format!(
                 "This run is invalid, do not rely on its figures: {}.",
@@ -87,6 +88,81 @@ impl Conclusion {
     }
 }
 
+/// Whether what makes the run invalid leaves a comparison that it does not touch.
+fn any_stands(summary: &Summary) -> bool {
+    let touched = |comparison: &Comparison| {
+        let mut lacks = comparison.lacks.iter();
+        lacks.any(|lack| summary.invalid.contains(lack))
+    };
+    summary.comparisons().any(|comparison| !touched(comparison))
+}
+
+/// Several candidates against one baseline: the soonest first, then each in its order.
+fn several(summary: &Summary) -> Conclusion {
+    let point = |comparison: &Comparison| comparison.task_time_ratio.point.unwrap_or(0.0);
+    let soonest = summary
+        .comparisons()
+        .filter(|comparison| comparison.lacks.is_empty() && comparison.shows_time())
+        .filter(|comparison| point(comparison) > 1.0)
+        .max_by(|a, b| point(a).total_cmp(&point(b)));
+    let count = summary.comparisons().count();
+    let others = summary
+        .comparisons()
+        .filter(|comparison| soonest.is_none_or(|one| one.candidate != comparison.candidate));
+    // Of an invalid run the first sentence has the reasons already.
+    let told = !any_stands(summary);
+    let about = |comparison: &Comparison| {
+        let mut lacks = comparison.lacks.clone();
+        lacks.retain(|lack| !(told && summary.invalid.contains(lack)));
+        let speed = match lacks[..] {
+            [] if comparison.lacks.is_empty() => Some(speed(comparison)),
+            [] => None,
+            _ => Some(not_told(comparison, &lacks)),
+        };
+        let sentences = speed.into_iter().chain(quality(summary, comparison));
+        sentences.collect::<Vec<_>>().join(" ")
+    };
+    let own_quality = soonest.and_then(|comparison| quality(summary, comparison));
+    Conclusion {
+        headline: first_of_several(summary, soonest, count),
+        reasons: own_quality.into_iter().chain(others.map(about)).collect(),
+        ..Conclusion::default()
+    }
+}
+
+fn not_told(comparison: &Comparison, lacks: &[String]) -> String {
+    let lacks: Vec<String> = lacks.iter().map(|lack| one_line(lack)).collect();
+    format!(
+        "How much sooner tasks finish on {} is not told: {}.",
+        one_line(&comparison.candidate),
+        lacks.join("; ").trim_end_matches('.')
+    )
+}
+
+fn first_of_several(summary: &Summary, soonest: Option<&Comparison>, count: usize) -> String {
+    let baseline = summary.comparison.as_ref();
+    let baseline = baseline.map_or_else(String::new, |one| one_line(&one.baseline));
+    let Some(soonest) = soonest else {
+        let verb = if summary.comparisons().all(|one| !one.lacks.is_empty()) {
+            "can be compared with"
+        } else {
+            "is shown to finish tasks sooner than"
+        };
+        return format!("None of the {count} candidates {verb} {baseline}.");
+    };
+    let estimate = &soonest.task_time_ratio;
+    let Pace { factor, interval } = pace(estimate, estimate.point.unwrap_or(1.0), "95 % interval ");
+    let rate = |name: &str| summary.endpoints.get(name)?.resolve_rate.point;
+    let rates = rate(&soonest.candidate).zip(rate(&soonest.baseline));
+    let quality = rates.map_or_else(String::new, |(own, other)| {
+        format!(" and resolves {} against {}", percent(own), percent(other))
+    });
+    format!(
+        "Of {count} candidates, {} finishes tasks soonest by the estimates: {factor} sooner than {baseline} ({interval}){quality}.",
+        one_line(&soonest.candidate)
+    )
+}
+
 fn compared(summary: &Summary, comparison: &Comparison) -> Conclusion {
     if !summary.headline_lacks.is_empty() {
         let lacks = summary.headline_lacks.iter();
@@ -97,17 +173,27 @@ fn compared(summary: &Summary, comparison: &Comparison) -> Conclusion {
             ..Conclusion::default()
         };
     }
+    Conclusion {
+        headline: speed(comparison),
+        reasons: reasons(summary, comparison),
+        quality: quality(summary, comparison),
+        ..Conclusion::default()
+    }
+}
+
+/// Why tasks do not finish sooner still: what made the difference, what is left. Empty where
+/// ratios may not be quoted.
+#[must_use]
+pub fn reasons(summary: &Summary, comparison: &Comparison) -> Vec<String> {
+    if !comparison.lacks.is_empty() {
+        return Vec::new();
+    }
     let candidate = summary.endpoints.get(&comparison.candidate);
     let mut reasons = Vec::new();
     reasons.extend(what_made_the_difference(comparison));
     reasons.extend(what_is_left(comparison, candidate));
     reasons.extend(both_resolved(comparison));
-    Conclusion {
-        headline: speed(comparison),
-        reasons,
-        quality: quality(summary, comparison),
-        ..Conclusion::default()
-    }
+    reasons
 }
 
 fn speed(comparison: &Comparison) -> String {
@@ -122,16 +208,22 @@ fn speed(comparison: &Comparison) -> String {
         );
     };
     let tokens = rate_words(comparison, point);
+    let interval = interval_words(estimate, |range| {
+        format!("95 % interval {}", ratio_range(range))
+    });
     if estimate.may_be(1.0) {
-        let interval = interval_words(estimate, |range| {
-            format!("95 % interval {}", ratio_range(range))
-        });
         let (low, high) = estimate.interval().unwrap_or((point, point));
         return format!(
             "No difference in task time is shown between {candidate} and {baseline}: ratio {} ({interval}), so tasks may finish up to {} sooner or take up to {} as long{tokens}.",
             ratio(point),
             ratio(high),
             ratio(1.0 / low)
+        );
+    }
+    if let Some(p) = comparison.task_time_p.filter(|_| !comparison.shows_time()) {
+        return format!(
+            "No difference in task time is shown between {candidate} and {baseline} among so many candidates: ratio {} ({interval}, p = {p:.2} after Holm’s correction){tokens}.",
+            ratio(point)
         );
     }
     let Pace { factor, interval } = pace(estimate, point, "95 % interval ");
@@ -188,7 +280,7 @@ fn rate_words(comparison: &Comparison, task_ratio: f64) -> String {
 }
 
 fn what_made_the_difference(comparison: &Comparison) -> Option<String> {
-    if comparison.task_time_ratio.may_be(1.0) {
+    if !comparison.shows_time() {
         return None;
     }
     let faster = comparison.task_time_ratio.point? >= 1.0;
@@ -231,7 +323,7 @@ fn what_is_left(comparison: &Comparison, candidate: Option<&EndpointSummary>) ->
         return None;
     }
     let estimate = &comparison.task_time_ratio;
-    let sooner = estimate.point? > 1.0 && !estimate.may_be(1.0);
+    let sooner = estimate.point? > 1.0 && comparison.shows_time();
     let subject = if sooner {
         format!("What is left is mostly {groups}")
     } else {
@@ -312,14 +404,17 @@ fn quality(summary: &Summary, comparison: &Comparison) -> Option<String> {
             signed_points(high)
         )
     });
-    let chance = comparison
-        .mcnemar_p
-        .map_or_else(String::new, |p| format!("; McNemar's exact p = {p:.2}"));
+    // Of several candidates one p-value is told: that of the interval, after the correction.
+    let chance = match (comparison.resolve_rate_p, comparison.mcnemar_p) {
+        (Some(p), _) => format!("; p = {p:.2} after Holm’s correction"),
+        (None, Some(p)) => format!("; McNemar's exact p = {p:.2}"),
+        (None, None) => String::new(),
+    };
     let difference = format!(
         "difference {} points, {interval}{chance}",
         signed_points(point)
     );
-    Some(if estimate.may_be(0.0) {
+    Some(if !comparison.shows_quality() {
         let (low, high) = estimate.interval().unwrap_or((point, point));
         format!(
             "Quality is inconclusive: {name} resolves {rates} ({difference}); it could be up to {} worse or {} better{}.",
@@ -412,14 +507,21 @@ fn caveats(summary: &Summary) -> Vec<String> {
             plural(summary.planned_trials, "planned trial")
         ));
     }
-    if let Some(comparison) = &summary.comparison {
-        let tasks = comparison.task_time_ratio.n;
-        if (1..FEW_TASKS).contains(&tasks) {
-            caveats.push(format!(
-                "Only {} could be compared: take this as a first look, not a result.",
-                plural(tasks, "task")
-            ));
-        }
+    let tasks = summary
+        .comparisons()
+        .map(|comparison| comparison.task_time_ratio.n);
+    let fewest = tasks.filter(|tasks| (1..FEW_TASKS).contains(tasks)).min();
+    caveats.extend(fewest.map(|tasks| {
+        format!(
+            "Only {} could be compared: take this as a first look, not a result.",
+            plural(tasks, "task")
+        )
+    }));
+    if let Some(comparison) = summary.comparison.as_ref().filter(|_| summary.several()) {
+        caveats.push(format!(
+            "Each candidate is compared with {} and no other; a difference is said to be shown only where it holds among all of them (Holm’s correction). Which of two candidates is sooner, `timeslip compare` of the two says.",
+            one_line(&comparison.baseline)
+        ));
     }
     let errors: usize = summary
         .endpoints
@@ -446,7 +548,7 @@ fn simulated(summary: &Summary) -> Option<String> {
     (!names.is_empty()).then(|| {
         format!(
             "{} {verb} simulated: these figures say nothing about real hardware.",
-            names.join(" and ")
+            listed(&names)
         )
     })
 }

@@ -257,12 +257,44 @@ pub struct RunData {
     /// How long output events of the run lay in the kernel before the client read
     /// them; absent where the kernel does not say.
     pub client_lag: Option<ErrorQuantiles>,
-    /// Why the run must not be relied on; empty for a valid one.
-    pub invalid: Vec<String>,
+    /// Why the run, or one of its endpoints, must not be relied on; empty for a valid one.
+    pub invalid: Vec<Objection>,
     /// Things a reader must know, e.g. an unsandboxed run.
     pub warnings: Vec<String>,
-    /// Candidate first.
+    /// Candidates first.
     pub endpoints: Vec<EndpointData>,
     /// Finished trials, in journal order.
     pub trials: Vec<TrialData>,
+}
+
+impl RunData {
+    /// Why figures of these endpoints must not be relied on. What spoils one endpoint says
+    /// nothing of the others.
+    #[must_use]
+    pub fn objections(&self, endpoints: &[&str]) -> Vec<String> {
+        let against = self.invalid.iter().filter(|objection| {
+            let one = objection.endpoint.as_deref();
+            one.is_none_or(|one| endpoints.contains(&one))
+        });
+        against.map(|objection| objection.why.clone()).collect()
+    }
+}
+
+/// Why figures must not be relied on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Objection {
+    /// The endpoint whose figures are meant; `None` for all of the run.
+    pub endpoint: Option<String>,
+    /// In words.
+    pub why: String,
+}
+
+impl From<&str> for Objection {
+    /// An objection to all of a run.
+    fn from(why: &str) -> Self {
+        Objection {
+            endpoint: None,
+            why: why.to_owned(),
+        }
+    }
 }

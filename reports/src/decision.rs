@@ -17,6 +17,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::data::RunData;
+use crate::pairing::sides;
 use attempts::of_endpoint;
 pub use by_tag::Route;
 pub use figures::PolicyFigures;
@@ -34,9 +35,13 @@ pub struct Decision {
     /// "Try until solved, up to k times", by endpoint, for every k that the attempts
     /// allow.
     pub retries: IndexMap<String, Vec<RetryPolicy>>,
-    /// Ways to use both endpoints, over tasks that finished on both; `null` when the run
-    /// has one side only or no such task.
+    /// Ways to use candidate and baseline, over tasks that finished on both, of several
+    /// candidates the first; `null` when the run has one side only or no such task.
     pub routing: Option<Routing>,
+    /// Ways to use the baseline with the other candidates that have such tasks; empty with
+    /// one candidate.
+    #[serde(default)]
+    pub further_routing: Vec<Routing>,
 }
 
 impl Decision {
@@ -52,11 +57,27 @@ impl Decision {
             })
             .filter(|(_, policies)| !policies.is_empty())
             .collect();
+        let mut routings = sides(run)
+            .into_iter()
+            .map(|pair| router::routing(run, pair));
         Decision {
             trial_limit_ms: solved_within::limit_ms(run),
             timeouts: solved_within::timeouts(run),
             retries,
-            routing: router::routing(run),
+            routing: routings.next().flatten(),
+            further_routing: routings.flatten().collect(),
         }
+    }
+
+    /// The ways to use every candidate with the baseline, in order.
+    pub fn routings(&self) -> impl Iterator<Item = &Routing> {
+        self.routing.iter().chain(&self.further_routing)
+    }
+
+    /// The ways to use a candidate with the baseline.
+    #[must_use]
+    pub fn routing_of(&self, candidate: &str) -> Option<&Routing> {
+        self.routings()
+            .find(|routing| routing.candidate == candidate)
     }
 }

@@ -14,6 +14,16 @@ pub const UNKNOWN: &str = "unknown";
 /// Nanoseconds per millisecond.
 pub const NS_PER_MS: f64 = 1e6;
 
+/// Words as a list: `a, b and c`.
+#[must_use]
+pub fn listed(words: &[String]) -> String {
+    match words {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
 /// A duration given in milliseconds, e.g. `812 µs`, `4.21 ms`, `1.24 s`, `2 min 05 s`.
 #[must_use]
 pub fn milliseconds(ms: f64) -> String {

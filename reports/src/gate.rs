@@ -26,6 +26,7 @@ use crate::data::RunData;
 use crate::format::one_line;
 use crate::headline;
 use crate::metrics::Statistic;
+use crate::pairing::sides;
 use crate::stats::holm_adjusted;
 
 use decide::Evaluation;
@@ -85,7 +86,8 @@ pub fn judge(
     {
         notes.push("The two sides are of different runs: what changed between them in machine, network and load is part of every change.".to_owned());
     }
-    notes.extend(headline::nothing_resolved(run));
+    let pairs = sides(run).into_iter();
+    notes.extend(pairs.filter_map(|pair| headline::nothing_resolved(run, pair)));
     notes.extend(subjects.iter().flat_map(Subject::differences));
     let unmatched = subjects.iter().flat_map(|subject| &subject.baselines);
     let unmatched: BTreeSet<&str> = unmatched

@@ -4,9 +4,9 @@
 
 use timeslip_datasets::run::journal::Outcome;
 
-use crate::data::{EndpointData, RunData, TrialData};
+use crate::data::{EndpointData, Objection, RunData, TrialData};
 use crate::format::{one_line, percent, plural};
-use crate::pairing::sides;
+use crate::pairing::{Sides, sides};
 
 /// The largest share of a side's trials that may end in an error. Trials that fail are not
 /// a random choice of tasks, so that what is left does not speak for the suite.
@@ -15,7 +15,7 @@ pub const MAX_ERROR_SHARE: f64 = 0.10;
 /// Why a run in which trials failed must not be relied on: an objection for each endpoint
 /// with more errors than [`MAX_ERROR_SHARE`] allows.
 #[must_use]
-pub fn too_many_errors(endpoints: &[EndpointData], trials: &[TrialData]) -> Vec<String> {
+pub fn too_many_errors(endpoints: &[EndpointData], trials: &[TrialData]) -> Vec<Objection> {
     let objection = |endpoint: &EndpointData| {
         let own = || {
             trials
@@ -23,23 +23,47 @@ pub fn too_many_errors(endpoints: &[EndpointData], trials: &[TrialData]) -> Vec<
                 .filter(|trial| trial.endpoint == endpoint.name)
         };
         let failed = own().filter(|trial| trial.failed()).count();
-        (failed as f64 > MAX_ERROR_SHARE * own().count() as f64).then(|| {
-            format!(
+        (failed as f64 > MAX_ERROR_SHARE * own().count() as f64).then(|| Objection {
+            endpoint: Some(endpoint.name.clone()),
+            why: format!(
                 "{failed} of {} on {} ended in an error, more than {}: what is left does not speak for the suite",
                 plural(own().count(), "trial"),
                 one_line(&endpoint.name),
                 percent(MAX_ERROR_SHARE)
-            )
+            ),
         })
     };
     endpoints.iter().filter_map(objection).collect()
 }
 
-/// Why the two sides of a run cannot be compared in speed though trials of both finished:
-/// one of them, or neither, resolved a task, and giving up may be quick.
+/// Why two sides may not be quoted as so many times sooner or later; empty where they may.
 #[must_use]
-pub fn nothing_resolved(run: &RunData) -> Option<String> {
-    let (candidate, baseline) = sides(run)?;
+pub fn lacks(run: &RunData, sides: Sides) -> Vec<String> {
+    let mut lacks = run.objections(&sides.names());
+    lacks.extend(nothing_resolved(run, sides));
+    lacks
+}
+
+/// Why none of the ratios of a run, or not all, may be quoted; empty where all may.
+#[must_use]
+pub fn all_lacks(run: &RunData) -> Vec<String> {
+    let mut lacks: Vec<String> = run.invalid.iter().map(|why| why.why.clone()).collect();
+    let further = sides(run)
+        .into_iter()
+        .filter_map(|pair| nothing_resolved(run, pair));
+    lacks.extend(further);
+    lacks.dedup();
+    lacks
+}
+
+/// Why two sides cannot be compared in speed though trials of both finished: one of them,
+/// or neither, resolved a task, and giving up may be quick.
+#[must_use]
+pub fn nothing_resolved(run: &RunData, sides: Sides) -> Option<String> {
+    let Sides {
+        candidate,
+        baseline,
+    } = sides;
     let finished = |side: &EndpointData| {
         let own = run
             .trials
@@ -122,10 +146,11 @@ mod tests {
         trials.push(trial("b", Outcome::Error));
         assert_eq!(
             too_many_errors(&endpoints, &trials),
-            [
-                "1 of 9 trials on b ended in an error, more than 10 %: what is left does not speak for the suite"
-            ]
+            [Objection {
+                endpoint: Some("b".to_owned()),
+                why: "1 of 9 trials on b ended in an error, more than 10 %: what is left does not speak for the suite".to_owned()
+            }]
         );
-        assert_eq!(too_many_errors(&endpoints, &[]), Vec::<String>::new());
+        assert_eq!(too_many_errors(&endpoints, &[]), []);
     }
 }

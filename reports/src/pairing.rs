@@ -46,11 +46,37 @@ pub struct PairedTask<'a> {
     pub pairs: Vec<Pair<'a>>,
 }
 
-/// The two sides of a run that has both: the first endpoint of each role.
+/// The two endpoints of a comparison.
+#[derive(Clone, Copy, Debug)]
+pub struct Sides<'a> {
+    /// The one that is considered.
+    pub candidate: &'a EndpointData,
+    /// The one that it is held against.
+    pub baseline: &'a EndpointData,
+}
+
+impl<'a> Sides<'a> {
+    /// Both names, the candidate's first.
+    #[must_use]
+    pub fn names(self) -> [&'a str; 2] {
+        [&self.candidate.name, &self.baseline.name]
+    }
+}
+
+/// Every candidate of a run beside the baseline, in order; empty where the run has one side
+/// only. A comparison takes the trials of its two sides and no others: what happens to one
+/// candidate changes nothing for the rest.
 #[must_use]
-pub fn sides(run: &RunData) -> Option<(&EndpointData, &EndpointData)> {
-    let side = |role| run.endpoints.iter().find(|endpoint| endpoint.role == role);
-    side(Role::Candidate).zip(side(Role::Baseline))
+pub fn sides(run: &RunData) -> Vec<Sides<'_>> {
+    let of = |role| run.endpoints.iter().filter(move |one| one.role == role);
+    let Some(baseline) = of(Role::Baseline).next() else {
+        return Vec::new();
+    };
+    let pair = |candidate| Sides {
+        candidate,
+        baseline,
+    };
+    of(Role::Candidate).map(pair).collect()
 }
 
 /// Pairs the trials of two endpoints of a run.

@@ -36,7 +36,7 @@ pub enum Error {
     #[error("cannot draw {name}.png: {source}")]
     Png {
         /// The chart.
-        name: &'static str,
+        name: String,
         /// Why it failed.
         source: PngError,
     },
@@ -97,10 +97,10 @@ pub fn write_summary(run: &RunData, summary: Summary, run_dir: &Path) -> Result<
     }
     for chart in &charts {
         let image = to_png(&chart.document).map_err(|source| Error::Png {
-            name: chart.kind.name,
+            name: chart.name.to_string(),
             source,
         })?;
-        write(format!("charts/{}.png", chart.kind.name), &image)?;
+        write(format!("charts/{}.png", chart.name), &image)?;
     }
     let html = write(
         "report.html".to_owned(),

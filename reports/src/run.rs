@@ -12,7 +12,7 @@ use timeslip_datasets::run::{Error, RunDirectory};
 use crate::attribution::streaming::{self, Decode};
 use crate::attribution::{self, PrefillModel, cost, validity};
 use crate::data::{
-    ConnectionFacts, EndpointData, ExchangeData, FirstOfKind, Role, RunData, TrialData,
+    ConnectionFacts, EndpointData, ExchangeData, FirstOfKind, Objection, Role, RunData, TrialData,
 };
 use crate::format::plural;
 use crate::headline;
@@ -57,10 +57,17 @@ fn analyse(manifest: &Manifest, calibration: Option<Calibration>, trials: &[Tria
             Some((endpoint.name.as_str(), fit))
         })
         .collect();
-    let endpoints = std::iter::zip([Role::Candidate, Role::Baseline], &plan.endpoints)
-        .map(|(role, endpoint)| EndpointData {
+    let endpoints = plan
+        .endpoints
+        .iter()
+        .enumerate()
+        .map(|(index, endpoint)| EndpointData {
             name: endpoint.name.clone(),
-            role,
+            role: if plan.is_baseline(index) {
+                Role::Baseline
+            } else {
+                Role::Candidate
+            },
             model: endpoint.model.clone(),
             protocol: endpoint.protocol.clone(),
             transport: endpoint.transport.clone(),
@@ -128,13 +135,17 @@ fn proxied(trials: &[Trial]) -> Option<String> {
 }
 
 /// Each endpoint by itself: the fast one is late first, and the slow one must not hide it.
-fn objections(plan: &Plan, trials: &[Trial]) -> Vec<String> {
+fn objections(plan: &Plan, trials: &[Trial]) -> Vec<Objection> {
     let objection = |endpoint: &PlannedEndpoint| {
         let own = trials
             .iter()
             .filter(|trial| trial.key.endpoint == endpoint.name);
         let lag = validity::client_lag(own);
-        validity::objection(&endpoint.name, lag, plan.limits.client_lag_ms)
+        let why = validity::objection(&endpoint.name, lag, plan.limits.client_lag_ms)?;
+        Some(Objection {
+            endpoint: Some(endpoint.name.clone()),
+            why,
+        })
     };
     plan.endpoints.iter().filter_map(objection).collect()
 }

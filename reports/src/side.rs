@@ -1,6 +1,6 @@
 //! One side of a comparison: an endpoint in a run. Two sides may be of different runs.
 
-use crate::data::{EndpointData, Role, RunData, TrialData};
+use crate::data::{EndpointData, Objection, Role, RunData, TrialData};
 use crate::format::one_line;
 
 /// One endpoint of one run.
@@ -68,13 +68,20 @@ pub fn side_by_side(candidate: Side, baseline: Side) -> RunData {
                 ..trial.clone()
             }));
     }
+    merged.invalid = objections(candidate, &names[0], None);
+    let other = (!same_run).then(|| one_line(&baseline.run.run_id));
+    let added = objections(baseline, &names[1], other.as_deref());
+    let told: Vec<Objection> = added
+        .into_iter()
+        .filter(|objection| !merged.invalid.contains(objection))
+        .collect();
+    merged.invalid.extend(told);
     let missing = |run: &RunData| run.planned_trials.saturating_sub(run.trials.len());
     merged.planned_trials = merged.trials.len() + missing(candidate.run);
-    if same_run {
+    let Some(other) = other else {
         return merged;
-    }
+    };
     merged.planned_trials += missing(baseline.run);
-    let other = one_line(&baseline.run.run_id);
     merged.warnings.push(format!(
         "The two sides are of different runs ({} and {other}): what changed between them in machine, network and load is part of every difference.",
         one_line(&candidate.run.run_id),
@@ -90,10 +97,27 @@ pub fn side_by_side(candidate: Side, baseline: Side) -> RunData {
             one_line(value)
         )
     }));
-    let say = |text: &String| format!("{other}: {text}");
+    let warnings = baseline.run.warnings.iter();
     merged
         .warnings
-        .extend(baseline.run.warnings.iter().map(say));
-    merged.invalid.extend(baseline.run.invalid.iter().map(say));
+        .extend(warnings.map(|text| format!("{other}: {text}")));
     merged
+}
+
+/// What is said against a side, under its new name and, of another run, with that run's.
+fn objections(side: Side, name: &str, run: Option<&str>) -> Vec<Objection> {
+    let all = side.run.invalid.iter();
+    let meant = all.filter(|objection| {
+        let one = objection.endpoint.as_deref();
+        one.is_none_or(|one| one == side.endpoint)
+    });
+    meant
+        .map(|objection| Objection {
+            endpoint: objection.endpoint.as_ref().map(|_| name.to_owned()),
+            why: match run {
+                Some(run) => format!("{run}: {}", objection.why),
+                None => objection.why.clone(),
+            },
+        })
+        .collect()
 }

@@ -32,7 +32,7 @@ pub use effect::wilson::{
 };
 pub use holm::{holm, holm_adjusted};
 pub use mcnemar::mcnemar_exact;
-pub use paired::time_ratio;
+pub use paired::{log_time_ratio, time_ratio};
 pub use pass_at_k::{pass_at_k, pass_hat_k};
 pub use power::{OneSidedTest, detectable_difference, detectable_effect, pairs_needed};
 pub use proportions::paired_proportions;

@@ -77,8 +77,8 @@ pub struct Summary {
     pub valid: bool,
     /// Why not, when they may not.
     pub invalid: Vec<String>,
-    /// Why the ratios of the comparison say nothing of how much sooner tasks get done;
-    /// empty where they may be quoted.
+    /// Why ratios say nothing of how much sooner tasks get done; empty where all may be
+    /// quoted. Of several candidates each comparison has its own.
     #[serde(default)]
     pub headline_lacks: Vec<String>,
     /// Things a reader must know.
@@ -92,8 +92,12 @@ pub struct Summary {
     pub client_lag: Option<ErrorQuantiles>,
     /// Each endpoint's figures, by name; candidates first, else in the run's order.
     pub endpoints: IndexMap<String, EndpointSummary>,
-    /// Candidate against baseline; `null` when the run has one side only.
+    /// Candidate against baseline, of several candidates the first; `null` when the run
+    /// has one side only.
     pub comparison: Option<Comparison>,
+    /// The other candidates against the baseline, in order; empty with one candidate.
+    #[serde(default)]
+    pub further_comparisons: Vec<Comparison>,
     /// What trials take beside the task itself: set-up, grading, sandboxes.
     pub overhead: Overhead,
     /// Speed and quality at once: timeouts, retries, routing.
@@ -118,6 +122,7 @@ impl Summary {
     pub fn with_claims(run: &RunData, asked: &ClaimsFile) -> Self {
         let mut warnings = run.warnings.clone();
         warnings.extend(checks::warnings(run));
+        let mut comparisons = Comparison::all(run).into_iter();
         Summary {
             schema_version: SCHEMA_VERSION,
             run_id: run.run_id.clone(),
@@ -130,8 +135,8 @@ impl Summary {
             planned_trials: run.planned_trials,
             finished_trials: run.trials.len(),
             valid: run.invalid.is_empty(),
-            invalid: run.invalid.clone(),
-            headline_lacks: headline_lacks(run),
+            invalid: run.invalid.iter().map(|why| why.why.clone()).collect(),
+            headline_lacks: headline::all_lacks(run),
             warnings,
             environment: run
                 .environment
@@ -144,12 +149,24 @@ impl Summary {
             calibration: run.calibration.clone(),
             client_lag: run.client_lag,
             endpoints: endpoints(run),
-            comparison: Comparison::of(run),
+            comparison: comparisons.next(),
+            further_comparisons: comparisons.collect(),
             overhead: Overhead::of(run),
             decision: Decision::of(run),
             claims: claims::answer(asked, run),
             trials: run.trials.iter().map(TrialSummary::of).collect(),
         }
+    }
+
+    /// Every candidate against the baseline, in order.
+    pub fn comparisons(&self) -> impl Iterator<Item = &Comparison> {
+        self.comparison.iter().chain(&self.further_comparisons)
+    }
+
+    /// Whether several candidates are compared with the baseline.
+    #[must_use]
+    pub fn several(&self) -> bool {
+        !self.further_comparisons.is_empty()
     }
 
     /// Error of a metric in milliseconds: the largest 99th percentile it was calibrated at.
@@ -163,11 +180,6 @@ impl Summary {
     pub fn simulated(&self) -> bool {
         self.endpoints.values().any(|endpoint| endpoint.simulated)
     }
-}
-
-fn headline_lacks(run: &RunData) -> Vec<String> {
-    let invalid = run.invalid.iter().cloned();
-    invalid.chain(headline::nothing_resolved(run)).collect()
 }
 
 fn endpoints(run: &RunData) -> IndexMap<String, EndpointSummary> {

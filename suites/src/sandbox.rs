@@ -23,12 +23,12 @@ mod owner;
 mod process;
 mod root;
 mod rootfs;
+mod scratch;
 mod supervise;
 
 use std::path::Path;
 use std::sync::Arc;
 
-use tempfile::TempDir;
 use timeslip_datasets::run::journal::Warmth;
 
 use crate::Result;
@@ -42,6 +42,7 @@ pub use invocation::{Invocation, Limits, Mount, Quota};
 pub(crate) use layer::{Layer, copy};
 pub use owner::Leftovers;
 pub use root::{FileContent, Keep, Root, RootFiles, Snapshot};
+pub use scratch::Scratch;
 
 /// Every kind of sandbox, the one to prefer first.
 pub static BACKENDS: &[&dyn Backend] =
@@ -117,7 +118,7 @@ impl Sandbox {
     }
 
     /// A directory for workspaces. Should this process crash, the next one removes it.
-    pub fn scratch() -> Result<TempDir> {
+    pub fn scratch() -> Result<Scratch> {
         Owner::current().scratch()
     }
 

@@ -4,8 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tempfile::TempDir;
-
+use crate::sandbox::Scratch;
 use crate::task::{Solution, SolutionFiles};
 use crate::{Error, Execution, Limits, Result, Sandbox, Task, Workspace};
 
@@ -28,10 +27,7 @@ pub fn solve(
     let Some(step) = task.steps.get(step) else {
         return Ok(None);
     };
-    let place = tempfile::tempdir_in(workspace.directory()).map_err(Error::io(
-        "cannot create a directory",
-        workspace.directory(),
-    ))?;
+    let place = Scratch::within(workspace.directory(), "solution-")?;
     let (command, wall, files, variables) = match &step.solution {
         None => return Ok(None),
         Some(Solution::Patch(patch)) => {
@@ -67,7 +63,7 @@ pub fn solve(
 }
 
 /// The directory with the files of a solution; a single file is copied into one.
-fn alone(files: &SolutionFiles, place: &TempDir) -> Result<PathBuf> {
+fn alone(files: &SolutionFiles, place: &Scratch) -> Result<PathBuf> {
     if files.host.is_dir() {
         return Ok(files.host.clone());
     }

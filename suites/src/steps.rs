@@ -8,6 +8,7 @@ use std::time::Duration;
 use timeslip_datasets::text::plural;
 
 use crate::grade::{self, CombinedRewards, Rewards};
+use crate::sandbox::Scratch;
 use crate::task::{PatchAttempt, Step, StepAttempt, StepCheck};
 use crate::workspace::copy;
 use crate::{Error, Execution, Grade, Limits, Result, Sandbox, Task, Workspace};
@@ -100,24 +101,67 @@ fn holds(check: &StepCheck, run: impl Fn(&str) -> Result<Execution>) -> Result<b
 }
 
 /// Grades what the agent left after a step, from 0. An error means that the machinery
-/// failed, not the agent.
+/// failed, not the agent: where what was left has no verdict, the untouched task is
+/// graded as well, and where that has one, it was the agent's doing and is not resolved.
 pub fn grade_step(
     task: &Task,
     step: usize,
     workspace: &Workspace,
     sandbox: &Sandbox,
 ) -> Result<StepGrade> {
-    let step = find(task, step)?;
-    let grade = step.verifier.grade(&StepAttempt {
+    let own = find(task, step)?;
+    let graded = own.verifier.grade(&StepAttempt {
         task,
-        step,
+        step: own,
         workspace,
         sandbox,
-    })?;
+    });
+    let missing = match &graded {
+        Ok(grade) if grade.verifier_failed => grade.detail.clone(),
+        Ok(_) => None,
+        Err(error) => Some(error.to_string()),
+    };
+    let grade = match missing {
+        Some(why) if untouched_has_verdict(task, step, workspace, sandbox) => Grade::unresolved(
+            format!("what was left has no verdict, though the untouched task has one: {why}"),
+        ),
+        _ => graded?,
+    };
+    let reached = grade::reach(&grade.rewards, &own.least_rewards);
     Ok(StepGrade {
-        go_on: !grade.verifier_failed && grade::reach(&grade.rewards, &step.least_rewards),
+        go_on: !grade.verifier_failed && reached,
         grade,
     })
+}
+
+/// Whether the verifier of a step comes to a verdict on what no agent has touched.
+fn untouched_has_verdict(
+    task: &Task,
+    step: usize,
+    workspace: &Workspace,
+    sandbox: &Sandbox,
+) -> bool {
+    let graded = || -> Result<Grade> {
+        let place = Scratch::within(workspace.directory(), "untouched-")?;
+        match grade_patch_of(task, step, None, sandbox, place.path()) {
+            // It is no patch that solves this task.
+            Err(Error::Unsupported { .. }) => {}
+            graded => return graded,
+        }
+        let directory = place.path().join("trial");
+        let untouched = Workspace::prepare(&task.workspace, sandbox, &directory)?;
+        for before in 0..=step {
+            begin_step(task, before, &untouched, sandbox)?;
+        }
+        let own = find(task, step)?;
+        own.verifier.grade(&StepAttempt {
+            task,
+            step: own,
+            workspace: &untouched,
+            sandbox,
+        })
+    };
+    graded().is_ok_and(|grade| !grade.verifier_failed)
 }
 
 /// Grades what the agent left in `workspace` after the only step of a task. An error
@@ -140,11 +184,21 @@ pub fn grade_patch(
     sandbox: &Sandbox,
     place: &Path,
 ) -> Result<Grade> {
-    let step = find(task, 0)?;
+    grade_patch_of(task, 0, patch.map(str::as_bytes), sandbox, place)
+}
+
+fn grade_patch_of(
+    task: &Task,
+    step: usize,
+    patch: Option<&[u8]>,
+    sandbox: &Sandbox,
+    place: &Path,
+) -> Result<Grade> {
+    let step = find(task, step)?;
     step.verifier.grade_patch(&PatchAttempt {
         task,
         step,
-        patch: patch.map(str::as_bytes),
+        patch,
         place,
         sandbox,
     })

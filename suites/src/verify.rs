@@ -6,6 +6,7 @@ use std::path::Path;
 use timeslip_datasets::text::plural;
 
 use crate::grade::tail;
+use crate::sandbox::Scratch;
 use crate::steps::{begin_step, combine, grade_step};
 use crate::{Execution, Grade, Result, Sandbox, Task, Workspace, solution};
 
@@ -131,8 +132,7 @@ fn graded(
     work: TriedWith,
     scratch: &Path,
 ) -> Result<Result<Grade, String>> {
-    let place = tempfile::tempdir_in(scratch)
-        .map_err(crate::Error::io("cannot create a directory", scratch))?;
+    let place = Scratch::within(scratch, "try-")?;
     let workspace = Workspace::prepare(&task.workspace, sandbox, &place.path().join("trial"))?;
     let (mut grades, mut failures) = (Vec::new(), Vec::new());
     for step in 0..task.steps.len() {

@@ -14,8 +14,16 @@ use crate::{Error, Result, atomic, files};
 pub struct Calibration {
     /// Smallest step of the clock.
     pub clock_resolution_ns: u64,
+    /// The priority that the system gave to the thread that reads streams: `real-time`,
+    /// `nice -10` or `usual`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<String>,
     /// One entry for each setting it was taken at.
     pub settings: Vec<StreamCalibration>,
+    /// The error while the run's own work went on, by a paced stream that went the same way;
+    /// one entry for each time that the run was started or resumed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub during: Vec<StreamCalibration>,
 }
 
 impl Calibration {

@@ -19,7 +19,7 @@ use crate::options::{EndpointOptions, TrialLimits};
 pub struct Plan {
     /// Suites, resolved.
     pub suites: Vec<PlannedSuite>,
-    /// Endpoints, the candidate first.
+    /// Endpoints: candidates first, the baseline last; one alone is a candidate.
     pub endpoints: Vec<PlannedEndpoint>,
     /// Attempts of every task on every endpoint; a suite may have its own number.
     pub attempts: u32,
@@ -40,6 +40,12 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Whether the endpoint at `index` is what the others are held against.
+    #[must_use]
+    pub fn is_baseline(&self, index: usize) -> bool {
+        index > 0 && index + 1 == self.endpoints.len()
+    }
+
     /// The limits of a suite's trials.
     #[must_use]
     pub fn limits_of(&self, suite: &str) -> TrialLimits {

@@ -37,7 +37,7 @@ mod wire;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -54,6 +54,7 @@ use faults::FaultPlan;
 use line::Line;
 use service::{Peer, Received, Service};
 use timeslip_wire::connection::Timed;
+use timeslip_wire::measuring;
 
 /// A running server; dropping it stops it.
 #[derive(Debug)]
@@ -99,6 +100,8 @@ pub struct Options {
     pub model: Model,
     /// Every response's [`Emission`] is appended to this file, as JSON lines.
     pub log: Option<PathBuf>,
+    /// Where there is no such file, every response's [`Emission`] is told here.
+    pub told: Option<mpsc::Sender<Emission>>,
     /// How long a WebSocket lives before it must be opened anew.
     pub websocket_lifetime: Duration,
     /// Any model name is answered; otherwise one that is not known is refused, as
@@ -116,6 +119,7 @@ impl Options {
             seed: 1,
             model,
             log: None,
+            told: None,
             websocket_lifetime: Duration::from_secs(60 * 60),
             any_model: true,
         }
@@ -135,7 +139,7 @@ pub fn start(options: Options) -> io::Result<Running> {
             let (sender, thread) = emission::writer(path)?;
             (Some(sender), Some(thread))
         }
-        None => (None, None),
+        None => (options.told, None),
     };
     let service = Arc::new(Service {
         faults: FaultPlan::new(options.profile.faults.clone(), options.seed),
@@ -154,6 +158,8 @@ pub fn start(options: Options) -> io::Result<Running> {
     let server = std::thread::Builder::new()
         .name("timeslip-server".into())
         .spawn(move || {
+            // It is on time, or else its own log says by how much it was not.
+            let _ = measuring::go_first();
             runtime.block_on(async {
                 tokio::select! {
                     _ = stopped => {}

@@ -5,8 +5,10 @@
 //! the kernel. Both are read from one monotonic clock, which processes of one machine
 //! share.
 
+mod canary;
 mod clocks;
 mod load;
+mod tools;
 mod truth;
 
 use std::collections::BTreeSet;
@@ -16,10 +18,13 @@ use std::time::Duration;
 use timeslip_datasets::run::calibration::{Calibration, ErrorQuantiles, StreamCalibration};
 use timeslip_datasets::run::plan::{Plan, PlannedEndpoint};
 
+pub use canary::Canary;
 pub use clocks::clock_resolution_ns;
 pub use load::{Load, Measured, drive, endpoint};
 use timeslip_simulator::{Faults, Model, Options, Profile};
-use timeslip_wire::Endpoint;
+use timeslip_wire::{Endpoint, Measuring};
+use tokio::runtime::Handle;
+pub use tools::Tools;
 pub use truth::{Differences, read_log};
 
 use crate::error::Error;
@@ -67,6 +72,8 @@ pub async fn embedded(
     like: (&str, &str),
     deflate: bool,
     load: &Load,
+    tools: Option<&Tools>,
+    measuring: &Handle,
 ) -> Result<StreamCalibration, Error> {
     let folder = tempfile::tempdir().map_err(Error::system("cannot make a temporary directory"))?;
     let log = folder.path().join("emissions.jsonl");
@@ -79,7 +86,7 @@ pub async fn embedded(
     let url = endpoints::simulated_url(running.address, like.0);
     let mut endpoint = load::endpoint(like, &url, load)?;
     endpoint.options.deflate = deflate;
-    let measured = drive(&endpoint, load).await;
+    let measured = drive(&endpoint, load, tools, measuring).await;
     // Ends the server, and with it the writer of its log.
     let ended = tokio::task::spawn_blocking(move || drop(running)).await;
     debug_assert!(ended.is_ok());
@@ -98,9 +105,11 @@ pub async fn beside(
     base_url: &str,
     log: &Path,
     load: &Load,
+    tools: Option<&Tools>,
+    measuring: &Handle,
 ) -> Result<StreamCalibration, Error> {
     let endpoint = load::endpoint(way, base_url, load)?;
-    let measured = drive(&endpoint, load).await?;
+    let measured = drive(&endpoint, load, tools, measuring).await?;
     let give_up = tokio::time::Instant::now() + MAX_LOG_LAG;
     let differences = loop {
         // Its writer may be behind.
@@ -119,7 +128,7 @@ pub async fn beside(
 ///
 /// # Errors
 /// As [`embedded`].
-pub async fn short(plan: &Plan) -> Result<Calibration, Error> {
+pub async fn short(plan: &Plan, measuring: &Measuring) -> Result<Calibration, Error> {
     let load = Load {
         streams: plan.concurrency.min(MAX_SHORT_STREAMS),
         exchanges: 8,
@@ -135,13 +144,25 @@ pub async fn short(plan: &Plan) -> Result<Calibration, Error> {
                 .endpoints
                 .iter()
                 .any(|other| other.options.deflate && way(other) == this);
-            settings.push(embedded(this, deflate, &load).await?);
+            settings.push(embedded(this, deflate, &load, None, measuring.handle()).await?);
         }
     }
     Ok(Calibration {
         clock_resolution_ns: clock_resolution_ns(),
+        priority: Some(measuring.priority().to_string()),
+        during: Vec::new(),
         settings,
     })
+}
+
+/// A canary that goes the way of the plan's first endpoint.
+///
+/// # Errors
+/// [`Error::System`] when its server cannot start.
+pub fn canary_of(plan: &Plan) -> Result<Canary, Error> {
+    let first = plan.endpoints.first().map(way);
+    // A plan without endpoints has no trials either.
+    Canary::start(first.unwrap_or(("responses", "http-sse")))
 }
 
 /// How an endpoint is spoken to: its protocol and its transport.

@@ -13,6 +13,7 @@ use timeslip_datasets::atif::Trajectory;
 use timeslip_datasets::run::journal::{EndedBy, Event};
 use timeslip_wire::protocols::{Item, ToolSpec};
 use timeslip_wire::{Endpoint, Failure, Session, says_context_limit};
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 const INSTRUCTIONS: &str = "You are a software engineer working alone in a sandbox without network. \
@@ -26,6 +27,8 @@ const MAX_CONVERSATION: usize = 32 << 20;
 /// One trial's worth of work.
 #[derive(Debug)]
 pub struct Assignment<'a> {
+    /// Where its streams are read.
+    pub measuring: &'a Handle,
     /// Where the model is.
     pub endpoint: &'a Endpoint,
     /// What the model is told.
@@ -102,6 +105,7 @@ async fn converse(
     turn: &mut u32,
 ) -> Stop {
     let Assignment {
+        measuring,
         endpoint,
         prompt,
         bench,
@@ -116,7 +120,7 @@ async fn converse(
         let why = format!("the trial's {} s are over", time.as_secs());
         Stop::because(EndedBy::TimeLimit, why)
     };
-    let mut session = Session::new(endpoint, cache_key, origin);
+    let mut session = Session::new(endpoint, cache_key, origin).on(measuring);
     let redaction = endpoint.redaction();
     let mut items = vec![Item::User(prompt.to_owned())];
     let mut kept = 0;

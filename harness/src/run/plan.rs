@@ -25,6 +25,8 @@ pub struct Overrides {
     pub suites: Vec<String>,
     /// Endpoints instead of the configured ones.
     pub endpoints: Vec<String>,
+    /// The endpoint that the others are held against.
+    pub baseline: Option<String>,
     /// Only these tasks.
     pub tasks: Vec<String>,
     /// An endpoint named on the command line, in front of the others.

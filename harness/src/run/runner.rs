@@ -16,13 +16,16 @@ use timeslip_datasets::run::journal::{
     EndedBy, Event, Outcome, Record, TrialFinished, TrialKey, TrialStarted,
 };
 use timeslip_datasets::run::plan::Plan;
+use timeslip_suites::sandbox::Scratch;
 use timeslip_suites::steps::{self, StepGrade};
 use timeslip_suites::{Limits, Sandbox, Suite, Task, Workspace};
 use timeslip_wire::clock;
 use timeslip_wire::protocols::ToolSpec;
 use timeslip_wire::{Endpoint, Redaction};
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
+use crate::run::admission::Admission;
 use crate::run::agent::{self, Assignment, Bench, Stop};
 
 /// Something the runner did.
@@ -38,14 +41,25 @@ pub enum RunEvent {
     Patch(TrialKey, String),
 }
 
+/// Where a run works.
+#[derive(Debug)]
+pub struct Place {
+    /// Keeps tools and graders apart.
+    pub sandbox: Sandbox,
+    /// An existing folder for what trials work with.
+    pub scratch: PathBuf,
+    /// The runtime that reads streams.
+    pub measuring: Handle,
+}
+
 /// Everything a trial needs, shared by all of them.
 struct RunContext {
     plan: Plan,
     tasks: HashMap<(String, String), Task>,
     endpoints: HashMap<String, Endpoint>,
     tools: Vec<ToolSpec>,
-    sandbox: Sandbox,
-    scratch: PathBuf,
+    place: Place,
+    admission: Admission,
     next: AtomicUsize,
     todo: Vec<TrialKey>,
     events: mpsc::Sender<RunEvent>,
@@ -57,8 +71,7 @@ pub async fn run(
     plan: &Plan,
     suites: Vec<Suite>,
     endpoints: Vec<Endpoint>,
-    sandbox: Sandbox,
-    scratch: PathBuf,
+    place: Place,
     finished: &HashSet<TrialKey>,
     events: mpsc::Sender<RunEvent>,
 ) {
@@ -73,8 +86,8 @@ pub async fn run(
             .map(|endpoint| (endpoint.name.clone(), endpoint))
             .collect(),
         tools: agent::specs(),
-        sandbox,
-        scratch,
+        place,
+        admission: Admission::per_core(),
         next: AtomicUsize::new(0),
         todo: plan
             .trials
@@ -124,8 +137,12 @@ async fn trial(shared: &RunContext, key: &TrialKey) {
             event,
         }));
     };
-    let preparing = clock::now();
-    let prepared = prepare(shared, key).await;
+    let preparing;
+    let prepared = {
+        let _admitted = shared.admission.wait().await;
+        preparing = clock::now();
+        prepare(shared, key).await
+    };
     let origin = clock::now();
     let started = |setup_ns, warmth| {
         let at = OffsetDateTime::now_utc()
@@ -167,6 +184,7 @@ async fn trial(shared: &RunContext, key: &TrialKey) {
     }
     emit(Event::TrialFinished(finished));
     // Removing thousands of files takes time that belongs to no trial.
+    let _admitted = shared.admission.wait().await;
     let removed = tokio::task::spawn_blocking(move || {
         // Its mounts are in the directory.
         drop(workspace);
@@ -191,7 +209,7 @@ fn cache_key(seed: u64, key: &TrialKey, step: usize) -> String {
 async fn prepare<'a>(
     shared: &'a RunContext,
     key: &TrialKey,
-) -> Result<(&'a Endpoint, &'a Task, tempfile::TempDir, Workspace), String> {
+) -> Result<(&'a Endpoint, &'a Task, Scratch, Workspace), String> {
     let endpoint = shared
         .endpoints
         .get(&key.endpoint)
@@ -200,13 +218,11 @@ async fn prepare<'a>(
         .tasks
         .get(&(key.suite.clone(), key.task.clone()))
         .ok_or("the task is no longer part of its suite")?;
-    let directory = tempfile::Builder::new()
-        .prefix("trial-")
-        .tempdir_in(&shared.scratch)
-        .map_err(|error| format!("cannot make a working directory: {error}"))?;
+    let directory =
+        Scratch::within(&shared.place.scratch, "trial-").map_err(|error| error.to_string())?;
     let (task_, sandbox, path) = (
         task.clone(),
-        shared.sandbox.clone(),
+        shared.place.sandbox.clone(),
         directory.path().to_owned(),
     );
     let preparing = tokio::task::spawn_blocking(move || {
@@ -249,6 +265,7 @@ impl TrialSite<'_> {
         while let Some(asked) = self.task.steps.get(step) {
             if step > 0 {
                 let pausing = clock::now();
+                let _admitted = self.shared.admission.wait().await;
                 if let Err(problem) = self.begin(step).await {
                     ended_early = Some(problem);
                     break;
@@ -257,11 +274,12 @@ impl TrialSite<'_> {
             }
             let left = whole.saturating_sub(Duration::from_nanos(wall_ns));
             let assignment = Assignment {
+                measuring: &self.shared.place.measuring,
                 endpoint: self.endpoint,
                 prompt: &asked.instruction,
                 bench: Bench {
                     workspace: Arc::clone(&self.workspace),
-                    sandbox: self.shared.sandbox.clone(),
+                    sandbox: self.shared.place.sandbox.clone(),
                     limits: Limits {
                         wall: Duration::from_secs(limits.command_seconds),
                         output_bytes: limits.output_kib << 10,
@@ -282,11 +300,13 @@ impl TrialSite<'_> {
                 None => transcript = Some(work.transcript),
             }
             let ended = &*stop.insert(work.stop);
+            let pausing = clock::now();
+            let admitted = self.shared.admission.wait().await;
             let grading = clock::now();
             let graded = self.grade(step).await;
-            let took = clock::now() - grading;
-            grading_ns += took;
-            origin += took;
+            drop(admitted);
+            grading_ns += clock::now() - grading;
+            origin += clock::now() - pausing;
             let grade = match graded {
                 Ok(grade) => grade,
                 Err(problem) => {
@@ -347,7 +367,7 @@ impl TrialSite<'_> {
         run: impl FnOnce(&Task, &Workspace, &Sandbox) -> timeslip_suites::Result<T> + Send + 'static,
     ) -> Result<T, String> {
         let (task, workspace) = (self.task.clone(), Arc::clone(&self.workspace));
-        let sandbox = self.shared.sandbox.clone();
+        let sandbox = self.shared.place.sandbox.clone();
         tokio::task::spawn_blocking(move || run(&task, &workspace, &sandbox))
             .await
             .map_err(|error| error.to_string())?

@@ -9,6 +9,7 @@ mod gate;
 mod grade;
 mod help;
 mod history;
+mod instrument;
 mod main_job;
 mod nightly;
 mod probe;

@@ -153,6 +153,82 @@ fn a_killed_run_is_resumed_and_keeps_what_was_finished() {
     check_every_trial(&summary(&run), 24);
 }
 
+/// Five endpoints, killed in the middle, resumed, reported, compared and gated.
+#[test]
+fn several_candidates_are_measured_against_one_baseline() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = quick_config(folder.path());
+    let profile = |name: &str| folder.path().join(name).display().to_string();
+    let further = format!(
+        "[endpoint.plain]\nsimulate = {fast:?}\n\
+         [endpoint.chat]\nsimulate = {fast:?}\nprotocol = \"chat-completions\"\ntransport = \"http2-sse\"\n\
+         [endpoint.again]\nsimulate = {slow:?}\nprotocol = \"anthropic-messages\"\n",
+        fast = profile("fast.toml"),
+        slow = profile("slow.toml"),
+    );
+    let text = std::fs::read_to_string(&config).unwrap();
+    let text = text.replace(
+        "endpoints = [\"fast\", \"slow\"]",
+        "endpoints = [\"slow\", \"fast\", \"plain\", \"chat\", \"again\"]\nbaseline = \"slow\"",
+    );
+    std::fs::write(&config, text + &further).unwrap();
+    let mut child = run_until(folder.path(), &config, 12);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let run = only_run(folder.path());
+    timeslip()
+        .args(["run", "--resume"])
+        .arg(&run)
+        .assert()
+        .success();
+
+    let summary = summary(&run);
+    check_every_trial(&summary, 60);
+    let names: Vec<&String> = summary["endpoints"].as_object().unwrap().keys().collect();
+    assert_eq!(names, ["fast", "plain", "chat", "again", "slow"]);
+    let further = summary["further_comparisons"].as_array().unwrap();
+    let compared = std::iter::once(&summary["comparison"]).chain(further);
+    let candidates: Vec<&Value> = compared
+        .map(|comparison| {
+            assert_eq!(comparison["baseline"], "slow");
+            assert_eq!(comparison["pairs"], 12);
+            &comparison["candidate"]
+        })
+        .collect();
+    assert_eq!(candidates, ["fast", "plain", "chat", "again"]);
+
+    let output = timeslip().arg("compare").arg(&run).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    for name in ["fast", "plain", "chat", "again"] {
+        assert!(text.contains(&format!("\n{name} against slow\n")), "{text}");
+    }
+    let rules = folder.path().join("gate.toml");
+    std::fs::write(
+        &rules,
+        "[[rule]]\nmetric = \"resolve_rate\"\nmax_regress = \"10 points\"\n",
+    )
+    .unwrap();
+    let json = folder.path().join("gate.json");
+    // Which verdict it comes to is the machine's affair; what is judged is ours.
+    timeslip()
+        .args(["gate", "--candidate"])
+        .arg(&run)
+        .arg("--rules")
+        .arg(&rules)
+        .arg("--json")
+        .arg(&json)
+        .output()
+        .unwrap();
+    let result: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    let findings = result["findings"].as_array().unwrap();
+    let judged: Vec<&Value> = findings
+        .iter()
+        .map(|finding| &finding["endpoint"])
+        .collect();
+    assert_eq!(judged, ["fast", "plain", "chat", "again"]);
+    assert!(findings.iter().all(|finding| finding["baseline"] == "slow"));
+}
+
 /// Ctrl-C ends a run at once, whatever tools are doing, and says how to go on.
 #[test]
 fn an_interrupted_run_stops_at_once_and_can_be_resumed() {

@@ -173,6 +173,31 @@ pub fn receive(_socket: BorrowedFd<'_>, _into: &mut ReadBuf<'_>) -> std::io::Res
     Err(std::io::ErrorKind::Unsupported.into())
 }
 
+/// Puts this thread into the real-time class, at its lowest priority; what it starts is
+/// not in it. False where that is not permitted.
+#[cfg(target_os = "linux")]
+#[must_use]
+pub fn become_real_time() -> bool {
+    let parameters = libc::sched_param { sched_priority: 1 };
+    // SAFETY: 0 is the calling thread, and the parameters are a struct of ours that the
+    // kernel only reads.
+    let status = unsafe {
+        libc::sched_setscheduler(
+            0,
+            libc::SCHED_RR | libc::SCHED_RESET_ON_FORK,
+            &raw const parameters,
+        )
+    };
+    status == 0
+}
+
+/// Puts this thread into the real-time class: this platform has none.
+#[cfg(not(target_os = "linux"))]
+#[must_use]
+pub fn become_real_time() -> bool {
+    false
+}
+
 /// Has the runtime watch a timer's descriptor.
 ///
 /// # Errors

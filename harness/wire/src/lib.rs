@@ -12,6 +12,7 @@
 pub mod clock;
 pub mod connection;
 pub mod framing;
+pub mod measuring;
 pub mod protocols;
 pub mod timer;
 pub mod transports;
@@ -24,6 +25,7 @@ mod retry_after;
 mod session;
 
 pub use failure::{Failure, says_context_limit};
+pub use measuring::Measuring;
 pub use recorder::Recorder;
 pub use redaction::Redaction;
 pub use session::Session;

@@ -1,11 +1,18 @@
 //! A conversation: asks, retries, and what the server remembers of it.
+//!
+//! A session thinks where it is asked: there requests are written, answers redacted and
+//! pauses waited for. Whatever touches a socket is done by its [`Way`], which travels to
+//! the runtime that measures and comes back with what was marked.
 
 mod backoff;
+mod way;
 
-use std::pin::pin;
 use std::sync::Arc;
 
 use timeslip_datasets::run::journal::Exchange;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::clock;
@@ -13,26 +20,26 @@ use crate::failure::Failure;
 use crate::protocols::{Answer, Item, Request, RequestForm, RunningTimes, ToolSpec};
 use crate::recorder::Recorder;
 use crate::redaction::Redaction;
-use crate::transports::{Endpoint, Link, Transport};
+use crate::transports::{Endpoint, Transport};
 use backoff::Backoff;
+use way::{Leg, Way};
 
 /// Most characters of a name that a server gives.
 const MAX_NAME: usize = 200;
 
 /// One conversation with one endpoint, over one connection while it lasts.
 #[derive(Debug)]
-pub struct Session<'a> {
-    endpoint: &'a Endpoint,
+pub struct Session {
+    endpoint: Arc<Endpoint>,
     redaction: Redaction,
-    /// The transport in use.
-    transport: &'static dyn Transport,
+    /// Where streams are read.
+    measuring: Handle,
+    /// The way to the server; elsewhere while something is carried.
+    way: Option<Way>,
     /// What it goes back to after a turn that had to go another way.
     after_detour: Option<&'static dyn Transport>,
-    link: Box<dyn Link>,
-    /// The open connection has carried an answer of this conversation.
-    answered: bool,
     origin: u64,
-    cache_key: String,
+    cache_key: Arc<str>,
     /// Last response on this connection, and how many items it covers.
     previous: Option<(String, usize)>,
     /// The server's report of its times as of that response.
@@ -49,22 +56,61 @@ struct Call<'c> {
     warm_up: bool,
 }
 
-impl<'a> Session<'a> {
-    /// Prepares a session; nothing is sent yet. `origin` is the trial's start on
-    /// [`clock::now`]; every mark is relative to it.
+impl Session {
+    /// Prepares a session whose streams are read on this runtime; nothing is sent yet.
+    /// `origin` is the trial's start on [`clock::now`]; every mark is relative to it.
+    ///
+    /// # Panics
+    /// Outside a runtime.
     #[must_use]
-    pub fn new(endpoint: &'a Endpoint, cache_key: String, origin: u64) -> Self {
+    pub fn new(endpoint: &Endpoint, cache_key: String, origin: u64) -> Self {
         Session {
-            endpoint,
             redaction: endpoint.redaction(),
-            transport: endpoint.transport,
+            endpoint: Arc::new(endpoint.clone()),
+            measuring: Handle::current(),
+            way: None,
             after_detour: None,
-            link: first_link(endpoint),
-            answered: false,
             origin,
-            cache_key,
+            cache_key: cache_key.into(),
             previous: None,
             running: RunningTimes::default(),
+        }
+    }
+
+    /// Has its streams read on another runtime.
+    #[must_use]
+    pub fn on(self, measuring: &Handle) -> Self {
+        Session {
+            measuring: measuring.clone(),
+            ..self
+        }
+    }
+
+    fn way(&mut self) -> &mut Way {
+        self.way.get_or_insert_with(|| Way::new(&self.endpoint))
+    }
+
+    /// Has something done with the way to the server, where streams are read. Given up, it
+    /// ends there, too, and the way with it.
+    async fn away<T: Send + 'static, F>(&mut self, work: impl FnOnce(Way) -> F) -> T
+    where
+        F: Future<Output = (Way, T)> + Send + 'static,
+    {
+        self.way();
+        let Some(way) = self.way.take() else {
+            unreachable!("it was made above");
+        };
+        let mut task = AbortOnDrop(self.measuring.spawn(work(way)));
+        match (&mut task.0).await {
+            Ok((way, output)) => {
+                self.way = Some(way);
+                output
+            }
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime ends, and whoever asked ends with it.
+                Err(_) => std::future::pending().await,
+            },
         }
     }
 
@@ -79,7 +125,7 @@ impl<'a> Session<'a> {
         deadline: Instant,
         record: impl FnOnce(Exchange),
     ) {
-        if !self.endpoint.options.prewarm || !self.transport.keeps_state() {
+        if !self.endpoint.options.prewarm || !self.way().transport.keeps_state() {
             return;
         }
         let call = Call {
@@ -122,7 +168,7 @@ impl<'a> Session<'a> {
             warm_up: false,
         };
         loop {
-            let answered = self.answered;
+            let answered = self.way().answered;
             let (mut exchange, result) = self.attempt(&call, deadline).await;
             let failure = match result {
                 Ok(answer) => {
@@ -157,12 +203,21 @@ impl<'a> Session<'a> {
     /// of an idle connection is answered, and one that it closes is noticed now
     /// and not by the next request.
     pub async fn during<T>(&mut self, work: impl Future<Output = T>) -> T {
-        let mut work = pin!(work);
-        tokio::select! {
-            biased;
-            output = &mut work => output,
-            () = self.link.tend() => work.await,
-        }
+        let (done, over) = oneshot::channel::<()>();
+        let tending = self.away(move |mut way| async move {
+            tokio::select! {
+                biased;
+                _ = over => {}
+                () = way.link.tend() => {}
+            }
+            (way, ())
+        });
+        let working = async move {
+            let output = work.await;
+            drop(done);
+            output
+        };
+        tokio::join!(working, tending).0
     }
 
     /// One try, from its first byte to its last.
@@ -171,24 +226,36 @@ impl<'a> Session<'a> {
         call: &Call<'_>,
         deadline: Instant,
     ) -> (Exchange, Result<Answer, Failure>) {
-        self.link.prepare();
+        self.way().link.prepare();
         // Built before the clock of the exchange starts: it is the harness's own time.
-        let (body, incremental) = self.encode(call, self.link.is_open());
-        let mut recorder = Recorder::new(
+        let open = self.way().link.is_open();
+        let (body, incremental) = self.encode(call, open);
+        let recorder = Recorder::new(
             self.endpoint.protocol.decoder(),
             self.origin,
             call.turn,
             call.retry,
         );
-        let conversation = self.converse(call, body, incremental, &mut recorder);
-        let result = tokio::time::timeout_at(deadline, conversation)
-            .await
-            .unwrap_or(Err(Failure::Deadline));
-        if let Some(probe) = self.link.probe() {
-            recorder.take_probe(probe);
-        }
-        let running = recorder.running_times();
-        let (mut exchange, mut answer) = recorder.finish(self.transport.name());
+        let mut leg = Leg::new(recorder, body, incremental, call.warm_up, deadline);
+        let (session, endpoint) = (&self.cache_key, &self.endpoint);
+        let (session, endpoint) = (Arc::clone(session), Arc::clone(endpoint));
+        let (leg, result) = loop {
+            let (session, endpoint) = (Arc::clone(&session), Arc::clone(&endpoint));
+            let carry = |mut way: Way| async move {
+                let ended = way.carry(&endpoint, &session, &mut leg).await;
+                (way, (leg, ended))
+            };
+            let (carried, ended) = self.away(carry).await;
+            leg = carried;
+            match ended {
+                Some(result) => break (leg, result),
+                // Only what is sent anew as a whole fits what the server is now.
+                None => (leg.body, leg.incremental) = self.encode(call, false),
+            }
+        };
+        let running = leg.recorder.running_times();
+        let transport = self.way().transport.name();
+        let (mut exchange, mut answer) = leg.recorder.finish(transport);
         exchange.warm_up = call.warm_up;
         self.redaction.answer(&mut answer);
         self.redact_names(&mut exchange);
@@ -213,73 +280,21 @@ impl<'a> Session<'a> {
             }
             Err(failure) => {
                 self.previous = None;
-                self.answered = false;
-                self.link.close();
+                self.way().close();
                 exchange.error = Some(self.redaction.words(&failure.to_string()));
                 (exchange, Err(failure))
             }
         }
     }
 
-    async fn converse(
-        &mut self,
-        call: &Call<'_>,
-        mut body: Vec<u8>,
-        mut incremental: bool,
-        recorder: &mut Recorder,
-    ) -> Result<(), Failure> {
-        let kept_state = self.transport.keeps_state();
-        let lane = self.link.lane().map(str::to_owned);
-        let same_connection = self.connect(recorder).await?;
-        let refused = self.transport.keeps_state() != kept_state;
-        if refused && call.warm_up {
-            let nothing = "the server takes no WebSocket, and HTTP keeps nothing to warm up";
-            return Err(Failure::Connect(nothing.into()));
-        }
-        // Over HTTP the request looks different, and a new connection remembers nothing.
-        let renamed = self.link.lane() != lane.as_deref();
-        if refused || renamed || incremental && !same_connection {
-            (body, incremental) = self.encode(call, false);
-        }
-        recorder.set_incremental(incremental);
-        let (endpoint, session) = (self.endpoint, self.cache_key.as_str());
-        let sent = self.link.send(endpoint, session, body, recorder).await;
-        self.answered |= sent.is_ok();
-        sent
-    }
-
-    /// Makes sure a connection is open; false when it is not the one of the exchange
-    /// before. A server that refuses the transport is spoken to over the one it falls back
-    /// to from then on; the exchange records the transport really used.
-    async fn connect(&mut self, recorder: &mut Recorder) -> Result<bool, Failure> {
-        let connected = self.link.connect(self.endpoint, recorder).await;
-        let connected = match (connected, self.transport.fallback()) {
-            (Err(failure), Some(fallback)) if failure.refuses_upgrade() => {
-                recorder.upgrade_refused();
-                recorder.remark(format!(
-                    "the server refuses the WebSocket: {failure}; {} is used instead",
-                    fallback.name()
-                ));
-                self.transport = fallback;
-                self.link = fallback.link();
-                self.link.connect(self.endpoint, recorder).await
-            }
-            (connected, _) => connected,
-        };
-        if !matches!(connected, Ok(true)) {
-            self.answered = false;
-        }
-        connected
-    }
-
     /// Takes the other transport for the rest of this turn; false where there is none.
     fn detour(&mut self) -> bool {
-        let Some(fallback) = self.transport.fallback() else {
+        let usual = self.way().transport;
+        let Some(fallback) = usual.fallback() else {
             return false;
         };
-        self.after_detour = Some(self.transport);
-        self.transport = fallback;
-        self.link = fallback.link();
+        self.after_detour = Some(usual);
+        self.way().take(fallback);
         true
     }
 
@@ -287,9 +302,7 @@ impl<'a> Session<'a> {
     /// was said on the other one.
     fn end_detour(&mut self) {
         if let Some(transport) = self.after_detour.take() {
-            self.transport = transport;
-            self.link = first_link(self.endpoint);
-            self.answered = false;
+            self.way = Some(Way::over(transport, &self.endpoint));
             self.previous = None;
         }
     }
@@ -320,8 +333,10 @@ impl<'a> Session<'a> {
 
     /// The request's bytes and whether it builds on the previous response, which it
     /// can only on the connection that response came on.
-    fn encode(&self, call: &Call<'_>, same_connection: bool) -> (Vec<u8>, bool) {
-        let keeps_state = self.transport.keeps_state();
+    fn encode(&mut self, call: &Call<'_>, same_connection: bool) -> (Vec<u8>, bool) {
+        let way = self.way();
+        let keeps_state = way.transport.keeps_state();
+        let lane = way.link.lane().map(str::to_owned);
         let chained = keeps_state && same_connection;
         let previous = self.previous.as_ref().filter(|_| chained);
         let request = Request {
@@ -333,7 +348,7 @@ impl<'a> Session<'a> {
             cache_key: &self.cache_key,
             extra: &self.endpoint.extra,
             warm_up: call.warm_up,
-            lane: self.link.lane(),
+            lane: lane.as_deref(),
         };
         let form = if keeps_state {
             RequestForm::WebSocket
@@ -347,10 +362,12 @@ impl<'a> Session<'a> {
     }
 }
 
-/// A link of the transport that an endpoint is configured with.
-fn first_link(endpoint: &Endpoint) -> Box<dyn Link> {
-    match &endpoint.shared {
-        Some(pool) => Arc::clone(pool).link(),
-        None => endpoint.transport.link(),
+/// A task that ends when nobody waits for it any more.
+#[derive(Debug)]
+struct AbortOnDrop<T>(JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }

@@ -17,6 +17,7 @@ pub(super) static CHART: ChartKind = ChartKind {
     name: "bridge",
     title: "From baseline to candidate",
     section: "meaning",
+    per_candidate: true,
     draw: chart,
 };
 
@@ -40,14 +41,14 @@ struct Bar<'a> {
 }
 
 fn chart(source: ChartData) -> Result<Option<Drawing>, ChartError> {
-    let Some(comparison) = &source.summary.comparison else {
+    let Some(comparison) = source.comparison() else {
         return Ok(None);
     };
     let rows = &comparison.stage_bridge;
     if rows.is_empty() {
         return Ok(None);
     }
-    let bars = bars(comparison);
+    let bars = bars(comparison, Slot::Candidate(source.candidate));
     let pairs = comparison.pairs - comparison.pairs_with_errors;
     let subtitle = source.subtitle(&format!(
         "Mean task time over {}; the differences add up exactly",
@@ -58,7 +59,7 @@ fn chart(source: ChartData) -> Result<Option<Drawing>, ChartError> {
         .map(|bar| format!("{}: {}.", bar.name, bar.value))
         .collect::<Vec<_>>()
         .join(" ");
-    let heading = CHART.heading(&subtitle, &description);
+    let heading = source.heading(&CHART, &subtitle, &description);
     let top = CONTENT_TOP + HEADINGS;
     let height = top + ROW * bars.len() as f64 + 34.0;
     let document = draw(&heading, height, |canvas| {
@@ -94,7 +95,7 @@ fn chart(source: ChartData) -> Result<Option<Drawing>, ChartError> {
 }
 
 /// The baseline's whole time, each group's change, the candidate's whole time.
-fn bars(comparison: &Comparison) -> Vec<Bar<'_>> {
+fn bars(comparison: &Comparison, own: Slot) -> Vec<Bar<'_>> {
     let rows = &comparison.stage_bridge;
     let total = |side: fn(&BridgeRow) -> f64| rows.iter().map(side).sum::<f64>();
     let (baseline, candidate) = (total(|row| row.baseline_ms), total(|row| row.candidate_ms));
@@ -120,7 +121,7 @@ fn bars(comparison: &Comparison) -> Vec<Bar<'_>> {
             limit: Some(&row.limit),
         });
     }
-    bars.push(whole(&comparison.candidate, Slot::Candidate, candidate));
+    bars.push(whole(&comparison.candidate, own, candidate));
     bars
 }
 

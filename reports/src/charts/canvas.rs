@@ -1,5 +1,6 @@
 //! Drawing in pixels on top of plotters' drawing area.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 
 use plotters::coord::Shift;
@@ -121,7 +122,7 @@ pub(super) fn stroke(slot: Slot, width: f64) -> ShapeStyle {
 
 /// What a chart is called and how it is described.
 pub(super) struct Heading<'a> {
-    pub(super) id: &'static str,
+    pub(super) id: Cow<'static, str>,
     pub(super) title: &'static str,
     pub(super) subtitle: &'a str,
     pub(super) description: &'a str,
@@ -140,7 +141,7 @@ pub(super) fn draw(
     content: impl FnOnce(&Canvas) -> Result<(), ChartError>,
 ) -> Result<Document, ChartError> {
     let description = format!("{}. {}", heading.subtitle, heading.description);
-    let document = Document::new(heading.id, (WIDTH, height), heading.title, &description);
+    let document = Document::new(&heading.id, (WIDTH, height), heading.title, &description);
     let document = RefCell::new(document);
     {
         let root = SvgBackend::new(&document).into_drawing_area();
@@ -177,10 +178,18 @@ impl Canvas<'_> {
         Ok(())
     }
 
+    /// A filled area inside some points.
+    pub(super) fn polygon(&self, points: &[Point], slot: Slot) -> Result<(), ChartError> {
+        self.area(points, slot.color().filled())
+    }
+
     /// A pale area inside some points.
     pub(super) fn shade(&self, points: &[Point], slot: Slot) -> Result<(), ChartError> {
+        self.area(points, slot.color().mix(SHADE).filled())
+    }
+
+    fn area(&self, points: &[Point], style: ShapeStyle) -> Result<(), ChartError> {
         let points: Vec<_> = points.iter().map(|(x, y)| (px(*x), px(*y))).collect();
-        let style = slot.color().mix(SHADE).filled();
         self.root.draw(&Polygon::new(points, style))?;
         Ok(())
     }

@@ -4,12 +4,10 @@ use super::axis::Axis;
 use super::canvas::{CONTENT_TOP, Point, draw, stroke};
 use super::legend::{self, CURVE};
 use super::plot::{Insets, Plot, axis_name};
-use super::{ChartData, ChartError, ChartKind, Drawing};
-use crate::data::Role;
+use super::{Arm, ChartData, ChartError, ChartKind, Drawing};
 use crate::format::{NS_PER_MS, count, milliseconds, or_absent};
 use crate::metrics::Metric;
 use crate::stats::{Distribution, quantile, sorted};
-use crate::svg::Slot;
 use crate::table::Table;
 
 const HEIGHT: f64 = 400.0;
@@ -23,8 +21,7 @@ const MAX_POINTS: usize = 320;
 const FLOOR_MS: f64 = 1e-3;
 
 struct CumulativeCurve<'a> {
-    name: &'a str,
-    role: Role,
+    arm: Arm<'a>,
     values: Vec<f64>,
 }
 
@@ -46,12 +43,11 @@ pub(super) fn draw_cumulative(
     let curves: Vec<CumulativeCurve> = source
         .endpoints()
         .into_iter()
-        .map(|endpoint| CumulativeCurve {
-            name: &endpoint.name,
-            role: endpoint.role,
+        .map(|arm| CumulativeCurve {
+            arm,
             values: sorted(
                 source
-                    .trials(&endpoint.name)
+                    .trials(arm.name)
                     .filter(|trial| !trial.failed())
                     .flat_map(|trial| shown.metric.values(trial))
                     .map(|ns| ns / NS_PER_MS),
@@ -63,16 +59,16 @@ pub(super) fn draw_cumulative(
         return Ok(None);
     }
     let subtitle = source.subtitle(shown.subtitle);
-    let legend: Vec<(Role, &str, String)> = curves
+    let legend: Vec<(Arm, String)> = curves
         .iter()
-        .map(|curve| (curve.role, curve.name, figures(&curve.values)))
+        .map(|curve| (curve.arm, figures(&curve.values)))
         .collect();
     let description = legend
         .iter()
-        .map(|(_, name, words)| format!("{name}: {words}."))
+        .map(|(arm, words)| format!("{}: {words}.", arm.name))
         .collect::<Vec<_>>()
         .join(" ");
-    let heading = shown.kind.heading(&subtitle, &description);
+    let heading = source.heading(shown.kind, &subtitle, &description);
     let top = CONTENT_TOP + legend::LINE * curves.len() as f64 + 10.0;
     let document = draw(&heading, HEIGHT, |canvas| {
         legend::lines(canvas, CONTENT_TOP - 4.0, &legend)?;
@@ -85,11 +81,11 @@ pub(super) fn draw_cumulative(
         let mut plot = Plot::new(canvas, insets, axis(&curves), Axis::shares())?;
         for curve in &curves {
             let points = cumulative(&curve.values, plot.x_low());
-            plot.curve(&points, stroke(Slot::of_role(curve.role), CURVE))?;
+            plot.curve(&points, stroke(curve.arm.slot, CURVE))?;
         }
         for curve in &curves {
             if let Some(median) = quantile(&curve.values, 0.5) {
-                legend::marker(canvas, plot.at(median, 0.5), curve.role, true)?;
+                legend::marker(canvas, plot.at(median, 0.5), curve.arm.slot, true)?;
             }
         }
         axis_name(canvas, shown.axis, RIGHT, HEIGHT - 9.0)
@@ -164,11 +160,13 @@ fn table(curves: &[CumulativeCurve]) -> Table {
         ("p95", 0.95),
         ("largest", 1.0),
     ];
-    let headings = std::iter::once("Quantile".to_owned()).chain(
-        curves
-            .iter()
-            .map(|curve| format!("{} (n = {})", curve.name, count(curve.values.len() as u64))),
-    );
+    let headings = std::iter::once("Quantile".to_owned()).chain(curves.iter().map(|curve| {
+        format!(
+            "{} (n = {})",
+            curve.arm.name,
+            count(curve.values.len() as u64)
+        )
+    }));
     let rows = SHARES.into_iter().map(|(label, share)| {
         let values = curves
             .iter()

@@ -8,6 +8,7 @@ pub(super) static CHART: ChartKind = ChartKind {
     name: "inter-event",
     title: "Gap between output events",
     section: "charts",
+    per_candidate: false,
     draw,
 };
 

@@ -15,6 +15,7 @@ pub(super) static CHART: ChartKind = ChartKind {
     name: "policies",
     title: "Ways to use the endpoints",
     section: "meaning",
+    per_candidate: true,
     draw: chart,
 };
 
@@ -31,7 +32,11 @@ struct Dot<'a> {
 }
 
 fn chart(source: ChartData) -> Result<Option<Drawing>, ChartError> {
-    let Some(routing) = &source.summary.decision.routing else {
+    let decision = &source.summary.decision;
+    let routing = source
+        .comparison()
+        .and_then(|comparison| decision.routing_of(&comparison.candidate));
+    let Some(routing) = routing else {
         return Ok(None);
     };
     let policies = &routing.policies;
@@ -55,7 +60,7 @@ fn chart(source: ChartData) -> Result<Option<Drawing>, ChartError> {
         .map(|(name, words)| format!("{name}: {words}."))
         .collect::<Vec<_>>()
         .join(" ");
-    let heading = CHART.heading(&subtitle, &description);
+    let heading = source.heading(&CHART, &subtitle, &description);
     let top = CONTENT_TOP + LINE * lines.len() as f64 + 10.0;
     let height = top + PLOT;
     let document = draw(&heading, height, |canvas| {

@@ -4,20 +4,19 @@ use super::axis::Axis;
 use super::canvas::{CONTENT_TOP, Canvas, Point, draw, stroke};
 use super::legend::{self, CURVE};
 use super::plot::{Insets, Plot, axis_name};
-use super::{ChartData, ChartError, ChartKind, Drawing};
-use crate::data::Role;
+use super::{Arm, ChartData, ChartError, ChartKind, Drawing};
 use crate::decision::SolvedCurve;
 use crate::format::{
     NS_PER_MS, estimate, milliseconds, or_absent, percent, percent_range, round_duration,
 };
 use crate::stats::Estimate;
-use crate::svg::Slot;
 use crate::table::Table;
 
 pub(super) static CHART: ChartKind = ChartKind {
     name: "solved-within",
     title: "Tasks solved within a time",
     section: "meaning",
+    per_candidate: false,
     draw: chart,
 };
 
@@ -28,9 +27,11 @@ const RIGHT: f64 = 28.0;
 /// Room on the axis after the last trial.
 const AIR: f64 = 1.03;
 
+/// Of more curves the bands hide each other.
+const MOST_BANDS: usize = 3;
+
 struct EndpointCurve<'a> {
-    name: &'a str,
-    role: Role,
+    arm: Arm<'a>,
     solved: SolvedCurve,
 }
 
@@ -38,10 +39,9 @@ fn chart(source: ChartData) -> Result<Option<Drawing>, ChartError> {
     let curves: Vec<EndpointCurve> = source
         .endpoints()
         .into_iter()
-        .map(|endpoint| EndpointCurve {
-            name: &endpoint.name,
-            role: endpoint.role,
-            solved: SolvedCurve::of(source.run, &endpoint.name),
+        .map(|arm| EndpointCurve {
+            arm,
+            solved: SolvedCurve::of(source.run, arm.name),
         })
         .collect();
     if curves.iter().all(|curve| curve.solved.steps.is_empty()) {
@@ -54,19 +54,22 @@ fn chart(source: ChartData) -> Result<Option<Drawing>, ChartError> {
     } else {
         format!("nothing more was solved up to the timeout of {limit}")
     };
-    let subtitle = source.subtitle(&format!(
-        "Share of tasks resolved by then, with pointwise 95 % bands; {beyond}"
-    ));
-    let legend: Vec<(Role, &str, String)> = curves
+    let bands = if curves.len() <= MOST_BANDS {
+        ", with pointwise 95 % bands"
+    } else {
+        ""
+    };
+    let subtitle = source.subtitle(&format!("Share of tasks resolved by then{bands}; {beyond}"));
+    let legend: Vec<(Arm, String)> = curves
         .iter()
-        .map(|curve| (curve.role, curve.name, figures(curve)))
+        .map(|curve| (curve.arm, figures(curve)))
         .collect();
     let description = legend
         .iter()
-        .map(|(_, name, words)| format!("{name}: {words}."))
+        .map(|(arm, words)| format!("{}: {words}.", arm.name))
         .collect::<Vec<_>>()
         .join(" ");
-    let heading = CHART.heading(&subtitle, &description);
+    let heading = source.heading(&CHART, &subtitle, &description);
     let top = CONTENT_TOP + legend::LINE * curves.len() as f64 + 10.0;
     let document = draw(&heading, HEIGHT, |canvas| {
         legend::lines(canvas, CONTENT_TOP - 4.0, &legend)?;
@@ -93,22 +96,22 @@ fn draw_curves(
 ) -> Result<(), ChartError> {
     let axis = Axis::linear_ms(end_ms);
     let mut plot = Plot::new(canvas, insets, axis, Axis::shares())?;
-    for curve in curves {
+    for curve in curves.iter().filter(|_| curves.len() <= MOST_BANDS) {
         let band = band(&curve.solved, end_ms);
         let band: Vec<Point> = band
             .iter()
             .map(|(ms, share)| plot.at(*ms, *share))
             .collect();
-        canvas.shade(&band, Slot::of_role(curve.role))?;
+        canvas.shade(&band, curve.arm.slot)?;
     }
     for curve in curves {
         let points = staircase(&curve.solved, end_ms, |share| share.point);
-        plot.curve(&points, stroke(Slot::of_role(curve.role), CURVE))?;
+        plot.curve(&points, stroke(curve.arm.slot, CURVE))?;
     }
     for curve in curves {
         let last = curve.solved.steps.last();
         if let Some((ms, share)) = last.and_then(|step| Some((step.ms, step.share.point?))) {
-            legend::marker(canvas, plot.at(ms, share), curve.role, true)?;
+            legend::marker(canvas, plot.at(ms, share), curve.arm.slot, true)?;
         }
     }
     Ok(())
@@ -181,8 +184,11 @@ fn figures(curve: &EndpointCurve) -> String {
 }
 
 fn table(curves: &[EndpointCurve]) -> Table {
-    let headings = std::iter::once("Solved".to_owned())
-        .chain(curves.iter().map(|curve| format!("{}: within", curve.name)));
+    let headings = std::iter::once("Solved".to_owned()).chain(
+        curves
+            .iter()
+            .map(|curve| format!("{}: within", curve.arm.name)),
+    );
     let rows = [0.1, 0.25, 0.5, 0.75, 0.9].into_iter().map(|share| {
         let cells = curves
             .iter()

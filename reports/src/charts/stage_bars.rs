@@ -14,6 +14,7 @@ pub(super) static CHART: ChartKind = ChartKind {
     name: "stages",
     title: "Where the time goes",
     section: "charts",
+    per_candidate: false,
     draw: chart,
 };
 
@@ -47,7 +48,7 @@ fn chart(source: ChartData) -> Result<Option<Drawing>, ChartError> {
         .collect();
     let subtitle = source.subtitle("Mean time per trial, by stage group");
     let description = description(&rows);
-    let heading = CHART.heading(&subtitle, &description);
+    let heading = source.heading(&CHART, &subtitle, &description);
     let axis_bottom = CONTENT_TOP + ROW * rows.len() as f64 + 30.0;
     let height = axis_bottom + LEGEND_LINE * (rows.len() as f64 + 1.0) + 8.0;
     let document = draw(&heading, height, |canvas| {

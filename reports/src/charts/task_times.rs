@@ -6,10 +6,10 @@ use timeslip_datasets::run::journal::Outcome;
 
 use super::axis::Axis;
 use super::canvas::{CONTENT_TOP, Canvas, Look, WIDTH, draw, stroke};
-use super::legend::marker;
+use super::legend::{LINE, marker};
 use super::plot::{Insets, Plot, axis_name};
-use super::{ChartData, ChartError, ChartKind, Drawing};
-use crate::data::{EndpointData, TrialData};
+use super::{Arm, ChartData, ChartError, ChartKind, Drawing};
+use crate::data::TrialData;
 use crate::format::{NS_PER_MS, milliseconds, one_line, or_absent, plural, ratio};
 use crate::svg::Slot;
 use crate::table::Table;
@@ -18,6 +18,7 @@ pub(super) static CHART: ChartKind = ChartKind {
     name: "task-times",
     title: "Time per task",
     section: "charts",
+    per_candidate: false,
     draw: chart,
 };
 
@@ -83,8 +84,9 @@ fn chart(source: ChartData) -> Result<Option<Drawing>, ChartError> {
     };
     let subtitle = source.subtitle(&format!("{what}{attempts}; equal lengths are equal ratios"));
     let description = description(&endpoints, &rows);
-    let heading = CHART.heading(&subtitle, &description);
-    let top = CONTENT_TOP + LEGEND;
+    let heading = source.heading(&CHART, &subtitle, &description);
+    let (_, (_, last_line)) = legend_places(&endpoints);
+    let top = last_line + LEGEND - 8.0;
     let height = top + ROW * drawn.len() as f64 + 48.0;
     let document = draw(&heading, height, |canvas| {
         legend(canvas, &endpoints)?;
@@ -111,10 +113,10 @@ fn chart(source: ChartData) -> Result<Option<Drawing>, ChartError> {
 }
 
 /// Tasks with a time on any endpoint, longest first.
-fn rows<'a>(source: ChartData<'a>, endpoints: &[&EndpointData]) -> Vec<TaskTimes<'a>> {
+fn rows<'a>(source: ChartData<'a>, endpoints: &[Arm]) -> Vec<TaskTimes<'a>> {
     let mut tasks: BTreeMap<(&str, &str), Vec<Vec<&TrialData>>> = BTreeMap::new();
     for (index, endpoint) in endpoints.iter().enumerate() {
-        let trials = source.trials(&endpoint.name);
+        let trials = source.trials(endpoint.name);
         for trial in trials.filter(|t| !t.failed() && t.wall_ns > 0) {
             let sides = tasks
                 .entry((&trial.suite, &trial.task))
@@ -166,7 +168,7 @@ fn line(
     plot: &Plot,
     index: usize,
     row: &TaskTimes,
-    endpoints: &[&EndpointData],
+    endpoints: &[Arm],
 ) -> Result<(), ChartError> {
     let y_of = index as f64 + 0.5;
     let (_, y) = plot.at(0.0, y_of);
@@ -201,7 +203,7 @@ fn line(
         // The baseline first, so that the candidate lies on top.
         for (endpoint, time) in endpoints.iter().zip(&row.times).rev() {
             if let Some(time) = time {
-                marker(canvas, plot.at(time.ms, y_of), endpoint.role, time.resolved)?;
+                marker(canvas, plot.at(time.ms, y_of), endpoint.slot, time.resolved)?;
             }
         }
         match row.ratio() {
@@ -215,30 +217,59 @@ fn line(
     })
 }
 
-fn legend(canvas: &Canvas, endpoints: &[&EndpointData]) -> Result<(), ChartError> {
-    let y = CONTENT_TOP + 8.0;
-    let mut x = NAMES + 6.0;
-    for endpoint in endpoints {
-        marker(canvas, (x, y), endpoint.role, true)?;
-        let name = Look::BODY.bold().fit(&endpoint.name, 170.0);
-        canvas.text(&name, (x + 12.0, y), Look::BODY.bold())?;
-        x += 12.0 + Look::BODY.bold().width(&name) + 22.0;
+/// A line of legend holds so much.
+const LEGEND_WIDTH: f64 = WIDTH - RATIOS;
+
+/// Where the legend names each endpoint, and where it says what filled marks mean.
+fn legend_places(endpoints: &[Arm]) -> (Vec<(f64, f64)>, (f64, f64)) {
+    let start = NAMES + 6.0;
+    let (mut x, mut y) = (start, CONTENT_TOP + 8.0);
+    let mut place = |width: f64| {
+        if x + width > LEGEND_WIDTH && x > start {
+            (x, y) = (start, y + LINE);
+        }
+        let at = (x, y);
+        x += width + 22.0;
+        at
+    };
+    let names = endpoints
+        .iter()
+        .map(|arm| place(12.0 + Look::BODY.bold().width(&legend_name(arm))))
+        .collect();
+    let marks = 14.0 * endpoints.len() as f64;
+    let meanings = FILLS.map(|(_, words)| marks + Look::MUTED.width(words) + 22.0);
+    let meaning = place(meanings.iter().sum::<f64>() - 22.0);
+    (names, meaning)
+}
+
+const FILLS: [(bool, &str); 2] = [(true, "resolved"), (false, "not resolved")];
+
+fn legend_name(arm: &Arm) -> String {
+    Look::BODY.bold().fit(arm.name, 170.0)
+}
+
+fn legend(canvas: &Canvas, endpoints: &[Arm]) -> Result<(), ChartError> {
+    let (names, (mut x, y)) = legend_places(endpoints);
+    for (arm, (x, y)) in endpoints.iter().zip(names) {
+        marker(canvas, (x, y), arm.slot, true)?;
+        canvas.text(&legend_name(arm), (x + 12.0, y), Look::BODY.bold())?;
     }
-    for (filled, words) in [(true, "resolved"), (false, "not resolved")] {
-        for endpoint in endpoints {
-            marker(canvas, (x + 4.0, y), endpoint.role, filled)?;
+    for (filled, words) in FILLS {
+        for arm in endpoints {
+            marker(canvas, (x + 4.0, y), arm.slot, filled)?;
             x += 14.0;
         }
         canvas.text(words, (x + 2.0, y), Look::MUTED)?;
         x += Look::MUTED.width(words) + 22.0;
     }
     if endpoints.len() == 2 {
+        let y = CONTENT_TOP + 8.0;
         canvas.text("sooner", (WIDTH - 4.0, y), Look::MUTED.right())?;
     }
     Ok(())
 }
 
-fn description(endpoints: &[&EndpointData], rows: &[TaskTimes]) -> String {
+fn description(endpoints: &[Arm], rows: &[TaskTimes]) -> String {
     let sooner = rows
         .iter()
         .filter(|row| row.ratio().is_some_and(|r| r > 1.0))
@@ -247,17 +278,17 @@ fn description(endpoints: &[&EndpointData], rows: &[TaskTimes]) -> String {
     match endpoints {
         [candidate, baseline] => format!(
             "{} finished {sooner} of {} sooner than {}.",
-            one_line(&candidate.name),
+            one_line(candidate.name),
             plural(both, "task"),
-            one_line(&baseline.name)
+            one_line(baseline.name)
         ),
         _ => format!("{}.", plural(rows.len(), "task")),
     }
 }
 
-fn table(endpoints: &[&EndpointData], rows: &[TaskTimes]) -> Table {
+fn table(endpoints: &[Arm], rows: &[TaskTimes]) -> Table {
     let mut headings = vec!["Task".to_owned()];
-    headings.extend(endpoints.iter().map(|endpoint| endpoint.name.clone()));
+    headings.extend(endpoints.iter().map(|endpoint| endpoint.name.to_owned()));
     if endpoints.len() == 2 {
         headings.push("Times sooner".to_owned());
     }

@@ -8,6 +8,7 @@ pub(super) static CHART: ChartKind = ChartKind {
     name: "ttft",
     title: "Time to first token",
     section: "charts",
+    per_candidate: false,
     draw,
 };
 

@@ -17,6 +17,7 @@ pub(super) static CHART: ChartKind = ChartKind {
     name: "waterfall",
     title: "One task, step by step",
     section: "charts",
+    per_candidate: true,
     draw: chart,
 };
 
@@ -74,7 +75,7 @@ fn chart(source: ChartData) -> Result<Option<Drawing>, ChartError> {
         })
         .collect::<Vec<_>>()
         .join(" ");
-    let heading = CHART.heading(&subtitle, &description);
+    let heading = source.heading(&CHART, &subtitle, &description);
     let lane_height = LANE_HEADER + ROW * groups.len() as f64;
     let height = CONTENT_TOP + (lane_height + LANE_GAP) * lanes.len() as f64 + 42.0;
     let document = draw(&heading, height, |canvas| {
@@ -107,7 +108,7 @@ fn chart(source: ChartData) -> Result<Option<Drawing>, ChartError> {
 
 /// The trials to show, with the words that say why these.
 fn choose(source: ChartData<'_>) -> Option<(&'static str, Vec<&TrialData>)> {
-    let Some((candidate, baseline)) = sides(source.run) else {
+    let Some(pair) = sides(source.run).into_iter().nth(source.candidate) else {
         let finished: Vec<&TrialData> = source
             .run
             .trials
@@ -127,7 +128,8 @@ fn choose(source: ChartData<'_>) -> Option<(&'static str, Vec<&TrialData>)> {
         return middle(of, |trial| trial.wall_ns as f64)
             .map(|trial| ("the trial of median time", vec![trial]));
     };
-    let tasks = paired_tasks(&source.run.trials, &candidate.name, &baseline.name);
+    let [candidate, baseline] = pair.names();
+    let tasks = paired_tasks(&source.run.trials, candidate, baseline);
     let pairs = |keep: fn(&Pair) -> bool| -> Vec<Pair<'_>> {
         tasks
             .iter()

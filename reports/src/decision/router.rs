@@ -10,11 +10,14 @@ use super::paired_attempts::PairedAttempts;
 use super::pareto::{Choice, front};
 use super::retries::expect;
 use crate::data::{Role, RunData};
-use crate::pairing::{paired_tasks, sides};
+use crate::pairing::{Sides, paired_tasks};
 
 /// Ways to use both endpoints, all computed over the same tasks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Routing {
+    /// The endpoint that is tried beside the baseline. Untrusted text.
+    #[serde(default)]
+    pub candidate: String,
     /// Tasks with at least one attempt finished on both sides.
     pub tasks: usize,
     /// Every policy, the simplest first.
@@ -58,9 +61,12 @@ pub enum PolicyKind {
     ByTag,
 }
 
-/// `None` without two sides or without a task tried on both.
-pub(super) fn routing(run: &RunData) -> Option<Routing> {
-    let (candidate, baseline) = sides(run)?;
+/// `None` without a task tried on both.
+pub(super) fn routing(run: &RunData, sides: Sides) -> Option<Routing> {
+    let Sides {
+        candidate,
+        baseline,
+    } = sides;
     let paired = paired_tasks(&run.trials, &candidate.name, &baseline.name);
     let tasks: Vec<PairedAttempts> = paired.iter().map(PairedAttempts::of).collect();
     if tasks.is_empty() {
@@ -81,6 +87,7 @@ pub(super) fn routing(run: &RunData) -> Option<Routing> {
     };
     mark_front(&mut policies);
     Some(Routing {
+        candidate: candidate.name.clone(),
         tasks: tasks.len(),
         policies,
         routes,

@@ -21,26 +21,25 @@ pub struct Subject<'a> {
     pub interleaved: bool,
 }
 
-/// The subjects of a run by itself: its candidate against its baseline.
+/// The subjects of a run by itself: each of its candidates against its baseline.
 #[must_use]
 pub fn within(run: &RunData) -> Vec<Subject<'_>> {
     let side = |endpoint| Side { run, endpoint };
-    match sides(run) {
-        Some((candidate, baseline)) => vec![Subject {
-            candidate: side(&candidate.name),
-            baselines: vec![side(&baseline.name)],
+    let compared = sides(run);
+    if compared.is_empty() {
+        let alone = run.endpoints.iter().map(|endpoint| Subject {
+            candidate: side(&endpoint.name),
+            baselines: Vec::new(),
             interleaved: true,
-        }],
-        None => run
-            .endpoints
-            .iter()
-            .map(|endpoint| Subject {
-                candidate: side(&endpoint.name),
-                baselines: Vec::new(),
-                interleaved: true,
-            })
-            .collect(),
+        });
+        return alone.collect();
     }
+    let subjects = compared.into_iter().map(|pair| Subject {
+        candidate: side(&pair.candidate.name),
+        baselines: vec![side(&pair.baseline.name)],
+        interleaved: true,
+    });
+    subjects.collect()
 }
 
 /// The subjects of a run against others: every endpoint against its namesake.
@@ -96,7 +95,7 @@ impl<'a> Subject<'a> {
     /// Why no figure of the candidate may be judged; `None` when it may.
     #[must_use]
     pub fn objection(&self) -> Option<String> {
-        objection(self.candidate.run, "the run")
+        objection(self.candidate, "the run")
     }
 
     /// Why the two sides may not be compared on a suite; `None` when they may.
@@ -118,7 +117,7 @@ impl<'a> Subject<'a> {
                 return Some("the baseline is the run itself".to_owned());
             }
             let whose = format!("the baseline {}", one_line(&baseline.run.run_id));
-            let found = objection(baseline.run, &whose)
+            let found = objection(*baseline, &whose)
                 .or_else(|| self.other_tasks(*baseline, suite))
                 .or_else(|| {
                     let differs = baseline.simulated() != self.candidate.simulated();
@@ -267,8 +266,9 @@ fn cut_short<'a>(trials: impl Iterator<Item = &'a TrialData>) -> f64 {
     cut as f64 / exchanges.len().max(1) as f64
 }
 
-fn objection(run: &RunData, whose: &str) -> Option<String> {
-    if let Some(why) = run.invalid.first() {
+fn objection(side: Side, whose: &str) -> Option<String> {
+    let run = side.run;
+    if let Some(why) = run.objections(&[side.endpoint]).first() {
         return Some(format!("{whose} is invalid: {}", one_line(why)));
     }
     // What is recorded twice has not finished twice.

@@ -17,12 +17,14 @@ pub(super) fn fingerprint(manifest: &Manifest) -> String {
     digest(manifest, &named)
 }
 
-/// Whether a run measures one endpoint under two names: what differs is noise.
+/// Whether a run measures one endpoint under two names or more: what differs is noise.
 pub(super) fn same_endpoint(plan: &Plan) -> bool {
-    let [first, second] = &plan.endpoints[..] else {
-        return false;
-    };
-    first.is_same_as(second)
+    match &plan.endpoints[..] {
+        [first, others @ ..] if !others.is_empty() => {
+            others.iter().all(|other| first.is_same_as(other))
+        }
+        _ => false,
+    }
 }
 
 /// Equal for endpoints that differ in their names alone, on the same tasks.
@@ -172,9 +174,14 @@ mod tests {
             ..plan.endpoints[0].clone()
         };
         assert!(same_endpoint(&plan));
-        plan.endpoints[1].options.retries += 1;
+        plan.endpoints.push(PlannedEndpoint {
+            name: "third".into(),
+            ..plan.endpoints[0].clone()
+        });
+        assert!(same_endpoint(&plan));
+        plan.endpoints[2].options.retries += 1;
         assert!(!same_endpoint(&plan));
-        plan.endpoints.pop();
+        plan.endpoints.truncate(1);
         assert!(!same_endpoint(&plan));
     }
 }

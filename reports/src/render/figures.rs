@@ -1,21 +1,30 @@
 //! Every metric of the table of metrics, for the page and the terminal.
 
 use crate::format::{
-    ABSENT, capitalised, count, one_line, or_absent, ratio, ratio_range, signed_points,
+    ABSENT, capitalised, count, estimate, milliseconds, one_line, or_absent, percent, ratio,
+    ratio_range, signed_points,
 };
-use crate::metrics::Unit;
+use crate::metrics::{OUTPUT_RATE, RESOLVED, TASK_TIME, TTFT, Unit};
 use crate::summary::{Comparison, MetricChange, Summary};
 use crate::table::Table;
 
 /// Widest line in the terminal.
 const COLUMNS: u16 = 100;
 
-/// The metrics of a comparison as plain text; empty when the run has one side only.
+/// The metrics of every comparison as plain text; empty when the run has one side only.
 #[must_use]
 pub fn changes(summary: &Summary) -> String {
-    let Some(comparison) = &summary.comparison else {
-        return String::new();
+    let several = summary.several();
+    let text = |comparison: &Comparison| {
+        let name = one_line(&comparison.candidate);
+        let baseline = one_line(&comparison.baseline);
+        let whose = several.then(|| format!("\n{name} against {baseline}"));
+        format!("{}{}", whose.unwrap_or_default(), changes_of(comparison))
     };
+    summary.comparisons().map(text).collect()
+}
+
+fn changes_of(comparison: &Comparison) -> String {
     let headings = [
         "metric",
         "candidate",
@@ -36,14 +45,72 @@ pub fn changes(summary: &Summary) -> String {
     format!("\n{}", Table::new(headings, rows).to_text(COLUMNS))
 }
 
-/// The metrics with their names in words and in rules: compared where there are two sides,
-/// else those of every endpoint. `None` where there is none.
-pub(super) fn figures(summary: &Summary) -> Option<Table> {
-    let table = match &summary.comparison {
-        Some(comparison) => compared(comparison),
-        None => alone(summary),
+/// Every candidate of several against the baseline, in order, and the baseline itself.
+pub(super) fn against(summary: &Summary) -> Option<Table> {
+    let baseline = summary.comparison.as_ref().filter(|_| summary.several())?;
+    let headings = [
+        "against ".to_owned() + &one_line(&baseline.baseline),
+        "tasks sooner".to_owned(),
+        RESOLVED.label().into_owned(),
+        "difference in points".to_owned(),
+        format!("{} p50", TASK_TIME.label()),
+        format!("{} p50", TTFT.label()),
+        format!("{} p50", OUTPUT_RATE.label()),
+    ];
+    let levels = |name: &str| {
+        let endpoint = summary.endpoints.get(name);
+        let duration = |value: Option<f64>| or_absent(value, milliseconds);
+        [
+            duration(endpoint.and_then(|e| e.wall_ms.p50)),
+            duration(endpoint.and_then(|e| e.ttft_ms.p50)),
+            or_absent(
+                endpoint.and_then(|e| e.output_tokens_per_second.p50),
+                |rate| OUTPUT_RATE.show(rate),
+            ),
+        ]
     };
-    (!table.rows.is_empty()).then_some(table)
+    let resolved = |name: &str| {
+        let endpoint = summary.endpoints.get(name);
+        or_absent(endpoint.and_then(|e| e.resolve_rate.point), percent)
+    };
+    let mut rows: Vec<Vec<String>> = summary
+        .comparisons()
+        .map(|comparison| {
+            let name = &comparison.candidate;
+            let sooner = &comparison.task_time_ratio;
+            let sooner = comparison.lacks.is_empty().then_some(sooner);
+            let points = &comparison.resolve_rate_difference;
+            let range = |(low, high)| format!("{} to {}", signed_points(low), signed_points(high));
+            let mut row = vec![
+                one_line(name),
+                or_absent(sooner, |sooner| estimate(sooner, ratio, ratio_range)),
+                resolved(name),
+                estimate(points, signed_points, range),
+            ];
+            row.extend(levels(name));
+            row
+        })
+        .collect();
+    let mut last = vec![
+        one_line(&baseline.baseline),
+        ABSENT.to_owned(),
+        resolved(&baseline.baseline),
+        ABSENT.to_owned(),
+    ];
+    last.extend(levels(&baseline.baseline));
+    rows.push(last);
+    Some(Table::new(headings, rows))
+}
+
+/// The metrics with their names in words and in rules: every comparison's, or where nothing
+/// is compared those of every endpoint. Empty where there is none.
+pub(super) fn figures(summary: &Summary) -> Vec<Table> {
+    let mut tables: Vec<Table> = summary.comparisons().map(compared).collect();
+    if tables.is_empty() {
+        tables.push(alone(summary));
+    }
+    tables.retain(|table| !table.rows.is_empty());
+    tables
 }
 
 fn compared(comparison: &Comparison) -> Table {

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::charts::Chart;
 use crate::conclusion::Conclusion;
-use crate::format::{one_line, plural};
+use crate::format::{listed, one_line, plural};
 use crate::summary::Summary;
 use crate::svg::css_variables;
 use sections::{PageData, Rendered};
@@ -86,10 +86,14 @@ fn title(summary: &Summary) -> String {
         .keys()
         .map(|name| one_line(name))
         .collect();
+    let candidates: Vec<String> = summary
+        .comparisons()
+        .map(|comparison| one_line(&comparison.candidate))
+        .collect();
     match (&summary.comparison, names.as_slice()) {
         (Some(comparison), _) => format!(
             "{} against {}",
-            one_line(&comparison.candidate),
+            listed(&candidates),
             one_line(&comparison.baseline)
         ),
         (None, []) => "A run without endpoints".to_owned(),

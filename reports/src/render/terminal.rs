@@ -1,5 +1,6 @@
 //! The comparison printed at the end of a run: plain text, at most 100 columns.
 
+use super::figures;
 use crate::claims::Ruling;
 use crate::conclusion::Conclusion;
 use crate::decision::PolicyKind;
@@ -44,6 +45,10 @@ pub fn terminal(summary: &Summary) -> String {
         .iter()
         .map(|(name, endpoint)| (name.as_str(), endpoint))
         .collect();
+    if let Some(table) = figures::against(summary) {
+        out.push('\n');
+        out.push_str(&table.to_text(COLUMNS as u16));
+    }
     for block in endpoints.chunks(PER_BLOCK) {
         out.push('\n');
         out.push_str(&table(block).to_text(COLUMNS as u16));
@@ -61,13 +66,19 @@ pub fn terminal(summary: &Summary) -> String {
 /// Speed and quality at once, and the claims: a line each.
 fn meaning(summary: &Summary) -> Vec<String> {
     let mut lines = Vec::new();
-    let comparison = summary.comparison.as_ref();
-    if let Some(comparison) = comparison
-        && summary.headline_lacks.is_empty()
-        && let Some(promised) = &comparison.promised_by_token_rate
-    {
+    let quotable = summary
+        .comparisons()
+        .filter(|comparison| comparison.lacks.is_empty());
+    for comparison in quotable {
+        let Some(promised) = &comparison.promised_by_token_rate else {
+            continue;
+        };
+        let whose = summary
+            .several()
+            .then(|| format!(" of {}", named(&comparison.candidate)));
         lines.push(format!(
-            "Token rate alone promises {}; measured {}.",
+            "Token rate alone{} promises {}; measured {}.",
+            whose.unwrap_or_default(),
             estimate(promised, ratio, ratio_range),
             estimate(&comparison.task_time_ratio, ratio, ratio_range)
         ));
@@ -77,7 +88,6 @@ fn meaning(summary: &Summary) -> Vec<String> {
         .keys()
         .filter_map(|name| Some((name, summary.decision.retries.get(name)?.first()?)))
         .filter(|(_, once)| once.figures.time_per_solved_task_ms.point.is_some())
-        .take(PER_BLOCK)
         .map(|(name, once)| {
             let time = &once.figures.time_per_solved_task_ms;
             let time = estimate(time, milliseconds, milliseconds_range);
@@ -87,12 +97,15 @@ fn meaning(summary: &Summary) -> Vec<String> {
     if !once.is_empty() {
         lines.push(format!("Time per solved task: {}.", once.join(", ")));
     }
-    if let Some(routing) = &summary.decision.routing {
+    for comparison in summary.comparisons() {
+        let Some(routing) = summary.decision.routing_of(&comparison.candidate) else {
+            continue;
+        };
         let mut policies = routing.policies.iter();
         let fallback = policies
             .find(|policy| policy.kind == PolicyKind::CandidateThenBaseline)
             .filter(|policy| policy.figures.time_per_solved_task_ms.point.is_some());
-        lines.extend(fallback.zip(comparison).map(|(policy, comparison)| {
+        lines.extend(fallback.map(|policy| {
             format!(
                 "With {} first and {} on failure: {} solved, {} per task.",
                 named(&comparison.candidate),

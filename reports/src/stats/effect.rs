@@ -135,6 +135,13 @@ impl Effect {
         p.unwrap_or(1.0)
     }
 
+    /// How probable an estimate as far from `limit` as this one is, on either side, when
+    /// that is the true effect. 1 where there is no interval.
+    #[must_use]
+    pub fn p_two_sided(&self, limit: f64) -> f64 {
+        (2.0 * self.p_above(limit).min(self.p_below(limit))).min(1.0)
+    }
+
     /// The standard error, for what a repetition could find: exact for Student's t, else
     /// what a normal distribution with the same 95 % interval has.
     #[must_use]

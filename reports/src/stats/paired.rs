@@ -3,7 +3,7 @@
 //! Attempts are averaged within their task first, so that a task with many
 //! attempts counts once and the interval's unit is the task.
 
-use super::{Estimate, mean_interval};
+use super::{Effect, Estimate, mean, mean_interval};
 
 /// How many times sooner the second of each pair was than the first: the
 /// geometric mean over tasks of the per-task geometric mean of `first/second`.
@@ -12,10 +12,19 @@ use super::{Estimate, mean_interval};
 /// left out: their ratio is undefined.
 #[must_use]
 pub fn time_ratio(per_task: &[Vec<(f64, f64)>]) -> Estimate {
-    let logs = task_means(per_task, |(first, second)| {
+    mean_interval(&log_ratios(per_task), "task").map(f64::exp)
+}
+
+/// The logarithm of [`time_ratio`], for tests; `None` where there is nothing to compare.
+#[must_use]
+pub fn log_time_ratio(per_task: &[Vec<(f64, f64)>]) -> Option<Effect> {
+    mean(&log_ratios(per_task))
+}
+
+fn log_ratios(per_task: &[Vec<(f64, f64)>]) -> Vec<f64> {
+    task_means(per_task, |(first, second)| {
         (*first > 0.0 && *second > 0.0).then(|| (first / second).ln())
-    });
-    mean_interval(&logs, "task").map(f64::exp)
+    })
 }
 
 /// The mean of each task's defined values; tasks without any are left out.

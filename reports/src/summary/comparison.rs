@@ -7,9 +7,13 @@ use timeslip_datasets::run::journal::Outcome;
 use super::bridge::{self, BridgeRow};
 use super::changes::{MetricChange, changes};
 use crate::data::{RunData, TrialData};
-use crate::pairing::{Pair, PairedTask, paired_tasks, sides};
+use crate::headline;
+use crate::pairing::{Pair, PairedTask, Sides, paired_tasks, sides};
 use crate::stages::StageGroup;
-use crate::stats::{Distribution, Estimate, mcnemar_exact, paired_proportions, time_ratio};
+use crate::stats::{
+    CONFIDENCE, Distribution, Estimate, holm_adjusted, log_time_ratio, mcnemar_exact,
+    paired_proportions, time_ratio,
+};
 use crate::trial::exchange_rate;
 
 /// How the candidate compares with the baseline.
@@ -19,6 +23,10 @@ pub struct Comparison {
     pub candidate: String,
     /// Name of the baseline endpoint.
     pub baseline: String,
+    /// Why its ratios say nothing of how much sooner tasks get done; empty where they may
+    /// be quoted.
+    #[serde(default)]
+    pub lacks: Vec<String>,
     /// Attempts that finished on both sides, errors included.
     pub pairs: usize,
     /// Pairs left out of every time because a side ended in an error.
@@ -26,6 +34,11 @@ pub struct Comparison {
     /// How many times sooner tasks finish on the candidate: geometric mean
     /// over tasks of baseline ÷ candidate task time. Above 1: candidate sooner.
     pub task_time_ratio: Estimate,
+    /// How probable a ratio as far from 1 is by chance (two-sided t test over tasks), after
+    /// Holm's correction over the candidates of the run; `null` with one candidate, for
+    /// whom the interval says the same.
+    #[serde(default)]
+    pub task_time_p: Option<f64>,
     /// The same over pairs that both sides resolved; `null` when there are none.
     pub task_time_ratio_both_resolved: Option<Estimate>,
     /// `task_time_ratio` with backoff and fruitless tries taken out of every task time;
@@ -36,6 +49,10 @@ pub struct Comparison {
     /// Candidate minus baseline, share of trials resolved, paired by task: with one attempt
     /// Tango's score interval, with several a clustered t interval.
     pub resolve_rate_difference: Estimate,
+    /// Likewise of a difference as far from 0, after Holm's correction over the candidates;
+    /// `null` with one candidate.
+    #[serde(default)]
+    pub resolve_rate_p: Option<f64>,
     /// Two-sided p-value of McNemar's exact test; `null` with several attempts, which it
     /// does not know.
     pub mcnemar_p: Option<f64>,
@@ -53,10 +70,43 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Compares the two sides of a run; `None` when it has one side only.
+    /// Compares every candidate of a run with its baseline, in order; empty when it has one
+    /// side only.
     #[must_use]
-    pub fn of(run: &RunData) -> Option<Self> {
-        let (candidate, baseline) = sides(run)?;
+    pub fn all(run: &RunData) -> Vec<Self> {
+        let compared = sides(run).into_iter().map(|pair| Self::of(run, pair));
+        let (mut comparisons, p): (Vec<Self>, Vec<[f64; 2]>) = compared.unzip();
+        if comparisons.len() > 1 {
+            let [time, quality] = [0, 1].map(|which| {
+                let family: Vec<f64> = p.iter().map(|p| p[which]).collect();
+                holm_adjusted(&family)
+            });
+            for (comparison, p) in comparisons.iter_mut().zip(time.iter().zip(quality)) {
+                (comparison.task_time_p, comparison.resolve_rate_p) = (Some(*p.0), Some(p.1));
+            }
+        }
+        comparisons
+    }
+
+    /// Whether a difference in task time is shown: the interval leaves 1 out, and among
+    /// several candidates Holm's correction agrees.
+    #[must_use]
+    pub fn shows_time(&self) -> bool {
+        !self.task_time_ratio.may_be(1.0) && self.task_time_p.is_none_or(significant)
+    }
+
+    /// Whether a difference in the share of tasks resolved is shown, likewise.
+    #[must_use]
+    pub fn shows_quality(&self) -> bool {
+        !self.resolve_rate_difference.may_be(0.0) && self.resolve_rate_p.is_none_or(significant)
+    }
+
+    /// The comparison, with the p-values of its task time and of its quality.
+    fn of(run: &RunData, pair: Sides) -> (Self, [f64; 2]) {
+        let Sides {
+            candidate,
+            baseline,
+        } = pair;
         let tasks = paired_tasks(&run.trials, &candidate.name, &baseline.name);
         let all: Vec<Pair> = tasks
             .iter()
@@ -85,17 +135,28 @@ impl Comparison {
             .zip(rate(&baseline.name))
             .map(|(candidate, baseline)| candidate / baseline);
         let stage_bridge = bridge::rows(&tasks);
-        Some(Comparison {
+        let timed_walls = walls(&tasks, |pair| pair.timed());
+        let difference = paired_proportions(&results);
+        let p = [
+            log_time_ratio(&timed_walls).map_or(1.0, |effect| effect.p_two_sided(0.0)),
+            difference
+                .as_ref()
+                .map_or(1.0, |effect| effect.p_two_sided(0.0)),
+        ];
+        let comparison = Comparison {
+            lacks: headline::lacks(run, pair),
             candidate: candidate.name.clone(),
             baseline: baseline.name.clone(),
             pairs: all.len(),
             pairs_with_errors: all.len() - timed.len(),
-            task_time_ratio: time_ratio(&walls(&tasks, |pair| pair.timed())),
+            task_time_ratio: time_ratio(&timed_walls),
+            task_time_p: None,
             task_time_ratio_both_resolved: Some(both_resolved).filter(|ratio| ratio.n > 0),
             task_time_ratio_without_wait: without_wait,
             token_rate_ratio,
-            resolve_rate_difference: paired_proportions(&results)
+            resolve_rate_difference: difference
                 .map_or_else(Estimate::absent, |effect| effect.estimate()),
+            resolve_rate_p: None,
             mcnemar_p: mcnemar(&results),
             amdahl_limit: stage_bridge
                 .iter()
@@ -106,8 +167,13 @@ impl Comparison {
                 .filter(|promised| promised.point.is_some()),
             stage_bridge,
             changes: changes(&tasks),
-        })
+        };
+        (comparison, p)
     }
+}
+
+fn significant(p: f64) -> bool {
+    p <= 1.0 - CONFIDENCE
 }
 
 fn walls(tasks: &[PairedTask], keep: impl Fn(&Pair) -> bool) -> Vec<Vec<(f64, f64)>> {

@@ -8,7 +8,6 @@
 
 use plotters::style::RGBColor;
 
-use crate::data::Role;
 use crate::stages::GROUPS;
 use crate::stages::StageGroup;
 
@@ -29,8 +28,9 @@ pub enum Slot {
     InkOnPale,
     /// Text on the deeper fills of the light theme; the dark theme has only pale ones.
     InkOnDeep,
-    /// The candidate's lines and markers.
-    Candidate,
+    /// The lines and markers of a candidate, by its place among them; past the
+    /// seventh colours come again.
+    Candidate(usize),
     /// The baseline's lines and markers; lines are dashed.
     Baseline,
     /// A stage group's fill.
@@ -56,7 +56,10 @@ const fn define(slot: Slot, variable: &'static str, light: u32, dark: u32) -> De
     }
 }
 
-const FIXED: [Definition; 9] = [
+/// How many candidates have a colour of their own.
+const CANDIDATES: usize = 7;
+
+const FIXED: [Definition; 8 + CANDIDATES] = [
     define(Slot::Surface, "--surface", 0xffffff, 0x141a23),
     define(Slot::Text, "--text", 0x171c24, 0xe8ecf2),
     define(Slot::Muted, "--muted", 0x565f6c, 0xa4aebb),
@@ -64,7 +67,13 @@ const FIXED: [Definition; 9] = [
     define(Slot::Axis, "--axis", 0xa9b1bc, 0x566273),
     define(Slot::InkOnPale, "--ink-on-pale", 0x10151c, 0x0b0f15),
     define(Slot::InkOnDeep, "--ink-on-deep", 0xfefefe, 0x0b0f15),
-    define(Slot::Candidate, "--candidate", 0x3a3fc4, 0x8ea2ff),
+    define(Slot::Candidate(0), "--candidate", 0x3a3fc4, 0x8ea2ff),
+    define(Slot::Candidate(1), "--candidate-2", 0x00857a, 0x4fd1bd),
+    define(Slot::Candidate(2), "--candidate-3", 0xc2187f, 0xff7cc8),
+    define(Slot::Candidate(3), "--candidate-4", 0x4f6f00, 0xb4d65a),
+    define(Slot::Candidate(4), "--candidate-5", 0x0a84c9, 0x5fc4ff),
+    define(Slot::Candidate(5), "--candidate-6", 0xcf2f2a, 0xff8078),
+    define(Slot::Candidate(6), "--candidate-7", 0x4b5b66, 0xc3ced8),
     define(Slot::Baseline, "--baseline", 0xa85a00, 0xf2a541),
 ];
 
@@ -77,15 +86,6 @@ fn definitions() -> impl Iterator<Item = Definition> {
 }
 
 impl Slot {
-    /// The slot an endpoint's lines and markers use.
-    #[must_use]
-    pub fn of_role(role: Role) -> Self {
-        match role {
-            Role::Candidate => Slot::Candidate,
-            Role::Baseline => Slot::Baseline,
-        }
-    }
-
     /// The colour plotters carries for this slot.
     #[must_use]
     pub fn color(self) -> RGBColor {
@@ -96,7 +96,11 @@ impl Slot {
     /// The stroke pattern of lines in this slot: shape beside colour.
     #[must_use]
     pub fn dash(self) -> Option<&'static str> {
-        (self == Slot::Baseline).then_some("7 4")
+        match self {
+            Slot::Baseline => Some("7 4"),
+            Slot::Candidate(place) => DASHES[place % CANDIDATES],
+            _ => None,
+        }
     }
 
     /// The slot for text on top of this fill.
@@ -120,9 +124,24 @@ impl Slot {
     }
 
     fn definition(self) -> Option<Definition> {
-        definitions().find(|d| d.slot == self)
+        let own = match self {
+            Slot::Candidate(place) => Slot::Candidate(place % CANDIDATES),
+            slot => slot,
+        };
+        definitions().find(|d| d.slot == own)
     }
 }
+
+/// The stroke patterns of candidates; the first one's lines are whole.
+const DASHES: [Option<&str>; CANDIDATES] = [
+    None,
+    Some("2 3"),
+    Some("12 3 2 3"),
+    Some("14 4"),
+    Some("4 2"),
+    Some("8 3 2 3 2 3"),
+    Some("1 4"),
+];
 
 /// CSS declarations of every variable, for the light or the dark theme.
 #[must_use]
@@ -184,7 +203,7 @@ mod tests {
         for definition in definitions() {
             let needed = match definition.slot {
                 Slot::Text | Slot::Muted => 4.5,
-                Slot::Group(_) | Slot::Candidate | Slot::Baseline => 3.0,
+                Slot::Group(_) | Slot::Candidate(_) | Slot::Baseline => 3.0,
                 _ => continue,
             };
             assert!(

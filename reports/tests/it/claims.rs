@@ -189,7 +189,7 @@ fn what_the_run_cannot_tell_stays_undecided_with_the_reason() {
     ));
     assert!(one(&few, claim).why.contains("9 tasks are too few"));
     let mut invalid = real(run);
-    invalid.invalid.push("the client was too slow".to_owned());
+    invalid.invalid.push("the client was too slow".into());
     assert!(one(&invalid, claim).why.contains("the client was too slow"));
 }
 

@@ -19,4 +19,5 @@ mod metrics;
 mod old_runs;
 mod page;
 mod sample;
+mod several;
 mod summary;

@@ -2,7 +2,7 @@
 
 use timeslip_datasets::run::journal::Outcome;
 
-use crate::support;
+use crate::{several, support};
 use std::collections::BTreeSet;
 
 use resvg::tiny_skia::Pixmap;
@@ -52,6 +52,8 @@ fn situations() -> Vec<(&'static str, RunData)> {
         ("all solved", ended(Outcome::Resolved)),
         ("none solved", ended(Outcome::Unresolved)),
         ("two sides", support::run()),
+        ("three endpoints", several::run(2)),
+        ("five endpoints", several::run(4)),
         ("one side", support::run_with(&candidate, 5, 1)),
         ("errors only", errors),
         ("no trials", empty),

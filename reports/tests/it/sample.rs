@@ -1,7 +1,7 @@
 //! Writes whole reports to `$CARGO_TARGET_TMPDIR` and checks what is on disk.
 //! The files stay, so that a person can look at them.
 
-use crate::support;
+use crate::{several, support};
 use std::path::{Path, PathBuf};
 
 use resvg::tiny_skia::Pixmap;
@@ -58,6 +58,9 @@ fn a_report_is_complete_and_every_image_decodes() {
 #[test]
 #[ignore = "writes more samples to look at"]
 fn other_samples() {
+    for (name, candidates) in [("three", 2), ("five", 4)] {
+        written(name, &several::run(candidates));
+    }
     let alone = support::run_with(&[("spark-sim", Role::Candidate, support::FAST)], 6, 2);
     assert!(written("alone", &alone).1.summary.comparison.is_none());
     let sides = [

@@ -154,6 +154,8 @@ pub fn run_with(endpoints: &[(&str, Role, Speed)], tasks: usize, attempts: u32) 
         ],
         calibration: Some(Calibration {
             clock_resolution_ns: 25,
+            priority: None,
+            during: Vec::new(),
             settings: vec![StreamCalibration {
                 protocol: "responses".to_owned(),
                 transport: "websocket".to_owned(),

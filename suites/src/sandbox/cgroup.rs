@@ -122,12 +122,10 @@ impl Cgroups {
 
 /// The command that runs `program` in `group`; its arguments come after.
 pub(super) fn command(program: impl AsRef<OsStr>, group: Option<&Group>) -> Command {
-    let Some(group) = group else {
-        return Command::new(program);
-    };
+    let members = group.map_or(&[][..], |group| &group.members);
     let mut command = Command::new("/bin/sh");
-    command.args(["-c", ENTER, "enter", &group.members.len().to_string()]);
-    for member in &group.members {
+    command.args(["-c", ENTER, "enter", &members.len().to_string()]);
+    for member in members {
         command.arg(member.directory.join("cgroup.procs"));
     }
     command.arg(program);

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::owner::{Leftovers, Owner};
+use super::scratch;
 use crate::{Error, Result};
 
 /// A changeable view of a directory; gone with all changes when dropped.
@@ -77,7 +78,7 @@ impl Drop for Layer {
             return;
         }
         // What cannot be removed now goes with the directory around it.
-        let _ = fs::remove_dir_all(&self.place);
+        let _ = scratch::remove(&self.place);
     }
 }
 

@@ -9,9 +9,9 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::process::{Pid, test_kill_process};
-use tempfile::TempDir;
 
-use crate::{Error, Result};
+use super::scratch::{self, Scratch};
+use crate::Result;
 
 /// What every name begins with.
 const PREFIX: &str = "timeslip";
@@ -40,7 +40,7 @@ impl Leftovers {
             let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
             if is_directory && self.include(&entry.file_name().to_string_lossy()) {
                 // A directory that cannot be removed belongs to another user.
-                let _ = fs::remove_dir_all(entry.path());
+                let _ = scratch::remove(&entry.path());
             }
         }
     }
@@ -77,12 +77,8 @@ impl Owner {
     }
 
     /// A temporary directory of this process, on the disk's usual place for them.
-    pub(super) fn scratch(&self) -> Result<TempDir> {
-        let parent = std::env::temp_dir();
-        tempfile::Builder::new()
-            .prefix(&format!("{self}-"))
-            .tempdir()
-            .map_err(Error::io("cannot create a directory", &parent))
+    pub(super) fn scratch(&self) -> Result<Scratch> {
+        Scratch::within(&std::env::temp_dir(), &format!("{self}-"))
     }
 
     /// The process a name was given out by; `None` if it is no such name.

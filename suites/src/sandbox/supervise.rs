@@ -3,11 +3,10 @@
 
 use std::io::{self, PipeReader, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use command_fds::{CommandFdExt, FdMapping};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
@@ -15,9 +14,6 @@ use super::capture::Capture;
 use super::cgroup::{Cgroups, Group};
 use super::execution::{Execution, Exit};
 use super::invocation::{Invocation, Limits};
-
-/// Where the launcher finds the pipe for its marks.
-const MARKS_FD: i32 = 3;
 
 /// The command itself is about to start.
 const STARTED: u8 = b's';
@@ -27,6 +23,9 @@ const ENDED: u8 = b'e';
 /// Arguments: command, working directory, kilobytes of address space or "unlimited",
 /// blocks of 512 bytes per file.
 ///
+/// The pipe for its marks is what it begins with as its standard input: any other
+/// descriptor could only be given by a copy of this process (`fork` and not
+/// `posix_spawn`), which stops every thread that touches its memory meanwhile.
 /// Descriptors the harness may have inherited are closed first. The command does
 /// not get the mark pipe; should it pry it open through `/proc`, the first start
 /// mark and the last end mark still are the launcher's own. A limit that is
@@ -34,6 +33,7 @@ const ENDED: u8 = b'e';
 /// directory that an earlier command removed makes this command fail, not the
 /// sandbox.
 const LAUNCHER: &str = r#"
+exec 3>&0 </dev/null
 for fd in /dev/fd/*; do fd=${fd##*/}; [[ $fd -gt 3 ]] && eval "exec $fd>&-"; done
 ulimit -c 0 2>/dev/null; ulimit -v "$3" 2>/dev/null; ulimit -f "$4" 2>/dev/null
 printf s >&3
@@ -103,15 +103,10 @@ fn run(mut command: Command, limits: &Limits, group: Option<&Group>) -> io::Resu
     let (marks, marks_writer) = io::pipe()?;
     let (exited, exited_writer) = io::pipe()?;
     command
-        .stdin(Stdio::null())
+        .stdin(marks_writer)
         .stdout(output_writer.try_clone()?)
         .stderr(output_writer)
-        .process_group(0)
-        .fd_mappings(vec![FdMapping {
-            parent_fd: marks_writer.into(),
-            child_fd: MARKS_FD,
-        }])
-        .map_err(io::Error::other)?;
+        .process_group(0);
 
     let spawned = Instant::now();
     let mut child = command.spawn()?;

@@ -7,9 +7,10 @@ use timeslip_datasets::text::plural;
 use super::{patch, runner_summary, test_patch};
 use crate::grade::{Infrastructure, last_lines};
 use crate::log_parsers::{self, Status, Statuses};
+use crate::sandbox::Scratch;
 use crate::task::{PatchAttempt, StepAttempt, Verifier, digest};
 use crate::workspace::mount;
-use crate::{Error, Exit, Grade, Limits, Result, Workspace};
+use crate::{Exit, Grade, Limits, Result, Workspace};
 
 /// Hidden tests that a script runs between two markers.
 #[derive(Clone, Debug)]
@@ -94,8 +95,7 @@ impl Verifier for EvaluationScript {
         if attempt.patch.is_some_and(<[u8]>::is_empty) {
             return Ok(Grade::nothing_changed());
         }
-        let place = tempfile::tempdir_in(attempt.place)
-            .map_err(Error::io("cannot create a directory", attempt.place))?;
+        let place = Scratch::within(attempt.place, "checkout-")?;
         let checkout = place.path().join("checkout");
         let fresh = Workspace::for_verifier(&task.workspace, sandbox, &checkout)?;
         let limits = Limits {

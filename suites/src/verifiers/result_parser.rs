@@ -11,10 +11,11 @@ use timeslip_datasets::text::plural;
 use super::patch;
 use crate::grade::last_lines;
 use crate::path_guard;
+use crate::sandbox::Scratch;
 use crate::starts::RepositoryClone;
 use crate::task::{PatchAttempt, StepAttempt, Verifier, digest};
 use crate::workspace::mount;
-use crate::{Error, Exit, Grade, Limits, Result, Workspace};
+use crate::{Exit, Grade, Limits, Result, Workspace};
 
 /// Hidden tests with a runner and a parser of their own.
 #[derive(Clone, Debug)]
@@ -103,8 +104,7 @@ impl Verifier for ResultParser {
         if patch.as_ref().is_some_and(Vec::is_empty) {
             return Ok(Grade::nothing_changed());
         }
-        let place = tempfile::tempdir_in(attempt.place)
-            .map_err(Error::io("cannot create a directory", attempt.place))?;
+        let place = Scratch::within(attempt.place, "checkout-")?;
         let checkout = place.path().join("checkout");
         let fresh = Workspace::for_verifier(&task.workspace, sandbox, &checkout)?;
         // The agent's checkout does not have them.

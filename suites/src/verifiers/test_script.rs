@@ -7,7 +7,7 @@ use super::separate::Separate;
 use super::{pytest_summary, reward_file};
 use crate::grade::{Infrastructure, REWARD, Rewards, last_lines, shown, single, solves};
 use crate::path_guard::PathRefusal;
-use crate::sandbox::{TMP, copy as copy_tree};
+use crate::sandbox::{Scratch, TMP, copy as copy_tree};
 use crate::task::{StepAttempt, Verifier, digest};
 use crate::workspace::{ARTIFACTS, CommandVariables, LOGS, copy, mount, open_to_all};
 use crate::{Error, Execution, Exit, Grade, Invocation, Limits, Result, Workspace};
@@ -45,7 +45,7 @@ pub(crate) enum RewardTold {
 
 /// The directories of this machine that a script gets.
 struct ScriptPlace {
-    _directory: tempfile::TempDir,
+    _directory: Scratch,
     logs: PathBuf,
     tmp: PathBuf,
     tests: PathBuf,
@@ -172,10 +172,7 @@ impl TestScript {
 
 impl ScriptPlace {
     fn new(workspace: &Workspace) -> Result<Self> {
-        let directory = tempfile::tempdir_in(workspace.directory()).map_err(Error::io(
-            "cannot create a directory",
-            workspace.directory(),
-        ))?;
+        let directory = Scratch::within(workspace.directory(), "verifier-")?;
         let here = |name: &str| directory.path().join(name);
         let place = Self {
             logs: here("logs"),

@@ -5,10 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
-use tempfile::TempDir;
 use timeslip_datasets::run::journal::Warmth;
 
-use crate::sandbox::{Layer, Snapshot, copy};
+use crate::sandbox::{Layer, Scratch, Snapshot, copy};
 use crate::{Error, Image, Result, Sandbox};
 
 /// Starting states that are kept. Attempts of a task are run close to each other, so
@@ -18,7 +17,7 @@ const KEPT: usize = 8;
 /// What one task's workspaces begin as.
 #[derive(Debug)]
 pub(super) struct Template {
-    place: TempDir,
+    place: Scratch,
     /// What the Dockerfile sets.
     pub(super) environment: Vec<(String, String)>,
 }
@@ -30,7 +29,7 @@ pub(super) struct RootTemplate {
     /// What their root file systems are made of.
     pub(super) snapshot: Snapshot,
     /// Where that is, if it is on this machine; removed after it.
-    pub(super) _place: TempDir,
+    pub(super) _place: Scratch,
     /// The commit that is checked out, where it is a repository.
     pub(super) commit: Option<String>,
     /// Variables of every command.

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::support::{backend, edit};
+use timeslip_suites::sandbox::Scratch;
 use timeslip_suites::{
     Execution, Exit, Grade, Limits, Sandbox, Suite, SuiteFile, Task, Workspace, grade,
 };
@@ -27,6 +28,7 @@ struct Trial {
     sandbox: Sandbox,
     // In this order: its mounts are in there.
     workspace: Workspace,
+    place: Scratch,
     scratch: tempfile::TempDir,
 }
 
@@ -35,8 +37,12 @@ const HONEST: &str = "test \"$(cat /app/done 2>/dev/null)\" = right && r=1 || r=
 
 impl Trial {
     fn new(test: &str) -> Option<Self> {
-        if let Err(why) = backend("bubblewrap").check() {
-            eprintln!("SKIPPED: hostile tasks are not tried: {why}");
+        Self::within("bubblewrap", test)
+    }
+
+    fn within(name: &str, test: &str) -> Option<Self> {
+        if let Err(why) = backend(name).check() {
+            eprintln!("SKIPPED: hostile tasks are not tried in {name}: {why}");
             return None;
         }
         let scratch = tempfile::tempdir().unwrap();
@@ -49,14 +55,16 @@ impl Trial {
         );
         write(&own.join("tests/test.sh"), test);
         let task = load(scratch.path()).unwrap();
-        let sandbox = Sandbox::new(backend("bubblewrap")).unwrap();
-        let directory = scratch.path().join("trial");
+        let sandbox = Sandbox::new(backend(name)).unwrap();
+        let place = Scratch::within(scratch.path(), "trial-").unwrap();
+        let directory = place.path().join("trial");
         let workspace = Workspace::prepare(&task.workspace, &sandbox, &directory).unwrap();
         Some(Self {
             scratch,
             task,
             sandbox,
             workspace,
+            place,
         })
     }
 
@@ -261,7 +269,7 @@ fn a_tested_program_cannot_give_itself_the_verdict() {
             "rm -rf /logs/verifier; ln -s /app /logs/verifier".to_owned(),
             true,
         ),
-        (format!("{claim}; kill -9 $(ps -o ppid= $PPID)"), false),
+        (format!("{claim}; kill -9 $(ps -o ppid= $PPID)"), true),
         (format!("{claim}; kill -9 $PPID"), true),
     ] {
         trial.run("rm -f done");
@@ -371,5 +379,67 @@ fn a_task_cannot_make_files_of_this_machine_its_own() {
         symlink(secret.path(), &place).unwrap();
         let error = load(trial.scratch.path()).unwrap_err();
         assert!(error.contains("leads out of"), "{name}: {error}");
+    }
+}
+
+/// What an agent may do to its own work, from inside or, without a sandbox around it, to
+/// the directories themselves.
+const WRECKS: &[(&str, &str)] = &[
+    ("a closed directory", "touch x; chmod 000 /app"),
+    (
+        "everything closed",
+        "mkdir -p a/b; touch a/b/c; chmod -R 000 /app /tmp /logs",
+    ),
+    (
+        "an unreadable file",
+        "echo right >done; chmod 000 done; mkdir /logs/artifacts/x; chmod 000 /logs/artifacts/x /logs/artifacts",
+    ),
+    ("everything removed", "rm -rf /app /tmp /logs; true"),
+    (
+        "links in the place of directories",
+        "mkdir -p e; for d in /logs/artifacts /logs /tmp /app; do rm -rf $d; ln -s /etc $d; done 2>/dev/null; true",
+    ),
+    (
+        "files in the place of directories",
+        "for d in /logs/artifacts /logs /tmp /app; do rm -rf $d; echo x >$d; done 2>/dev/null; true",
+    ),
+    ("a pipe", "rm -rf done; mkfifo done"),
+    (
+        "a process left behind",
+        "setsid nohup bash -c 'for n in {1..50}; do echo right >wrong; sleep 0.1; done' >/dev/null 2>&1 & sleep 0.2",
+    ),
+    (
+        "a deep tree",
+        "python3 -c 'import os\nfor n in range(20000): os.mkdir(\"d\"); os.chdir(\"d\")'",
+    ),
+];
+
+/// Whatever the agent leaves is graded, never an error of the harness, and removed.
+#[test]
+fn what_an_agent_wrecks_is_not_solved_and_is_removed() {
+    // Writes no reward where it is not let in, as many a script does.
+    let test = "set -e; cd /app; ls >/dev/null; test ! -e done || cat done >/dev/null\n\
+        echo 0 >/logs/verifier/reward.txt\n";
+    for name in ["bubblewrap", "process"] {
+        for (wreck, command) in WRECKS {
+            let Some(trial) = Trial::within(name, test) else {
+                break;
+            };
+            let mut task = trial.task.clone();
+            task.steps[0].verifier_time = Duration::from_secs(3);
+            let ran = trial
+                .sandbox
+                .run(&trial.workspace.invocation(command, LIMITS));
+            ran.unwrap();
+            let graded = grade(&task, &trial.workspace, &trial.sandbox);
+            let grade = graded.unwrap_or_else(|error| panic!("{name}, {wreck}: {error}"));
+            assert!(
+                !grade.resolved && !grade.verifier_failed,
+                "{name}, {wreck}: {grade:?}"
+            );
+            let place = trial.place.path().to_owned();
+            drop(trial);
+            assert!(!place.exists(), "{name}, {wreck}");
+        }
     }
 }

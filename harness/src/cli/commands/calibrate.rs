@@ -1,18 +1,21 @@
 //! `timeslip calibrate`: the instrument's own error on this machine.
 
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::builder::PossibleValuesParser;
 use timeslip_datasets::run::calibration::{Calibration, ErrorQuantiles, StreamCalibration};
 use timeslip_datasets::text::plural;
 use timeslip_reports::format::nanoseconds;
+use timeslip_suites::{Sandbox, Suite, SuiteFile};
+use timeslip_wire::Measuring;
 use timeslip_wire::protocols;
 use timeslip_wire::transports;
 
+use crate::cli::isolation;
 use crate::error::Error;
 use crate::exit;
-use crate::instrument::calibration::{self, Load};
+use crate::instrument::calibration::{self, Load, Tools};
 
 /// Measure the instrument's own error on this machine
 #[derive(Debug, clap::Parser)]
@@ -39,6 +42,9 @@ pub(super) struct Arguments {
     /// Exchanges of every stream [default: enough for 200 in all, and 5 at least]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     exchanges: Option<u32>,
+    /// Beside the streams, set up, run and grade the bundled tasks, as a run does
+    #[arg(long)]
+    with_tools: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -56,6 +62,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
         });
     }
     let runtime = super::runtime()?;
+    let measuring = Measuring::start().map_err(Error::system("cannot start measuring"))?;
+    let handle = measuring.handle();
+    let scratch = Sandbox::scratch()?;
+    let tools = match arguments.with_tools {
+        true => Some(bundled_tools(scratch.path())?),
+        false => None,
+    };
+    let tools = tools.as_ref();
     let mut settings = Vec::new();
     for streams in &arguments.streams {
         let load = Load {
@@ -68,13 +82,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
         let way = (arguments.protocol.as_str(), arguments.transport.as_str());
         settings.push(match (&arguments.base_url, &arguments.emissions) {
             (Some(url), Some(log)) => {
-                runtime.block_on(calibration::beside(way, url, log, &load))?
+                runtime.block_on(calibration::beside(way, url, log, &load, tools, handle))?
             }
-            _ => runtime.block_on(calibration::embedded(way, false, &load))?,
+            _ => runtime.block_on(calibration::embedded(way, false, &load, tools, handle))?,
         });
     }
     let calibration = Calibration {
         clock_resolution_ns: calibration::clock_resolution_ns(),
+        priority: Some(measuring.priority().to_string()),
+        during: Vec::new(),
         settings,
     };
     if arguments.json {
@@ -87,10 +103,21 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
     Ok(exit::PASS)
 }
 
+/// The bundled tasks, in the sandbox that a run would take.
+fn bundled_tools(scratch: &Path) -> Result<Tools, Error> {
+    let sandbox = isolation::choose(isolation::AUTO)?.sandbox;
+    let mut tasks = Vec::new();
+    for name in SuiteFile::SHIPPED {
+        tasks.extend(Suite::load(&SuiteFile::shipped(name)?, scratch)?.tasks);
+    }
+    Ok(Tools::new(tasks, sandbox, scratch.to_owned()))
+}
+
 fn table(calibration: &Calibration) -> String {
     let mut text = format!(
-        "clock resolution {}\n\n{:<34}{:>9}{:>20}{:>20}{:>20}{:>20}{:>20}\n",
+        "clock resolution {}, priority of the measuring thread {}\n\n{:<34}{:>9}{:>20}{:>20}{:>20}{:>20}{:>20}\n",
         nanoseconds(calibration.clock_resolution_ns),
+        calibration.priority.as_deref().unwrap_or("unknown"),
         "errors: p50 / p99",
         "events/s",
         "TTFT",

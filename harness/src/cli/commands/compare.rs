@@ -18,8 +18,8 @@ pub(super) struct Arguments {
     /// The candidate: a run directory, RUN:ENDPOINT, or an endpoint of --run
     #[arg(value_name = "A")]
     candidate: String,
-    /// The baseline, likewise; without it A's own two endpoints are compared, and of two
-    /// runs every endpoint with its namesake
+    /// The baseline, likewise; without it A's own candidates are compared with its
+    /// baseline, and of two runs every endpoint with its namesake
     #[arg(value_name = "B")]
     baseline: Option<String>,
     /// Run that bare endpoint names belong to
@@ -89,11 +89,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
         }
     }
     let decided = |summary: &Summary| {
-        let pairs = summary
-            .comparison
-            .as_ref()
-            .map_or(0, |comparison| comparison.pairs);
-        summary.valid && summary.complete && pairs > 0
+        let compared = summary.comparisons().map(|comparison| comparison.pairs);
+        summary.valid && summary.complete && compared.min().is_some_and(|pairs| pairs > 0)
     };
     Ok(if summaries.iter().all(decided) {
         exit::PASS
@@ -139,7 +136,7 @@ fn side<'a>(run: &'a Run, endpoint: &'a str) -> Result<Side<'a>, Error> {
     })
 }
 
-/// Every comparison that was asked for, as runs of two endpoints.
+/// Every comparison that was asked for, as runs: of two endpoints, or the run as it is.
 fn pairs(
     first: &Run,
     candidate: &Operand,
@@ -165,13 +162,10 @@ fn pairs(
         (Some(only), None, Some(_)) | (None, Some(only), Some(_)) if second.is_some() => {
             Ok(vec![side_by_side(side(first, only)?, side(other, only)?)])
         }
-        (None, None, None) => match first.data.endpoints.as_slice() {
-            [a, b] => Ok(vec![side_by_side(
-                side(first, &a.name)?,
-                side(first, &b.name)?,
-            )]),
-            _ => refuse("has one endpoint; name a second run or endpoint to compare it with"),
-        },
+        (None, None, None) if first.data.endpoints.len() > 1 => Ok(vec![first.data.clone()]),
+        (None, None, None) => {
+            refuse("has one endpoint; name a second run or endpoint to compare it with")
+        }
         (None, None, Some(_)) if second.is_some() => {
             let names = first.data.endpoints.iter().map(|endpoint| &endpoint.name);
             let shared = names.filter(|name| side(other, name).is_ok());

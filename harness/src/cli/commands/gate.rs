@@ -21,8 +21,8 @@ pub(super) struct Arguments {
     /// Run to judge
     #[arg(long, value_name = "RUN", default_value = "runs/latest")]
     candidate: PathBuf,
-    /// Earlier run to hold every endpoint against; without it the run's candidate
-    /// endpoint is held against its baseline endpoint
+    /// Earlier run to hold every endpoint against; without it every candidate of the run is
+    /// held against its baseline endpoint
     #[arg(long, value_name = "RUN", conflicts_with = "history")]
     baseline: Option<PathBuf>,
     /// Hold every endpoint against the pinned or the latest comparable runs of the history

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use timeslip_datasets::swebench::{Prediction, Predictions, read_predictions};
 use timeslip_datasets::text::plural;
-use timeslip_suites::Suite;
+use timeslip_suites::{Sandbox, Suite};
 
 use crate::cli::isolation::{self, Chosen};
 use crate::console::{one_line, say};
@@ -54,10 +54,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
         None if arguments.gold => Subject::Gold,
         None => Subject::Base,
     };
-    let scratch = tempfile::Builder::new()
-        .prefix("timeslip-")
-        .tempdir()
-        .map_err(Error::system("cannot make a temporary directory"))?;
+    let scratch = Sandbox::scratch()?;
     let config = Config::load(arguments.config.as_deref())?;
     let mut file = plan::suite_file(&config, &arguments.suite)?;
     if !arguments.tasks.is_empty() {

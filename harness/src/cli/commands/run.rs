@@ -10,6 +10,7 @@ use timeslip_datasets::run::journal::TrialKey;
 use timeslip_datasets::run::manifest::Manifest;
 use timeslip_datasets::run::plan::Plan;
 use timeslip_suites::{Quarantined, Sandbox, Suite, Task, Workspace, sandbox};
+use timeslip_wire::Measuring;
 use tokio::runtime::Runtime;
 
 use super::report;
@@ -36,10 +37,13 @@ pub(super) struct Arguments {
     /// Run this suite: a name or a suite file (repeatable) [default: as configured]
     #[arg(long = "suite", value_name = "SUITE")]
     suites: Vec<String>,
-    /// Measure this endpoint (repeatable: the candidate first, then the baseline) [default: as
+    /// Measure this endpoint (repeatable: the candidates, then the baseline) [default: as
     /// configured]
     #[arg(long = "endpoint", value_name = "NAME")]
     endpoints: Vec<String>,
+    /// Hold the other endpoints against this one [default: the last one]
+    #[arg(long, value_name = "NAME")]
+    baseline: Option<String>,
     /// Run only this task, as TASK or SUITE/TASK (repeatable)
     #[arg(long = "task", value_name = "TASK")]
     tasks: Vec<String>,
@@ -72,7 +76,7 @@ pub(super) struct Arguments {
     dry_run: bool,
     /// Finish an interrupted run
     #[arg(long, value_name = "RUN", conflicts_with_all = [
-        "config", "suites", "endpoints", "tasks", "base_url", "attempts", "turns", "trial_seconds", "concurrency", "seed", "directory", "sandbox", "dry_run",
+        "config", "suites", "endpoints", "baseline", "tasks", "base_url", "attempts", "turns", "trial_seconds", "concurrency", "seed", "directory", "sandbox", "dry_run",
     ])]
     resume: Option<PathBuf>,
 }
@@ -121,6 +125,7 @@ fn overrides(arguments: &Arguments) -> Overrides {
     Overrides {
         suites: arguments.suites.clone(),
         endpoints: arguments.endpoints.clone(),
+        baseline: arguments.baseline.clone(),
         tasks: arguments.tasks.clone(),
         ad_hoc: arguments.ad_hoc.table(),
         attempts: arguments.attempts,
@@ -249,10 +254,21 @@ fn measure(ready: Ready, scratch: &Path, runtime: Runtime) -> Result<File, Error
     } = ready;
     let plan = &manifest.plan;
     say(&format!("run {}", directory.path().display()));
-    if directory.read_calibration()?.is_none() {
-        let calibration = runtime.block_on(calibration::short(plan))?;
-        directory.write_calibration(&calibration)?;
-    }
+    let measuring = Measuring::start().map_err(Error::system("cannot start measuring"))?;
+    let calibration = match directory.read_calibration()? {
+        Some(calibration) => calibration,
+        None => {
+            let calibration = runtime.block_on(calibration::short(plan, &measuring))?;
+            directory.write_calibration(&calibration)?;
+            calibration
+        }
+    };
+    let with_errors = |errors| {
+        let mut calibration = calibration.clone();
+        calibration.during.extend(errors);
+        calibration
+    };
+    let mut canary = calibration::canary_of(plan)?;
     let (called, _servers) =
         endpoints::start(plan, &suites, |name| Ok(directory.emissions(name)?))?;
     let (events, listener) = subscribers::listen(vec![
@@ -263,14 +279,23 @@ fn measure(ready: Ready, scratch: &Path, runtime: Runtime) -> Result<File, Error
         plan,
         suites,
         called,
-        sandbox,
-        scratch.to_owned(),
+        runner::Place {
+            sandbox,
+            scratch: scratch.to_owned(),
+            measuring: measuring.handle().clone(),
+        },
         &finished,
         events,
     );
+    let keep = |errors| {
+        let (directory, calibration) = (directory.clone(), with_errors(Some(errors)));
+        // What cannot be written now is written at the end, or said there.
+        tokio::task::spawn_blocking(move || directory.write_calibration(&calibration));
+    };
     let interrupted = runtime.block_on(async {
         tokio::select! {
             () = running => false,
+            () = canary.accompany(measuring.handle(), keep) => false,
             _ = tokio::signal::ctrl_c() => true,
         }
     });
@@ -284,11 +309,14 @@ fn measure(ready: Ready, scratch: &Path, runtime: Runtime) -> Result<File, Error
             problem: "the thread that records events crashed".into(),
         })
     });
+    let written = directory.write_calibration(&with_errors(canary.errors()));
     if interrupted {
         sandbox::clean_up();
         return Err(Error::Interrupted {
             run: directory.path().to_owned(),
         });
     }
-    recorded.map(|()| lock)
+    recorded?;
+    written?;
+    Ok(lock)
 }

@@ -11,10 +11,11 @@ use timeslip_wire::connection::Target;
 use timeslip_wire::protocols::{self, Item};
 use timeslip_wire::transports;
 use timeslip_wire::{Endpoint, Session};
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::clocks;
+use super::{Tools, clocks};
 use crate::error::Error;
 
 /// Longest time one exchange may take.
@@ -83,21 +84,32 @@ pub fn endpoint(
     })
 }
 
-/// Runs the load and returns what was seen of it.
+/// Runs the load, its streams read by `measuring`, and returns what was seen of it. With
+/// `tools`, every stream does before each exchange what a trial does beside its own.
 ///
 /// # Errors
 /// [`Error::Unreachable`] when an exchange fails.
-pub async fn drive(endpoint: &Endpoint, load: &Load) -> Result<Measured, Error> {
+pub async fn drive(
+    endpoint: &Endpoint,
+    load: &Load,
+    tools: Option<&Tools>,
+    measuring: &Handle,
+) -> Result<Measured, Error> {
     let processor = || clock::system(ClockId::ProcessCPUTime);
     let (origin, cpu) = (clock::now(), processor());
     let late = Arc::new(Mutex::new(Vec::new()));
     let mut watch = JoinSet::new();
     let looked = Arc::clone(&late);
-    watch.spawn(async move { clocks::watch_event_loop(&looked).await });
+    watch.spawn_on(
+        async move { clocks::watch_event_loop(&looked).await },
+        measuring,
+    );
     let mut streams = JoinSet::new();
     for number in 0..load.streams {
         let (endpoint, exchanges) = (endpoint.clone(), load.exchanges);
-        streams.spawn(async move { stream(&endpoint, origin, number, exchanges).await });
+        let session = Session::new(&endpoint, format!("calibration-{number}#1"), origin);
+        let (session, tools) = (session.on(measuring), tools.cloned());
+        streams.spawn(async move { stream(&endpoint, session, tools, exchanges).await });
     }
     let mut measured = Measured {
         origin,
@@ -121,14 +133,17 @@ pub async fn drive(endpoint: &Endpoint, load: &Load) -> Result<Measured, Error> 
 /// One conversation.
 async fn stream(
     endpoint: &Endpoint,
-    origin: u64,
-    number: u32,
+    mut session: Session,
+    tools: Option<Tools>,
     exchanges: u32,
 ) -> Result<Vec<Exchange>, String> {
-    let mut session = Session::new(endpoint, format!("calibration-{number}#1"), origin);
     let mut items = Vec::new();
     let mut seen = Vec::with_capacity(exchanges as usize);
     for turn in 1..=exchanges {
+        if let Some(tools) = &tools {
+            let trial = session.during(tools.one_trial()).await;
+            trial.map_err(|error| error.to_string())?;
+        }
         items.push(Item::User("Count upward from 1.".into()));
         let deadline = Instant::now() + MAX_EXCHANGE;
         let answer = session

@@ -47,8 +47,10 @@ table! {
     RunTable {
         /// Suites to run.
         suites: Vec<String>,
-        /// Endpoints to compare, candidate first.
+        /// Endpoints to compare; without a `baseline` the last one is it.
         endpoints: Vec<String>,
+        /// The endpoint that the others are held against; empty for the last one.
+        baseline: String,
         /// Attempts of every task on every endpoint.
         attempts: u32,
         /// Trials at once.

@@ -14,7 +14,12 @@ pub fn describe(plan: &Plan) -> String {
     let mut line = |words: std::fmt::Arguments<'_>| {
         let _ = writeln!(text, "{words}");
     };
-    for (role, endpoint) in std::iter::zip(["candidate", "baseline"], &plan.endpoints) {
+    for (index, endpoint) in plan.endpoints.iter().enumerate() {
+        let role = if plan.is_baseline(index) {
+            "baseline"
+        } else {
+            "candidate"
+        };
         let place = match (&endpoint.simulate, &endpoint.base_url) {
             (Some(simulation), _) => format!("simulated, profile {}", simulation.profile),
             (None, url) => url.clone().unwrap_or_default(),

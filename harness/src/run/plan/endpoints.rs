@@ -1,5 +1,6 @@
 //! The endpoints of a plan.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use reqwest::header::{HeaderName, HeaderValue};
@@ -17,7 +18,11 @@ use crate::run::config::{Config, EndpointTable};
 /// Name of the endpoint given by `--base-url`.
 pub const AD_HOC: &str = "command-line";
 
-/// The endpoints that configuration and command line name, one or two.
+/// Most endpoints of a run: the charts have colours and marks for so many.
+const MOST: usize = 8;
+
+/// The endpoints that configuration and command line name: candidates in their order, the
+/// baseline last. One alone has no baseline.
 ///
 /// # Errors
 /// [`Error::Config`], naming file and field.
@@ -33,29 +38,46 @@ pub fn endpoints(config: &Config, overrides: &Overrides) -> Result<Vec<PlannedEn
         ([], None) => configured,
         (named, _) => named.to_vec(),
     };
-    for name in &names {
+    let named = |name: &str| {
         let (name, path, table) = config.endpoint(name)?;
-        planned.push(endpoint(&name, &path, &table)?);
+        endpoint(&name, &path, &table)
+    };
+    for name in &names {
+        planned.push(named(name)?);
     }
-    let count = planned.len();
-    if !(1..=2).contains(&count) {
-        return Err(Error::Config {
-            place: "run.endpoints".into(),
-            problem: format!(
-                "names {count} endpoints; a run takes one, or a candidate and a baseline"
-            ),
-        });
+    let refuse = |problem: String| Error::Config {
+        place: "run.endpoints".into(),
+        problem,
+    };
+    let mut known = HashSet::new();
+    if let Some(twice) = planned.iter().find(|one| !known.insert(&one.name)) {
+        return Err(refuse(format!(
+            "names '{}' twice; to measure it against itself, give the second one a name of its own",
+            twice.name
+        )));
     }
-    if count == 2 && planned[0].name == planned[1].name {
-        return Err(Error::Config {
-            place: "run.endpoints".into(),
-            problem: format!(
-                "names '{}' twice; give the second one a name of its own",
-                planned[0].name
-            ),
-        });
+    let stated = config.run.baseline.as_deref().filter(|name| {
+        // The command line's endpoints stand in place of the configured ones.
+        let replaced = overrides.ad_hoc.is_some() || !overrides.endpoints.is_empty();
+        !name.is_empty() && (!replaced || planned.iter().any(|one| one.name == **name))
+    });
+    if let Some(baseline) = overrides.baseline.as_deref().or(stated) {
+        let place = planned.iter().position(|one| one.name == baseline);
+        let baseline = match place {
+            Some(place) => planned.remove(place),
+            None => named(baseline)?,
+        };
+        // `NAME:MODEL` is known by another name than it was given.
+        planned.retain(|one| one.name != baseline.name);
+        planned.push(baseline);
     }
-    Ok(planned)
+    match planned.len() {
+        0 => Err(refuse("names no endpoint".into())),
+        1..=MOST => Ok(planned),
+        count => Err(refuse(format!(
+            "names {count} endpoints; a run compares at most {MOST}"
+        ))),
+    }
 }
 
 fn endpoint(name: &str, path: &Path, table: &EndpointTable) -> Result<PlannedEndpoint, Error> {
@@ -201,4 +223,70 @@ fn check_options(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names of the plan that a configuration and a command line come to.
+    fn planned(
+        run: &str,
+        endpoints: &[&str],
+        baseline: Option<&str>,
+    ) -> Result<Vec<String>, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.toml");
+        let mut text = format!("[run]\n{run}\n");
+        for number in 0..9 {
+            text.push_str(&format!("[endpoint.e{number}]\nsimulate = \"gpu-sim\"\n"));
+        }
+        std::fs::write(&path, text).unwrap();
+        let config = Config::load(Some(&path)).unwrap();
+        let overrides = Overrides {
+            endpoints: endpoints.iter().map(|name| (*name).to_owned()).collect(),
+            baseline: baseline.map(str::to_owned),
+            ..Overrides::default()
+        };
+        let planned = super::endpoints(&config, &overrides).map_err(|error| error.to_string())?;
+        Ok(planned.into_iter().map(|one| one.name).collect())
+    }
+
+    #[test]
+    fn the_baseline_is_the_last_or_the_one_that_is_named() {
+        let three = "endpoints = [\"e0\", \"e1\", \"e2\"]\n";
+        let first = format!("{three}baseline = \"e0\"");
+        for (run, endpoints, baseline, expected) in [
+            (three, &[][..], None, &["e0", "e1", "e2"][..]),
+            (&first, &[], None, &["e1", "e2", "e0"]),
+            (&first, &[], Some("e1"), &["e0", "e2", "e1"]),
+            // Beside the others.
+            (three, &[], Some("e5"), &["e0", "e1", "e2", "e5"]),
+            // The command line's endpoints stand in place of the configured ones.
+            (&first, &["e3"], None, &["e3"]),
+            (&first, &["e0", "e3"], None, &["e3", "e0"]),
+            (&first, &["e3"], Some("e4"), &["e3", "e4"]),
+            (three, &["e3"], Some("e3"), &["e3"]),
+            (three, &["groq:a", "e3"], Some("groq:a"), &["e3", "groq-a"]),
+        ] {
+            let planned = planned(run, endpoints, baseline).unwrap();
+            assert_eq!(planned, expected, "{run} {endpoints:?} {baseline:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_compared_is_refused() {
+        let all = ["e0", "e1", "e2", "e3", "e4", "e5", "e6", "e7", "e8"];
+        for (endpoints, baseline, expected) in [
+            (&["e1", "e2", "e1"][..], None, "names 'e1' twice"),
+            (&["e1", "e1"], Some("e1"), "names 'e1' twice"),
+            (&["e1"], Some("nobody"), "endpoint 'nobody'"),
+            (&all, None, "names 9 endpoints; a run compares at most 8"),
+        ] {
+            let error = planned("", endpoints, baseline).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
+        let error = planned("endpoints = []", &[], None).unwrap_err();
+        assert!(error.contains("names no endpoint"), "{error}");
+    }
 }

@@ -119,14 +119,14 @@ async fn play(mut respond: SendResponse<Bytes>, say: Say) {
     }
 }
 
-struct Talk<'a> {
-    session: Session<'a>,
+struct Talk {
+    session: Session,
     prompt: Vec<Item>,
     exchanges: Vec<Exchange>,
 }
 
-impl<'a> Talk<'a> {
-    fn new(endpoint: &'a Endpoint) -> Self {
+impl Talk {
+    fn new(endpoint: &Endpoint) -> Self {
         Talk {
             session: Session::new(endpoint, "key#1".into(), clock::now()),
             prompt: vec![Item::User("do it".into())],

@@ -9,8 +9,8 @@ use timeslip_wire::{Endpoint, Failure, Session, clock};
 use tokio::time::Instant;
 
 /// A conversation in which every answer is followed by one more thing the user says.
-pub struct Talk<'a> {
-    pub session: Session<'a>,
+pub struct Talk {
+    pub session: Session,
     pub items: Vec<Item>,
     turn: u32,
     pub exchanges: Vec<Exchange>,
@@ -20,8 +20,8 @@ pub fn deadline() -> Instant {
     Instant::now() + Duration::from_secs(20)
 }
 
-impl<'a> Talk<'a> {
-    pub fn new(endpoint: &'a Endpoint) -> Self {
+impl Talk {
+    pub fn new(endpoint: &Endpoint) -> Self {
         Talk {
             session: Session::new(endpoint, "key#1".into(), clock::now()),
             items: vec![Item::User("do it".into())],

@@ -24,7 +24,7 @@ pub(super) static FILE: CsvFile = CsvFile {
                 })?;
             }
         }
-        if let Some(routing) = &summary.decision.routing {
+        for routing in summary.decision.routings() {
             for policy in &routing.policies {
                 rows.push(PolicyRecord {
                     over: "tasks tried on both",

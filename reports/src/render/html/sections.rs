@@ -11,7 +11,8 @@ mod stages;
 mod tasks;
 
 use crate::charts::Chart;
-use crate::summary::Summary;
+use crate::format::one_line;
+use crate::summary::{Comparison, Summary};
 use crate::svg::Paint;
 use crate::table::Table;
 
@@ -68,6 +69,14 @@ pub(super) struct PageData<'a> {
 }
 
 impl<'a> PageData<'a> {
+    /// What a candidate's part of a section is called; `None` where one candidate has the
+    /// whole of it.
+    fn against(&self, comparison: &Comparison) -> Option<String> {
+        let (candidate, baseline) = (&comparison.candidate, &comparison.baseline);
+        let words = || format!("{} against {}", one_line(candidate), one_line(baseline));
+        self.summary.several().then(words)
+    }
+
     /// The charts that a section shows.
     fn charts_of(&self, section: &Section) -> Vec<ChartView<'a>> {
         let charts = self.charts.iter();
@@ -80,7 +89,10 @@ impl<'a> PageData<'a> {
 
 /// One chart with its data table.
 struct ChartView<'a> {
-    name: &'static str,
+    kind: &'static str,
+    name: &'a str,
+    /// The candidate that it is about, where each has one.
+    candidate: Option<&'a str>,
     title: &'static str,
     svg: String,
     table: &'a Table,
@@ -89,7 +101,9 @@ struct ChartView<'a> {
 impl<'a> ChartView<'a> {
     fn of(chart: &'a Chart) -> Self {
         ChartView {
-            name: chart.kind.name,
+            kind: chart.kind.name,
+            name: &chart.name,
+            candidate: chart.candidate.as_deref(),
             title: chart.kind.title,
             svg: chart.document.to_svg(Paint::Variables),
             table: &chart.table,

@@ -13,12 +13,12 @@ use bollard::models::{
 use bollard::query_parameters::{
     CommitContainerOptions, CreateContainerOptions, KillContainerOptions, StartContainerOptions,
 };
-use tempfile::TempDir;
 
 use super::super::HOSTNAME;
 use super::super::execution::Execution;
 use super::super::invocation::{Invocation, Mount, Quota};
 use super::super::owner::Owner;
+use super::super::scratch::Scratch;
 use super::engine::{ContainerEngine, EngineImage, OWNER, RUN};
 use super::exec::{self, BoundCounts};
 
@@ -38,7 +38,7 @@ pub(super) struct Container {
     run: String,
     made: Mutex<Option<MadeContainer>>,
     /// The directories of this machine that it brings to be mounted.
-    own: TempDir,
+    own: Scratch,
 }
 
 /// A container the engine has.

@@ -9,8 +9,9 @@ pub(super) static SECTION: Section = Section {
     title: "Charts",
     nav: Some("Charts"),
     body: |data| {
+        let several = data.summary.several();
         let charts = data.charts_of(&SECTION);
-        Charts { charts }.render().map(Some)
+        Charts { charts, several }.render().map(Some)
     },
 };
 
@@ -18,4 +19,6 @@ pub(super) static SECTION: Section = Section {
 #[template(path = "sections/charts.html")]
 struct Charts<'a> {
     charts: Vec<ChartView<'a>>,
+    /// Whether several candidates have a chart each.
+    several: bool,
 }

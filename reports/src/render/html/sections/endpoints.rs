@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::Section;
+use super::{PageData, Section};
 use crate::format::{
     capitalised, count, measured, milliseconds, one_line, or_absent, percent, percent_range,
 };
@@ -27,7 +27,7 @@ pub(super) static SECTION: Section = Section {
             notes: notes.collect(),
             unusual: unusual(summary),
             compared: summary.comparison.is_some(),
-            figures: figures::figures(summary),
+            figures: figures(data),
         };
         section.render().map(Some)
     },
@@ -43,8 +43,16 @@ struct Endpoints {
     /// What was unusual in the exchanges of each endpoint, and how often.
     unusual: Option<Table>,
     compared: bool,
-    /// Every metric of the table of metrics.
-    figures: Option<Table>,
+    /// Every metric of the table of metrics: one table, or one for each of several
+    /// candidates with what it is called.
+    figures: Vec<(Option<String>, Table)>,
+}
+
+fn figures(data: &PageData) -> Vec<(Option<String>, Table)> {
+    let comparisons = data.summary.comparisons();
+    let names = comparisons.map(|comparison| data.against(comparison));
+    let tables = figures::figures(data.summary).into_iter();
+    names.chain(std::iter::repeat(None)).zip(tables).collect()
 }
 
 /// The instrument's errors, in milliseconds, where they are known.

@@ -8,19 +8,28 @@ use crate::format::{
     ratio_range, signed_points,
 };
 use crate::metrics::{Metric, OUTPUT_RATE, RESOLVED, TASK_TIME, TTFT};
+use crate::render::figures;
 use crate::stats::Estimate;
 use crate::summary::{Comparison, EndpointSummary, Summary};
+use crate::table::Table;
 
 pub(super) static SECTION: Section = Section {
     id: "figures",
     title: "Key figures",
     nav: None,
     body: |data| {
-        let figures = key_figures(data.summary);
-        if figures.is_empty() {
+        let against = figures::against(data.summary).map(|table| {
+            let headings = table.headings.iter().map(|heading| capitalised(heading));
+            Table::new(headings.collect::<Vec<_>>(), table.rows)
+        });
+        let figures = match against {
+            Some(_) => Vec::new(),
+            None => key_figures(data.summary),
+        };
+        if figures.is_empty() && against.is_none() {
             return Ok(None);
         }
-        KeyFigures { figures }.render().map(Some)
+        KeyFigures { figures, against }.render().map(Some)
     },
 };
 
@@ -28,6 +37,8 @@ pub(super) static SECTION: Section = Section {
 #[template(path = "sections/key_figures.html")]
 struct KeyFigures {
     figures: Vec<KeyFigure>,
+    /// In their place the candidates in a table, where there are several.
+    against: Option<Table>,
 }
 
 /// One figure with what it is and what bounds it.

@@ -3,6 +3,7 @@
 use askama::Template;
 
 use super::{ChartView, PageData, Section};
+use crate::conclusion;
 use crate::decision::{RetryPolicy, Routing};
 use crate::format::{
     count, estimate, one_line, percent, percent_range, plural, ratio, ratio_range, round_duration,
@@ -25,19 +26,33 @@ pub(super) static SECTION: Section = Section {
 #[derive(Template)]
 #[template(path = "sections/meaning.html")]
 struct Meaning<'a> {
-    bridge: Option<ChartView<'a>>,
-    /// What the token rate alone would have promised.
-    promise: Option<String>,
+    /// What is about a candidate and the baseline, for each candidate.
+    candidates: Vec<Candidate<'a>>,
+    /// Whether there are several, each with a part of its own.
+    several: bool,
     solved_within: Option<ChartView<'a>>,
     timeouts: Option<Table>,
     retries: Option<Table>,
+    /// Whether a task was tried on a candidate and the baseline.
+    tried_on_both: bool,
     /// Whether any task was tried more than once.
     retried: bool,
-    routing: Option<RoutingWords<'a>>,
     /// Charts without words of their own.
     others: Vec<ChartView<'a>>,
     /// Whether a cost is missing anywhere.
     cost_unknown: bool,
+}
+
+/// What is about one candidate and the baseline.
+struct Candidate<'a> {
+    /// What its part is called, where there are several.
+    name: Option<String>,
+    /// Why tasks do not finish sooner still; of one candidate the page's head says it.
+    reasons: Vec<String>,
+    bridge: Option<ChartView<'a>>,
+    /// What the token rate alone would have promised.
+    promise: Option<String>,
+    routing: Option<RoutingWords<'a>>,
 }
 
 /// The ways to use both endpoints.
@@ -50,29 +65,49 @@ struct RoutingWords<'a> {
 
 fn meaning<'a>(data: &PageData<'a>) -> Meaning<'a> {
     let mut charts = data.charts_of(&SECTION);
-    let mut take = |name: &str| {
-        let index = charts.iter().position(|chart| chart.name == name)?;
+    let mut take = |kind: &str, candidate: Option<&str>| {
+        let index = charts
+            .iter()
+            .position(|chart| chart.kind == kind && chart.candidate == candidate)?;
         Some(charts.remove(index))
     };
-    let (bridge, solved_within) = (take("bridge"), take("solved-within"));
-    let policies = take("policies");
     let summary = data.summary;
     let decision = &summary.decision;
+    let solved_within = take("solved-within", None);
+    let candidates: Vec<Candidate> = summary
+        .comparisons()
+        .map(|comparison| {
+            let name = comparison.candidate.as_str();
+            let policies = take("policies", Some(name));
+            let quoted = comparison.lacks.is_empty() || !summary.several();
+            Candidate {
+                name: data.against(comparison),
+                reasons: match summary.several() {
+                    true => conclusion::reasons(summary, comparison),
+                    false => Vec::new(),
+                },
+                bridge: take("bridge", Some(name)),
+                promise: promise(comparison).filter(|_| quoted),
+                // Words about a chart need the chart.
+                routing: policies
+                    .zip(decision.routing_of(name))
+                    .map(|(chart, found)| routing(chart, found)),
+            }
+        })
+        .collect();
+    let tried_on_both = candidates.iter().any(|one| one.routing.is_some());
     let all: Vec<&RetryPolicy> = decision.retries.values().flatten().collect();
     let retried = all.iter().any(|policy| policy.up_to > 1);
     // With one attempt each, both sides stand in the table of policies already.
     let shown = retried || decision.routing.is_none() || decision.retries.len() > 2;
     Meaning {
-        bridge,
-        promise: summary.comparison.as_ref().and_then(promise),
+        candidates,
+        several: summary.several(),
+        tried_on_both,
         solved_within,
         timeouts: timeouts(summary),
         retries: (shown && !all.is_empty()).then(|| retries(summary)),
         retried,
-        // Words about a chart need the chart.
-        routing: policies
-            .zip(decision.routing.as_ref())
-            .map(|(chart, found)| routing(chart, found)),
         others: charts,
         cost_unknown: all
             .iter()

@@ -36,6 +36,16 @@ fn instrument(summary: &Summary) -> Vec<Fact> {
             "Clock resolution",
             nanoseconds(calibration.clock_resolution_ns),
         ));
+        let priority = calibration.priority.iter();
+        facts.extend(priority.map(|priority| fact("Priority of what measures", priority.clone())));
+    }
+    let during = summary.calibration.iter().flat_map(|all| &all.during);
+    for errors in during {
+        facts.push(fact("In this run: TTFT error", spread(&errors.ttft_error)));
+        facts.push(fact(
+            "In this run: inter-event error",
+            spread(&errors.inter_event_error),
+        ));
     }
     if let Some(lag) = &summary.client_lag {
         facts.push(fact(

@@ -6,7 +6,7 @@ use askama::Template;
 
 use super::Section;
 use crate::format::{ABSENT, count, nanoseconds, one_line, or_absent, ratio, shorten};
-use crate::summary::{Summary, TrialSummary};
+use crate::summary::{Comparison, Summary, TrialSummary};
 
 pub(super) static SECTION: Section = Section {
     id: "tasks",
@@ -23,7 +23,8 @@ const MAX_DETAIL: usize = 300;
 #[template(path = "sections/tasks.html")]
 struct TaskTable {
     endpoints: Vec<String>,
-    compared: bool,
+    /// Headings of the ratios, one for each candidate.
+    ratios: Vec<String>,
     /// Whether any task was attempted more than once.
     repeated: bool,
     rows: Vec<TaskRow>,
@@ -36,9 +37,14 @@ struct TaskRow {
     attempt: u32,
     /// In order of endpoints; absent where the trial did not finish.
     trials: Vec<Option<TrialCells>>,
-    ratio: String,
-    /// The ratio as a plain number for sorting, empty when absent.
-    ratio_value: String,
+    ratios: Vec<RatioCell>,
+}
+
+/// How many times sooner a candidate finished.
+struct RatioCell {
+    shown: String,
+    /// As a plain number for sorting, empty when absent.
+    value: String,
 }
 
 /// What is shown of one trial.
@@ -87,31 +93,49 @@ fn tasks(summary: &Summary) -> TaskTable {
             cell.get_or_insert(trial);
         }
     }
-    let pair = summary.comparison.as_ref().and_then(|comparison| {
-        let column = |wanted: &str| names.iter().position(|name| *name == wanted);
-        column(&comparison.candidate).zip(column(&comparison.baseline))
-    });
+    let column = |wanted: &str| names.iter().position(|name| *name == wanted);
+    let pairs: Vec<Option<(usize, usize)>> = summary
+        .comparisons()
+        .map(|comparison| column(&comparison.candidate).zip(column(&comparison.baseline)))
+        .collect();
+    let heading = |comparison: &Comparison| {
+        if summary.several() {
+            format!("Sooner: {}", one_line(&comparison.candidate))
+        } else {
+            "Sooner".to_owned()
+        }
+    };
     let rows = attempts
         .into_iter()
         .map(|((suite, task, attempt), trials)| {
-            let value = pair.and_then(|(candidate, baseline)| {
+            let value = |pair: &Option<(usize, usize)>| {
+                let (candidate, baseline) = (*pair)?;
                 time_ratio(*trials.get(candidate)?, *trials.get(baseline)?)
-            });
+            };
+            let ratios = pairs.iter().map(value).map(RatioCell::of).collect();
             TaskRow {
                 suite: one_line(suite),
                 task: one_line(task),
                 attempt,
                 trials: trials.into_iter().map(|t| t.map(TrialCells::of)).collect(),
-                ratio: or_absent(value, ratio),
-                ratio_value: value.map_or_else(String::new, |value| format!("{value:.6}")),
+                ratios,
             }
         })
         .collect();
     TaskTable {
-        endpoints: names.into_iter().map(one_line).collect(),
-        compared: pair.is_some(),
+        endpoints: names.iter().map(|name| one_line(name)).collect(),
+        ratios: summary.comparisons().map(heading).collect(),
         repeated: summary.trials.iter().any(|trial| trial.attempt > 1),
         rows,
+    }
+}
+
+impl RatioCell {
+    fn of(value: Option<f64>) -> Self {
+        RatioCell {
+            shown: or_absent(value, ratio),
+            value: value.map_or_else(String::new, |value| format!("{value:.6}")),
+        }
     }
 }
 
