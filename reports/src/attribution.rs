@@ -9,6 +9,7 @@ pub(crate) mod cost;
 mod exchange;
 mod line;
 mod prefill_fit;
+pub(crate) mod streaming;
 pub(crate) mod validity;
 
 pub(crate) use exchange::contradicts;

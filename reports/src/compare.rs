@@ -156,19 +156,31 @@ pub fn change(
 }
 
 /// Refuses what only a part of the trials tell of.
-fn told<'a>(metric: &Metric, trials: impl Iterator<Item = &'a TrialData>) -> Result<(), String> {
-    let (mut all, mut missing) = (0, 0);
+pub(crate) fn told<'a>(
+    metric: &Metric,
+    trials: impl Iterator<Item = &'a TrialData>,
+) -> Result<(), String> {
+    let (mut all, mut missing, mut held_back) = (0, 0, 0);
     for trial in trials {
         let coverage = metric.coverage(trial);
         all += coverage.all;
         missing += coverage.missing;
+        let exchanges = trial.exchanges.iter();
+        held_back += exchanges.filter(|exchange| !exchange.streamed).count();
     }
     if missing as f64 <= MOST_MISSING * all as f64 {
         return Ok(());
     }
     let name = metric.name();
+    let cause = match held_back {
+        0 => String::new(),
+        some => format!(
+            "; {} came in a few bursts, not as a stream",
+            plural(some, "answer")
+        ),
+    };
     Err(format!(
-        "{name} is unknown in {missing} of {all} places where it should be known"
+        "{name} is unknown in {missing} of {all} places where it should be known{cause}"
     ))
 }
 

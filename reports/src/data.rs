@@ -2,6 +2,8 @@
 //!
 //! [`crate::open`] fills these from a run directory. Durations are integer nanoseconds.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use timeslip_datasets::run::calibration::{Calibration, ErrorQuantiles};
@@ -83,9 +85,12 @@ pub struct ExchangeData {
     pub reported: Reported,
     /// The server reports more time than the client's marks leave room for.
     pub contradicted: bool,
-    /// Gaps between consecutive output events. One event may carry many tokens.
+    /// Its output came as it was generated, and not held back in a few bursts.
+    pub streamed: bool,
+    /// Gaps between consecutive output events. One event may carry many tokens. Empty where
+    /// it was not streamed.
     pub inter_event_ns: Vec<u64>,
-    /// `first_token` → `last_token`.
+    /// First to last output of the streamed tokens; `None` where it was not streamed.
     pub decode_ns: Option<u64>,
     /// Output tokens by the server's usage.
     pub output_tokens: Option<u64>,
@@ -138,6 +143,9 @@ pub struct TrialData {
     pub spans: Vec<Span>,
     /// Model calls, in order.
     pub exchanges: Vec<ExchangeData>,
+    /// What was unusual in its exchanges, tries that failed included, and how often: remarks
+    /// and events of kinds that are not known. Untrusted text.
+    pub unusual: BTreeMap<String, u64>,
     /// Plain sum of tool calls, which may overlap: larger than the stage when they do.
     pub tool_sum_ns: u64,
     /// Tool calls made.

@@ -135,6 +135,7 @@ mod tests {
             stages: Vec::new(),
             spans: Vec::new(),
             exchanges: Vec::new(),
+            unusual: Default::default(),
             tool_sum_ns: 0,
             tool_calls: 0,
             cost_usd: None,

@@ -1,6 +1,6 @@
 //! From a run directory to what reports are computed from.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use timeslip_datasets::run::calibration::Calibration;
@@ -9,6 +9,7 @@ use timeslip_datasets::run::manifest::Manifest;
 use timeslip_datasets::run::plan::{Plan, PlannedEndpoint};
 use timeslip_datasets::run::{Error, RunDirectory};
 
+use crate::attribution::streaming::{self, Decode};
 use crate::attribution::{self, PrefillModel, cost, validity};
 use crate::data::{
     ConnectionFacts, EndpointData, ExchangeData, FirstOfKind, Objection, Role, RunData, TrialData,
@@ -194,6 +195,7 @@ fn trial_data(plan: &Plan, trial: &Trial, prefill: Option<PrefillModel>) -> Tria
             .filter(|exchange| exchange.backoff_until.is_none() && !exchange.warm_up)
             .map(exchange_data)
             .collect(),
+        unusual: unusual(&trial.exchanges),
         tool_sum_ns: trial
             .tools
             .iter()
@@ -204,6 +206,22 @@ fn trial_data(plan: &Plan, trial: &Trial, prefill: Option<PrefillModel>) -> Tria
     }
 }
 
+/// Remarks and events of unknown kinds, counted. What follows a colon is of one case.
+fn unusual(exchanges: &[Exchange]) -> BTreeMap<String, u64> {
+    let mut counts = BTreeMap::new();
+    for exchange in exchanges {
+        let kind = |remark: &String| remark.split(": ").next().unwrap_or_default().to_owned();
+        let remarks = exchange.remarks.iter().map(|remark| (kind(remark), 1));
+        let events = exchange.unknown.iter();
+        let events = events.map(|(name, n)| (format!("unknown: {name}"), u64::from(*n)));
+        for (what, times) in remarks.chain(events) {
+            let count: &mut u64 = counts.entry(what).or_default();
+            *count = count.saturating_add(times);
+        }
+    }
+    counts
+}
+
 fn exchange_data(exchange: &Exchange) -> ExchangeData {
     let marks = &exchange.marks;
     let between = |from: Option<u64>, to: Option<u64>| Some(to?.saturating_sub(from?));
@@ -212,6 +230,7 @@ fn exchange_data(exchange: &Exchange) -> ExchangeData {
         let event = events.iter().find(|event| event.kind == kind);
         between(marks.sent, event.map(|event| event.at))
     };
+    let decode = Decode::of(exchange);
     ExchangeData {
         turn: exchange.turn,
         ttft_ns: between(marks.sent, marks.first_token),
@@ -231,11 +250,9 @@ fn exchange_data(exchange: &Exchange) -> ExchangeData {
         },
         reported: exchange.reported,
         contradicted: attribution::contradicts(exchange),
-        inter_event_ns: events
-            .windows(2)
-            .map(|pair| pair[1].at.saturating_sub(pair[0].at))
-            .collect(),
-        decode_ns: between(marks.first_token, marks.last_token),
+        streamed: streaming::is_streamed(exchange),
+        inter_event_ns: decode.gaps_ns,
+        decode_ns: decode.ns,
         output_tokens: exchange.usage.and_then(|usage| usage.output()),
         streamed_tokens: exchange.streamed_tokens(),
         input_tokens: exchange.usage.and_then(|usage| usage.input()),

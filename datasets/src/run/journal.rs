@@ -357,16 +357,29 @@ pub struct Exchange {
     pub backoff_until: Option<u64>,
 }
 
+/// Bytes that a token of reasoning has at least, on the average of any text.
+const BYTES_PER_TOKEN: u64 = 2;
+
 impl Exchange {
+    /// Whether the reasoning that the server counted came as events. Of some only a summary
+    /// is shown, which is far shorter than its tokens.
+    #[must_use]
+    pub fn shows_reasoning(&self) -> bool {
+        let events = self.events.as_slice().iter();
+        let shown = events.filter(|event| event.kind == EventKind::Reasoning);
+        let bytes: u64 = shown.map(|event| u64::from(event.bytes)).sum();
+        let counted = self.usage.and_then(|usage| usage.reasoning_tokens);
+        bytes >= counted.unwrap_or(0).saturating_mul(BYTES_PER_TOKEN)
+    }
+
     /// Output tokens that came as events. What the server kept to itself is used but not
-    /// streamed, and its time is inside TTFT: tokens counted before the first event, and
-    /// those of reasoning where no reasoning event came, are not counted.
+    /// streamed: tokens counted before the first event, whose time is inside TTFT, and those
+    /// of reasoning that is not shown, or only as a summary, are not counted.
     #[must_use]
     pub fn streamed_tokens(&self) -> Option<u64> {
         let usage = self.usage?;
-        let mut events = self.events.as_slice().iter();
-        let shown = events.any(|event| event.kind == EventKind::Reasoning);
-        let hidden = usage.reasoning_tokens.filter(|_| !shown).unwrap_or(0);
+        let hidden = usage.reasoning_tokens.filter(|_| !self.shows_reasoning());
+        let hidden = hidden.unwrap_or(0);
         let hidden = hidden.max(self.hidden_tokens.unwrap_or(0));
         Some(usage.output()?.saturating_sub(hidden))
     }
@@ -483,6 +496,10 @@ mod tests {
         exchange.events.push(event(1, EventKind::Text));
         assert_eq!(exchange.streamed_tokens(), Some(100));
         exchange.events.push(event(2, EventKind::Reasoning));
+        assert_eq!(exchange.streamed_tokens(), Some(100), "a summary");
+        for at in 3..253 {
+            exchange.events.push(event(at, EventKind::Reasoning));
+        }
         assert_eq!(exchange.streamed_tokens(), Some(600));
         exchange.hidden_tokens = Some(20);
         assert_eq!(exchange.streamed_tokens(), Some(580));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::quantity::{ClaimedFigure, Quantity};
+use crate::compare::told;
 use crate::data::TrialData;
 use crate::metrics::{Better, Metric, Observation};
 use crate::stats::{
@@ -43,7 +44,8 @@ impl<'a> Tasks<'a> {
         let Some(metric) = quantity.metric() else {
             return Estimate::absent("not measurable: no such metric");
         };
-        if self.unknown(&metric, quantity.compares()) {
+        let told = self.told(&metric, quantity.compares());
+        if self.unknown(&metric, quantity.compares()) && !self.held_back() {
             let side = if quantity.compares() {
                 "one of the two sides"
             } else {
@@ -53,6 +55,9 @@ impl<'a> Tasks<'a> {
                 "not measurable: it needs {}, which {side} does not have",
                 quantity.needs()
             ));
+        }
+        if let Err(why) = told {
+            return Estimate::absent(format!("not measurable: {why}"));
         }
         // A ratio above 1 is always the better way.
         let better = |own_over_other: Estimate| match metric.better {
@@ -79,6 +84,23 @@ impl<'a> Tasks<'a> {
             trials.any(|trial| metric.observe(trial).is_some())
         };
         !self.tasks.is_empty() && !(0..sides).all(known)
+    }
+
+    /// Whether any answer was not streamed.
+    fn held_back(&self) -> bool {
+        let trials = self.tasks.iter().flatten().flatten();
+        let mut exchanges = trials.flat_map(|trial| &trial.exchanges);
+        exchanges.any(|exchange| !exchange.streamed)
+    }
+
+    /// Refuses what only a part of the trials of a side tell of.
+    fn told(&self, metric: &Metric, compares: bool) -> Result<(), String> {
+        let sides = if compares { 2 } else { 1 };
+        (0..sides).try_for_each(|side| {
+            let trials = self.tasks.iter().filter_map(|task| task.get(side));
+            let counted = trials.flatten().filter(|trial| counts(metric, trial));
+            told(metric, counted.copied())
+        })
     }
 
     fn share(&self, metric: &Metric) -> Estimate {

@@ -10,6 +10,18 @@ use crate::format::plural;
 /// What a reader must know before believing the figures.
 pub(super) fn warnings(run: &RunData) -> Vec<String> {
     let mut warnings = Vec::new();
+    for endpoint in &run.endpoints {
+        let own = run.trials.iter().filter(|t| t.endpoint == endpoint.name);
+        let exchanges = || own.clone().flat_map(|trial| &trial.exchanges);
+        let held_back = exchanges().filter(|exchange| !exchange.streamed).count();
+        if held_back > 0 {
+            warnings.push(format!(
+                "Not streamed: {held_back} of the {} of {} came in a few bursts; they have a time to first token and a whole time, but no output rate and no gaps.",
+                plural(exchanges().count(), "answer"),
+                endpoint.name
+            ));
+        }
+    }
     let unbalanced = count(run, |trial| stage_sum(trial) != trial.wall_ns);
     if unbalanced > 0 {
         warnings.push(format!(

@@ -67,6 +67,10 @@ pub struct EndpointSummary {
     pub output_tokens: Option<u64>,
     /// Exchanges without reported output tokens: not in the rate or the total.
     pub exchanges_without_usage: usize,
+    /// What was unusual in its exchanges, and how often: remarks, and events and values of
+    /// kinds that are not known. The most frequent ones.
+    #[serde(default)]
+    pub unusual: BTreeMap<String, u64>,
     /// Plain sum of tool calls, which may overlap: not the tool stages' total.
     pub tool_sum_ms: f64,
     /// Where the time went, by stage.
@@ -100,6 +104,10 @@ pub struct StreamSummary {
     pub events_per_read: Option<f64>,
     /// Comments and pings that only keep the connection alive.
     pub keep_alives: u64,
+    /// Answers whose output came in a few bursts, and not as it was generated: they have no
+    /// rate and no gaps.
+    #[serde(default)]
+    pub not_streamed: usize,
 }
 
 /// What repeated attempts would give, averaged over tasks.
@@ -197,6 +205,7 @@ impl EndpointSummary {
                 .flat_map(|trial| &trial.exchanges)
                 .filter(|exchange| exchange.output_tokens.is_none())
                 .count(),
+            unusual: unusual(&own),
             tool_sum_ms: timed
                 .iter()
                 .map(|trial| trial.tool_sum_ns as f64)
@@ -207,6 +216,23 @@ impl EndpointSummary {
             metrics: levels(own.iter().copied()),
         }
     }
+}
+
+/// Most kinds of unusual things that are listed.
+const MAX_UNUSUAL: usize = 32;
+
+fn unusual(trials: &[&TrialData]) -> BTreeMap<String, u64> {
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    for (what, times) in trials.iter().flat_map(|trial| &trial.unusual) {
+        let count = counts.entry(what).or_default();
+        *count = count.saturating_add(*times);
+    }
+    let mut counts: Vec<(&str, u64)> = counts.into_iter().collect();
+    counts.sort_by_key(|(_, times)| std::cmp::Reverse(*times));
+    let listed = counts.into_iter().take(MAX_UNUSUAL);
+    listed
+        .map(|(what, times)| (what.to_owned(), times))
+        .collect()
 }
 
 fn first_of_kind<'a>(
@@ -238,6 +264,7 @@ fn stream<'a>(exchanges: impl Iterator<Item = &'a ExchangeData> + Clone) -> Stre
             sum(|exchange| exchange.stream.output_reads.into()),
         ),
         keep_alives: sum(|exchange| exchange.stream.keep_alives.into()),
+        not_streamed: exchanges.filter(|exchange| !exchange.streamed).count(),
     }
 }
 

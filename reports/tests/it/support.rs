@@ -258,6 +258,7 @@ pub fn trial(task_index: u64, task: &str, endpoint: &str, attempt: u32, speed: S
         stages: builder.stages(),
         spans: builder.spans,
         exchanges: builder.exchanges,
+        unusual: Default::default(),
         tool_sum_ns: builder.tool_sum,
         tool_calls: turns,
         cost_usd: None,
@@ -342,6 +343,7 @@ impl Builder {
                 ..Reported::default()
             },
             contradicted: false,
+            streamed: true,
             inter_event_ns: gaps,
             decode_ns: Some(self.clock - first_token),
             output_tokens: Some(tokens),

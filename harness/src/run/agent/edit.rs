@@ -1,4 +1,7 @@
-//! The `edit_file` tool: one exact occurrence of a text is replaced.
+//! The `edit_file` tool: one occurrence of a text is replaced, and lines go on ending as
+//! they do in the file, however the model ends them.
+
+use std::ops::Range;
 
 use timeslip_suites::sandbox::FileContent;
 use timeslip_suites::{PathRefusal, Workspace};
@@ -89,8 +92,8 @@ impl Files for Workspace {
     }
 }
 
-/// Replaces the one exact occurrence of `old` in the file at `path` by `new`; an empty
-/// `old` creates or overwrites the file.
+/// Replaces the one occurrence of `old` in the file at `path` by `new`; an empty `old`
+/// creates or overwrites the file.
 pub(super) fn apply(
     files: &impl Files,
     path: &str,
@@ -127,23 +130,95 @@ fn replace(path: &str, bytes: &[u8], old: &str, new: &str) -> Result<String, Edi
     let Ok(text) = std::str::from_utf8(bytes) else {
         return Err(EditError::NotText { path });
     };
-    // Overlapping occurrences are as ambiguous as separate ones.
-    match occurrences(text, old) {
-        0 => Err(EditError::NotFound { path }),
-        1 => Ok(text.replacen(old, new, 1)),
-        count => Err(EditError::Ambiguous { path, count }),
+    match find(text, old) {
+        Ok(place) => {
+            let new = with_ends_of(text, &place, new);
+            Ok([&text[..place.start], &new, &text[place.end..]].concat())
+        }
+        Err(0) => Err(EditError::NotFound { path }),
+        Err(count) => Err(EditError::Ambiguous { path, count }),
     }
 }
 
-fn occurrences(text: &str, pattern: &str) -> usize {
-    let step = pattern.chars().next().map_or(1, char::len_utf8);
-    let mut count = 0;
-    let mut from = 0;
-    while let Some(found) = text.get(from..).and_then(|rest| rest.find(pattern)) {
-        count += 1;
-        from += found + step;
+/// Where the one occurrence of a text is, or how many there are: of the text as it is, or
+/// else of one that differs in its line ends. None begins or ends within a line end.
+fn find(text: &str, old: &str) -> Result<Range<usize>, usize> {
+    let whole = |at: usize| !(text[..at].ends_with('\r') && text[at..].starts_with('\n'));
+    let exact = places(text, old).map(|at| at..at + old.len());
+    let exact = only(exact.filter(|place| whole(place.start) && whole(place.end)));
+    if exact != Err(0) {
+        return exact;
     }
-    count
+    let plain = |text: &str| text.replace("\r\n", "\n");
+    let (unix, old) = (plain(text), plain(old));
+    let old = old.trim_end_matches('\r');
+    let place = only(places(&unix, old).map(|at| at..at + old.len()))?;
+    Ok(within(text, place.start)..within(text, place.end))
+}
+
+/// Where in a text the place is that has so many bytes before it when every line ends in
+/// `\n` alone. Between the two bytes of a line end it is before both.
+fn within(text: &str, at: usize) -> usize {
+    let mut ends = text.match_indices("\r\n").map(|(end, _)| end);
+    let removed = (0..).take_while(|removed| ends.next().is_some_and(|end| end - removed < at));
+    at + removed.count()
+}
+
+/// The new text with its lines ended as those in its place are, or, where none ends there,
+/// as the one it stands in.
+fn with_ends_of(text: &str, place: &Range<usize>, new: &str) -> String {
+    let (before, after) = (&text[..place.start], &text[place.end..]);
+    let mut own = ends(&text[place.clone()]);
+    let around = || ends(after).next().or_else(|| ends(before).last());
+    let Some(mut end) = own.clone().next().or_else(around) else {
+        return new.to_owned();
+    };
+    let mut written = String::with_capacity(new.len());
+    for line in new.split_inclusive('\n') {
+        let Some(line) = line.strip_suffix('\n') else {
+            // What follows may be the end of its line.
+            let ended = after.starts_with(['\r', '\n']);
+            written.push_str(if ended {
+                line.trim_end_matches('\r')
+            } else {
+                line
+            });
+            break;
+        };
+        end = own.next().unwrap_or(end);
+        written.push_str(line.trim_end_matches('\r'));
+        written.push_str(end);
+    }
+    written
+}
+
+/// The line ends of a text.
+fn ends(text: &str) -> impl Iterator<Item = &str> + Clone {
+    text.split_inclusive('\n')
+        .filter_map(|line| match line.strip_suffix('\n')? {
+            line if line.ends_with('\r') => Some("\r\n"),
+            _ => Some("\n"),
+        })
+}
+
+/// The only one of several places, or how many there are.
+fn only(mut places: impl Iterator<Item = Range<usize>>) -> Result<Range<usize>, usize> {
+    let first = places.next().ok_or(0_usize)?;
+    match places.count() {
+        0 => Ok(first),
+        more => Err(more + 1),
+    }
+}
+
+/// Where a text occurs; overlapping occurrences are as ambiguous as separate ones.
+fn places(text: &str, pattern: &str) -> impl Iterator<Item = usize> {
+    let step = pattern.chars().next().map(char::len_utf8);
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        let at = from + text.get(from..)?.find(pattern)?;
+        from = at + step?;
+        Some(at)
+    })
 }
 
 #[cfg(test)]
@@ -198,6 +273,66 @@ mod tests {
         assert_eq!(edited("a b c", "", "all new").unwrap(), "all new");
         insta::assert_snapshot!(edited("a b c", "d", "x").unwrap_err(), @"f: old_text does not occur in the file; it has to match exactly, also in whitespace");
         insta::assert_snapshot!(edited("aaa", "aa", "x").unwrap_err(), @"f: old_text occurs 2 times; give more of the surrounding lines so that it is unique");
+    }
+
+    #[test]
+    fn line_ends_are_the_files_own() {
+        let windows = "one\r\ntwo\r\nthree\r\n";
+        let mixed = "a\nb\r\nc\r\nd\n";
+        for (file, old, new, expected) in [
+            (windows, "one\ntwo\n", "1\n2\n", "1\r\n2\r\nthree\r\n"),
+            (windows, "two", "2\n3", "one\r\n2\r\n3\r\nthree\r\n"),
+            (windows, "\ntwo", "", "one\r\nthree\r\n"),
+            (windows, "\ntwo", "\n2", "one\r\n2\r\nthree\r\n"),
+            (windows, "two\r", "2\r", "one\r\n2\r\nthree\r\n"),
+            ("one\ntwo\n", "one\r\n", "1\r\n", "1\ntwo\n"),
+            ("one\ntwo\n", "one", "1\r", "1\ntwo\n"),
+            ("one", "n", "\r\n", "o\r\ne"),
+            (mixed, "b\nc\n", "x\ny\n", "a\nx\r\ny\r\nd\n"),
+            (mixed, "a\nb\r\n", "x\ny\n", "x\ny\r\nc\r\nd\n"),
+            (mixed, "c", "x\ny", "a\nb\r\nx\r\ny\r\nd\n"),
+        ] {
+            assert_eq!(edited(file, old, new).unwrap(), expected, "{old:?} {new:?}");
+        }
+        insta::assert_snapshot!(edited("a\r\nb\r\na\r\nb\r\n", "a\nb", "x").unwrap_err(), @"f: old_text occurs 2 times; give more of the surrounding lines so that it is unique");
+        insta::assert_snapshot!(edited(windows, "\r", "x").unwrap_err(), @"f: old_text does not occur in the file; it has to match exactly, also in whitespace");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn nothing_beside_an_edit_changes(
+            ends in proptest::collection::vec(proptest::bool::ANY, 1..4),
+            [before, old, after] in ["[a-d\n]{0,9}", "[a-d\n]{1,9}", "[a-d\n]{0,9}"],
+            other in proptest::bool::ANY,
+            new in "([a-d]|\n|\r\n|\r|\r\r\n){0,9}",
+        ) {
+            // One kind of end, or several by turns.
+            let mut turn = ends.iter().cycle();
+            let [before, place, after] = [before, old.clone(), after].map(|text| {
+                let text = text.chars().map(|c| match c {
+                    '\n' if *turn.next().unwrap() => "\r\n".to_owned(),
+                    c => c.to_string(),
+                });
+                text.collect::<String>()
+            });
+            let windows = ends.iter().all(|windows| *windows);
+            let unix = !ends.contains(&true);
+            let old = match (windows, unix) {
+                (true, _) if other => old,
+                (_, true) if other => old.replace('\n', "\r\n"),
+                _ => place.clone(),
+            };
+            let file = format!("{before}{place}{after}");
+            if let Ok(edited) = edited(&file, &old, &new) {
+                let put_in = edited.strip_prefix(&before).and_then(|rest| rest.strip_suffix(&after));
+                proptest::prop_assert!(put_in.is_some(), "{file:?} {old:?} {edited:?}");
+                proptest::prop_assert!(!edited.contains("\r\r\n"), "{file:?} {old:?} {edited:?}");
+                if file.contains('\n') {
+                    proptest::prop_assert!(!windows || !edited.replace("\r\n", "").contains('\n'), "{edited:?}");
+                    proptest::prop_assert!(!unix || !edited.contains("\r\n"), "{edited:?}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -42,7 +42,9 @@ struct ExchangeRecord {
     first_text_ns: Option<u64>,
     /// To the first arguments of a tool call.
     first_tool_arguments_ns: Option<u64>,
-    /// First to last token.
+    /// Its output came as it was generated; else there are no rate and no gaps.
+    streamed: bool,
+    /// First to last streamed token.
     decode_ns: Option<u64>,
     /// Events that carried model output.
     output_events: u64,
@@ -109,6 +111,7 @@ impl ExchangeRecord {
             first_reasoning_ns: exchange.first.reasoning_ns,
             first_text_ns: exchange.first.text_ns,
             first_tool_arguments_ns: exchange.first.tool_arguments_ns,
+            streamed: exchange.streamed,
             decode_ns: exchange.decode_ns,
             output_events: exchange.output_events,
             output_reads: exchange.stream.output_reads.into(),

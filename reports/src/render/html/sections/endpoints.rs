@@ -25,6 +25,7 @@ pub(super) static SECTION: Section = Section {
         let section = Endpoints {
             table: endpoints(summary),
             notes: notes.collect(),
+            unusual: unusual(summary),
             compared: summary.comparison.is_some(),
             figures: figures(data),
         };
@@ -39,6 +40,8 @@ struct Endpoints {
     table: Table,
     /// (endpoint, note) on where simulated figures come from.
     notes: Vec<(String, String)>,
+    /// What was unusual in the exchanges of each endpoint, and how often.
+    unusual: Option<Table>,
     compared: bool,
     /// Every metric of the table of metrics: one table, or one for each of several
     /// candidates with what it is called.
@@ -80,7 +83,7 @@ impl Name {
 /// A figure of an endpoint.
 type Cell = fn(&EndpointSummary, Errors) -> String;
 
-const ROWS: [(Name, Cell); 28] = [
+const ROWS: [(Name, Cell); 29] = [
     (Name::Plain("Role"), |e, _| e.role.name().to_owned()),
     (Name::Plain("Simulated"), |e, _| {
         if e.simulated { "yes" } else { "no" }.to_owned()
@@ -169,10 +172,25 @@ const ROWS: [(Name, Cell); 28] = [
     (Name::Plain("Output events per read"), |e, _| {
         or_absent(e.stream.events_per_read, |value| format!("{value:.2}"))
     }),
+    (Name::Plain("Answers not streamed"), |e, _| {
+        count(e.stream.not_streamed as u64)
+    }),
     (Name::Plain("Output tokens"), |e, _| {
         or_absent(e.output_tokens, count)
     }),
 ];
+
+fn unusual(summary: &Summary) -> Option<Table> {
+    let endpoints = summary.endpoints.iter();
+    let rows: Vec<Vec<String>> = endpoints
+        .flat_map(|(name, e)| {
+            let kinds = e.unusual.iter();
+            kinds.map(|(what, times)| vec![one_line(name), one_line(what), count(*times)])
+        })
+        .collect();
+    let headings = ["Endpoint", "What", "Times"].map(str::to_owned);
+    (!rows.is_empty()).then(|| Table::new(headings, rows))
+}
 
 fn p50(distribution: &Distribution, error_ms: Option<f64>) -> String {
     let value = or_absent(distribution.p50, |ms| measured(ms, error_ms));
