@@ -155,6 +155,16 @@ impl TrialData {
         self.outcome == Outcome::Error || self.ended_by.is_some_and(EndedBy::fault)
     }
 
+    /// Whether the endpoint failed it. An older journal does not tell whose fault an error
+    /// was: it counts as the endpoint's.
+    #[must_use]
+    pub fn endpoint_failed(&self) -> bool {
+        match self.ended_by {
+            Some(by) => by == EndedBy::Endpoint,
+            None => self.outcome == Outcome::Error,
+        }
+    }
+
     /// Whether it says something of quality: only the harness's own faults do not. An
     /// endpoint that fails has not solved the task.
     #[must_use]
