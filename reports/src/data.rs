@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use timeslip_datasets::run::calibration::{Calibration, ErrorQuantiles};
 use timeslip_datasets::run::journal::{EndedBy, Outcome, Reported, StreamShape, TcpSample};
+use timeslip_datasets::run::plan::PlannedEndpoint;
 
 use crate::stages::{Provenance, Stage};
 
@@ -213,7 +214,7 @@ impl Role {
 }
 
 /// One endpoint of the run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct EndpointData {
     /// Name in the configuration.
     pub name: String,
@@ -227,10 +228,19 @@ pub struct EndpointData {
     pub transport: String,
     /// True for the embedded endpoints: every page says so.
     pub simulated: bool,
-    /// An endpoint before it that is the same in all but its name.
-    pub same_as: Option<String>,
+    /// What it really is, as [`PlannedEndpoint::identity`]; `None` where not known.
+    pub identity: Option<PlannedEndpoint>,
     /// Where a simulated profile's figures come from; shown in the report.
     pub notes: Vec<String>,
+}
+
+impl EndpointData {
+    /// Whether both are really one, of any runs: compared with itself it says nothing of
+    /// anything.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.identity.is_some() && self.identity == other.identity
+    }
 }
 
 /// A whole run.
