@@ -203,11 +203,11 @@ fn chosen<'a>(
         ));
     };
     let others = fitting(against)?;
-    let compared = |a: &EndpointData, b: &EndpointData| {
+    let alike = |a: &EndpointData, b: &EndpointData| {
         a.name != b.name
-            && of_kind(a) != of_kind(b)
             && (!statement.same_model || (a.model == b.model && a.simulated == b.simulated))
     };
+    let compared = |a: &EndpointData, b: &EndpointData| alike(a, b) && !a.is_same_as(b);
     // The baseline is what candidates are held against, where it may be.
     let other = |a: &EndpointData| {
         let fitting = || others.iter().copied().filter(|b| compared(a, b));
@@ -219,6 +219,14 @@ fn chosen<'a>(
         .filter_map(|a| Some(vec![*a, other(a)?]))
         .collect();
     if pairs.is_empty() {
+        let both = |a: &&EndpointData| others.iter().copied().find(|b| alike(a, b));
+        if let Some((a, b)) = own.iter().find_map(|a| Some((a, both(a)?))) {
+            return Err(format!(
+                "{} and {} are really the same endpoint, which compared with itself decides nothing",
+                one_line(&a.name),
+                one_line(&b.name)
+            ));
+        }
         let model = if statement.same_model {
             "two endpoints of one model, "
         } else {
@@ -252,12 +260,6 @@ fn on_simulated(endpoint: &EndpointData) -> String {
         "Measured on a simulated endpoint, {}, which decides nothing about a real one",
         one_line(&endpoint.name)
     )
-}
-
-/// The name of the first endpoint that is the same as this: compared with itself it says
-/// nothing of anything.
-fn of_kind(endpoint: &EndpointData) -> &str {
-    endpoint.same_as.as_deref().unwrap_or(&endpoint.name)
 }
 
 fn fits(selector: &Selector, endpoint: &EndpointData) -> bool {

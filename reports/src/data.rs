@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use timeslip_datasets::run::calibration::{Calibration, ErrorQuantiles};
 use timeslip_datasets::run::journal::{EndedBy, Outcome, Reported, StreamShape, TcpSample};
+use timeslip_datasets::run::plan::PlannedEndpoint;
 
 use crate::stages::{Provenance, Stage};
 
@@ -163,6 +164,16 @@ impl TrialData {
         self.outcome == Outcome::Error || self.ended_by.is_some_and(EndedBy::fault)
     }
 
+    /// Whether the endpoint failed it. An older journal does not tell whose fault an error
+    /// was: it counts as the endpoint's.
+    #[must_use]
+    pub fn endpoint_failed(&self) -> bool {
+        match self.ended_by {
+            Some(by) => by == EndedBy::Endpoint,
+            None => self.outcome == Outcome::Error,
+        }
+    }
+
     /// Whether it says something of quality: only the harness's own faults do not. An
     /// endpoint that fails has not solved the task.
     #[must_use]
@@ -211,7 +222,7 @@ impl Role {
 }
 
 /// One endpoint of the run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct EndpointData {
     /// Name in the configuration.
     pub name: String,
@@ -225,10 +236,19 @@ pub struct EndpointData {
     pub transport: String,
     /// True for the embedded endpoints: every page says so.
     pub simulated: bool,
-    /// An endpoint before it that is the same in all but its name.
-    pub same_as: Option<String>,
+    /// What it really is, as [`PlannedEndpoint::identity`]; `None` where not known.
+    pub identity: Option<PlannedEndpoint>,
     /// Where a simulated profile's figures come from; shown in the report.
     pub notes: Vec<String>,
+}
+
+impl EndpointData {
+    /// Whether both are really one, of any runs: compared with itself it says nothing of
+    /// anything.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.identity.is_some() && self.identity == other.identity
+    }
 }
 
 /// A whole run.

@@ -52,6 +52,16 @@ pub fn milliseconds(ms: f64) -> String {
     format!("{}{} {unit}", minus(ms), three_digits(value))
 }
 
+/// A duration given in milliseconds that may be infinite, as of what failed.
+#[must_use]
+pub fn or_beyond(ms: f64) -> String {
+    if ms == f64::INFINITY {
+        "beyond".to_owned()
+    } else {
+        milliseconds(ms)
+    }
+}
+
 /// A round duration on an axis, given in milliseconds: `1 ms`, `2.5 s`, `0`.
 #[must_use]
 pub fn tick(ms: f64) -> String {

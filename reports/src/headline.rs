@@ -108,7 +108,7 @@ mod tests {
             protocol: String::new(),
             transport: String::new(),
             simulated: false,
-            same_as: None,
+            identity: None,
             notes: Vec::new(),
         }
     }

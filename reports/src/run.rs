@@ -72,7 +72,7 @@ fn analyse(manifest: &Manifest, calibration: Option<Calibration>, trials: &[Tria
             protocol: endpoint.protocol.clone(),
             transport: endpoint.transport.clone(),
             simulated: endpoint.simulate.is_some(),
-            same_as: same_as(endpoint, &plan.endpoints),
+            identity: Some(endpoint.identity()),
             notes: endpoint
                 .simulate
                 .as_ref()
@@ -114,12 +114,6 @@ fn analyse(manifest: &Manifest, calibration: Option<Calibration>, trials: &[Tria
         endpoints,
         trials: finished,
     }
-}
-
-/// The first endpoint of a plan that is the same in all but its name, where it is another.
-fn same_as(endpoint: &PlannedEndpoint, all: &[PlannedEndpoint]) -> Option<String> {
-    let first = all.iter().find(|other| endpoint.is_same_as(other))?;
-    (first.name != endpoint.name).then(|| first.name.clone())
 }
 
 fn proxied(trials: &[Trial]) -> Option<String> {

@@ -8,6 +8,7 @@ mod bootstrap;
 mod change_points;
 mod degrees;
 mod effect;
+mod error_adjusted;
 mod holm;
 mod mcnemar;
 mod paired;
@@ -30,6 +31,7 @@ pub use effect::signed_rank::signed_rank;
 pub use effect::wilson::{
     effective_trials, mean_share, resolve_rate, share_effect, share_of, wilson,
 };
+pub use error_adjusted::ErrorAdjusted;
 pub use holm::{holm, holm_adjusted};
 pub use mcnemar::mcnemar_exact;
 pub use paired::{log_time_ratio, time_ratio};

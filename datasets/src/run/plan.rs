@@ -142,14 +142,27 @@ pub struct PlannedEndpoint {
 }
 
 impl PlannedEndpoint {
-    /// Whether the other one is the same in all but its name: what differs is noise.
+    /// What it is: equal for endpoints of any runs that differ only in what no server sees,
+    /// their names and prices and where a profile was read from.
+    #[must_use]
+    pub fn identity(&self) -> Self {
+        let base_url = self.base_url.as_deref();
+        PlannedEndpoint {
+            name: String::new(),
+            price: None,
+            base_url: base_url.map(|url| url.trim_end_matches('/').to_owned()),
+            simulate: self.simulate.as_ref().map(|simulate| Simulation {
+                profile: String::new(),
+                figures: simulate.figures.clone(),
+            }),
+            ..self.clone()
+        }
+    }
+
+    /// Whether the other one is really the same: what differs between them is noise.
     #[must_use]
     pub fn is_same_as(&self, other: &Self) -> bool {
-        let renamed = PlannedEndpoint {
-            name: self.name.clone(),
-            ..other.clone()
-        };
-        *self == renamed
+        self.identity() == other.identity()
     }
 
     /// Longest silence before a try is given up.

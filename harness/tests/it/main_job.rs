@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::{quick_config, timeslip};
+use crate::support::{QUICK_PROFILE, quick_config, timeslip};
 
 fn only_run(folder: &Path) -> PathBuf {
     std::fs::canonicalize(folder.join("runs/latest")).unwrap()
@@ -357,4 +357,46 @@ fn a_run_whose_client_lagged_is_invalid() {
         page.contains("This run is invalid")
             && page.contains("TTFT error: responses over websocket")
     );
+}
+
+/// Whatever it is called and wherever its profile was read from.
+#[test]
+fn one_endpoint_of_two_runs_is_told_as_such() {
+    let run = |slower: bool, name: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let profile = if slower {
+            QUICK_PROFILE.replace("20000.0", "2000.0")
+        } else {
+            QUICK_PROFILE.to_owned()
+        };
+        std::fs::write(folder.path().join("profile.toml"), profile).unwrap();
+        let config = format!(
+            "[limits]\nclient_lag_ms = 2000.0\n\
+             [endpoint.{name}]\nsimulate = \"profile.toml\"\ntransport = \"http-sse\"\n"
+        );
+        std::fs::write(folder.path().join("timeslip.toml"), config).unwrap();
+        let output = timeslip()
+            .current_dir(folder.path())
+            .args(["run", "--suite", "terminal-mini", "--task", "word-tally"])
+            .args(["--endpoint", name])
+            .output()
+            .unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{errors}");
+        (folder, name.to_owned())
+    };
+    let (mine, yours, other) = (run(false, "mine"), run(false, "yours"), run(true, "other"));
+    let told = |second: &(tempfile::TempDir, String)| {
+        let operand = |(folder, name): &(tempfile::TempDir, String)| {
+            format!("{}:{name}", only_run(folder.path()).display())
+        };
+        let output = timeslip()
+            .args(["compare", &operand(&mine), &operand(second), "--json"])
+            .output()
+            .unwrap();
+        let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+        summary["warnings"].to_string().contains("really the same")
+    };
+    assert!(told(&yours));
+    assert!(!told(&other));
 }

@@ -70,7 +70,7 @@ fn chart(source: ChartData) -> Result<Option<Drawing>, ChartError> {
                 lane.endpoint,
                 plural(turns as usize, "turn"),
                 nanoseconds(lane.wall_ns),
-                lane.outcome.label()
+                ending(lane)
             )
         })
         .collect::<Vec<_>>()
@@ -203,7 +203,7 @@ impl Lane<'_, '_> {
         let words = format!(
             "{}, {}",
             nanoseconds(self.trial.wall_ns),
-            self.trial.outcome.label()
+            ending(self.trial)
         );
         let x = Look::BODY.bold().width(&name) + 10.0;
         self.canvas.text(&words, (x, y), Look::MUTED)
@@ -262,6 +262,14 @@ impl Lane<'_, '_> {
         }
         Ok(())
     }
+}
+
+/// What the verifier found, and who ended the agent's work.
+fn ending(trial: &TrialData) -> String {
+    let by = trial
+        .ended_by
+        .map(|by| format!(", ended by {}", by.label()));
+    format!("{}{}", trial.outcome.label(), by.unwrap_or_default())
 }
 
 fn title(span: &Span, group: StageGroup) -> String {

@@ -5,8 +5,8 @@ use crate::claims::Ruling;
 use crate::conclusion::Conclusion;
 use crate::decision::PolicyKind;
 use crate::format::{
-    count, estimate, milliseconds, milliseconds_range, one_line, or_absent, percent, percent_range,
-    plural, ratio, ratio_range, shorten,
+    count, estimate, milliseconds, milliseconds_range, one_line, or_absent, or_beyond, percent,
+    percent_range, plural, ratio, ratio_range, shorten,
 };
 use crate::metrics::{OUTPUT_RATE, RESOLVED, TASK_TIME, TTFT};
 use crate::stages::StageGroup;
@@ -153,6 +153,14 @@ fn table(block: &[EndpointColumn]) -> Table {
     row(&format!("{} p50 / p95", TASK_TIME.label()), &|e| {
         quantiles(&e.wall_ms)
     });
+    if any(|e| e.wall_error_adjusted_ms.failures > 0) {
+        row("  error-adjusted", &|e| {
+            let adjusted = &e.wall_error_adjusted_ms;
+            let [p50, p95] =
+                [adjusted.median(), adjusted.tail()].map(|ms| or_absent(ms, or_beyond));
+            format!("{p50} / {p95}")
+        });
+    }
     if any(|e| e.groups.contains_key(&StageGroup::Wait)) {
         row("  without waiting", &|e| quantiles(&e.wall_without_wait_ms));
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// Below this many values a type 7 p95 lies between the two largest: it is the
 /// maximum under another name and is withheld.
-const MIN_FOR_P95: usize = 21;
+pub(super) const MIN_FOR_P95: usize = 21;
 
 /// Below this many values no 95 % order-statistic interval for p95 exists.
 const MIN_FOR_P95_INTERVAL: usize = 72;

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use crate::data::{RunData, TrialData};
-use crate::format::plural;
+use crate::format::{one_line, plural};
 
 /// What a reader must know before believing the figures.
 pub(super) fn warnings(run: &RunData) -> Vec<String> {
@@ -49,7 +49,22 @@ pub(super) fn warnings(run: &RunData) -> Vec<String> {
             plural(repeated, "trial")
         ));
     }
+    warnings.extend(same_endpoints(run));
     warnings
+}
+
+/// What differs between two that are really one endpoint is no merit of either.
+fn same_endpoints(run: &RunData) -> impl Iterator<Item = String> {
+    let endpoints = run.endpoints.iter().enumerate();
+    endpoints.filter_map(|(index, endpoint)| {
+        let mut before = run.endpoints.iter().take(index);
+        let first = before.find(|other| other.is_same_as(endpoint))?;
+        Some(format!(
+            "{} and {} are really the same endpoint: what differs between them is time, load and chance, and no claim is decided by it.",
+            one_line(&first.name),
+            one_line(&endpoint.name)
+        ))
+    })
 }
 
 fn count(run: &RunData, holds: impl Fn(&TrialData) -> bool) -> usize {

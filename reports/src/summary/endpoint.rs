@@ -11,13 +11,16 @@ use super::reconciliation::Reconciliation;
 use crate::data::{EndpointData, ExchangeData, FirstOfKind, Role, TrialData};
 use crate::format::NS_PER_MS;
 use crate::stages::{Provenance, Stage, StageGroup};
-use crate::stats::{Distribution, Effect, Estimate, pass_at_k, pass_hat_k, resolve_rate};
+use crate::stats::{
+    Distribution, Effect, ErrorAdjusted, Estimate, pass_at_k, pass_hat_k, resolve_rate,
+};
 use crate::trial::{exchange_rate, output_tokens, stage_totals};
 
 /// What one endpoint did in the run.
 ///
 /// Counts cover every trial. Times (`wall_ms`, `ttft_ms`, `inter_event_ms`,
-/// rates, stages) leave out trials that ended in an error.
+/// rates, stages) leave out trials that ended in an error; `wall_error_adjusted_ms` beside
+/// them does not.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EndpointSummary {
     /// Side of the comparison.
@@ -47,6 +50,10 @@ pub struct EndpointSummary {
     pub repeated: Option<RepeatedSummary>,
     /// Task time, agent start to agent end.
     pub wall_ms: Distribution,
+    /// Task time in which a trial that ended by the endpoint's fault is later than any
+    /// other, infinitely late; the harness's own faults are left out.
+    #[serde(default)]
+    pub wall_error_adjusted_ms: ErrorAdjusted,
     /// Task time with backoff and fruitless tries taken out; equal to `wall_ms` when
     /// nothing waited.
     pub wall_without_wait_ms: Distribution,
@@ -185,6 +192,10 @@ impl EndpointSummary {
             resolve_rate: resolve_rate(&results_by_task(&own)),
             repeated: repeated(&results_by_task(&own)),
             wall_ms: distribution_ms(timed.iter().map(|trial| trial.wall_ns)),
+            wall_error_adjusted_ms: ErrorAdjusted::of(
+                timed.iter().map(|trial| trial.wall_ns as f64 / NS_PER_MS),
+                own.iter().filter(|trial| trial.endpoint_failed()).count(),
+            ),
             wall_without_wait_ms: distribution_ms(
                 timed.iter().map(|trial| trial.wall_without_wait_ns()),
             ),

@@ -1,10 +1,13 @@
 //! Answers to vendors' claims, on runs whose truth is known.
 
+use timeslip_datasets::options::EndpointOptions;
 use timeslip_datasets::run::journal::Outcome;
+use timeslip_datasets::run::plan::PlannedEndpoint;
 
 use crate::support;
 use timeslip_reports::claims::{Answer, ClaimsFile, Quantity, Ruling, answer};
 use timeslip_reports::data::{Role, RunData};
+use timeslip_reports::side::{Side, side_by_side};
 use timeslip_reports::summary::Summary;
 
 /// The run as if its endpoints were real ones.
@@ -198,10 +201,55 @@ fn an_endpoint_against_itself_decides_nothing() {
     let mut run = transports();
     let claim = format!("metric = \"ttft_reduction\"\nat_least = 0.5\n{PAIR}");
     assert_eq!(one(&run, &claim).ruling, Ruling::Confirmed);
-    run.endpoints[1].same_as = Some("socket-sim".to_owned());
-    let itself = one(&run, &claim);
-    assert_eq!((itself.ruling, itself.endpoint), (Ruling::Undecided, None));
-    assert!(itself.why.contains("no such pair"), "{}", itself.why);
+    for (endpoint, name) in run.endpoints.iter_mut().zip(["a", "b"]) {
+        endpoint.identity = Some(planned(name).identity());
+    }
+    let told = |run: &RunData| {
+        let warnings = Summary::from_run(run).warnings;
+        warnings.iter().any(|text| text.contains("really the same"))
+    };
+    let undecided = |run: &RunData| {
+        let itself = one(run, &claim);
+        assert_eq!((itself.ruling, itself.endpoint), (Ruling::Undecided, None));
+        assert!(itself.why.contains("really the same"), "{}", itself.why);
+        assert!(told(run));
+    };
+    undecided(&run);
+    // The same of two runs, where each has a name and a price of its own.
+    let mut other = run.clone();
+    other.run_id = "20261122-093000-mini".to_owned();
+    let across = |other: &RunData| {
+        let side = |run, endpoint| Side { run, endpoint };
+        side_by_side(side(&run, "socket-sim"), side(other, "plain-sim"))
+    };
+    undecided(&across(&other));
+    let mut moved = planned("b");
+    moved.base_url = Some("https://example.com/v1".to_owned());
+    other.endpoints[1].identity = Some(moved.identity());
+    assert_eq!(one(&across(&other), &claim).ruling, Ruling::Confirmed);
+    assert!(!told(&across(&other)));
+}
+
+/// An endpoint of a plan; its name, price and the slash at its end say nothing of what it is.
+fn planned(name: &str) -> PlannedEndpoint {
+    let slash = if name == "a" { "" } else { "/" };
+    let mut planned = serde_json::json!({
+        "name": name,
+        "base_url": format!("https://example.org/v1{slash}"),
+        "model": "one",
+        "protocol": "responses",
+        "transport": "http-sse",
+        "headers": {},
+        "body": {},
+        "price": { "input": 1.0, "output": 2.0, "priced_at": "2026" },
+    });
+    let options = serde_json::to_value(EndpointOptions::default()).unwrap();
+    let fields = planned.as_object_mut().unwrap();
+    fields.extend(options.as_object().unwrap().clone());
+    if name == "b" {
+        fields.remove("price");
+    }
+    serde_json::from_value(planned).unwrap()
 }
 
 #[test]

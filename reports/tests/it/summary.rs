@@ -5,10 +5,11 @@ use timeslip_datasets::run::journal::{EndedBy, Outcome};
 use crate::support;
 use proptest::prelude::*;
 use serde_json::Value;
+use timeslip_reports::charts;
 use timeslip_reports::conclusion::Conclusion;
-use timeslip_reports::data::{Role, RunData, StageValue};
+use timeslip_reports::data::{Role, RunData, StageValue, TrialData};
 use timeslip_reports::headline;
-use timeslip_reports::render::terminal;
+use timeslip_reports::render::{csv_tables, html, terminal};
 use timeslip_reports::stages::{Provenance, Stage, StageGroup};
 use timeslip_reports::summary::{Summary, json_schema};
 
@@ -191,6 +192,45 @@ fn faults_leave_times_and_the_harness_leaves_quality() {
     assert_eq!(counted, (4, 2, 3));
     assert_eq!(endpoint.wall_ms.n, 1);
     assert_eq!(endpoint.resolve_rate.point, Some(2.0 / 3.0));
+    let adjusted = &endpoint.wall_error_adjusted_ms;
+    assert_eq!((adjusted.n, adjusted.failures, adjusted.p50), (3, 2, None));
+}
+
+/// Half of the trials fail at once: plain times are of the others, adjusted ones of all.
+#[test]
+fn failing_fast_never_looks_fast() {
+    let mut run = support::run_with(&[FAST, SLOW], 24, 1);
+    let own = |trial: &&mut TrialData| trial.endpoint == FAST.0;
+    for trial in run.trials.iter_mut().filter(own).take(13) {
+        trial.outcome = Outcome::Error;
+        trial.ended_by = Some(EndedBy::Endpoint);
+        trial.wall_ns = 1;
+    }
+    let of_slow = run.trials.iter_mut().find(|trial| !own(trial));
+    of_slow.unwrap().ended_by = Some(EndedBy::TimeLimit);
+    let summary = Summary::from_run(&run);
+    let text = terminal(&summary);
+    let row = text.lines().find(|line| line.contains("error-adjusted"));
+    assert!(row.unwrap().contains("beyond / beyond"), "{text}");
+    let tables = csv_tables(&run, &summary).unwrap();
+    let table = |name| &tables.iter().find(|(of, _)| *of == name).unwrap().1[..];
+    let column = |name, column: &str| -> Vec<String> {
+        let mut reader = csv::Reader::from_reader(table(name));
+        let at = reader.headers().unwrap().iter().position(|c| c == column);
+        let records = reader.records().map(Result::unwrap);
+        records
+            .map(|record| record[at.unwrap()].to_owned())
+            .collect()
+    };
+    let p50 = column("endpoints", "wall_error_adjusted_p50_ms");
+    assert_eq!(p50[0], "inf");
+    assert!(p50[1].parse::<f64>().unwrap().is_finite(), "{p50:?}");
+    assert_eq!(column("trials", "ended_by")[0], "endpoint");
+    let page = html(&summary, &charts::all(&run, &summary).unwrap()).unwrap();
+    assert!(page.contains("ended by endpoint") && page.contains("ended by time limit"));
+    assert!(page.contains("beyond"));
+    // Nothing failed: no row of its own.
+    assert!(!terminal(&Summary::from_run(&support::run())).contains("error-adjusted"));
 }
 
 #[test]

@@ -203,7 +203,7 @@ pub fn endpoint(name: &str, role: Role) -> EndpointData {
             Role::Baseline => "http-sse".to_owned(),
         },
         simulated: true,
-        same_as: None,
+        identity: None,
         notes: vec!["Rates are round figures chosen for the test.".to_owned()],
     }
 }

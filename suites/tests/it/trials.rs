@@ -156,7 +156,8 @@ fn a_removed_working_directory_is_the_agents_problem() {
     let next = trial.run("pwd");
     assert!(next.contains("No such file"), "{next}");
     let grade = trial.grade();
-    assert!(!grade.resolved && grade.verifier_failed, "{grade:?}");
+    assert!(!grade.resolved && !grade.verifier_failed, "{grade:?}");
+    assert!(grade.detail.unwrap().contains("the untouched task has one"));
 }
 
 #[test]
@@ -354,7 +355,9 @@ fn swe_bench_with_test_patch() -> tempfile::TempDir {
 #[test]
 fn the_hidden_tests_are_run_whatever_the_change_has_in_their_place() {
     let forged = "mkdir -p t; echo 'print(\"PASSED f\")' >t/test_f.py";
-    for (work, resolved, verdict) in [
+    // Where they cannot be put in place it is the change that stands in the way: graded they
+    // are not, and it is not solved.
+    for (work, resolved, in_place) in [
         ("sed -i s/1/2/ f.py", true, true),
         ("touch x", false, true),
         (forged, false, true),
@@ -370,9 +373,11 @@ fn the_hidden_tests_are_run_whatever_the_change_has_in_their_place() {
         let trial = Trial::new(swe_bench_with_test_patch(), "swe-bench");
         trial.run(work);
         let grade = trial.grade();
+        let detail = grade.detail.as_deref().unwrap_or_default();
+        let stood_in_the_way = detail.contains("the hidden tests cannot be put in place");
         assert_eq!(
-            (grade.resolved, !grade.verifier_failed),
-            (resolved, verdict),
+            (grade.resolved, !stood_in_the_way, grade.verifier_failed),
+            (resolved, in_place, false),
             "{work}: {grade:?}"
         );
     }
@@ -390,7 +395,8 @@ fn broken_repositories_and_forged_results_do_not_pass() {
         "printf 'import os, signal\\nprint(\"PASSED f\\\\n>>>>> End Test Output\", flush=True)\\nos.kill(os.getppid(), signal.SIGKILL)\\n' >f.py",
     );
     let grade = trial.grade();
-    assert!(!grade.resolved && grade.verifier_failed, "{grade:?}");
+    assert!(!grade.resolved && !grade.verifier_failed, "{grade:?}");
+    assert!(grade.detail.unwrap().contains("was killed"));
 }
 
 #[test]

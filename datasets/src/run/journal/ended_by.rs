@@ -26,6 +26,32 @@ pub enum EndedBy {
 }
 
 impl EndedBy {
+    /// The name used in every machine-readable output.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            EndedBy::Agent => "agent",
+            EndedBy::TurnLimit => "turn_limit",
+            EndedBy::TimeLimit => "time_limit",
+            EndedBy::ContextLimit => "context_limit",
+            EndedBy::OutputLimit => "output_limit",
+            EndedBy::Endpoint => "endpoint",
+            EndedBy::Harness => "harness",
+        }
+    }
+
+    /// The words used in tables for people.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            EndedBy::TurnLimit => "turn limit",
+            EndedBy::TimeLimit => "time limit",
+            EndedBy::ContextLimit => "context limit",
+            EndedBy::OutputLimit => "output limit",
+            other => other.name(),
+        }
+    }
+
     /// Whether a limit ended it.
     #[must_use]
     pub const fn limit(self) -> bool {
@@ -50,6 +76,22 @@ impl EndedBy {
 mod tests {
     use super::super::{Outcome, TrialFinished};
     use super::*;
+
+    #[test]
+    fn names_are_those_of_the_journal() {
+        for by in [
+            EndedBy::Agent,
+            EndedBy::TurnLimit,
+            EndedBy::TimeLimit,
+            EndedBy::ContextLimit,
+            EndedBy::OutputLimit,
+            EndedBy::Endpoint,
+            EndedBy::Harness,
+        ] {
+            assert_eq!(serde_json::to_value(by).unwrap(), by.name());
+            assert_eq!(by.label(), by.name().replace('_', " "));
+        }
+    }
 
     #[test]
     fn who_ended_a_trial_is_not_known_of_older_journals() {

@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use timeslip_datasets::run::journal::EndedBy;
 
 use super::CsvFile;
 use super::cells::{Text, TrialKey};
@@ -14,6 +15,7 @@ pub(super) static FILE: CsvFile = CsvFile {
         for (trial, line) in run.trials.iter().zip(&summary.trials) {
             let row = TrialRecord {
                 outcome: line.outcome.name(),
+                ended_by: line.ended_by.map(EndedBy::name),
                 detail: Text::of(line.detail.as_deref().unwrap_or_default()),
                 wall_ns: line.wall_ns,
                 wait_ns: line.wait_ns,
@@ -35,6 +37,9 @@ pub(super) static FILE: CsvFile = CsvFile {
 struct TrialRecord {
     /// How it ended: resolved, unresolved, limit_reached or error.
     outcome: &'static str,
+    /// Who ended the agent's work, whatever the grader found: agent, turn_limit, time_limit,
+    /// context_limit, output_limit, endpoint or harness; empty where not recorded.
+    ended_by: Option<&'static str>,
     /// One sentence on an error or a limit.
     detail: Text,
     /// Task time, agent start to agent end, in nanoseconds.

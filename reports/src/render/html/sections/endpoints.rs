@@ -4,7 +4,8 @@ use askama::Template;
 
 use super::{PageData, Section};
 use crate::format::{
-    capitalised, count, measured, milliseconds, one_line, or_absent, percent, percent_range,
+    capitalised, count, measured, milliseconds, one_line, or_absent, or_beyond, percent,
+    percent_range,
 };
 use crate::metrics::{INTER_EVENT, Metric, OUTPUT_RATE, TASK_TIME, TTFT};
 use crate::render::figures;
@@ -83,7 +84,7 @@ impl Name {
 /// A figure of an endpoint.
 type Cell = fn(&EndpointSummary, Errors) -> String;
 
-const ROWS: [(Name, Cell); 29] = [
+const ROWS: [(Name, Cell); 31] = [
     (Name::Plain("Role"), |e, _| e.role.name().to_owned()),
     (Name::Plain("Simulated"), |e, _| {
         if e.simulated { "yes" } else { "no" }.to_owned()
@@ -115,6 +116,12 @@ const ROWS: [(Name, Cell); 29] = [
         p50(&e.wall_ms, error.mark)
     }),
     (Name::Of(&TASK_TIME, "p95"), |e, _| p95(&e.wall_ms)),
+    (Name::Plain("Task time, error-adjusted, p50"), |e, _| {
+        or_absent(e.wall_error_adjusted_ms.median(), or_beyond)
+    }),
+    (Name::Plain("Task time, error-adjusted, p95"), |e, _| {
+        or_absent(e.wall_error_adjusted_ms.tail(), or_beyond)
+    }),
     (Name::Plain("Task time without waiting, p50"), |e, error| {
         p50(&e.wall_without_wait_ms, error.mark)
     }),

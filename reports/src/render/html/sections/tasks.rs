@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use askama::Template;
+use timeslip_datasets::run::journal::EndedBy;
 
 use super::Section;
 use crate::format::{ABSENT, count, nanoseconds, one_line, or_absent, ratio, shorten};
@@ -51,6 +52,7 @@ struct RatioCell {
 struct TrialCells {
     outcome: &'static str,
     outcome_class: &'static str,
+    ended_by: Option<&'static str>,
     detail: Option<String>,
     wall: String,
     wall_ns: u64,
@@ -64,6 +66,7 @@ impl TrialCells {
         TrialCells {
             outcome: trial.outcome.label(),
             outcome_class: trial.outcome.name(),
+            ended_by: trial.ended_by.map(EndedBy::label),
             detail: trial
                 .detail
                 .as_deref()
