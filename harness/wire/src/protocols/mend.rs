@@ -1,21 +1,28 @@
 //! JSON whose texts are damaged: a byte order mark, half a surrogate pair, bytes that are
-//! no UTF-8. Only what could not be read is looked at.
+//! no UTF-8; and JSON with more than can be held: numbers out of range, nesting without end.
+//! Only what could not be read is looked at.
+
+mod excess;
 
 use super::StreamError;
 
 /// Reads a payload, and where it cannot be read, once more without what only damages its
-/// texts: a byte order mark, half a surrogate pair, bytes that are no UTF-8.
+/// texts: a byte order mark, half a surrogate pair, bytes that are no UTF-8; and without
+/// numbers out of range and values nested too deep, which cost themselves alone.
 pub(super) fn mended<T>(
     data: &[u8],
     mut read: impl FnMut(&[u8]) -> Result<T, StreamError>,
 ) -> Result<T, StreamError> {
     let result = read(data);
-    if matches!(result, Err(StreamError::Malformed { .. }))
-        && let Some(mended) = mend(data)
-    {
-        return read(mended.as_bytes());
+    if !matches!(result, Err(StreamError::Malformed { .. })) {
+        return result;
     }
-    result
+    let whole = mend(data);
+    let text = whole.as_deref().or_else(|| std::str::from_utf8(data).ok());
+    match text.and_then(excess::without).or(whole) {
+        Some(mended) => read(mended.as_bytes()),
+        None => result,
+    }
 }
 
 /// The same JSON without what only damages its texts; `None` when there is no such thing.

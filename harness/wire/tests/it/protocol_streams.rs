@@ -116,6 +116,64 @@ fn no_line_ending_changes_the_meaning() {
     }
 }
 
+/// The stream with `value` for every number of its payloads, and as a further field of every
+/// object.
+fn with_everywhere(stream: &str, value: &str) -> String {
+    let mut changed = String::new();
+    for line in stream.split_inclusive('\n') {
+        let payload = line.find('{').filter(|_| !line.starts_with(':'));
+        let (head, payload) = line.split_at(payload.unwrap_or(line.len()));
+        changed.push_str(head);
+        let (mut quoted, mut escaped, mut number) = (false, false, false);
+        let mut characters = payload.chars().peekable();
+        while let Some(c) = characters.next() {
+            let digit =
+                !quoted && (c.is_ascii_digit() || number && ".eE+-".contains(c) || c == '-');
+            if digit && !number {
+                changed.push_str(value);
+            }
+            number = digit;
+            if !digit {
+                changed.push(c);
+            }
+            if c == '{' && !quoted {
+                changed.push_str(&format!("\"excess\":{value}"));
+                if characters.peek() != Some(&'}') {
+                    changed.push(',');
+                }
+            }
+            quoted ^= c == '"' && !escaped;
+            escaped = c == '\\' && !escaped;
+        }
+    }
+    changed
+}
+
+#[test]
+fn a_value_that_no_reader_holds_costs_itself_alone() {
+    let deep = format!("{}{}", "[".repeat(300), "]".repeat(300));
+    let digits = "9".repeat(400);
+    for &protocol in PROTOCOLS {
+        let mut compared = 0;
+        for file in recorded::files(protocol) {
+            let stream = std::fs::read_to_string(&file).unwrap();
+            let meant =
+                |value: &str| meaning(protocol, [with_everywhere(&stream, value).as_bytes()]);
+            let without = meant("null");
+            if without.contains("error: Malformed") {
+                continue;
+            }
+            compared += 1;
+            for value in ["1e999", "-1e999", &digits] {
+                assert_eq!(meant(value), without, "{file:?}");
+            }
+            let nested = meant(&deep);
+            assert!(!nested.contains("error: Malformed"), "{file:?} {nested}");
+        }
+        assert!(compared > 0, "{}", protocol.name());
+    }
+}
+
 /// A change somewhere in a stream; places are parts of its length.
 #[derive(Clone, Debug)]
 enum Damage {
