@@ -181,7 +181,7 @@ mod tests {
         symlink(outside.path(), path.join("a/link")).unwrap();
         symlink("nowhere", path.join("a/b/dangling")).unwrap();
         for closed in ["a/b/c", "a/b", "a", ""] {
-            fs::set_permissions(path.join(closed), fs::Permissions::from_mode(0o0)).unwrap();
+            fs::set_permissions(path.join(closed), fs::Permissions::from_mode(0o000)).unwrap();
         }
         drop(scratch);
         assert!(!path.exists());
