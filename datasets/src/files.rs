@@ -18,7 +18,10 @@ const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// Reads a UTF-8 file as it is, but for a byte order mark; `purpose` completes "is
 /// missing; …".
-pub(crate) fn read_text(file: &Path, purpose: &str) -> Result<String> {
+///
+/// # Errors
+/// When it is missing, no regular file, not UTF-8 or larger than 64 MB.
+pub fn read_text(file: &Path, purpose: &str) -> Result<String> {
     read_text_with(file, purpose, TEXT_LIMIT_MB, |open| open)
 }
 

@@ -9,6 +9,7 @@ pub mod atif;
 pub mod atomic;
 pub mod bundled;
 pub mod dockerfile;
+pub mod files;
 pub mod harbor;
 pub mod options;
 pub mod run;
@@ -19,7 +20,6 @@ pub mod text;
 
 mod error;
 mod fields;
-mod files;
 mod python_list;
 mod table;
 

@@ -27,6 +27,7 @@ pub use archive::{Unpacked, unpack};
 pub use fetch::{Fetched, Waiting, fetch};
 
 use crate::error::Error;
+use crate::read;
 
 /// What is known without a catalogue of one's own.
 const SHIPPED: &str = include_str!("downloads/catalogue.toml");
@@ -86,19 +87,17 @@ impl Dataset {
     /// it was fetched first.
     ///
     /// # Errors
-    /// [`Error::System`] when the record cannot be read.
+    /// [`Error::Suite`] when the record cannot be read.
     pub fn expected(&self, cache: &Path) -> Result<Option<String>, Error> {
         if let Some(pinned) = &self.sha256 {
             return Ok(Some(pinned.to_ascii_lowercase()));
         }
         let record = with_ending(&self.path(cache), "sha256");
-        match std::fs::read_to_string(&record) {
-            Ok(text) => Ok(text.split_whitespace().next().map(str::to_owned)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Error::system(format!("cannot read {}", record.display()))(
-                error,
-            )),
+        if !record.exists() {
+            return Ok(None);
         }
+        let text = read::text(&record)?;
+        Ok(text.split_whitespace().next().map(str::to_owned))
     }
 }
 
@@ -113,8 +112,7 @@ pub fn catalogue(file: Option<&Path>) -> Result<Vec<Dataset>, Error> {
             SHIPPED.to_owned(),
         ),
         Some(file) => {
-            let text = std::fs::read_to_string(file)
-                .map_err(|error| Error::config(file, format!("cannot read: {error}")))?;
+            let text = read::text(file)?;
             (file.to_owned(), text)
         }
     };

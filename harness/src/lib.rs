@@ -18,4 +18,5 @@ pub mod error;
 pub mod exit;
 pub mod grading;
 pub mod instrument;
+mod read;
 pub mod run;

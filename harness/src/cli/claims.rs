@@ -7,6 +7,7 @@ use timeslip_reports::data::RunData;
 use timeslip_reports::summary::Summary;
 
 use crate::error::Error;
+use crate::read;
 
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Claims {
@@ -21,8 +22,7 @@ impl Claims {
         let Some(file) = &self.file else {
             return Ok(Summary::from_run(run));
         };
-        let text = std::fs::read_to_string(file)
-            .map_err(|error| Error::config(file, format!("cannot read: {error}")))?;
+        let text = read::text(file)?;
         let claims =
             ClaimsFile::parse(&text).map_err(|error| Error::config(file, error.to_string()))?;
         Ok(Summary::with_claims(run, &claims))

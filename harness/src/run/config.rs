@@ -11,6 +11,7 @@ use timeslip_datasets::options::LimitsTable;
 use timeslip_suites::SuiteFile;
 
 use crate::error::Error;
+use crate::read;
 
 /// The commented defaults.
 pub const DEFAULT: &str = include_str!("config/default.toml");
@@ -62,8 +63,7 @@ impl Config {
             None => Some(PathBuf::from(FILE_NAME)).filter(|path| path.exists()),
         };
         if let Some(path) = found {
-            let text = std::fs::read_to_string(&path)
-                .map_err(|error| Error::config(&path, format!("cannot read: {error}")))?;
+            let text = read::text(&path)?;
             config.overlay(&path, &text)?;
         }
         Ok(config)

@@ -49,7 +49,40 @@ fn malformed_configuration() {
     invalid type: string "three", expected u32
     "#);
     insta::assert_snapshot!(Case::new("[limits]\nturns = 0\n").fails(&[]), @"timeslip: limits.turns: must be at least 1");
-    insta::assert_snapshot!(Case::new("").fails(&["--config", "absent.toml"]), @"timeslip: absent.toml: cannot read: No such file or directory (os error 2)");
+    insta::assert_snapshot!(Case::new("").fails(&["--config", "absent.toml"]), @"timeslip: absent.toml: is missing; correct its name, or make it");
+    insta::assert_snapshot!(Case::new("").fails(&["--config", "/dev/zero"]), @"timeslip: /dev/zero: is not a regular file");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn temporary_directories_that_run_no_program() {
+    let case = Case::new("");
+    let program = env!("CARGO_BIN_EXE_timeslip");
+    let inside = |arguments: &str| {
+        let script = format!(
+            "mkdir tmp; mount -t tmpfs -o noexec none tmp || exit 77; TMPDIR=tmp '{program}' {arguments}"
+        );
+        let mut command = std::process::Command::new("unshare");
+        command
+            .args(["--mount", "sh", "-c", &script])
+            .current_dir(case.path());
+        command.output().unwrap()
+    };
+    let refused = inside("run");
+    if !matches!(refused.status.code(), Some(0 | 2)) {
+        eprintln!("SKIPPED: only root can mount: {refused:?}");
+        return;
+    }
+    let refused = String::from_utf8(refused.stderr).unwrap();
+    insta::assert_snapshot!(refused, @"timeslip: tmp: is on a file system mounted noexec, so no program of a task could run in it; set TMPDIR to a directory on another file system");
+    assert!(!case.path().join("runs").exists());
+    let doctor = inside("doctor");
+    assert_eq!(doctor.status.code(), Some(2));
+    assert!(
+        String::from_utf8(doctor.stdout)
+            .unwrap()
+            .contains("mounted noexec")
+    );
 }
 
 #[test]

@@ -14,6 +14,7 @@ use timeslip_reports::history::{self, Noise, RunRef};
 use crate::console::say;
 use crate::error::Error;
 use crate::exit;
+use crate::read;
 
 /// Judge a run by rules, with an exit code for CI
 #[derive(Debug, clap::Parser)]
@@ -63,8 +64,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
     }
     let rules = match &arguments.rules {
         Some(file) => {
-            let text = std::fs::read_to_string(file)
-                .map_err(|error| Error::config(file, format!("cannot read: {error}")))?;
+            let text = read::text(file)?;
             Rules::parse(&text, file)?
         }
         None => Rules::parse(gate::DEFAULT, Path::new("default gate.toml"))?,
