@@ -304,7 +304,8 @@ mod tests {
             ends in proptest::collection::vec(proptest::bool::ANY, 1..4),
             [before, old, after] in ["[a-d\n]{0,9}", "[a-d\n]{1,9}", "[a-d\n]{0,9}"],
             other in proptest::bool::ANY,
-            new in "([a-d]|\n|\r\n|\r|\r\r\n){0,9}",
+            // A `\r` that the model itself puts before a line end is its own.
+            new in "([a-d]|\n|\r\n){0,9}",
         ) {
             // One kind of end, or several by turns.
             let mut turn = ends.iter().cycle();
