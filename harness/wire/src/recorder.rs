@@ -319,7 +319,11 @@ impl Recorder {
 
     /// Copies what the connection knows of this exchange.
     pub fn take_probe(&mut self, probe: &Probe) {
-        let (response_bytes, request_bytes) = probe.bytes();
+        // What comes before anything is sent is the end of the answer before.
+        let (response_bytes, request_bytes) = match self.body_bytes {
+            0 => (0, 0),
+            _ => probe.bytes(),
+        };
         self.exchange.response_bytes = Some(response_bytes);
         self.exchange.request_bytes = Some(request_bytes);
         self.exchange.tcp = probe.tcp();
