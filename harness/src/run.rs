@@ -2,6 +2,7 @@
 
 pub mod admission;
 pub mod agent;
+pub(crate) mod apart;
 pub mod config;
 pub mod endpoints;
 pub mod environment;

@@ -9,7 +9,7 @@ use timeslip_datasets::run::manifest::Manifest;
 use timeslip_datasets::run::plan::{Plan, PlannedEndpoint};
 use timeslip_datasets::run::{Error, RunDirectory};
 
-use crate::attribution::streaming::{self, Decode};
+use crate::attribution::streaming::Decode;
 use crate::attribution::{self, PrefillModel, cost, validity};
 use crate::data::{
     ConnectionFacts, EndpointData, ExchangeData, FirstOfKind, Objection, Role, RunData, TrialData,
@@ -244,7 +244,7 @@ fn exchange_data(exchange: &Exchange) -> ExchangeData {
         },
         reported: exchange.reported,
         contradicted: attribution::contradicts(exchange),
-        streamed: streaming::is_streamed(exchange),
+        streamed: decode.streamed,
         inter_event_ns: decode.gaps_ns,
         decode_ns: decode.ns,
         output_tokens: exchange.usage.and_then(|usage| usage.output()),

@@ -87,6 +87,13 @@ pub fn begin_step(
     Ok(())
 }
 
+/// Prepares a task in a directory of its own, until the agent's first step may begin.
+pub fn begin(task: &Task, sandbox: &Sandbox, directory: &Path) -> Result<Workspace> {
+    let workspace = Workspace::prepare(&task.workspace, sandbox, directory)?;
+    begin_step(task, 0, &workspace, sandbox)?;
+    Ok(workspace)
+}
+
 /// Repeats a check until it succeeds, or fails for good.
 fn holds(check: &StepCheck, run: impl Fn(&str) -> Result<Execution>) -> Result<bool> {
     for attempt in 1..=check.tries {
@@ -149,8 +156,8 @@ fn untouched_has_verdict(
             graded => return graded,
         }
         let directory = place.path().join("trial");
-        let untouched = Workspace::prepare(&task.workspace, sandbox, &directory)?;
-        for before in 0..=step {
+        let untouched = begin(task, sandbox, &directory)?;
+        for before in 1..=step {
             begin_step(task, before, &untouched, sandbox)?;
         }
         let own = find(task, step)?;

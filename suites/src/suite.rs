@@ -93,6 +93,13 @@ impl Suite {
         Ok((suite, problems))
     }
 
+    /// The suites that ship with timeslip, as [`Suite::load`] loads them.
+    pub fn shipped(scratch: &Path) -> Result<Vec<Self>> {
+        let names = SuiteFile::SHIPPED.iter();
+        let load = |name: &&str| Self::load(&SuiteFile::shipped(name)?, scratch);
+        names.map(load).collect()
+    }
+
     /// The task of that id.
     pub fn task(&self, id: &str) -> Option<&Task> {
         self.tasks.iter().find(|task| task.id == id)

@@ -19,7 +19,7 @@ use timeslip_datasets::run::calibration::{Calibration, ErrorQuantiles, StreamCal
 use timeslip_datasets::run::plan::{Plan, PlannedEndpoint};
 
 pub use canary::Canary;
-pub use clocks::clock_resolution_ns;
+use clocks::clock_resolution_ns;
 pub use load::{Load, Measured, drive, endpoint};
 use timeslip_simulator::{Faults, Model, Options, Profile};
 use timeslip_suites::Sandbox;
@@ -148,12 +148,18 @@ pub async fn short(plan: &Plan, measuring: &Measuring) -> Result<Calibration, Er
             settings.push(embedded(this, deflate, &load, None, measuring.handle()).await?);
         }
     }
-    Ok(Calibration {
+    Ok(taken(settings, measuring))
+}
+
+/// What was found at these settings, with what holds at all of them.
+#[must_use]
+pub fn taken(settings: Vec<StreamCalibration>, measuring: &Measuring) -> Calibration {
+    Calibration {
         clock_resolution_ns: clock_resolution_ns(),
         priority: Some(measuring.priority().to_string()),
         during: Vec::new(),
         settings,
-    })
+    }
 }
 
 /// A canary that goes the way of the plan's first endpoint.

@@ -27,6 +27,7 @@ use tokio::task::JoinSet;
 
 use crate::run::admission::Admission;
 use crate::run::agent::{self, Assignment, Bench, Stop};
+use crate::run::apart::apart;
 
 /// Something the runner did.
 #[derive(Debug)]
@@ -225,15 +226,7 @@ async fn prepare<'a>(
         shared.place.sandbox.clone(),
         directory.path().to_owned(),
     );
-    let preparing = tokio::task::spawn_blocking(move || {
-        let workspace = Workspace::prepare(&task_.workspace, &sandbox, &path)?;
-        steps::begin_step(&task_, 0, &workspace, &sandbox)?;
-        Ok::<_, timeslip_suites::Error>(workspace)
-    });
-    let workspace = preparing
-        .await
-        .map_err(|error| error.to_string())?
-        .map_err(|error| error.to_string())?;
+    let workspace = apart(move || steps::begin(&task_, &sandbox, &path)).await?;
     Ok((endpoint, task, directory, workspace))
 }
 
@@ -368,10 +361,7 @@ impl TrialSite<'_> {
     ) -> Result<T, String> {
         let (task, workspace) = (self.task.clone(), Arc::clone(&self.workspace));
         let sandbox = self.shared.place.sandbox.clone();
-        tokio::task::spawn_blocking(move || run(&task, &workspace, &sandbox))
-            .await
-            .map_err(|error| error.to_string())?
-            .map_err(|error| error.to_string())
+        apart(move || run(&task, &workspace, &sandbox)).await
     }
 }
 

@@ -88,6 +88,17 @@ fn finished(journal: &str) -> usize {
     journal.matches("\"event\":\"trial_finished\"").count()
 }
 
+/// The only run of a folder, gone on with to its end.
+fn resumed(folder: &Path) -> PathBuf {
+    let run = only_run(folder);
+    timeslip()
+        .args(["run", "--resume"])
+        .arg(&run)
+        .assert()
+        .success();
+    run
+}
+
 /// Starts a run of 24 trials and comes back when so many of them are finished.
 fn run_until(folder: &Path, config: &Path, trials: usize) -> Child {
     let child = Command::new(env!("CARGO_BIN_EXE_timeslip"))
@@ -175,12 +186,7 @@ fn several_candidates_are_measured_against_one_baseline() {
     let mut child = run_until(folder.path(), &config, 12);
     child.kill().unwrap();
     child.wait().unwrap();
-    let run = only_run(folder.path());
-    timeslip()
-        .args(["run", "--resume"])
-        .arg(&run)
-        .assert()
-        .success();
+    let run = resumed(folder.path());
 
     let summary = summary(&run);
     check_every_trial(&summary, 60);
@@ -244,12 +250,7 @@ fn an_interrupted_run_stops_at_once_and_can_be_resumed() {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(130), "{errors}");
     assert!(errors.contains("timeslip run --resume"), "{errors}");
-    let run = only_run(folder.path());
-    timeslip()
-        .args(["run", "--resume"])
-        .arg(&run)
-        .assert()
-        .success();
+    let run = resumed(folder.path());
     check_every_trial(&summary(&run), 24);
 }
 

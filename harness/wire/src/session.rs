@@ -237,10 +237,8 @@ impl Session {
             call.retry,
         );
         let mut leg = Leg::new(recorder, body, incremental, call.warm_up, deadline);
-        let (session, endpoint) = (&self.cache_key, &self.endpoint);
-        let (session, endpoint) = (Arc::clone(session), Arc::clone(endpoint));
         let (leg, result) = loop {
-            let (session, endpoint) = (Arc::clone(&session), Arc::clone(&endpoint));
+            let (session, endpoint) = (Arc::clone(&self.cache_key), Arc::clone(&self.endpoint));
             let carry = |mut way: Way| async move {
                 let ended = way.carry(&endpoint, &session, &mut leg).await;
                 (way, (leg, ended))

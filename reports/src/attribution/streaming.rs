@@ -22,6 +22,8 @@ const FEWEST: usize = 16;
 /// First to last output that came as it was generated, and the gaps between.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Decode {
+    /// Whether it did, as far as that can be told.
+    pub(crate) streamed: bool,
     /// `None` without output, and where the answer was not streamed.
     pub(crate) ns: Option<u64>,
     /// Between consecutive output events.
@@ -43,6 +45,7 @@ impl Decode {
         let first = counted.next();
         let last = counted.next_back().or(first);
         Decode {
+            streamed: true,
             ns: first.zip(last).map(|(first, last)| last.at - first.at),
             gaps_ns: gaps(events).collect(),
         }
@@ -50,7 +53,7 @@ impl Decode {
 }
 
 /// Whether the output came as it was generated, as far as that can be told.
-pub(crate) fn is_streamed(exchange: &Exchange) -> bool {
+fn is_streamed(exchange: &Exchange) -> bool {
     let events = exchange.events.as_slice();
     !(in_bursts(events) || nearly_at_once(events) || too_fast(exchange))
 }

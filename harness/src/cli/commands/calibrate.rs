@@ -7,7 +7,7 @@ use clap::builder::PossibleValuesParser;
 use timeslip_datasets::run::calibration::{Calibration, ErrorQuantiles, StreamCalibration};
 use timeslip_datasets::text::plural;
 use timeslip_reports::format::nanoseconds;
-use timeslip_suites::{Sandbox, Suite, SuiteFile};
+use timeslip_suites::{Sandbox, Suite};
 use timeslip_wire::Measuring;
 use timeslip_wire::protocols;
 use timeslip_wire::transports;
@@ -87,12 +87,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
             _ => runtime.block_on(calibration::embedded(way, false, &load, tools, handle))?,
         });
     }
-    let calibration = Calibration {
-        clock_resolution_ns: calibration::clock_resolution_ns(),
-        priority: Some(measuring.priority().to_string()),
-        during: Vec::new(),
-        settings,
-    };
+    let calibration = calibration::taken(settings, &measuring);
     if arguments.json {
         let text = serde_json::to_string_pretty(&calibration)
             .map_err(|error| Error::system("cannot write JSON")(error.into()))?;
@@ -106,10 +101,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
 /// The bundled tasks, in the sandbox that a run would take.
 fn bundled_tools(scratch: &Path) -> Result<Tools, Error> {
     let sandbox = isolation::choose(isolation::AUTO)?.sandbox;
-    let mut tasks = Vec::new();
-    for name in SuiteFile::SHIPPED {
-        tasks.extend(Suite::load(&SuiteFile::shipped(name)?, scratch)?.tasks);
-    }
+    let suites = Suite::shipped(scratch)?.into_iter();
+    let tasks = suites.flat_map(|suite| suite.tasks).collect();
     Ok(Tools::new(tasks, sandbox, scratch.to_owned()))
 }
 

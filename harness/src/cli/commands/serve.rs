@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use timeslip_simulator::{Options, Profile};
-use timeslip_suites::{Sandbox, Suite, SuiteFile};
+use timeslip_suites::{Sandbox, Suite};
 use timeslip_wire::protocols::PROTOCOLS;
 use timeslip_wire::transports::TRANSPORTS;
 
@@ -38,10 +38,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let interrupted = Interruption::expect();
     let profile = Profile::load(&arguments.profile)?;
     let scratch = Sandbox::scratch()?;
-    let mut suites = Vec::new();
-    for name in SuiteFile::SHIPPED {
-        suites.push(Suite::load(&SuiteFile::shipped(name)?, scratch.path())?);
-    }
+    let suites = Suite::shipped(scratch.path())?;
     let model = profile.model.clone();
     let options = endpoints::simulated(
         arguments.listen,

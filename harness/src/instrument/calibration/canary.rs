@@ -77,7 +77,7 @@ impl Canary {
 
     /// One exchange, about a second, read by `measuring`. One that fails, or of which the
     /// server tells nothing, adds nothing.
-    pub async fn sing(&mut self, measuring: &Handle) {
+    async fn sing(&mut self, measuring: &Handle) {
         let Ok(measured) = drive(&self.endpoint, &LOAD, None, measuring).await else {
             // Out of something; the run will say so itself.
             tokio::time::sleep(MAX_TRUTH_LAG).await;

@@ -141,8 +141,7 @@ async fn stream(
     let mut seen = Vec::with_capacity(exchanges as usize);
     for turn in 1..=exchanges {
         if let Some(tools) = &tools {
-            let trial = session.during(tools.one_trial()).await;
-            trial.map_err(|error| error.to_string())?;
+            session.during(tools.one_trial()).await?;
         }
         items.push(Item::User("Count upward from 1.".into()));
         let deadline = Instant::now() + MAX_EXCHANGE;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use timeslip_suites::sandbox::Scratch;
-use timeslip_suites::{Sandbox, Task, Workspace, solution, steps};
+use timeslip_suites::{Sandbox, Task, solution, steps};
 
-use crate::error::Error;
 use crate::run::admission::Admission;
+use crate::run::apart::apart;
 
 /// The tasks that streams are accompanied by, one after another.
 #[derive(Clone, Debug)]
@@ -40,23 +40,20 @@ impl Tools {
     /// its solution as a tool, grades it, removes it.
     ///
     /// # Errors
-    /// [`Error::Suite`] when the task comes to no verdict.
-    pub(super) async fn one_trial(&self) -> Result<(), Error> {
+    /// In words, when the task comes to no verdict.
+    pub(super) async fn one_trial(&self) -> Result<(), String> {
         let shared = &self.0;
         let number = shared.next.fetch_add(1, Ordering::Relaxed);
         let Some(task) = shared.tasks.get(number % shared.tasks.len().max(1)) else {
             return Ok(());
         };
-        let directory = Scratch::within(&shared.scratch, "trial-")?;
+        let directory =
+            Scratch::within(&shared.scratch, "trial-").map_err(|error| error.to_string())?;
         let (task, sandbox) = (Arc::new(task.clone()), shared.sandbox.clone());
         let place = directory.path().to_owned();
         let (task_, sandbox_) = (Arc::clone(&task), sandbox.clone());
         let admitted = shared.admission.wait().await;
-        let workspace = apart(move || {
-            let workspace = Workspace::prepare(&task_.workspace, &sandbox_, &place)?;
-            steps::begin_step(&task_, 0, &workspace, &sandbox_)?;
-            Ok(workspace)
-        });
+        let workspace = apart(move || steps::begin(&task_, &sandbox_, &place));
         let workspace = Arc::new(workspace.await?);
         drop(admitted);
         let (task_, sandbox_, workspace_) =
@@ -72,12 +69,4 @@ impl Tools {
         });
         graded.await.map(drop)
     }
-}
-
-/// Runs what takes long on a thread of its own.
-async fn apart<T: Send + 'static>(
-    work: impl FnOnce() -> timeslip_suites::Result<T> + Send + 'static,
-) -> Result<T, Error> {
-    let done = tokio::task::spawn_blocking(work).await;
-    Ok(done.map_err(|error| Error::system("a thread crashed")(std::io::Error::other(error)))??)
 }
