@@ -251,12 +251,14 @@ fn a_separate_verifier_gets_the_artifacts_and_nothing_else() {
         );
         let graded = grade(&made, &workspace, &sandbox).unwrap();
         assert!(graded.resolved, "{kind}: {graded:?}");
-        // A link in its place would hand over what the verifier has.
+        // A link in its place would hand over what the verifier has. It is the agent's
+        // doing, since the untouched task has a verdict.
         run("rm -rf out; ln -s /opt out");
         let refused = grade(&made, &workspace, &sandbox).unwrap();
+        assert!(!refused.resolved && !refused.verifier_failed, "{refused:?}");
         let why = refused.detail.unwrap();
         assert!(
-            refused.verifier_failed && why.contains("/app/out goes through a symbolic link"),
+            why.contains("/app/out goes through a symbolic link"),
             "{why}"
         );
     }
