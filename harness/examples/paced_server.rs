@@ -1,7 +1,7 @@
 //! A server to hold the instrument against that shares no code with the embedded ones:
 //! blocking sockets, a thread a connection, one write an event, all of them before whatever
 //! else runs on this machine. It answers chat completions over HTTP with as many tokens as
-//! it is asked for, and logs when it truly sent what.
+//! it is asked for, and logs when its kernel received a request and when it truly sent what.
 //!
 //! ```text
 //! cargo run --release --example paced_server -- 8077 emissions.jsonl &
@@ -10,13 +10,15 @@
 //! ```
 
 use std::error::Error;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{IoSliceMut, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt};
 use rustix::time::ClockId;
 use timeslip_datasets::run::emissions::{Emission, Writer};
 use timeslip_wire::{clock, measuring};
@@ -35,11 +37,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let log = Arc::new(Mutex::new(Writer::open(Path::new(log))?));
     let listener = TcpListener::bind(("127.0.0.1", port.parse()?))?;
+    // Connections inherit it; the first one finds the stamps already on.
+    setsockopt(&listener, sockopt::ReceiveTimestampns, &true)?;
     eprintln!("priority {}", measuring::go_first());
     for connection in listener.incoming() {
         let (connection, log) = (connection?, Arc::clone(&log));
         std::thread::spawn(move || {
-            eprintln!("connection, priority {}", measuring::go_first());
+            let _ = measuring::go_first();
             if let Err(error) = serve(&connection, &log) {
                 eprintln!("{error}");
             }
@@ -51,46 +55,72 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// Answers one request after another.
 fn serve(connection: &TcpStream, log: &Mutex<Writer>) -> Result<(), Box<dyn Error>> {
     connection.set_nodelay(true)?;
-    let mut reader = BufReader::new(connection);
-    while let Some(tokens) = request(&mut reader)? {
-        let emission = answer(connection, tokens)?;
+    let mut unread = Vec::new();
+    while let Some((tokens, received_ns)) = request(connection, &mut unread)? {
+        let emission = answer(connection, tokens, received_ns)?;
         let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
         log.append(&emission)?;
     }
     Ok(())
 }
 
-/// How many tokens the next request asks for; `None` when there is no further one.
-fn request(reader: &mut BufReader<&TcpStream>) -> Result<Option<usize>, Box<dyn Error>> {
-    let mut length = 0;
-    let mut line = String::new();
+/// How many tokens the next request asks for, and when the kernel received the last of it;
+/// `None` when there is no further one.
+fn request(
+    connection: &TcpStream,
+    unread: &mut Vec<u8>,
+) -> Result<Option<(usize, u64)>, Box<dyn Error>> {
+    let mut received_ns = 0;
     loop {
-        line.clear();
-        if reader.read_line(&mut line)? == 0 {
+        if let Some(head) = unread.windows(4).position(|end| end == b"\r\n\r\n") {
+            let headers = std::str::from_utf8(&unread[..head])?.to_ascii_lowercase();
+            let mut lines = headers.lines();
+            let length = lines.find_map(|line| line.strip_prefix("content-length:"));
+            let end = head + 4 + length.unwrap_or("0").trim().parse::<usize>()?;
+            if unread.len() >= end {
+                let body: serde_json::Value = serde_json::from_slice(&unread[head + 4..end])?;
+                unread.drain(..end);
+                let asked = ["max_completion_tokens", "max_tokens"];
+                let asked = asked.iter().find_map(|name| body[*name].as_u64());
+                let tokens = asked.unwrap_or(512).clamp(2, 65_536) as usize;
+                return Ok(Some((tokens, received_ns)));
+            }
+        }
+        let mut bytes = [0; 16 << 10];
+        let mut parts = [IoSliceMut::new(&mut bytes)];
+        let mut control = nix::cmsg_space!(nix::sys::time::TimeSpec);
+        let message = recvmsg::<()>(
+            connection.as_raw_fd(),
+            &mut parts,
+            Some(&mut control),
+            MsgFlags::empty(),
+        )?;
+        let length = message.bytes;
+        // A segment that came just when stamping began has none.
+        received_ns = now();
+        for stamp in message.cmsgs()? {
+            if let ControlMessageOwned::ScmTimestampns(at) = stamp {
+                let wall = Duration::from(at).as_nanos() as u64;
+                let age = clock::system(ClockId::Realtime).saturating_sub(wall);
+                received_ns = now().saturating_sub(age);
+            }
+        }
+        if length == 0 {
             return Ok(None);
         }
-        let header = line.trim_end().to_ascii_lowercase();
-        if header.is_empty() {
-            break;
-        }
-        if let Some(value) = header.strip_prefix("content-length:") {
-            length = value.trim().parse()?;
-        }
+        unread.extend_from_slice(&bytes[..length]);
     }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body)?;
-    let body: serde_json::Value = serde_json::from_slice(&body)?;
-    let asked = ["max_completion_tokens", "max_tokens"];
-    let asked = asked.iter().find_map(|name| body[*name].as_u64());
-    Ok(Some(asked.unwrap_or(512).clamp(2, 65_536) as usize))
 }
 
 fn now() -> u64 {
     clock::system(ClockId::Monotonic)
 }
 
-fn answer(connection: &TcpStream, tokens: usize) -> Result<Emission, Box<dyn Error>> {
-    let received_ns = now();
+fn answer(
+    connection: &TcpStream,
+    tokens: usize,
+    received_ns: u64,
+) -> Result<Emission, Box<dyn Error>> {
     let number = RESPONSES.fetch_add(1, Ordering::Relaxed);
     let id = format!("paced-{}-{number}", std::process::id());
     let write = |bytes: &[u8]| {

@@ -6,6 +6,7 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::journal::StampSource;
 use crate::{Error, Result, atomic, files};
 
 /// The instrument's own error, in nanoseconds, against a server that logs its
@@ -18,6 +19,9 @@ pub struct Calibration {
     /// `nice -10` or `usual`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<String>,
+    /// From whom the arrivals of bytes were known, at best.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arrivals: Option<StampSource>,
     /// One entry for each setting it was taken at.
     pub settings: Vec<StreamCalibration>,
     /// The error while the run's own work went on, by a paced stream that went the same way;
@@ -79,8 +83,14 @@ pub struct StreamCalibration {
 pub struct ErrorQuantiles {
     /// How many.
     pub n: usize,
+    /// Mean.
+    #[serde(default)]
+    pub mean_ns: u64,
     /// Median.
     pub p50_ns: u64,
+    /// 95th percentile, type 7.
+    #[serde(default)]
+    pub p95_ns: u64,
     /// 99th percentile, type 7; close to the maximum below 100 values.
     pub p99_ns: u64,
     /// Largest.
@@ -95,7 +105,9 @@ impl ErrorQuantiles {
         ascending.sort_unstable();
         Some(ErrorQuantiles {
             n: ascending.len(),
+            mean_ns: mean(&ascending)?,
             p50_ns: quantile(&ascending, 0.5)?,
+            p95_ns: quantile(&ascending, 0.95)?,
             p99_ns: quantile(&ascending, 0.99)?,
             max_ns: *ascending.last()?,
         })
@@ -112,6 +124,14 @@ fn quantile(ascending: &[u64], p: f64) -> Option<u64> {
     Some((low + (high - low) * (position - position.floor())).round() as u64)
 }
 
+/// The mean, rounded; `None` without values.
+fn mean(values: &[u64]) -> Option<u64> {
+    let sum: u128 = values.iter().copied().map(u128::from).sum();
+    let n = values.len() as u128;
+    // A mean is no larger than the largest of what it is of.
+    Some((sum + n / 2).checked_div(n)? as u64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,6 +142,8 @@ mod tests {
         let found = ErrorQuantiles::of([30, 10, 40, 10, 50, 90, 20, 60]).unwrap();
         let expected = ErrorQuantiles {
             n: 8,
+            mean_ns: 39,
+            p95_ns: 80,
             p50_ns: 35,
             p99_ns: 88,
             max_ns: 90,

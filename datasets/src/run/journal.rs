@@ -259,6 +259,9 @@ pub struct TcpSample {
     /// Segments received in this exchange, acknowledgements included.
     #[serde(default)]
     pub segments_in: u32,
+    /// Of these, the ones that brought bytes.
+    #[serde(default)]
+    pub data_segments_in: u32,
     /// Segments sent in this exchange, acknowledgements included.
     #[serde(default)]
     pub segments_out: u32,
@@ -271,9 +274,68 @@ pub struct StreamShape {
     pub payloads: u32,
     /// Keep-alives: comments of the stream, pings of the protocol.
     pub keep_alives: u32,
-    /// Reads that brought at least one output event. Fewer than output events when
+    /// Arrivals that brought at least one output event. Fewer than output events when
     /// several arrived together.
     pub output_reads: u32,
+    /// Output events whose time may be too late, because a late read found their segment
+    /// merged with a younger one, whose stamp it has.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub merged: u32,
+}
+
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
+/// Who says when bytes arrived, the least exact first.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum StampSource {
+    /// The moment at which they were read.
+    Read,
+    /// The kernel's stamp on a read: the time of its youngest segment.
+    Receive,
+    /// The captured headers of their packets: a time for every segment.
+    #[default]
+    Capture,
+}
+
+impl StampSource {
+    /// All there are, the least exact first.
+    pub const ALL: [StampSource; 3] = [Self::Read, Self::Receive, Self::Capture];
+
+    /// Its name in files and on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            StampSource::Read => "read",
+            StampSource::Receive => "receive",
+            StampSource::Capture => "capture",
+        }
+    }
+
+    /// What it is, in words.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            StampSource::Read => "the reads",
+            StampSource::Receive => "the kernel's stamp of each read",
+            StampSource::Capture => "the captured headers of packets",
+        }
+    }
 }
 
 /// One request and its response stream.
@@ -306,6 +368,10 @@ pub struct Exchange {
     /// What else the stream carried.
     #[serde(default)]
     pub shape: StreamShape,
+    /// Who says when its output arrived, the least exact of all that did; absent without
+    /// output.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub stamped_by: Option<StampSource>,
     /// Events of kinds that are not known, by name. Untrusted.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub unknown: BTreeMap<String, u32>,

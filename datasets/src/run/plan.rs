@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::journal::StampSource;
 use super::journal::TrialKey;
 use crate::options::{EndpointOptions, TrialLimits};
 
@@ -25,6 +26,9 @@ pub struct Plan {
     pub attempts: u32,
     /// Trials at once.
     pub concurrency: u32,
+    /// From whom the arrivals of bytes are known, at best.
+    #[serde(default)]
+    pub arrivals: StampSource,
     /// Seed of order and simulation.
     pub seed: u64,
     /// Limits of a trial.

@@ -51,7 +51,7 @@ impl Received {
     /// When what was just read arrived.
     pub(super) fn at(&self) -> u64 {
         match self {
-            Received::ByProbe(probe) => probe.arrival().at(),
+            Received::ByProbe(probe) => probe.arrival().at,
             Received::WhenRead => clock::now(),
         }
     }

@@ -157,6 +157,7 @@ pub fn taken(settings: Vec<StreamCalibration>, measuring: &Measuring) -> Calibra
     Calibration {
         clock_resolution_ns: clock_resolution_ns(),
         priority: Some(measuring.priority().to_string()),
+        arrivals: Some(measuring.arrivals()),
         during: Vec::new(),
         settings,
     }

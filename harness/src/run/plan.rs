@@ -139,6 +139,7 @@ pub fn resolve(
         endpoints,
         attempts,
         concurrency,
+        arrivals: run.arrivals.unwrap_or_default(),
         seed,
         limits,
         suite_limits,

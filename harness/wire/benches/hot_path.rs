@@ -21,7 +21,7 @@ use std::time::Duration;
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use rustix::time::{ClockId, clock_gettime};
-use timeslip_datasets::run::journal::EventKind;
+use timeslip_datasets::run::journal::{EventKind, StampSource};
 use timeslip_wire::clock;
 use timeslip_wire::connection::Arrival;
 use timeslip_wire::framing::{Piece, Splitter, StreamFormat};
@@ -156,7 +156,8 @@ impl Measurement for ProcessorTime {
 fn from_memory(criterion: &mut Criterion<ProcessorTime>, streams: &[Stream]) {
     let arrival = Arrival {
         read: 2,
-        kernel: Some(1),
+        at: 1,
+        source: StampSource::Receive,
     };
     let mut group = criterion.benchmark_group("from memory");
     for stream in streams {

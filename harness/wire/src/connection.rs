@@ -3,6 +3,7 @@
 //! [`Timed`] sits directly on the socket, below TLS and below HTTP, and notes the
 //! time of every read and write; [`open`] takes the marks of each connection step.
 
+pub mod arrivals;
 mod no_proxy;
 mod proxy;
 mod target;
@@ -10,6 +11,7 @@ mod timed;
 mod tls;
 
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,12 +19,13 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 pub use target::Target;
 pub use timed::{Arrival, Probe, Timed};
 
 use crate::clock;
+use arrivals::Watched;
 use proxy::Proxy;
 
 /// What both plain and encrypted streams can do.
@@ -67,6 +70,19 @@ pub enum Application {
 /// "Connection Attempt Delay").
 const HEAD_START: Duration = Duration::from_millis(250);
 
+/// A connected socket, and what is captured of it.
+type Connected = (TcpStream, Option<Watched>);
+
+/// Connects to one address.
+async fn connect_to(address: SocketAddr) -> io::Result<Connected> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    let watched = arrivals::expect(&socket, address);
+    Ok((socket.connect(address).await?, watched))
+}
+
 /// Connects to whichever address answers first; one is tried after the other, `head_start`
 /// apart, or at once when the one before has failed. With the connection comes what is to
 /// be said of addresses that did not answer in time; the error is the last one, none when
@@ -74,7 +90,7 @@ const HEAD_START: Duration = Duration::from_millis(250);
 async fn connect(
     addresses: &[SocketAddr],
     head_start: Duration,
-) -> Result<(TcpStream, Option<String>), Option<String>> {
+) -> Result<(Connected, Option<String>), Option<String>> {
     let mut waiting = addresses.iter().copied();
     let mut racing = FuturesUnordered::new();
     let mut tried = Vec::new();
@@ -82,7 +98,7 @@ async fn connect(
     loop {
         if let Some(address) = waiting.next() {
             tried.push(address);
-            racing.push(async move { (address, TcpStream::connect(address).await) });
+            racing.push(async move { (address, connect_to(address).await) });
         }
         let more = waiting.len() > 0;
         let Ok(outcome) = first_of(&mut racing, head_start, more).await else {
@@ -169,14 +185,14 @@ pub async fn open(target: &Target, application: Application) -> Result<Connectio
     if literal.is_none() {
         steps.dns = Some(clock::now());
     }
-    let (socket, remark) = connect(&in_turn(addresses), HEAD_START)
+    let ((socket, watched), remark) = connect(&in_turn(addresses), HEAD_START)
         .await
         .map_err(|problem| problem.unwrap_or_else(|| format!("{host} has no address")))?;
     steps.tcp = Some(clock::now());
     socket
         .set_nodelay(true)
         .map_err(|error| format!("cannot set TCP_NODELAY: {error}"))?;
-    let mut timed = Timed::new(socket);
+    let mut timed = Timed::new(socket).watched(watched);
     if let Some(proxy) = &proxy {
         proxy.tunnel(&mut timed, target).await?;
         steps.proxy = Some(clock::now());
@@ -217,7 +233,7 @@ mod tests {
         let heard = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let heard = heard.local_addr().unwrap();
         let began = std::time::Instant::now();
-        let (socket, remark) = connect(&[silent, heard], limit).await.unwrap();
+        let ((socket, _), remark) = connect(&[silent, heard], limit).await.unwrap();
         assert_eq!(socket.peer_addr().unwrap(), heard);
         assert!(remark.unwrap().contains(&silent.to_string()));
         assert!(began.elapsed() >= limit && began.elapsed() < limit * 4);

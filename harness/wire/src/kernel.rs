@@ -1,6 +1,9 @@
 //! Where the kernel's interface has no safe wrapper: all the unsafe code there is.
 #![allow(unsafe_code)]
 
+#[cfg(target_os = "linux")]
+pub mod packet_ring;
+
 use std::os::fd::BorrowedFd;
 
 use timeslip_datasets::run::journal::TcpSample;
@@ -19,6 +22,7 @@ pub fn tcp_info(socket: BorrowedFd<'_>) -> Option<TcpSample> {
     const SEGS_OUT: usize = 136;
     const SEGS_IN: usize = 140;
     const MIN_RTT: usize = 148;
+    const DATA_SEGS_IN: usize = 152;
 
     let mut info = [0_u8; 256];
     let mut length: libc::socklen_t = 256;
@@ -48,6 +52,8 @@ pub fn tcp_info(socket: BorrowedFd<'_>) -> Option<TcpSample> {
         rtt_ns: u64::from(field(RTT)?) * 1_000,
         retransmits: field(TOTAL_RETRANS)?,
         segments_in: field(SEGS_IN)?,
+        // Younger than the fields before it.
+        data_segments_in: field(DATA_SEGS_IN).unwrap_or_default(),
         segments_out: field(SEGS_OUT)?,
     })
 }

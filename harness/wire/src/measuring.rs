@@ -8,9 +8,11 @@ use std::fmt;
 use std::io;
 use std::thread::JoinHandle;
 
+use timeslip_datasets::run::journal::StampSource;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use crate::connection::arrivals;
 use crate::kernel;
 
 /// What niceness set-up, grading and tools run at; anybody may be nicer.
@@ -44,16 +46,18 @@ impl fmt::Display for Priority {
 pub struct Measuring {
     handle: Handle,
     priority: Priority,
+    arrivals: StampSource,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Measuring {
-    /// Starts the thread, with the highest priority it is given.
+    /// Starts the thread, with the highest priority it is given; it knows the arrivals of
+    /// what it reads as exactly as it may, and no more exactly than `best`.
     ///
     /// # Errors
     /// When there is no thread or no runtime to be had.
-    pub fn start() -> io::Result<Self> {
+    pub fn start(best: StampSource) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -63,14 +67,15 @@ impl Measuring {
         let thread = std::thread::Builder::new()
             .name("timeslip-measure".into())
             .spawn(move || {
-                let _ = tell.send(go_first());
+                let _ = tell.send((go_first(), arrivals::begin(best)));
                 // An error says that the handle is gone, which stops it as well.
                 let _ = runtime.block_on(stopped);
             })?;
-        let priority = told.recv().map_err(io::Error::other)?;
+        let (priority, arrivals) = told.recv().map_err(io::Error::other)?;
         Ok(Measuring {
             handle,
             priority,
+            arrivals,
             stop: Some(stop),
             thread: Some(thread),
         })
@@ -80,6 +85,12 @@ impl Measuring {
     #[must_use]
     pub fn handle(&self) -> &Handle {
         &self.handle
+    }
+
+    /// Who says when what it reads arrived, at best.
+    #[must_use]
+    pub fn arrivals(&self) -> StampSource {
+        self.arrivals
     }
 
     /// The priority it was given.
@@ -126,7 +137,7 @@ mod tests {
 
     #[test]
     fn work_handed_over_runs_on_the_measuring_thread_and_ends_with_it() {
-        let measuring = Measuring::start().unwrap();
+        let measuring = Measuring::start(StampSource::Capture).unwrap();
         let name = measuring
             .handle()
             .spawn(async { std::thread::current().name().map(str::to_owned) });

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use timeslip_datasets::run::journal::{EventColumns, Exchange, Marks, Reported, StreamEvent};
+use timeslip_datasets::run::journal::{
+    EventColumns, Exchange, Marks, Reported, StampSource, StreamEvent,
+};
 
 use crate::clock;
 use crate::connection::{Arrival, Probe, Steps};
@@ -29,10 +31,12 @@ pub struct Recorder {
     reported: Reported,
     done: Option<u64>,
     body_bytes: u64,
-    /// The read that brought the latest output.
-    output_read: Option<u64>,
-    /// The read that brought the pong.
-    pong_read: Option<u64>,
+    /// The arrival that brought the latest output.
+    output_arrival: Option<Arrival>,
+    /// The arrival that brought the pong.
+    pong_arrival: Option<Arrival>,
+    /// Reads that brought the response, where the connection is nobody else's.
+    reads: Option<u64>,
     /// When anything came last, on [`clock::now`].
     heard: u64,
     /// When something came last that moved the answer.
@@ -63,8 +67,9 @@ impl Recorder {
             reported: Reported::default(),
             done: None,
             body_bytes: 0,
-            output_read: None,
-            pong_read: None,
+            output_arrival: None,
+            pong_arrival: None,
+            reads: None,
             heard: now,
             moved: now,
             may_end: false,
@@ -184,8 +189,8 @@ impl Recorder {
         // One that comes very late answers the ping of an exchange before.
         let ours = pinged >= self.origin.saturating_add(marks.start);
         if ours && marks.first_token.is_none() && self.exchange.ping_ns.is_none() {
-            self.exchange.ping_ns = Some(arrival.at().saturating_sub(pinged));
-            self.pong_read = Some(arrival.read);
+            self.exchange.ping_ns = Some(arrival.at.saturating_sub(pinged));
+            self.pong_arrival = Some(arrival);
         }
     }
 
@@ -270,7 +275,7 @@ impl Recorder {
         let shape = &mut self.exchange.shape;
         shape.payloads += 1;
         shape.keep_alives += u32::from(step.keep_alive);
-        let at = self.offset(arrival.at());
+        let at = self.offset(arrival.at);
         self.heard = arrival.read;
         let may_end = self.decoder.may_end();
         let finished = may_end && !std::mem::replace(&mut self.may_end, may_end);
@@ -288,12 +293,14 @@ impl Recorder {
                 self.exchange.marks.first_token = Some(at);
                 self.exchange
                     .ping_ns
-                    .take_if(|_| self.pong_read == Some(arrival.read));
+                    .take_if(|_| self.pong_arrival == Some(arrival));
             }
             self.exchange.marks.last_token = Some(at);
-            if self.output_read.replace(arrival.read) != Some(arrival.read) {
+            if self.output_arrival.replace(arrival) != Some(arrival) {
                 self.exchange.shape.output_reads += 1;
             }
+            let weakest = self.exchange.stamped_by.get_or_insert(arrival.source);
+            *weakest = arrival.source.min(*weakest);
             self.exchange.events.push(StreamEvent {
                 at,
                 kind,
@@ -327,6 +334,7 @@ impl Recorder {
         self.exchange.response_bytes = Some(response_bytes);
         self.exchange.request_bytes = Some(request_bytes);
         self.exchange.tcp = probe.tcp();
+        self.reads = Some(probe.reads());
         // Cut off before an answer: the request counts as sent only if all of it was.
         if self.exchange.marks.sent.is_none() && request_bytes > self.body_bytes {
             self.sent(probe.last_write());
@@ -342,7 +350,7 @@ impl Recorder {
 
     /// Notes the first bytes of the response itself.
     pub fn responding(&mut self, arrival: Arrival) {
-        let at = self.offset(arrival.at());
+        let at = self.offset(arrival.at);
         self.exchange.marks.first_byte.get_or_insert(at);
     }
 
@@ -362,6 +370,7 @@ impl Recorder {
     pub fn finish(mut self, transport: &str) -> (Exchange, Answer) {
         let answer = self.decoder.answer();
         let mut exchange = self.exchange;
+        exchange.shape.merged = merged(&exchange, self.reads);
         exchange.unknown = self.decoder.unknown();
         // What was never shown is no beginning of what was.
         let shown = exchange.marks.first_token.is_some();
@@ -387,6 +396,20 @@ impl Recorder {
     }
 }
 
+/// Output events that a late read may have found merged, when `reads` brought all.
+fn merged(exchange: &Exchange, reads: Option<u64>) -> u32 {
+    if exchange.stamped_by == Some(StampSource::Capture) {
+        return 0;
+    }
+    let events = exchange.events.as_slice().len() as u64;
+    let together = events.saturating_sub(exchange.shape.output_reads.into());
+    // What a read found in one segment was sent together.
+    let unread = exchange.tcp.zip(reads).map_or(u64::MAX, |(tcp, reads)| {
+        u64::from(tcp.data_segments_in).saturating_sub(reads)
+    });
+    u32::try_from(unread.min(together)).unwrap_or(u32::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -398,7 +421,7 @@ mod tests {
         let decoder = protocols::by_name("responses").unwrap().decoder();
         let mut recorder = Recorder::new(decoder, 0, 1, 0);
         recorder.exchange.marks.start = 100;
-        let arrival = |read| Arrival { read, kernel: None };
+        let arrival = Arrival::read;
         let delta = br#"{"type":"response.output_text.delta","delta":"x"}"#;
         if pong <= output {
             recorder.pong(arrival(pong), pinged);

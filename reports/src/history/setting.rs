@@ -82,6 +82,7 @@ fn comparable(limits: TrialLimits) -> TrialLimits {
 #[cfg(test)]
 mod tests {
     use timeslip_datasets::options::EndpointOptions;
+    use timeslip_datasets::run::journal::StampSource;
     use timeslip_datasets::run::journal::TrialKey;
 
     use super::*;
@@ -125,6 +126,7 @@ mod tests {
                 endpoints: vec![endpoint("fast"), endpoint("slow")],
                 attempts: 1,
                 concurrency: 1,
+                arrivals: StampSource::Capture,
                 seed,
                 suite_limits: BTreeMap::new(),
                 limits: TrialLimits {

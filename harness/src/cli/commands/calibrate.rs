@@ -3,8 +3,9 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use timeslip_datasets::run::calibration::{Calibration, ErrorQuantiles, StreamCalibration};
+use timeslip_datasets::run::journal::StampSource;
 use timeslip_datasets::text::plural;
 use timeslip_reports::format::nanoseconds;
 use timeslip_suites::{Sandbox, Suite};
@@ -45,9 +46,21 @@ pub(super) struct Arguments {
     /// Beside the streams, set up, run and grade the bundled tasks, as a run does
     #[arg(long)]
     with_tools: bool,
+    /// Who says when bytes arrived, at best
+    #[arg(long, value_name = "WHO", default_value = "capture", value_parser = arrivals())]
+    arrivals: StampSource,
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+/// Reads the name of a source of stamps.
+fn arrivals() -> impl TypedValueParser<Value = StampSource> {
+    let names = StampSource::ALL.map(StampSource::name);
+    PossibleValuesParser::new(names).map(|name| {
+        let mut all = StampSource::ALL.into_iter();
+        all.find(|source| source.name() == name).unwrap_or_default()
+    })
 }
 
 /// Exchanges that are enough for a 99th percentile of TTFT.
@@ -62,7 +75,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
         });
     }
     let runtime = super::runtime()?;
-    let measuring = Measuring::start().map_err(Error::system("cannot start measuring"))?;
+    let measuring =
+        Measuring::start(arguments.arrivals).map_err(Error::system("cannot start measuring"))?;
     let handle = measuring.handle();
     let scratch = Sandbox::scratch()?;
     let tools = match arguments.with_tools {
@@ -108,9 +122,10 @@ fn bundled_tools(scratch: &Path) -> Result<Tools, Error> {
 
 fn table(calibration: &Calibration) -> String {
     let mut text = format!(
-        "clock resolution {}, priority of the measuring thread {}\n\n{:<34}{:>9}{:>20}{:>20}{:>20}{:>20}{:>20}\n",
+        "clock resolution {}, priority of the measuring thread {}, arrivals by {}\n\n{:<34}{:>9}{:>20}{:>20}{:>20}{:>20}{:>20}\n",
         nanoseconds(calibration.clock_resolution_ns),
         calibration.priority.as_deref().unwrap_or("unknown"),
+        calibration.arrivals.map_or("unknown", StampSource::name),
         "errors: p50 / p99",
         "events/s",
         "TTFT",

@@ -270,7 +270,8 @@ fn measure(ready: Ready, scratch: &Path, runtime: Runtime) -> Result<File, Error
     let interrupted = || Error::Interrupted {
         run: directory.path().to_owned(),
     };
-    let measuring = Measuring::start().map_err(Error::system("cannot start measuring"))?;
+    let measuring =
+        Measuring::start(plan.arrivals).map_err(Error::system("cannot start measuring"))?;
     let calibration = match directory.read_calibration()? {
         Some(calibration) => calibration,
         None => {

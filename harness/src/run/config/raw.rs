@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use timeslip_datasets::options::{EndpointOptions, LimitsTable};
+use timeslip_datasets::run::journal::StampSource;
 use timeslip_datasets::run::plan::Price;
 use timeslip_suites::SuiteFile;
 
@@ -55,6 +56,8 @@ table! {
         attempts: u32,
         /// Trials at once.
         concurrency: u32,
+        /// Who says when bytes arrived, at best.
+        arrivals: StampSource,
         /// Seed of order and simulation.
         seed: u64,
         /// Where run directories are made.

@@ -1,26 +1,28 @@
 //! A TCP stream that stamps its reads and writes.
 //!
-//! Where the platform gives the kernel's receive time of what is read
-//! (`SO_TIMESTAMPING`), an arrival is known apart from the moment this process got
-//! around to reading it; elsewhere the read is all there is.
+//! Where the connection's packets are captured, what one read brings is handed on in the
+//! parts that arrived at once, each with its time. Else the kernel's stamp of what is read
+//! (`SO_TIMESTAMPING`) tells an arrival apart from the moment this process got around to
+//! reading it; where there is none, the read is all there is.
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 
+use bytes::{Buf, BytesMut};
 use rustix::time::ClockId;
-use timeslip_datasets::run::journal::TcpSample;
+use timeslip_datasets::run::journal::{StampSource, TcpSample};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::arrivals::{self, Watched};
 use crate::clock;
-use crate::kernel::{self, ReceivedBytes};
+use crate::kernel;
 
-/// No stamp in the atomics.
-const NONE: u64 = u64::MAX;
 /// A wall clock that moves this much against the monotonic one between two reads was
 /// set, not slewed: stamps of before and after do not mix.
 const CLOCK_STEP_NS: u64 = 1_000_000;
@@ -30,22 +32,29 @@ const CLOCK_STEP_NS: u64 = 1_000_000;
 pub struct Arrival {
     /// When they were read.
     pub read: u64,
-    /// When the kernel received the last of them, where the platform says.
-    pub kernel: Option<u64>,
+    /// When the last of them came, to the best of our knowledge.
+    pub at: u64,
+    /// Whose knowledge that is.
+    pub source: StampSource,
 }
 
 impl Arrival {
-    /// The best knowledge of when they came.
+    /// The read is all that is known.
     #[must_use]
-    pub fn at(self) -> u64 {
-        self.kernel.unwrap_or(self.read)
+    pub fn read(at: u64) -> Self {
+        Arrival {
+            read: at,
+            at,
+            source: StampSource::Read,
+        }
     }
 
-    /// How long they lay in the kernel before they were read.
+    /// How long they lay in the kernel before they were read; `None` where nobody says.
     #[must_use]
     pub fn lag_ns(self) -> Option<u32> {
-        let lag = self.read.saturating_sub(self.kernel?);
-        Some(u32::try_from(lag).unwrap_or(u32::MAX))
+        let lag = self.read.saturating_sub(self.at);
+        let known = self.source != StampSource::Read;
+        known.then(|| u32::try_from(lag).unwrap_or(u32::MAX))
     }
 }
 
@@ -54,11 +63,15 @@ impl Arrival {
 pub struct Probe {
     socket: Option<std::os::fd::OwnedFd>,
     last_read: AtomicU64,
-    kernel_received: AtomicU64,
+    last_arrival: AtomicU64,
+    last_source: AtomicU8,
     last_write: AtomicU64,
     bytes_read: AtomicU64,
+    /// Calls that brought bytes.
+    reads: AtomicU64,
     bytes_written: AtomicU64,
     segments_in_before: AtomicU64,
+    data_segments_in_before: AtomicU64,
     segments_out_before: AtomicU64,
     retransmits_before: AtomicU64,
 }
@@ -66,12 +79,19 @@ pub struct Probe {
 impl Probe {
     /// Forgets the previous exchange: counts begin at 0.
     pub fn arm(&self) {
-        for field in [&self.last_write, &self.bytes_read, &self.bytes_written] {
+        for field in [
+            &self.last_write,
+            &self.bytes_read,
+            &self.bytes_written,
+            &self.reads,
+        ] {
             field.store(0, Relaxed);
         }
         if let Some(now) = self.tcp_now() {
             self.segments_in_before
                 .store(now.segments_in.into(), Relaxed);
+            self.data_segments_in_before
+                .store(now.data_segments_in.into(), Relaxed);
             self.segments_out_before
                 .store(now.segments_out.into(), Relaxed);
             self.retransmits_before
@@ -82,11 +102,24 @@ impl Probe {
     /// When the bytes of the latest read arrived.
     #[must_use]
     pub fn arrival(&self) -> Arrival {
-        let kernel = self.kernel_received.load(Relaxed);
+        let source = usize::from(self.last_source.load(Relaxed));
         Arrival {
             read: self.last_read.load(Relaxed),
-            kernel: Some(kernel).filter(|at| *at != NONE),
+            at: self.last_arrival.load(Relaxed),
+            source: StampSource::ALL.get(source).copied().unwrap_or_default(),
         }
+    }
+
+    fn set_arrival(&self, arrival: Arrival) {
+        self.last_read.store(arrival.read, Relaxed);
+        self.last_arrival.store(arrival.at, Relaxed);
+        self.last_source.store(arrival.source as u8, Relaxed);
+    }
+
+    /// Reads since [`Probe::arm`] that brought bytes.
+    #[must_use]
+    pub fn reads(&self) -> u64 {
+        self.reads.load(Relaxed)
     }
 
     /// Time the latest write since [`Probe::arm`] was handed to the kernel.
@@ -114,6 +147,8 @@ impl Probe {
             now.wrapping_sub(before.load(Relaxed) as u32)
         };
         sample.segments_in = since(sample.segments_in, &self.segments_in_before);
+        let data_before = &self.data_segments_in_before;
+        sample.data_segments_in = since(sample.data_segments_in, data_before);
         sample.segments_out = since(sample.segments_out, &self.segments_out_before);
         sample.retransmits = since(sample.retransmits, &self.retransmits_before);
         Some(sample)
@@ -131,10 +166,21 @@ pub struct Timed {
     probe: Arc<Probe>,
     /// The kernel stamps what it receives.
     stamped: bool,
+    /// Its packets are captured.
+    watched: Option<Watched>,
+    /// What one read brought beyond the part that was handed on.
+    held: Held,
     /// Wall clock minus [`clock::now`] at the latest read.
     offset: Option<i128>,
     /// The latest arrival; times must not run backwards.
     latest: u64,
+}
+
+/// Bytes that have been read, in parts that arrived at once.
+#[derive(Debug, Default)]
+struct Held {
+    bytes: BytesMut,
+    parts: VecDeque<(usize, Arrival)>,
 }
 
 impl Timed {
@@ -145,21 +191,34 @@ impl Timed {
         let probe = Probe {
             socket: inner.as_fd().try_clone_to_owned().ok(),
             last_read: zero(),
-            kernel_received: AtomicU64::new(NONE),
+            last_arrival: zero(),
+            last_source: AtomicU8::default(),
             last_write: zero(),
             bytes_read: zero(),
+            reads: zero(),
             bytes_written: zero(),
             segments_in_before: zero(),
+            data_segments_in_before: zero(),
             segments_out_before: zero(),
             retransmits_before: zero(),
         };
+        let wanted = arrivals::best() >= StampSource::Receive;
         Timed {
-            stamped: kernel::enable_receive_stamps(inner.as_fd()),
+            stamped: wanted && kernel::enable_receive_stamps(inner.as_fd()),
+            watched: None,
+            held: Held::default(),
             inner,
             probe: Arc::new(probe),
             offset: None,
             latest: 0,
         }
+    }
+
+    /// Takes its times from its captured packets, as far as they tell.
+    #[must_use]
+    pub fn watched(mut self, watched: Option<Watched>) -> Self {
+        self.watched = watched;
+        self
     }
 
     /// Where the times are kept.
@@ -168,34 +227,85 @@ impl Timed {
         Arc::clone(&self.probe)
     }
 
-    fn note_read(&mut self, received: ReceivedBytes) {
+    /// Dates the last `length` bytes of `buf`, which have just been read, and holds those
+    /// back that arrived after the first of them.
+    fn note_read(&mut self, buf: &mut ReadBuf<'_>, length: usize, stamp: Option<u64>) {
         let read = clock::now();
-        let kernel = received
-            .stamp
-            .and_then(|stamp| self.on_our_clock(read, stamp));
-        // A stamp may come from a segment that was merged with an older one.
-        let at = kernel.unwrap_or(read).max(self.latest);
-        self.latest = at;
-        let probe = &self.probe;
-        probe.last_read.store(read, Relaxed);
-        let kernel = kernel.map_or(NONE, |_| at);
-        probe.kernel_received.store(kernel, Relaxed);
-        probe.bytes_read.fetch_add(received.length as u64, Relaxed);
+        self.probe.reads.fetch_add(1, Relaxed);
+        let offset = match stamp {
+            Some(_) => self.wall_offset(read),
+            None => None,
+        };
+        let mut latest = self.latest;
+        let mut dated = |at: Option<u64>, source| {
+            // A stamp may come from a segment that was merged with an older one.
+            let ours = at
+                .zip(offset)
+                .and_then(|(at, offset)| u64::try_from(i128::from(at) - offset).ok())
+                .filter(|at| *at <= read);
+            let source = ours.map_or(StampSource::Read, |_| source);
+            latest = ours.unwrap_or(read).max(latest);
+            Arrival {
+                read,
+                at: latest,
+                source,
+            }
+        };
+        let parts = &mut self.held.parts;
+        if let Some(watched) = &self.watched {
+            watched.read(length, |length, at| {
+                let arrival = match at {
+                    Some(_) => dated(at, StampSource::Capture),
+                    None => dated(stamp, StampSource::Receive),
+                };
+                match parts.back_mut() {
+                    Some((before, same)) if *same == arrival => *before += length,
+                    _ => parts.push_back((length, arrival)),
+                }
+            });
+        } else {
+            parts.push_back((length, dated(stamp, StampSource::Receive)));
+        }
+        self.latest = latest;
+        if let [(_, arrival)] = *self.held.parts.make_contiguous() {
+            self.held.parts.clear();
+            self.probe.set_arrival(arrival);
+            self.probe.bytes_read.fetch_add(length as u64, Relaxed);
+            return;
+        }
+        let begin = buf.filled().len() - length;
+        self.held.bytes.extend_from_slice(&buf.filled()[begin..]);
+        buf.set_filled(begin);
+        self.hand_on(buf);
     }
 
-    /// Places a wall-clock stamp on our clock by the age it has right now.
-    fn on_our_clock(&mut self, read: u64, stamp: u64) -> Option<u64> {
-        // The kernel stamps with the wall clock.
+    /// Hands on what is held of one arrival, as far as there is room; false when nothing is
+    /// held.
+    fn hand_on(&mut self, buf: &mut ReadBuf<'_>) -> bool {
+        let Some((length, arrival)) = self.held.parts.front_mut() else {
+            return false;
+        };
+        let now = buf.remaining().min(*length);
+        self.probe.set_arrival(*arrival);
+        self.probe.bytes_read.fetch_add(now as u64, Relaxed);
+        buf.put_slice(&self.held.bytes[..now]);
+        self.held.bytes.advance(now);
+        *length -= now;
+        if *length == 0 {
+            self.held.parts.pop_front();
+        }
+        true
+    }
+
+    /// Wall clock minus ours, by which what the kernel stamps is placed on our clock; `None`
+    /// when the wall clock was set since the last read.
+    fn wall_offset(&mut self, read: u64) -> Option<i128> {
         let wall = clock::system(ClockId::Realtime);
         let offset = i128::from(wall) - i128::from(read);
         let before = self.offset.replace(offset);
         let stepped =
             before.is_some_and(|before| before.abs_diff(offset) > u128::from(CLOCK_STEP_NS));
-        let age = wall.checked_sub(stamp)?;
-        if stepped {
-            return None;
-        }
-        read.checked_sub(age)
+        (!stepped).then_some(offset)
     }
 
     /// Notes a write that began at `began`. On loopback the answer can be there before
@@ -215,15 +325,15 @@ impl AsyncRead for Timed {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.hand_on(buf) {
+            return Poll::Ready(Ok(()));
+        }
         if !this.stamped {
             let before = buf.filled().len();
             ready!(Pin::new(&mut this.inner).poll_read(cx, buf))?;
             let length = buf.filled().len() - before;
             if length > 0 {
-                this.note_read(ReceivedBytes {
-                    length,
-                    stamp: None,
-                });
+                this.note_read(buf, length, None);
             }
             return Poll::Ready(Ok(()));
         }
@@ -245,7 +355,7 @@ impl AsyncRead for Timed {
             match drained.map_or(received, Ok) {
                 Ok(received) => {
                     if received.length > 0 {
-                        this.note_read(received);
+                        this.note_read(buf, received.length, received.stamp);
                     }
                     return Poll::Ready(Ok(()));
                 }

@@ -1,6 +1,7 @@
 //! The integration tests of the wire.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod arrivals;
 mod exchange;
 mod hostile_payloads;
 mod hostile_streams;

@@ -38,6 +38,8 @@ fn instrument(summary: &Summary) -> Vec<Fact> {
         ));
         let priority = calibration.priority.iter();
         facts.extend(priority.map(|priority| fact("Priority of what measures", priority.clone())));
+        let arrivals = calibration.arrivals.iter();
+        facts.extend(arrivals.map(|source| fact("Arrivals are known by", source.words().into())));
     }
     let during = summary.calibration.iter().flat_map(|all| &all.during);
     for errors in during {
