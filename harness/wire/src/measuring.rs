@@ -7,6 +7,7 @@
 use std::fmt;
 use std::io;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use timeslip_datasets::run::journal::StampSource;
 use tokio::runtime::Handle;
@@ -60,6 +61,7 @@ impl Measuring {
     pub fn start(best: StampSource) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
+            .on_thread_park(|| rest(arrivals::pause()))
             .build()?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel::<()>();
@@ -107,6 +109,13 @@ impl Drop for Measuring {
             // A panic over there has been printed already.
             let _ = thread.join();
         }
+    }
+}
+
+/// Sleeps, unless for no time at all: even that would be a system call.
+fn rest(time: Duration) {
+    if !time.is_zero() {
+        std::thread::sleep(time);
     }
 }
 

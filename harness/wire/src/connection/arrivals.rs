@@ -8,4 +8,4 @@ mod byte_times;
 mod capture;
 mod tcp_segment;
 
-pub use capture::{Watched, begin, best, expect};
+pub use capture::{Watched, begin, best, expect, pause};

@@ -4,13 +4,22 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use timeslip_datasets::run::journal::StampSource;
 use tokio::net::TcpSocket;
 
 use super::byte_times::ByteTimes;
 use super::tcp_segment::TcpSegment;
+use crate::clock;
 use crate::kernel::packet_ring::PacketRing;
+
+/// Packets a second from which on reading waits for several: eight of the fastest streams.
+const HEAVY: u64 = 8_000;
+/// Over how long they are counted, in nanoseconds.
+const WINDOW_NS: u64 = 50_000_000;
+/// How long reading waits then. What ends an answer waits as well, half of this on average.
+const PAUSE: Duration = Duration::from_millis(4);
 
 thread_local! {
     static CAPTURE: RefCell<Option<Capture>> = const { RefCell::new(None) };
@@ -46,6 +55,13 @@ pub fn expect(socket: &TcpSocket, server: SocketAddr) -> Option<Watched> {
     CAPTURE.with_borrow_mut(|capture| capture.as_mut()?.expect(socket, server))
 }
 
+/// How long this thread may leave unread what comes, so that one read finds several
+/// events; nothing where that would make their times less exact, or save little.
+#[must_use]
+pub fn pause() -> Duration {
+    CAPTURE.with_borrow_mut(|capture| capture.as_mut().map_or(Duration::ZERO, Capture::pause))
+}
+
 /// What is captured of one connection.
 #[derive(Clone, Debug, Default)]
 pub struct Watched(Arc<Mutex<ByteTimes>>);
@@ -78,6 +94,31 @@ struct Capture {
     ring: PacketRing,
     ports: Vec<u16>,
     watched: HashMap<Key, Weak<Mutex<ByteTimes>>>,
+    traffic: Traffic,
+}
+
+/// How much comes: packets since the beginning of a window of time.
+#[derive(Debug, Default)]
+struct Traffic {
+    since: u64,
+    packets: u64,
+    is_heavy: bool,
+}
+
+impl Traffic {
+    /// Whether it is so much that reading packet by packet would cost a good part of a core.
+    fn is_heavy(&mut self, now: u64) -> bool {
+        let elapsed = now.saturating_sub(self.since);
+        if elapsed >= WINDOW_NS {
+            let in_a_second = self.packets.saturating_mul(1_000_000_000) / elapsed;
+            *self = Traffic {
+                since: now,
+                packets: 0,
+                is_heavy: in_a_second >= HEAVY,
+            };
+        }
+        self.is_heavy
+    }
 }
 
 impl Capture {
@@ -86,6 +127,7 @@ impl Capture {
             ring: PacketRing::open()?,
             ports: Vec::new(),
             watched: HashMap::new(),
+            traffic: Traffic::default(),
         })
     }
 
@@ -111,9 +153,19 @@ impl Capture {
         Some(watched)
     }
 
+    fn pause(&mut self) -> Duration {
+        // What is not read yet counts as well.
+        self.drain();
+        match self.traffic.is_heavy(clock::now()) {
+            true => PAUSE,
+            false => Duration::ZERO,
+        }
+    }
+
     fn drain(&mut self) {
-        let watched = &self.watched;
+        let (watched, traffic) = (&self.watched, &mut self.traffic);
         self.ring.drain(|packet| {
+            traffic.packets += 1;
             let segment = TcpSegment::parse(packet.head, packet.length);
             if let Some(segment) = segment
                 && let Some(times) = watched.get(&(segment.from, segment.to))
