@@ -1,6 +1,7 @@
 //! Files that appear whole or not at all.
 
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use tempfile::Builder;
@@ -11,6 +12,17 @@ use tempfile::Builder;
 /// # Errors
 /// Whatever the file system says.
 pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+    write_with(path, |file| file.write_all(content))
+}
+
+/// The same with a content that is never held as a whole.
+///
+/// # Errors
+/// Whatever the file system or `fill` says.
+pub fn write_with(
+    path: &Path,
+    fill: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
+) -> io::Result<()> {
     let directory = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(directory)?;
     let mut builder = Builder::new();
@@ -21,8 +33,11 @@ pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
         use std::os::unix::fs::PermissionsExt;
         builder.permissions(std::fs::Permissions::from_mode(0o644));
     }
-    let mut file = builder.tempfile_in(directory)?;
-    file.write_all(content)?;
+    let file = builder.tempfile_in(directory)?;
+    let mut content = BufWriter::with_capacity(1 << 16, file.as_file());
+    fill(&mut content)?;
+    content.flush()?;
+    drop(content);
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())

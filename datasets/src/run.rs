@@ -135,20 +135,20 @@ impl RunDirectory {
         Ok(Calibration::read(&self.file(formats::CALIBRATION.name))?)
     }
 
-    /// What happened in the run, as far as it is written.
+    /// What happened in the run, as far as it is written, to be read trial by trial.
     ///
     /// # Errors
-    /// [`Error::Journal`] when the journal is broken, [`Error::Invalid`] when it belongs to
+    /// [`Error::Journal`] when the journal has no header, [`Error::Invalid`] when it belongs to
     /// another run.
     pub fn read_journal(&self, manifest: &Manifest) -> Result<Journal, Error> {
         let path = self.journal();
-        let journal = journal::read(&path)?;
-        if journal.run_id == manifest.run_id {
+        let journal = Journal::open(&path)?;
+        if journal.run_id() == manifest.run_id {
             return Ok(journal);
         }
         let problem = format!(
             "belongs to run {}, but {} says {}",
-            journal.run_id,
+            journal.run_id(),
             formats::MANIFEST.name,
             manifest.run_id
         );

@@ -15,6 +15,7 @@ pub(crate) mod validity;
 pub(crate) use exchange::contradicts;
 pub use exchange::{Context, Segment, segments};
 pub use line::Attribution;
+pub(crate) use prefill_fit::PrefillPoints;
 pub use prefill_fit::{PrefillModel, fit_prefill};
 pub use validity::every_endpoint_measured;
 
@@ -42,13 +43,13 @@ pub fn attribute(trial: &Trial, prefill: Option<PrefillModel>) -> Attribution {
             exchange.marks.start,
             segments(exchange, context),
             exchange.turn,
-            &exchange.transport,
+            &exchange.transport.as_str().into(),
         );
     }
     for tool in &trial.tools {
         let label: String = tool.name.chars().take(MAX_LABEL).collect();
         let segments = tool_segments(tool);
-        lay(&mut pieces, tool.start, segments, tool.turn, &label);
+        lay(&mut pieces, tool.start, segments, tool.turn, &label.into());
     }
     line_up(
         pieces,

@@ -2,8 +2,12 @@
 //!
 //! [`crate::open`] fills these from a run directory. Durations are integer nanoseconds.
 
-use std::collections::BTreeMap;
+mod gaps;
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub use gaps::Gaps;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use timeslip_datasets::run::calibration::{Calibration, ErrorQuantiles};
@@ -36,8 +40,9 @@ pub struct Span {
     pub stage: Stage,
     /// Turn, from 1; 0 outside any turn.
     pub turn: u32,
-    /// Short human label, e.g. a tool's name. Untrusted text.
-    pub label: String,
+    /// Short human label, e.g. a tool's name, which the spans of one call share. Untrusted
+    /// text.
+    pub label: Arc<str>,
 }
 
 /// `sent` → the first event of a kind, in nanoseconds; `None` when none came.
@@ -90,7 +95,7 @@ pub struct ExchangeData {
     pub streamed: bool,
     /// Gaps between consecutive output events. One event may carry many tokens. Empty where
     /// it was not streamed.
-    pub inter_event_ns: Vec<u64>,
+    pub inter_event_ns: Gaps,
     /// First to last output of the streamed tokens; `None` where it was not streamed.
     pub decode_ns: Option<u64>,
     /// Output tokens by the server's usage.
@@ -288,6 +293,27 @@ pub struct RunData {
 }
 
 impl RunData {
+    /// The run as if nothing had been measured in it, on no endpoint.
+    pub(crate) fn without_trials(&self) -> Self {
+        RunData {
+            run_id: self.run_id.clone(),
+            started_at: self.started_at.clone(),
+            timeslip_version: self.timeslip_version.clone(),
+            seed: self.seed,
+            sandbox: self.sandbox.clone(),
+            concurrency: self.concurrency,
+            planned_trials: self.planned_trials,
+            trial_limit_ns: self.trial_limit_ns,
+            environment: self.environment.clone(),
+            calibration: self.calibration.clone(),
+            client_lag: self.client_lag,
+            invalid: self.invalid.clone(),
+            warnings: self.warnings.clone(),
+            endpoints: Vec::new(),
+            trials: Vec::new(),
+        }
+    }
+
     /// Why figures of these endpoints must not be relied on. What spoils one endpoint says
     /// nothing of the others.
     #[must_use]

@@ -5,9 +5,10 @@ mod figures;
 mod html;
 mod terminal;
 
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-pub use csv_files::all as csv_tables;
+pub use csv_files::{CsvTable, all as csv_tables};
 pub use figures::changes;
 pub use html::{SECTIONS, Section, html};
 pub use terminal::terminal;
@@ -43,12 +44,6 @@ pub enum Error {
     /// The page could not be put together.
     #[error("cannot render report.html: {0}")]
     Html(#[from] askama::Error),
-    /// The summary could not be serialised.
-    #[error("cannot serialise summary.json: {0}")]
-    Json(#[from] serde_json::Error),
-    /// A table could not be written as CSV.
-    #[error("cannot write CSV: {0}")]
-    Csv(#[from] csv::Error),
 }
 
 /// What was written.
@@ -72,6 +67,9 @@ pub fn write_all(run: &RunData, run_dir: &Path) -> Result<Written, Error> {
     write_summary(run, Summary::from_run(run), run_dir)
 }
 
+/// What writes the content of a file.
+type Fill<'a> = &'a dyn Fn(&mut dyn Write) -> io::Result<()>;
+
 /// The same for a summary that is there already, e.g. one with other claims.
 ///
 /// # Errors
@@ -80,32 +78,35 @@ pub fn write_all(run: &RunData, run_dir: &Path) -> Result<Written, Error> {
 pub fn write_summary(run: &RunData, summary: Summary, run_dir: &Path) -> Result<Written, Error> {
     let charts = charts::all(run, &summary)?;
     let mut files = Vec::new();
-    let mut write = |relative: String, content: &[u8]| -> Result<PathBuf, Error> {
+    let mut write = |relative: String, fill: Fill| -> Result<PathBuf, Error> {
         let path = run_dir.join(relative);
-        atomic::write(&path, content).map_err(|source| Error::Write {
+        atomic::write_with(&path, |file| fill(file)).map_err(|source| Error::Write {
             path: path.clone(),
             source,
         })?;
         files.push(path.clone());
         Ok(path)
     };
-    let mut json = serde_json::to_vec_pretty(&summary)?;
-    json.push(b'\n');
-    write("summary.json".to_owned(), &json)?;
-    for (name, content) in csv_tables(run, &summary)? {
-        write(format!("csv/{name}.csv"), &content)?;
+    write("summary.json".to_owned(), &|file| {
+        serde_json::to_writer_pretty(&mut *file, &summary)?;
+        file.write_all(b"\n")
+    })?;
+    for table in csv_tables(run, &summary) {
+        let name = format!("csv/{}.csv", table.name);
+        write(name, &|file| Ok(table.write(file)?))?;
     }
     for chart in &charts {
         let image = to_png(&chart.document).map_err(|source| Error::Png {
             name: chart.name.to_string(),
             source,
         })?;
-        write(format!("charts/{}.png", chart.name), &image)?;
+        let name = format!("charts/{}.png", chart.name);
+        write(name, &|file| file.write_all(&image))?;
     }
-    let html = write(
-        "report.html".to_owned(),
-        html(&summary, &charts)?.as_bytes(),
-    )?;
+    let page = html(&summary, &charts)?;
+    let html = write("report.html".to_owned(), &|file| {
+        file.write_all(page.as_bytes())
+    })?;
     Ok(Written {
         summary,
         html,

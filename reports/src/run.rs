@@ -10,7 +10,8 @@ use timeslip_datasets::run::plan::{Plan, PlannedEndpoint};
 use timeslip_datasets::run::{Error, RunDirectory};
 
 use crate::attribution::streaming::Decode;
-use crate::attribution::{self, PrefillModel, cost, validity};
+use crate::attribution::validity::ClientLag;
+use crate::attribution::{self, PrefillModel, PrefillPoints, cost, validity};
 use crate::data::{
     ConnectionFacts, EndpointData, ExchangeData, FirstOfKind, Objection, Role, RunData, TrialData,
 };
@@ -30,13 +31,27 @@ pub struct Run {
 
 /// Reads a run directory, of this version or an older one. Nothing else is needed.
 ///
+/// The journal is read twice: what a trial's time went into rests on a fit over all exchanges of
+/// its endpoint. So no more is ever held than what reports are computed from.
+///
 /// # Errors
 /// [`Error`], naming the file of the directory that is not what it should be.
 pub fn open(path: &Path) -> Result<Run, Error> {
     let (directory, manifest) = RunDirectory::open(path)?;
-    let journal = directory.read_journal(&manifest)?;
     let calibration = directory.read_calibration()?;
-    let data = analyse(&manifest, calibration, &journal.trials);
+    let mut seen = Seen::default();
+    for trial in directory.read_journal(&manifest)? {
+        seen.take(&trial?);
+    }
+    let plan = &manifest.plan;
+    let fits = seen.fits(plan);
+    let mut trials = Vec::new();
+    for trial in directory.read_journal(&manifest)?.take(seen.trials) {
+        let trial = trial?;
+        let fit = fits.get(trial.key.endpoint.as_str()).copied();
+        trials.push(trial_data(plan, &trial, fit));
+    }
+    let data = run_data(&manifest, calibration, &seen, trials);
     Ok(Run {
         directory,
         manifest,
@@ -44,19 +59,59 @@ pub fn open(path: &Path) -> Result<Run, Error> {
     })
 }
 
-fn analyse(manifest: &Manifest, calibration: Option<Calibration>, trials: &[Trial]) -> RunData {
+/// What is seen only in all trials together.
+#[derive(Default)]
+struct Seen {
+    trials: usize,
+    exchanges: usize,
+    /// Exchanges whose server reports more time than there was.
+    contradicted: usize,
+    /// Connections that were opened through a proxy.
+    proxied: usize,
+    /// By endpoint.
+    endpoints: BTreeMap<String, SeenOfEndpoint>,
+}
+
+#[derive(Default)]
+struct SeenOfEndpoint {
+    prefill: PrefillPoints,
+    lag: ClientLag,
+}
+
+impl Seen {
+    fn take(&mut self, trial: &Trial) {
+        self.trials += 1;
+        self.exchanges += trial.exchanges.len();
+        let exchanges = || trial.exchanges.iter();
+        self.contradicted += exchanges().filter(|e| attribution::contradicts(e)).count();
+        self.proxied += exchanges().filter(|e| e.marks.proxy.is_some()).count();
+        let name = &trial.key.endpoint;
+        if !self.endpoints.contains_key(name) {
+            self.endpoints
+                .insert(name.clone(), SeenOfEndpoint::default());
+        }
+        if let Some(endpoint) = self.endpoints.get_mut(name) {
+            for exchange in &trial.exchanges {
+                endpoint.prefill.add(exchange);
+                endpoint.lag.add(exchange);
+            }
+        }
+    }
+
+    fn fits<'a>(&self, plan: &'a Plan) -> HashMap<&'a str, PrefillModel> {
+        let names = plan.endpoints.iter().map(|endpoint| endpoint.name.as_str());
+        let fits = names.filter_map(|name| Some((name, self.endpoints.get(name)?.prefill.fit()?)));
+        fits.collect()
+    }
+}
+
+fn run_data(
+    manifest: &Manifest,
+    calibration: Option<Calibration>,
+    seen: &Seen,
+    trials: Vec<TrialData>,
+) -> RunData {
     let plan = &manifest.plan;
-    let fits: HashMap<&str, PrefillModel> = plan
-        .endpoints
-        .iter()
-        .filter_map(|endpoint| {
-            let own = trials
-                .iter()
-                .filter(|trial| trial.key.endpoint == endpoint.name);
-            let fit = attribution::fit_prefill(own.flat_map(|trial| &trial.exchanges))?;
-            Some((endpoint.name.as_str(), fit))
-        })
-        .collect();
     let endpoints = plan
         .endpoints
         .iter()
@@ -82,21 +137,14 @@ fn analyse(manifest: &Manifest, calibration: Option<Calibration>, trials: &[Tria
         })
         .collect::<Vec<_>>();
     let mut warnings = manifest.warnings.clone();
-    warnings.extend(contradictions(trials));
-    warnings.extend(proxied(trials));
-    let client_lag = validity::client_lag(trials.iter());
-    if client_lag.is_none() && trials.iter().any(|trial| !trial.exchanges.is_empty()) {
+    warnings.extend(contradictions(seen));
+    warnings.extend(proxied(seen));
+    let client_lag = ClientLag::quantiles(seen.endpoints.values().map(|endpoint| &endpoint.lag));
+    if client_lag.is_none() && seen.exchanges > 0 {
         warnings.push("This platform does not say when bytes arrived, only when they were read: whether the client was the bottleneck is not known.".into());
     }
-    let finished: Vec<TrialData> = trials
-        .iter()
-        .map(|trial| {
-            let fit = fits.get(trial.key.endpoint.as_str()).copied();
-            trial_data(plan, trial, fit)
-        })
-        .collect();
-    let mut invalid = objections(plan, trials);
-    invalid.extend(headline::too_many_errors(&endpoints, &finished));
+    let mut invalid = objections(plan, seen);
+    invalid.extend(headline::too_many_errors(&endpoints, &trials));
     RunData {
         run_id: manifest.run_id.clone(),
         started_at: manifest.started_at.clone(),
@@ -112,29 +160,24 @@ fn analyse(manifest: &Manifest, calibration: Option<Calibration>, trials: &[Tria
         invalid,
         warnings,
         endpoints,
-        trials: finished,
+        trials,
     }
 }
 
-fn proxied(trials: &[Trial]) -> Option<String> {
-    let exchanges = trials.iter().flat_map(|trial| &trial.exchanges);
-    let opened = exchanges.filter(|exchange| exchange.marks.proxy.is_some());
-    let count = opened.count();
-    (count > 0).then(|| {
+fn proxied(seen: &Seen) -> Option<String> {
+    (seen.proxied > 0).then(|| {
         format!(
             "{} went through a proxy, as the environment asks: the path is not the direct one, and the TCP round trip ends at the proxy",
-            plural(count, "connection")
+            plural(seen.proxied, "connection")
         )
     })
 }
 
 /// Each endpoint by itself: the fast one is late first, and the slow one must not hide it.
-fn objections(plan: &Plan, trials: &[Trial]) -> Vec<Objection> {
+fn objections(plan: &Plan, seen: &Seen) -> Vec<Objection> {
     let objection = |endpoint: &PlannedEndpoint| {
-        let own = trials
-            .iter()
-            .filter(|trial| trial.key.endpoint == endpoint.name);
-        let lag = validity::client_lag(own);
+        let own = seen.endpoints.get(&endpoint.name)?;
+        let lag = ClientLag::quantiles([&own.lag]);
         let why = validity::objection(&endpoint.name, lag, plan.limits.client_lag_ms)?;
         Some(Objection {
             endpoint: Some(endpoint.name.clone()),
@@ -144,15 +187,12 @@ fn objections(plan: &Plan, trials: &[Trial]) -> Vec<Objection> {
     plan.endpoints.iter().filter_map(objection).collect()
 }
 
-fn contradictions(trials: &[Trial]) -> Option<String> {
-    let exchanges = || trials.iter().flat_map(|trial| &trial.exchanges);
-    let count = exchanges()
-        .filter(|exchange| attribution::contradicts(exchange))
-        .count();
+fn contradictions(seen: &Seen) -> Option<String> {
+    let count = seen.contradicted;
     (count > 0).then(|| {
         format!(
             "{count} of {}: the server reports more time than the client measured in all; its figures were cut to what the marks leave room for",
-            plural(exchanges().count(), "exchange")
+            plural(seen.exchanges, "exchange")
         )
     })
 }
@@ -164,6 +204,12 @@ fn trial_data(plan: &Plan, trial: &Trial, prefill: Option<PrefillModel>) -> Tria
         .tags
         .get(&trial.key.suite)
         .and_then(|tasks| tasks.get(&trial.key.task));
+    let told = || {
+        let exchanges = trial.exchanges.iter();
+        exchanges.filter(|exchange| exchange.backoff_until.is_none() && !exchange.warm_up)
+    };
+    let mut exchanges = Vec::with_capacity(told().count());
+    exchanges.extend(told().map(exchange_data));
     let mut endpoints = plan.endpoints.iter();
     let price = endpoints
         .find(|endpoint| endpoint.name == trial.key.endpoint)
@@ -183,12 +229,7 @@ fn trial_data(plan: &Plan, trial: &Trial, prefill: Option<PrefillModel>) -> Tria
         grading_ns: finished.grading_ns,
         stages: attribution.stages,
         spans: attribution.spans,
-        exchanges: trial
-            .exchanges
-            .iter()
-            .filter(|exchange| exchange.backoff_until.is_none() && !exchange.warm_up)
-            .map(exchange_data)
-            .collect(),
+        exchanges,
         unusual: unusual(&trial.exchanges),
         tool_sum_ns: trial
             .tools

@@ -50,9 +50,7 @@ pub fn side_by_side(candidate: Side, baseline: Side) -> RunData {
         names[1].push_str(" (baseline)");
     }
     let sides = [(candidate, Role::Candidate), (baseline, Role::Baseline)];
-    let mut merged = candidate.run.clone();
-    merged.endpoints.clear();
-    merged.trials.clear();
+    let mut merged = candidate.run.without_trials();
     for ((side, role), name) in sides.into_iter().zip(&names) {
         merged
             .endpoints

@@ -14,7 +14,7 @@ mod write;
 
 pub use ended_by::EndedBy;
 pub use events::{EventColumns, EventKind, StreamEvent};
-pub use read::{Journal, ReadError, Trial, read};
+pub use read::{Journal, ReadError, Trial};
 pub use write::Writer;
 
 use std::collections::BTreeMap;

@@ -1,6 +1,7 @@
 //! The line of a trial: stretches side by side, each instant in exactly one of them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::exchange::Segment;
 use crate::data::{Span, StageValue};
@@ -20,7 +21,7 @@ pub(super) struct Piece {
     start: u64,
     segment: Segment,
     turn: u32,
-    label: String,
+    label: Arc<str>,
 }
 
 /// Adds the stretches of one exchange or tool call, which began at `start`.
@@ -29,7 +30,7 @@ pub(super) fn lay(
     mut start: u64,
     segments: Vec<Segment>,
     turn: u32,
-    label: &str,
+    label: &Arc<str>,
 ) {
     for segment in segments {
         let next = segment.end.max(start);
@@ -37,7 +38,7 @@ pub(super) fn lay(
             start,
             segment,
             turn,
-            label: label.to_owned(),
+            label: Arc::clone(label),
         });
         start = next;
     }
@@ -53,7 +54,7 @@ struct TrialLine {
 
 impl TrialLine {
     /// Gives what lies before `segment.end` to its stage.
-    fn until(&mut self, segment: Segment, turn: u32, label: String) {
+    fn until(&mut self, segment: Segment, turn: u32, label: Arc<str>) {
         let Segment {
             end,
             stage,
@@ -87,7 +88,7 @@ impl TrialLine {
             provenance: Provenance::Measured,
             error_ns: None,
         };
-        self.until(gap, turn, String::new());
+        self.until(gap, turn, Arc::default());
     }
 
     /// What a stage has so far; nothing, known like this, where it is new.
@@ -121,6 +122,7 @@ pub(super) fn line_up(mut pieces: Vec<Piece>, wall: u64, unavailable: &[Stage]) 
     }
     Attribution {
         stages: line.totals.into_values().collect(),
-        spans: line.spans,
+        // A copy has no room left over: there are many of these in a run.
+        spans: line.spans.as_slice().to_vec(),
     }
 }

@@ -45,43 +45,66 @@ impl PrefillModel {
     }
 }
 
-/// Fits the exchanges of one endpoint. `None` when there are too few, when zero lies within
-/// the slope's interval, and when the server reports prefill itself.
-#[must_use]
-pub fn fit_prefill<'a>(exchanges: impl Iterator<Item = &'a Exchange>) -> Option<PrefillModel> {
-    let mut points = Vec::new();
-    let own = exchanges.filter(|exchange| exchange.backoff_until.is_none());
-    for exchange in own {
-        if exchange.reported.prefill_ns.is_some() {
-            return None;
+/// What prefill of one endpoint is fitted from.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PrefillPoints {
+    /// Uncached prompt tokens and TTFT of each exchange.
+    points: Vec<(f64, f64)>,
+    /// The server reports prefill itself.
+    reported: bool,
+}
+
+impl PrefillPoints {
+    /// Takes in an exchange of the endpoint.
+    pub(crate) fn add(&mut self, exchange: &Exchange) {
+        if exchange.backoff_until.is_some() {
+            return;
         }
-        if let (Some(sent), Some(first), Some(uncached)) = (
+        self.reported |= exchange.reported.prefill_ns.is_some();
+        if let (false, Some(sent), Some(first), Some(uncached)) = (
+            self.reported,
             exchange.marks.sent,
             exchange.marks.first_token,
             uncached_tokens(exchange),
         ) {
-            points.push((uncached as f64, first.saturating_sub(sent) as f64));
+            let ttft = first.saturating_sub(sent);
+            self.points.push((uncached as f64, ttft as f64));
         }
     }
-    if points.len() < MIN_POINTS {
-        return None;
+
+    /// The fit. `None` when there are too few exchanges, when zero lies within the slope's
+    /// interval, and when the server reports prefill itself.
+    pub(crate) fn fit(&self) -> Option<PrefillModel> {
+        let points = &self.points;
+        if self.reported || points.len() < MIN_POINTS {
+            return None;
+        }
+        let line = theil_sen(points)?;
+        let (low, high) = line.slope_interval;
+        if low <= 0.0 {
+            // TTFT that may not grow with the prompt at all shows no prefill.
+            return None;
+        }
+        let fixed = sorted(points.iter().map(|(x, y)| y - line.slope * x));
+        let (low_end, high_end) = (quantile(&fixed, QUARTER.0)?, quantile(&fixed, QUARTER.1)?);
+        let deviation = (high_end - low_end) / QUARTER_DEVIATIONS;
+        Some(PrefillModel {
+            ns_per_token: line.slope,
+            slope_error: (high - low) / 2.0,
+            unloaded_ns: quantile(&fixed, UNLOADED)?.max(0.0) as u64,
+            busy_ns: (high_end + QUEUE_DEVIATIONS * deviation).max(0.0) as u64,
+            error_ns: line.residual as u64,
+        })
     }
-    let line = theil_sen(&points)?;
-    let (low, high) = line.slope_interval;
-    if low <= 0.0 {
-        // TTFT that may not grow with the prompt at all shows no prefill.
-        return None;
-    }
-    let fixed = sorted(points.iter().map(|(x, y)| y - line.slope * x));
-    let (low_end, high_end) = (quantile(&fixed, QUARTER.0)?, quantile(&fixed, QUARTER.1)?);
-    let deviation = (high_end - low_end) / QUARTER_DEVIATIONS;
-    Some(PrefillModel {
-        ns_per_token: line.slope,
-        slope_error: (high - low) / 2.0,
-        unloaded_ns: quantile(&fixed, UNLOADED)?.max(0.0) as u64,
-        busy_ns: (high_end + QUEUE_DEVIATIONS * deviation).max(0.0) as u64,
-        error_ns: line.residual as u64,
-    })
+}
+
+/// Fits the exchanges of one endpoint, as [`crate::open`] does. `None` when they show no
+/// prefill, or the server reports it.
+#[must_use]
+pub fn fit_prefill<'a>(exchanges: impl Iterator<Item = &'a Exchange>) -> Option<PrefillModel> {
+    let mut points = PrefillPoints::default();
+    exchanges.for_each(|exchange| points.add(exchange));
+    points.fit()
 }
 
 /// Prompt tokens that had to be read; `None` where nobody knows: from the second turn on

@@ -6,6 +6,8 @@
 
 use timeslip_datasets::run::journal::{EventKind, Exchange, StreamEvent};
 
+use crate::data::Gaps;
+
 /// Output events, and tokens, a second that no model generates: about the fastest that any
 /// maker of hardware claims for one stream is 17,000.
 const FASTEST: u64 = 20_000;
@@ -27,7 +29,7 @@ pub(crate) struct Decode {
     /// `None` without output, and where the answer was not streamed.
     pub(crate) ns: Option<u64>,
     /// Between consecutive output events.
-    pub(crate) gaps_ns: Vec<u64>,
+    pub(crate) gaps_ns: Gaps,
 }
 
 impl Decode {
@@ -71,10 +73,10 @@ fn implausible(count: usize, ns: u64) -> bool {
 
 /// A few pauses are all the time there was.
 fn in_bursts(events: &[StreamEvent]) -> bool {
-    let mut gaps: Vec<u64> = gaps(events).collect();
     if events.len() < FEWEST {
         return false;
     }
+    let mut gaps: Vec<u64> = gaps(events).collect();
     gaps.sort_unstable();
     let (within, _pauses) = gaps.split_at(gaps.len() - PAUSES);
     implausible(within.len(), within.iter().sum())
@@ -194,7 +196,10 @@ mod tests {
             assert!(is_streamed(&exchange), "{name}");
         }
         let decode = Decode::of(&answer(3, [5, 7, 10]));
-        assert_eq!((decode.ns, decode.gaps_ns), (Some(5), vec![2, 3]));
+        assert_eq!(
+            (decode.ns, decode.gaps_ns),
+            (Some(5), Gaps::from_iter([2, 3]))
+        );
     }
 
     #[test]

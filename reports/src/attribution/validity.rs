@@ -4,17 +4,27 @@
 //! reads late was starved, and everything it did after reading came late as well.
 
 use timeslip_datasets::run::calibration::ErrorQuantiles;
-use timeslip_datasets::run::journal::Trial;
+use timeslip_datasets::run::journal::Exchange;
 
 use crate::data::RunData;
 
-/// How long output events lay in the kernel before they were read; `None` where the
-/// kernel does not say.
-#[must_use]
-pub fn client_lag<'a>(trials: impl Iterator<Item = &'a Trial>) -> Option<ErrorQuantiles> {
-    let exchanges = trials.flat_map(|trial| &trial.exchanges);
-    let events = exchanges.flat_map(|exchange| exchange.events.as_slice());
-    ErrorQuantiles::of(events.filter_map(|event| event.lag_ns).map(u64::from))
+/// How long output events lay in the kernel before they were read, in nanoseconds; empty where
+/// the kernel does not say.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ClientLag(Vec<u32>);
+
+impl ClientLag {
+    /// Takes in the events of an exchange.
+    pub(crate) fn add(&mut self, exchange: &Exchange) {
+        let events = exchange.events.as_slice().iter();
+        self.0.extend(events.filter_map(|event| event.lag_ns));
+    }
+
+    /// Where those of some endpoints lie; `None` without any.
+    pub(crate) fn quantiles<'a>(of: impl IntoIterator<Item = &'a Self>) -> Option<ErrorQuantiles> {
+        let all = of.into_iter().flat_map(|lag| &lag.0);
+        ErrorQuantiles::of(all.map(|ns| u64::from(*ns)))
+    }
 }
 
 /// Why the figures of an endpoint with this lag must not be relied on: more than one

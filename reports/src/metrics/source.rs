@@ -95,8 +95,8 @@ impl Source {
             Source::Trial(of) => of(trial).into_iter().collect(),
             Source::Exchanges(of) => trial.exchanges.iter().filter_map(of).collect(),
             Source::Gaps => {
-                let gaps = trial.exchanges.iter().flat_map(|e| &e.inter_event_ns);
-                gaps.map(|ns| *ns as f64).collect()
+                let gaps = trial.exchanges.iter().flat_map(|e| e.inter_event_ns.iter());
+                gaps.map(|ns| ns as f64).collect()
             }
             Source::Sums { of, .. } => {
                 let sums = trial.exchanges.iter().filter_map(of);

@@ -14,6 +14,8 @@ mod policies;
 mod stages;
 mod trials;
 
+use std::io::Write;
+
 use csv::{Writer, WriterBuilder};
 use serde::Serialize;
 
@@ -41,54 +43,62 @@ struct CsvFile {
 }
 
 /// Where rows go.
-struct Rows(Writer<Vec<u8>>);
+struct Rows<'a>(Writer<&'a mut dyn Write>);
 
-impl Rows {
+impl Rows<'_> {
     fn push(&mut self, row: impl Serialize) -> Result<(), csv::Error> {
         self.0.serialize(row)
     }
 }
 
-/// Every table as (file name without extension, content).
-///
-/// # Errors
-///
-/// Never for data: only if writing to memory fails.
-pub fn all(run: &RunData, summary: &Summary) -> Result<Vec<(&'static str, Vec<u8>)>, csv::Error> {
-    let mut tables = Vec::new();
-    for file in FILES {
-        let columns = (file.columns)();
-        let headings = columns.iter().map(|column| column.name.as_str());
-        let content = table(headings, |rows| (file.write)(run, summary, rows))?;
-        tables.push((file.name, content));
-    }
-    let explained = FILES.iter().flat_map(|file| {
-        let columns = (file.columns)().into_iter();
-        columns.map(|column| (file.name, column))
-    });
-    let content = table(columns::HEADINGS, |rows| {
-        for (file, column) in explained {
-            rows.push((file, column))?;
-        }
-        Ok(())
-    })?;
-    tables.push(("columns", content));
-    Ok(tables)
+/// What writes the rows of a table.
+type Fill<'a> = Box<dyn Fn(&mut Rows) -> Result<(), csv::Error> + 'a>;
+
+/// One table of a run, to be written.
+pub struct CsvTable<'a> {
+    /// Name of its file without extension.
+    pub name: &'static str,
+    headings: Vec<String>,
+    fill: Fill<'a>,
 }
 
-fn table<'a>(
-    headings: impl IntoIterator<Item = &'a str>,
-    fill: impl FnOnce(&mut Rows) -> Result<(), csv::Error>,
-) -> Result<Vec<u8>, csv::Error> {
-    // Written here, as a table without rows has headings, too.
-    let mut writer = WriterBuilder::new();
-    writer.has_headers(false);
-    let mut rows = Rows(writer.from_writer(Vec::new()));
-    rows.0
-        .write_record(headings.into_iter().map(str::as_bytes))?;
-    fill(&mut rows)?;
-    let written = rows.0.into_inner();
-    written.map_err(|error| csv::Error::from(error.into_error()))
+impl CsvTable<'_> {
+    /// Writes headings and rows.
+    ///
+    /// # Errors
+    /// What `to` says.
+    pub fn write(&self, to: &mut dyn Write) -> Result<(), csv::Error> {
+        // Written here, as a table without rows has headings, too.
+        let mut writer = WriterBuilder::new();
+        writer.has_headers(false);
+        let mut rows = Rows(writer.from_writer(to));
+        rows.0.write_record(&self.headings)?;
+        (self.fill)(&mut rows)?;
+        Ok(rows.0.flush()?)
+    }
+}
+
+/// Every table of a run.
+#[must_use]
+pub fn all<'a>(run: &'a RunData, summary: &'a Summary) -> Vec<CsvTable<'a>> {
+    let tables = FILES.iter().map(|file| CsvTable {
+        name: file.name,
+        headings: (file.columns)().into_iter().map(|c| c.name).collect(),
+        fill: Box::new(|rows| (file.write)(run, summary, rows)),
+    });
+    let columns = CsvTable {
+        name: "columns",
+        headings: columns::HEADINGS.map(str::to_owned).to_vec(),
+        fill: Box::new(|rows| {
+            for file in FILES {
+                for column in (file.columns)() {
+                    rows.push((file.name, column))?;
+                }
+            }
+            Ok(())
+        }),
+    };
+    tables.chain([columns]).collect()
 }
 
 #[cfg(test)]

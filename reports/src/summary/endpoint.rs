@@ -204,7 +204,7 @@ impl EndpointSummary {
             stream: stream(exchanges()),
             reconciliation: Reconciliation::of(exchanges()),
             inter_event_ms: distribution_ms(
-                exchanges().flat_map(|exchange| exchange.inter_event_ns.iter().copied()),
+                exchanges().flat_map(|exchange| exchange.inter_event_ns.iter()),
             ),
             output_tokens_per_second: RateSummary {
                 n: rates.n,

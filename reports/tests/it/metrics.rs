@@ -47,9 +47,9 @@ fn every_metric_that_a_run_has_is_in_every_output() {
     let run = support::full_run();
     let summary = Summary::from_run(&run);
     let (page, text) = (page(&run, &summary), changes(&summary));
-    let tables = csv_tables(&run, &summary).unwrap();
-    let csv = tables.iter().find(|(name, _)| *name == "metrics").unwrap();
-    let csv = String::from_utf8(csv.1.clone()).unwrap();
+    let tables = csv_tables(&run, &summary);
+    let csv = tables.iter().find(|table| table.name == "metrics").unwrap();
+    let csv = String::from_utf8(support::csv(csv)).unwrap();
     let kept = figures(&run);
     let names = [&run.endpoints[0].name, &run.endpoints[1].name];
     let tasks = paired_tasks(&run.trials, names[0], names[1]);

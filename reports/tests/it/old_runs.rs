@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use timeslip_datasets::run::emissions;
+use timeslip_datasets::run::journal::Trial;
 use timeslip_reports::summary::Summary;
 
 fn fixture(name: &str) -> PathBuf {
@@ -78,10 +79,11 @@ fn emissions_tell_of_the_responses_in_the_journal() {
     let folder = fixture("run-v1");
     let run = timeslip_reports::open(&folder).unwrap();
     let journal = run.directory.read_journal(&run.manifest).unwrap();
+    let trials: Vec<Trial> = journal.collect::<Result<_, _>>().unwrap();
     for endpoint in ["fast", "slow"] {
         let file = folder.join(format!("emissions/{endpoint}.jsonl"));
         for emission in emissions::read(&file).unwrap() {
-            let mut exchanges = journal.trials.iter().flat_map(|trial| &trial.exchanges);
+            let mut exchanges = trials.iter().flat_map(|trial| &trial.exchanges);
             let id = Some(&emission.response_id);
             let exchange = exchanges.find(|exchange| exchange.response_id.as_ref() == id);
             let events = exchange.unwrap().events.as_slice().len();

@@ -146,6 +146,20 @@ fn a_large_run_stays_small_to_draw() {
 }
 
 #[test]
+fn a_page_of_a_large_run_shows_a_part_of_it_and_says_so() {
+    let sides = [
+        ("spark-sim", Role::Candidate, support::FAST),
+        ("gpu-sim", Role::Baseline, support::SLOW),
+    ];
+    let page = page(&support::run_with(&sides, 1_010, 1));
+    assert!(page.contains("The first 1,000 of 1,010 attempts"));
+    assert!(page.contains("Left out: 510 more rows."));
+    let rows = page.matches("<tr><th scope=\"row\">").count();
+    assert!(rows < 2_000, "{rows}");
+    assert!(page.len() < 3_000_000, "{} bytes", page.len());
+}
+
+#[test]
 fn images_carry_no_variables() {
     let run = support::run();
     for chart in charts::all(&run, &Summary::from_run(&run)).unwrap() {

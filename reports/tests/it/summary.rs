@@ -212,10 +212,11 @@ fn failing_fast_never_looks_fast() {
     let text = terminal(&summary);
     let row = text.lines().find(|line| line.contains("error-adjusted"));
     assert!(row.unwrap().contains("beyond / beyond"), "{text}");
-    let tables = csv_tables(&run, &summary).unwrap();
-    let table = |name| &tables.iter().find(|(of, _)| *of == name).unwrap().1[..];
+    let tables = csv_tables(&run, &summary);
+    let table = |name| support::csv(tables.iter().find(|of| of.name == name).unwrap());
     let column = |name, column: &str| -> Vec<String> {
-        let mut reader = csv::Reader::from_reader(table(name));
+        let content: Vec<u8> = table(name);
+        let mut reader = csv::Reader::from_reader(content.as_slice());
         let at = reader.headers().unwrap().iter().position(|c| c == column);
         let records = reader.records().map(Result::unwrap);
         records

@@ -8,6 +8,7 @@ use timeslip_reports::data::{
     ConnectionFacts, EndpointData, ExchangeData, FirstOfKind, Role, RunData, Span, StageValue,
     TrialData,
 };
+use timeslip_reports::render::CsvTable;
 use timeslip_reports::stages::{Provenance, Stage};
 
 /// Milliseconds as nanoseconds.
@@ -267,6 +268,13 @@ pub fn trial(task_index: u64, task: &str, endpoint: &str, attempt: u32, speed: S
     }
 }
 
+/// What a table's file holds.
+pub fn csv(table: &CsvTable) -> Vec<u8> {
+    let mut content = Vec::new();
+    table.write(&mut content).unwrap();
+    content
+}
+
 #[derive(Default)]
 struct Builder {
     clock: u64,
@@ -283,7 +291,7 @@ impl Builder {
             end_ns: end,
             stage,
             turn,
-            label: label.to_owned(),
+            label: label.into(),
         });
         self.clock = end;
     }
@@ -346,7 +354,7 @@ impl Builder {
             },
             contradicted: false,
             streamed: true,
-            inter_event_ns: gaps,
+            inter_event_ns: gaps.into_iter().collect(),
             decode_ns: Some(self.clock - first_token),
             output_tokens: Some(tokens),
             streamed_tokens: Some(tokens),

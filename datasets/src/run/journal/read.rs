@@ -1,25 +1,32 @@
 //! Reading a journal back, whole or cut off.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use super::{Event, Exchange, Header, Record, Tool, TrialFinished, TrialKey, TrialStarted};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::{Exchange, Header, Tool, TrialFinished, TrialKey, TrialStarted};
 use crate::run::formats;
 
 /// No honest line is longer; a longer one means the file is not a journal.
 const MAX_LINE: u64 = 256 << 20;
 
-/// A journal as far as it is whole.
-#[derive(Clone, Debug, PartialEq)]
+/// A journal that is read trial by trial: of a run of any length no more is held than the
+/// trials that were under way at once.
+#[derive(Debug)]
 pub struct Journal {
-    /// The run it belongs to.
-    pub run_id: String,
-    /// Finished trials, in the order they finished.
-    pub trials: Vec<Trial>,
-    /// Length of the complete lines; what follows is a torn line.
-    pub whole_bytes: u64,
+    path: PathBuf,
+    run_id: String,
+    whole_bytes: u64,
+    lines: BufReader<File>,
+    line: Vec<u8>,
+    /// Lines read, the header included.
+    number: usize,
+    open: HashMap<TrialKey, Open>,
+    ended: bool,
 }
 
 /// A finished trial with everything that happened in it.
@@ -35,14 +42,6 @@ pub struct Trial {
     pub tools: Vec<Tool>,
     /// Its end.
     pub finished: TrialFinished,
-}
-
-impl Journal {
-    /// Keys of the finished trials.
-    #[must_use]
-    pub fn finished(&self) -> HashSet<TrialKey> {
-        self.trials.iter().map(|trial| trial.key.clone()).collect()
-    }
 }
 
 /// Why a journal could not be read.
@@ -68,119 +67,189 @@ pub enum ReadError {
     },
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Open {
     started: Option<TrialStarted>,
     exchanges: Vec<Exchange>,
     tools: Vec<Tool>,
 }
 
-/// Reads a journal. A torn last line, as a crash leaves it, is left out; a broken
-/// line elsewhere is an error.
-///
-/// # Errors
-/// [`ReadError`] names the file and the line.
-pub fn read(path: &Path) -> Result<Journal, ReadError> {
-    let io = |source| ReadError::Io {
-        path: path.to_owned(),
-        source,
-    };
-    let bad = |line, problem: String| ReadError::Line {
-        path: path.to_owned(),
-        line,
-        problem,
-    };
-    let mut reader = BufReader::with_capacity(1 << 16, File::open(path).map_err(io)?);
-    let mut journal = Journal {
-        run_id: String::new(),
-        trials: Vec::new(),
-        whole_bytes: 0,
-    };
-    let mut open: HashMap<TrialKey, Open> = HashMap::new();
-    let mut line = Vec::new();
-    for number in 1.. {
-        line.clear();
-        let length = reader
-            .by_ref()
-            .take(MAX_LINE)
-            .read_until(b'\n', &mut line)
-            .map_err(io)?;
-        if line.last() != Some(&b'\n') {
-            if length as u64 == MAX_LINE {
-                return Err(bad(
-                    number,
-                    "line is longer than 256 MiB: not a journal of timeslip".into(),
-                ));
-            }
-            break;
-        }
-        if number == 1 {
-            let header: Header = serde_json::from_slice(&line)
-                .map_err(|error| bad(number, format!("not a journal header: {error}")))?;
-            formats::JOURNAL
-                .check(header.timeslip_journal)
-                .map_err(|problem| bad(number, problem))?;
-            journal.run_id = header.run_id;
-        } else {
-            let record: Record = serde_json::from_slice(&line)
-                .map_err(|error| bad(number, format!("broken record: {error}")))?;
-            take(&mut journal, &mut open, record).map_err(|problem| bad(number, problem))?;
-        }
-        journal.whole_bytes += length as u64;
-    }
-    if journal.whole_bytes == 0 {
-        return Err(bad(
-            1,
-            "no journal header; the run never began, start it again".into(),
-        ));
-    }
-    Ok(journal)
+/// What a line is about, and nothing of what it says.
+#[derive(Deserialize)]
+struct Head {
+    trial: TrialKey,
+    event: Kind,
 }
 
-fn take(
-    journal: &mut Journal,
-    open: &mut HashMap<TrialKey, Open>,
-    record: Record,
-) -> Result<(), String> {
-    let key = record.trial;
-    match record.event {
-        // A new start drops what an earlier, cut-off attempt left behind.
-        Event::TrialStarted(started) => {
-            open.insert(
-                key,
-                Open {
-                    started: Some(started),
-                    ..Open::default()
-                },
-            );
+/// The events of a [`super::Event`], by name.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    TrialStarted,
+    Exchange,
+    Tool,
+    TrialFinished,
+}
+
+impl Journal {
+    /// Opens a journal and reads its header.
+    ///
+    /// # Errors
+    /// [`ReadError`] names the file and the line.
+    pub fn open(path: &Path) -> Result<Self, ReadError> {
+        let file = File::open(path).map_err(|source| ReadError::Io {
+            path: path.to_owned(),
+            source,
+        })?;
+        let mut journal = Journal {
+            path: path.to_owned(),
+            run_id: String::new(),
+            whole_bytes: 0,
+            lines: BufReader::with_capacity(1 << 16, file),
+            line: Vec::new(),
+            number: 0,
+            open: HashMap::new(),
+            ended: false,
+        };
+        if !journal.next_line()? {
+            return Err(journal.bad("no journal header; the run never began, start it again"));
         }
-        Event::Exchange(exchange) => open.entry(key).or_default().exchanges.push(*exchange),
-        Event::Tool(tool) => open.entry(key).or_default().tools.push(tool),
-        Event::TrialFinished(finished) => {
-            let Some(Open {
-                started: Some(started),
-                exchanges,
-                tools,
-            }) = open.remove(&key)
-            else {
-                return Err(format!("trial {key} ends without having started"));
-            };
-            journal.trials.push(Trial {
-                key,
-                started,
-                exchanges,
-                tools,
-                finished,
-            });
+        let header: Header = serde_json::from_slice(&journal.line)
+            .map_err(|error| journal.bad(format!("not a journal header: {error}")))?;
+        formats::JOURNAL
+            .check(header.timeslip_journal)
+            .map_err(|problem| journal.bad(problem))?;
+        journal.run_id = header.run_id;
+        Ok(journal)
+    }
+
+    /// The run it belongs to.
+    #[must_use]
+    pub fn run_id(&self) -> &str {
+        &self.run_id
+    }
+
+    /// Length of the complete lines that were read so far. Once there are no more trials, what
+    /// follows is a torn line.
+    #[must_use]
+    pub fn whole_bytes(&self) -> u64 {
+        self.whole_bytes
+    }
+
+    /// Reads the next whole line; false at the end, and where only a torn one is left.
+    fn next_line(&mut self) -> Result<bool, ReadError> {
+        self.line.clear();
+        let mut lines = self.lines.by_ref().take(MAX_LINE);
+        let length = lines
+            .read_until(b'\n', &mut self.line)
+            .map_err(|source| ReadError::Io {
+                path: self.path.clone(),
+                source,
+            })? as u64;
+        self.number += 1;
+        if self.line.last() == Some(&b'\n') {
+            self.whole_bytes += length;
+            return Ok(true);
+        }
+        if length == MAX_LINE {
+            return Err(self.bad("line is longer than 256 MiB: not a journal of timeslip"));
+        }
+        Ok(false)
+    }
+
+    /// Reads on to the end of a trial.
+    fn next_trial(&mut self) -> Result<Option<Trial>, ReadError> {
+        while self.next_line()? {
+            if let Some(trial) = self.take().map_err(|problem| self.bad(problem))? {
+                return Ok(Some(trial));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes in the line that was read; a trial where it ends one.
+    fn take(&mut self) -> Result<Option<Trial>, String> {
+        let Head { trial: key, event } = self.record()?;
+        match event {
+            // A new start drops what an earlier, cut-off attempt left behind.
+            Kind::TrialStarted => {
+                let open = Open {
+                    started: Some(self.record()?),
+                    ..Open::default()
+                };
+                self.open.insert(key, open);
+            }
+            Kind::Exchange => {
+                let exchange = self.record()?;
+                self.open.entry(key).or_default().exchanges.push(exchange);
+            }
+            Kind::Tool => {
+                let tool = self.record()?;
+                self.open.entry(key).or_default().tools.push(tool);
+            }
+            Kind::TrialFinished => {
+                let finished = self.record()?;
+                let Some(Open {
+                    started: Some(started),
+                    exchanges,
+                    tools,
+                }) = self.open.remove(&key)
+                else {
+                    return Err(format!("trial {key} ends without having started"));
+                };
+                return Ok(Some(Trial {
+                    key,
+                    started,
+                    exchanges,
+                    tools,
+                    finished,
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Fields of the line that was read. Their kind is in one of them, and to keep the others
+    /// until it is known takes far longer than to read the line again.
+    fn record<T: DeserializeOwned>(&self) -> Result<T, String> {
+        serde_json::from_slice(&self.line).map_err(|error| format!("broken record: {error}"))
+    }
+
+    fn bad(&self, problem: impl Into<String>) -> ReadError {
+        ReadError::Line {
+            path: self.path.clone(),
+            line: self.number,
+            problem: problem.into(),
         }
     }
-    Ok(())
+}
+
+/// Finished trials, in the order they finished. A torn last line, as a crash leaves it, is left
+/// out; a broken line elsewhere is an error, and the end.
+impl Iterator for Journal {
+    type Item = Result<Trial, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        let next = self.next_trial().transpose();
+        self.ended = !matches!(next, Some(Ok(_)));
+        next
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Outcome, Writer};
+    use super::super::{Event, Outcome, Record, Writer};
     use super::*;
+
+    /// All that a journal holds, and how long its whole lines are.
+    fn read(path: &Path) -> Result<(Vec<Trial>, u64), ReadError> {
+        let mut journal = Journal::open(path)?;
+        let trials = journal.by_ref().collect::<Result<_, _>>()?;
+        Ok((trials, journal.whole_bytes()))
+    }
 
     fn key(task: &str) -> TrialKey {
         TrialKey {
@@ -235,10 +304,10 @@ mod tests {
             .collect();
         for cut in lines[0]..=bytes.len() {
             std::fs::write(&path, &bytes[..cut]).unwrap();
-            let journal = read(&path).unwrap();
+            let (trials, whole_bytes) = read(&path).unwrap();
             let expected = lines[1..].iter().filter(|end| **end <= cut).count() / 3;
-            assert_eq!(journal.trials.len(), expected, "cut at {cut}");
-            let mut writer = Writer::resume(&path, journal.whole_bytes).unwrap();
+            assert_eq!(trials.len(), expected, "cut at {cut}");
+            let mut writer = Writer::resume(&path, whole_bytes).unwrap();
             for event in [started(), finished()] {
                 writer
                     .append(&Record {
@@ -247,14 +316,39 @@ mod tests {
                     })
                     .unwrap();
             }
-            let again = read(&path).unwrap();
-            assert_eq!(again.trials[..expected], journal.trials[..]);
-            assert_eq!(again.trials.len(), expected + 1);
+            let (again, _) = read(&path).unwrap();
+            assert_eq!(again[..expected], trials[..]);
+            assert_eq!(again.len(), expected + 1);
             assert_eq!(
-                std::fs::read(&path).unwrap()[..journal.whole_bytes as usize],
-                bytes[..journal.whole_bytes as usize]
+                std::fs::read(&path).unwrap()[..whole_bytes as usize],
+                bytes[..whole_bytes as usize]
             );
         }
+    }
+
+    /// A journal that was written by others: its fields in another order.
+    const BEGUN: &str = concat!(
+        "{\"timeslip_journal\":1,\"run_id\":\"r\"}\n",
+        "{\"setup_ns\":5,\"event\":\"trial_started\",\"at\":\"2026-01-01T00:00:00Z\",",
+        "\"trial\":{\"attempt\":1,\"endpoint\":\"e\",\"task\":\"a\",\"suite\":\"s\"}}\n",
+        "{\"wall_ns\":7,\"grading_ns\":3,\"outcome\":\"resolved\",\"event\":\"trial_finished\",",
+        "\"trial\":{\"attempt\":1,\"endpoint\":\"e\",\"task\":\"a\",\"suite\":\"s\"}}\n",
+    );
+
+    #[test]
+    fn trials_come_before_what_follows_them_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        let finish = BEGUN.lines().last().unwrap();
+        std::fs::write(&path, format!("{BEGUN}{finish}\n{finish}\n")).unwrap();
+        let mut journal = Journal::open(&path).unwrap();
+        assert_eq!(journal.run_id(), "r");
+        assert_eq!(journal.next().unwrap().unwrap().key, key("a"));
+        assert_eq!(journal.whole_bytes(), BEGUN.len() as u64);
+        let error = journal.next().unwrap().unwrap_err().to_string();
+        let expected = "journal.jsonl:4: trial s/a/e/1 ends without having started";
+        assert!(error.ends_with(expected), "{error}");
+        assert!(journal.next().is_none(), "nothing after what is broken");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `timeslip compare`: two runs, or two endpoints.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use timeslip_reports::Run;
@@ -137,12 +138,13 @@ fn side<'a>(run: &'a Run, endpoint: &'a str) -> Result<Side<'a>, Error> {
 }
 
 /// Every comparison that was asked for, as runs: of two endpoints, or the run as it is.
-fn pairs(
-    first: &Run,
+fn pairs<'a>(
+    first: &'a Run,
     candidate: &Operand,
     second: Option<&Run>,
     baseline: Option<&Operand>,
-) -> Result<Vec<RunData>, Error> {
+) -> Result<Vec<Cow<'a, RunData>>, Error> {
+    let both = |a: Side, b: Side| Cow::Owned(side_by_side(a, b));
     let other = second.unwrap_or(first);
     let refuse = |problem: &str| {
         Err(Error::Run {
@@ -156,13 +158,15 @@ fn pairs(
             if a == b && second.is_none() {
                 return refuse("an endpoint cannot be compared with itself");
             }
-            Ok(vec![side_by_side(side(first, a)?, side(other, b)?)])
+            Ok(vec![both(side(first, a)?, side(other, b)?)])
         }
         // The same endpoint in the other run.
         (Some(only), None, Some(_)) | (None, Some(only), Some(_)) if second.is_some() => {
-            Ok(vec![side_by_side(side(first, only)?, side(other, only)?)])
+            Ok(vec![both(side(first, only)?, side(other, only)?)])
         }
-        (None, None, None) if first.data.endpoints.len() > 1 => Ok(vec![first.data.clone()]),
+        (None, None, None) if first.data.endpoints.len() > 1 => {
+            Ok(vec![Cow::Borrowed(&first.data)])
+        }
         (None, None, None) => {
             refuse("has one endpoint; name a second run or endpoint to compare it with")
         }
@@ -170,7 +174,7 @@ fn pairs(
             let names = first.data.endpoints.iter().map(|endpoint| &endpoint.name);
             let shared = names.filter(|name| side(other, name).is_ok());
             let found = shared
-                .map(|name| Ok(side_by_side(side(first, name)?, side(other, name)?)))
+                .map(|name| Ok(both(side(first, name)?, side(other, name)?)))
                 .collect::<Result<Vec<_>, Error>>()?;
             if found.is_empty() {
                 return refuse(

@@ -5,10 +5,10 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use timeslip_datasets::options::LimitsTable;
-use timeslip_datasets::run::RunDirectory;
 use timeslip_datasets::run::journal::TrialKey;
 use timeslip_datasets::run::manifest::Manifest;
 use timeslip_datasets::run::plan::Plan;
+use timeslip_datasets::run::{Error as RecordError, RunDirectory};
 use timeslip_suites::{Quarantined, Sandbox, Suite, Task, Workspace, sandbox};
 use timeslip_wire::Measuring;
 use tokio::runtime::Runtime;
@@ -178,7 +178,7 @@ fn fresh(
         RunDirectory::create(parent, backend, environment::facts(), warnings, plan)?;
     let sandbox = sandbox.for_run(&manifest.run_id);
     let lock = directory.lock()?;
-    let whole_bytes = directory.read_journal(&manifest)?.whole_bytes;
+    let whole_bytes = directory.read_journal(&manifest)?.whole_bytes();
     Ok(Ready {
         directory,
         manifest,
@@ -219,7 +219,10 @@ fn planned<'a>(plan: &Plan, suites: &'a [Suite]) -> Vec<&'a Task> {
 fn resume(path: &Path, scratch: &Path, runtime: &Runtime) -> Result<Ready, Error> {
     let (directory, manifest) = RunDirectory::open(path)?;
     let lock = directory.lock()?;
-    let journal = directory.read_journal(&manifest)?;
+    let mut journal = directory.read_journal(&manifest)?;
+    let keys = journal.by_ref().map(|trial| Ok(trial?.key));
+    let finished = keys.collect::<Result<_, RecordError>>()?;
+    let whole_bytes = journal.whole_bytes();
     let Chosen { sandbox, .. } = isolation::choose(&manifest.sandbox).map_err(|error| Error::Run {
         path: directory.path().to_owned(),
         problem: format!(
@@ -241,7 +244,6 @@ fn resume(path: &Path, scratch: &Path, runtime: &Runtime) -> Result<Ready, Error
         })
         .collect::<Result<Vec<_>, Error>>()?;
     runtime.block_on(endpoints::check(&manifest.plan.endpoints))?;
-    let (finished, whole_bytes) = (journal.finished(), journal.whole_bytes);
     Ok(Ready {
         directory,
         manifest,

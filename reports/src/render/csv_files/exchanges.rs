@@ -15,8 +15,9 @@ pub(super) static FILE: CsvFile = CsvFile {
     columns: trial_columns::<ExchangeRecord>,
     write: |run, _, rows| {
         for trial in &run.trials {
+            let key = TrialKey::of(trial);
             for (index, exchange) in trial.exchanges.iter().enumerate() {
-                rows.push((TrialKey::of(trial), ExchangeRecord::of(index + 1, exchange)))?;
+                rows.push((&key, ExchangeRecord::of(index + 1, exchange)))?;
             }
         }
         Ok(())
@@ -100,7 +101,7 @@ struct ExchangeRecord {
 
 impl ExchangeRecord {
     fn of(number: usize, exchange: &ExchangeData) -> Self {
-        let gaps = Distribution::of(exchange.inter_event_ns.iter().map(|ns| *ns as f64));
+        let gaps = Distribution::of(exchange.inter_event_ns.iter().map(|ns| ns as f64));
         let connection = &exchange.connection;
         ExchangeRecord {
             exchange: number,

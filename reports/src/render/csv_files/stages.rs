@@ -12,6 +12,7 @@ pub(super) static FILE: CsvFile = CsvFile {
     columns: trial_columns::<StageRecord>,
     write: |run, _, rows| {
         for trial in &run.trials {
+            let key = TrialKey::of(trial);
             for value in &trial.stages {
                 let row = StageRecord {
                     stage: value.stage.name(),
@@ -20,7 +21,7 @@ pub(super) static FILE: CsvFile = CsvFile {
                     provenance: value.provenance.name(),
                     error_ns: value.error_ns,
                 };
-                rows.push((TrialKey::of(trial), row))?;
+                rows.push((&key, row))?;
             }
         }
         Ok(())

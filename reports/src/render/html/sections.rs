@@ -11,7 +11,7 @@ mod stages;
 mod tasks;
 
 use crate::charts::Chart;
-use crate::format::one_line;
+use crate::format::{one_line, plural};
 use crate::summary::{Comparison, Summary};
 use crate::svg::Paint;
 use crate::table::Table;
@@ -87,6 +87,9 @@ impl<'a> PageData<'a> {
     }
 }
 
+/// Most rows shown of the numbers behind a chart: some have one for each task.
+const MAX_ROWS: usize = 500;
+
 /// One chart with its data table.
 struct ChartView<'a> {
     kind: &'static str,
@@ -95,7 +98,27 @@ struct ChartView<'a> {
     candidate: Option<&'a str>,
     title: &'static str,
     svg: String,
-    table: &'a Table,
+    table: ShownTable<'a>,
+}
+
+/// As much of a table as the page shows.
+struct ShownTable<'a> {
+    headings: &'a [String],
+    rows: &'a [Vec<String>],
+    /// How many more there are.
+    left_out: Option<String>,
+}
+
+impl<'a> ShownTable<'a> {
+    fn of(table: &'a Table) -> Self {
+        let rows = &table.rows[..table.rows.len().min(MAX_ROWS)];
+        ShownTable {
+            headings: &table.headings,
+            rows,
+            left_out: (rows.len() < table.rows.len())
+                .then(|| plural(table.rows.len() - rows.len(), "more row")),
+        }
+    }
 }
 
 impl<'a> ChartView<'a> {
@@ -106,7 +129,7 @@ impl<'a> ChartView<'a> {
             candidate: chart.candidate.as_deref(),
             title: chart.kind.title,
             svg: chart.document.to_svg(Paint::Variables),
-            table: &chart.table,
+            table: ShownTable::of(&chart.table),
         }
     }
 }

@@ -6,7 +6,7 @@ use askama::Template;
 use timeslip_datasets::run::journal::EndedBy;
 
 use super::Section;
-use crate::format::{ABSENT, count, nanoseconds, one_line, or_absent, ratio, shorten};
+use crate::format::{ABSENT, count, nanoseconds, one_line, or_absent, plural, ratio, shorten};
 use crate::summary::{Comparison, Summary, TrialSummary};
 
 pub(super) static SECTION: Section = Section {
@@ -19,6 +19,9 @@ pub(super) static SECTION: Section = Section {
 /// Longest detail shown, in characters; the summary has all of it.
 const MAX_DETAIL: usize = 300;
 
+/// Most trials shown. A page of all that a long run has would be too large to open.
+const MAX_TRIALS: usize = 2_000;
+
 /// Every attempt, its trials side by side.
 #[derive(Template)]
 #[template(path = "sections/tasks.html")]
@@ -29,6 +32,8 @@ struct TaskTable {
     /// Whether any task was attempted more than once.
     repeated: bool,
     rows: Vec<TaskRow>,
+    /// How many attempts are shown of how many, where not all are.
+    cut: Option<String>,
 }
 
 /// One attempt of one task.
@@ -108,8 +113,10 @@ fn tasks(summary: &Summary) -> TaskTable {
             "Sooner".to_owned()
         }
     };
+    let (shown, all) = (MAX_TRIALS / names.len().max(1), attempts.len());
     let rows = attempts
         .into_iter()
+        .take(shown)
         .map(|((suite, task, attempt), trials)| {
             let value = |pair: &Option<(usize, usize)>| {
                 let (candidate, baseline) = (*pair)?;
@@ -130,6 +137,8 @@ fn tasks(summary: &Summary) -> TaskTable {
         ratios: summary.comparisons().map(heading).collect(),
         repeated: summary.trials.iter().any(|trial| trial.attempt > 1),
         rows,
+        cut: (all > shown)
+            .then(|| format!("{} of {}", count(shown as u64), plural(all, "attempt"))),
     }
 }
 
