@@ -91,6 +91,8 @@ pub struct ExchangeData {
     pub reported: Reported,
     /// The server reports more time than the client's marks leave room for.
     pub contradicted: bool,
+    /// It was read too late to tell when its output came: it has no times.
+    pub spoilt: bool,
     /// Its output came as it was generated, and not held back in a few bursts.
     pub streamed: bool,
     /// Gaps between consecutive output events. One event may carry many tokens. Empty where

@@ -41,7 +41,7 @@ pub fn open(path: &Path) -> Result<Run, Error> {
     let calibration = directory.read_calibration()?;
     let mut seen = Seen::default();
     for trial in directory.read_journal(&manifest)? {
-        seen.take(&trial?);
+        seen.take(&trial?, manifest.plan.limits.client_lag_ms);
     }
     let plan = &manifest.plan;
     let fits = seen.fits(plan);
@@ -79,7 +79,7 @@ struct SeenOfEndpoint {
 }
 
 impl Seen {
-    fn take(&mut self, trial: &Trial) {
+    fn take(&mut self, trial: &Trial, lag_ms: f64) {
         self.trials += 1;
         self.exchanges += trial.exchanges.len();
         let exchanges = || trial.exchanges.iter();
@@ -92,8 +92,10 @@ impl Seen {
         }
         if let Some(endpoint) = self.endpoints.get_mut(name) {
             for exchange in &trial.exchanges {
-                endpoint.prefill.add(exchange);
-                endpoint.lag.add(exchange);
+                endpoint.lag.add(exchange, lag_ms);
+                if !validity::is_spoilt(exchange, lag_ms) {
+                    endpoint.prefill.add(exchange);
+                }
             }
         }
     }
@@ -139,6 +141,8 @@ fn run_data(
     let mut warnings = manifest.warnings.clone();
     warnings.extend(contradictions(seen));
     warnings.extend(proxied(seen));
+    let left_out = |(name, seen): (&String, &SeenOfEndpoint)| seen.lag.left_out(name);
+    warnings.extend(seen.endpoints.iter().filter_map(left_out));
     let client_lag = ClientLag::quantiles(seen.endpoints.values().map(|endpoint| &endpoint.lag));
     if client_lag.is_none() && seen.exchanges > 0 {
         warnings.push("This platform does not say when bytes arrived, only when they were read: whether the client was the bottleneck is not known.".into());
@@ -177,8 +181,8 @@ fn proxied(seen: &Seen) -> Option<String> {
 fn objections(plan: &Plan, seen: &Seen) -> Vec<Objection> {
     let objection = |endpoint: &PlannedEndpoint| {
         let own = seen.endpoints.get(&endpoint.name)?;
-        let lag = ClientLag::quantiles([&own.lag]);
-        let why = validity::objection(&endpoint.name, lag, plan.limits.client_lag_ms)?;
+        let limit_ms = plan.limits.client_lag_ms;
+        let why = own.lag.objection(&endpoint.name, limit_ms)?;
         Some(Objection {
             endpoint: Some(endpoint.name.clone()),
             why,
@@ -209,7 +213,8 @@ fn trial_data(plan: &Plan, trial: &Trial, prefill: Option<PrefillModel>) -> Tria
         exchanges.filter(|exchange| exchange.backoff_until.is_none() && !exchange.warm_up)
     };
     let mut exchanges = Vec::with_capacity(told().count());
-    exchanges.extend(told().map(exchange_data));
+    let lag_ms = plan.limits.client_lag_ms;
+    exchanges.extend(told().map(|exchange| exchange_data(exchange, lag_ms)));
     let mut endpoints = plan.endpoints.iter();
     let price = endpoints
         .find(|endpoint| endpoint.name == trial.key.endpoint)
@@ -257,15 +262,22 @@ fn unusual(exchanges: &[Exchange]) -> BTreeMap<String, u64> {
     counts
 }
 
-fn exchange_data(exchange: &Exchange) -> ExchangeData {
+fn exchange_data(exchange: &Exchange, lag_ms: f64) -> ExchangeData {
     let marks = &exchange.marks;
-    let between = |from: Option<u64>, to: Option<u64>| Some(to?.saturating_sub(from?));
+    let spoilt = validity::is_spoilt(exchange, lag_ms);
+    let between = |from: Option<u64>, to: Option<u64>| {
+        let between = to?.saturating_sub(from?);
+        (!spoilt).then_some(between)
+    };
     let events = exchange.events.as_slice();
     let first = |kind| {
         let event = events.iter().find(|event| event.kind == kind);
         between(marks.sent, event.map(|event| event.at))
     };
-    let decode = Decode::of(exchange);
+    let decode = match spoilt {
+        true => Decode::unknown(),
+        false => Decode::of(exchange),
+    };
     ExchangeData {
         turn: exchange.turn,
         ttft_ns: between(marks.sent, marks.first_token),
@@ -285,6 +297,7 @@ fn exchange_data(exchange: &Exchange) -> ExchangeData {
         },
         reported: exchange.reported,
         contradicted: attribution::contradicts(exchange),
+        spoilt,
         streamed: decode.streamed,
         inter_event_ns: decode.gaps_ns,
         decode_ns: decode.ns,

@@ -33,6 +33,14 @@ pub(crate) struct Decode {
 }
 
 impl Decode {
+    /// Of an exchange whose times are not known.
+    pub(crate) fn unknown() -> Self {
+        Decode {
+            streamed: true,
+            ..Decode::default()
+        }
+    }
+
     /// Of one exchange. Reasoning of which only a summary is shown is left out, as its
     /// tokens are.
     pub(crate) fn of(exchange: &Exchange) -> Self {

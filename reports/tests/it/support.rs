@@ -154,6 +154,7 @@ pub fn run_with(endpoints: &[(&str, Role, Speed)], tasks: usize, attempts: u32) 
             ("Processor".to_owned(), "2 cores".to_owned()),
         ],
         calibration: Some(Calibration {
+            arrivals: None,
             clock_resolution_ns: 25,
             priority: None,
             during: Vec::new(),
@@ -326,6 +327,7 @@ impl Builder {
         let rest = first_token as f64 + decode - self.clock as f64;
         self.span(Stage::DecodeToolArguments, rest, turn, "");
         self.exchanges.push(ExchangeData {
+            spoilt: false,
             turn,
             ttft_ns: Some(first_token - sent),
             first: FirstOfKind {

@@ -43,6 +43,8 @@ struct ExchangeRecord {
     first_text_ns: Option<u64>,
     /// To the first arguments of a tool call.
     first_tool_arguments_ns: Option<u64>,
+    /// It was read too late to tell when its output came; its times are empty.
+    spoilt: bool,
     /// Its output came as it was generated; else there are no rate and no gaps.
     streamed: bool,
     /// First to last streamed token.
@@ -112,6 +114,7 @@ impl ExchangeRecord {
             first_reasoning_ns: exchange.first.reasoning_ns,
             first_text_ns: exchange.first.text_ns,
             first_tool_arguments_ns: exchange.first.tool_arguments_ns,
+            spoilt: exchange.spoilt,
             streamed: exchange.streamed,
             decode_ns: exchange.decode_ns,
             output_events: exchange.output_events,
