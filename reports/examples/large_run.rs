@@ -77,14 +77,16 @@ fn main() -> Result<(), Box<dyn Error>> {
             .iter()
             .map(|key| (key, trial(key, &mut draw).into_iter()))
             .collect();
-        while !events.is_empty() {
-            events.retain_mut(|(key, events)| match events.next() {
-                Some(event) => {
+        let mut under_way = true;
+        while under_way {
+            under_way = false;
+            for (key, events) in &mut events {
+                if let Some(event) = events.next() {
                     let trial = (*key).clone();
-                    writer.append(&Record { trial, event }).is_ok()
+                    writer.append(&Record { trial, event })?;
+                    under_way = true;
                 }
-                None => false,
-            });
+            }
         }
     }
     println!("{}", directory.path().display());
