@@ -5,6 +5,7 @@ mod bad_input;
 mod conformance;
 mod datasets;
 mod doc_examples;
+mod first_request;
 mod gate;
 mod grade;
 mod help;
@@ -23,6 +24,7 @@ mod server;
 mod signals;
 mod simulated_clients;
 mod stages_of_exchanges;
+mod stops;
 mod suites;
 mod support;
 #[path = "../../wire/tests/it/talk.rs"]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use timeslip_datasets::options::LimitsTable;
 use timeslip_datasets::run::RunDirectory;
-use timeslip_datasets::run::journal::TrialKey;
+use timeslip_datasets::run::journal::Journal;
 use timeslip_datasets::run::manifest::Manifest;
 use timeslip_datasets::run::plan::Plan;
 use timeslip_suites::{Quarantined, Sandbox, Suite, Task, Workspace, sandbox};
@@ -27,7 +27,7 @@ use crate::run::endpoints;
 use crate::run::environment;
 use crate::run::plan::{self, Overrides};
 use crate::run::runner;
-use crate::run::subscribers::{self, Journal, Progress};
+use crate::run::subscribers::{self, Bounds, Progress, Watch};
 
 /// Run suites on endpoints and report where the time went
 #[derive(Debug, clap::Parser)]
@@ -72,6 +72,16 @@ pub(super) struct Arguments {
     /// configured]
     #[arg(long, value_name = "NAME")]
     sandbox: Option<String>,
+    /// Stop when the run has cost so many US dollars; needs the price of every real endpoint
+    #[arg(long, value_name = "USD", value_parser = dollars)]
+    max_cost: Option<f64>,
+    /// Stop when so many trials of an endpoint in a row end alike without an answer; 0 never
+    /// does
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    max_failures: u32,
+    /// Begin without asking every real endpoint for a word first
+    #[arg(long)]
+    no_check: bool,
     /// Print the resolved plan and do nothing
     #[arg(long)]
     dry_run: bool,
@@ -88,8 +98,7 @@ struct Ready {
     manifest: Manifest,
     suites: Vec<Suite>,
     sandbox: Sandbox,
-    finished: HashSet<TrialKey>,
-    whole_bytes: u64,
+    recorded: Journal,
     /// Keeps other processes from writing this run.
     lock: File,
 }
@@ -98,7 +107,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let scratch = Sandbox::scratch()?;
     let runtime = super::runtime()?;
     let ready = if let Some(path) = &arguments.resume {
-        resume(path, scratch.path(), &runtime)?
+        resume(path, scratch.path(), arguments, &runtime)?
     } else {
         let config = Config::load(arguments.config.as_deref())?;
         let (plan, suites) = plan::resolve(&config, &overrides(arguments), scratch.path())?;
@@ -112,15 +121,16 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
         let parent = parent.map_or(Path::new("runs"), PathBuf::as_path);
         let sandbox = arguments.sandbox.as_ref().or(config.run.sandbox.as_ref());
         let sandbox = sandbox.map_or(isolation::AUTO, String::as_str);
-        fresh(parent, sandbox, plan, suites, &runtime)?
+        check(&plan, arguments, &runtime)?;
+        fresh(parent, sandbox, plan, suites)?
     };
     let (directory, manifest) = (ready.directory.clone(), ready.manifest.clone());
     for warning in &manifest.warnings {
         say(&format!("warning: {warning}"));
     }
-    match measure(ready, scratch.path(), runtime) {
+    match measure(ready, bounds(arguments), scratch.path(), runtime) {
         Ok(_lock) => report::render(directory.path(), &Claims::default()),
-        Err(error @ Error::Interrupted { .. }) => {
+        Err(error @ (Error::Interrupted { .. } | Error::Stopped { .. })) => {
             // What there is; that it is not all is the report's first sentence.
             if let Err(problem) = report::render(directory.path(), &Claims::default()) {
                 say(&format!("timeslip: no report of what there is: {problem}"));
@@ -151,15 +161,31 @@ fn overrides(arguments: &Arguments) -> Overrides {
     }
 }
 
-/// Checks everything that can be checked, then makes the run directory.
-fn fresh(
-    parent: &Path,
-    sandbox: &str,
-    plan: Plan,
-    suites: Vec<Suite>,
-    runtime: &Runtime,
-) -> Result<Ready, Error> {
-    runtime.block_on(endpoints::check(&plan.endpoints))?;
+fn bounds(arguments: &Arguments) -> Bounds {
+    Bounds {
+        failures: arguments.max_failures,
+        cost_usd: arguments.max_cost,
+    }
+}
+
+fn dollars(text: &str) -> Result<f64, String> {
+    let amount = text.parse().ok().filter(|amount: &f64| amount.is_finite());
+    let amount = amount.filter(|amount| *amount > 0.0);
+    amount.ok_or_else(|| "write a number above 0, such as 2.50".to_owned())
+}
+
+/// Checks the endpoints, and that the run can be kept within its bounds.
+fn check(plan: &Plan, arguments: &Arguments, runtime: &Runtime) -> Result<(), Error> {
+    bounds(arguments).check(plan)?;
+    let checking = endpoints::check(&plan.endpoints, !arguments.no_check);
+    for warning in runtime.block_on(checking)? {
+        say(&format!("warning: {warning}"));
+    }
+    Ok(())
+}
+
+/// Checks everything else that can be checked, then makes the run directory.
+fn fresh(parent: &Path, sandbox: &str, plan: Plan, suites: Vec<Suite>) -> Result<Ready, Error> {
     let Chosen {
         sandbox,
         mut warnings,
@@ -178,14 +204,13 @@ fn fresh(
         RunDirectory::create(parent, backend, environment::facts(), warnings, plan)?;
     let sandbox = sandbox.for_run(&manifest.run_id);
     let lock = directory.lock()?;
-    let whole_bytes = directory.read_journal(&manifest)?.whole_bytes;
+    let recorded = directory.read_journal(&manifest)?;
     Ok(Ready {
         directory,
         manifest,
         suites,
         sandbox,
-        finished: HashSet::new(),
-        whole_bytes,
+        recorded,
         lock,
     })
 }
@@ -216,10 +241,15 @@ fn planned<'a>(plan: &Plan, suites: &'a [Suite]) -> Vec<&'a Task> {
 }
 
 /// Opens an interrupted run and finds out what is left of it.
-fn resume(path: &Path, scratch: &Path, runtime: &Runtime) -> Result<Ready, Error> {
+fn resume(
+    path: &Path,
+    scratch: &Path,
+    arguments: &Arguments,
+    runtime: &Runtime,
+) -> Result<Ready, Error> {
     let (directory, manifest) = RunDirectory::open(path)?;
     let lock = directory.lock()?;
-    let journal = directory.read_journal(&manifest)?;
+    let recorded = directory.read_journal(&manifest)?;
     let Chosen { sandbox, .. } = isolation::choose(&manifest.sandbox).map_err(|error| Error::Run {
         path: directory.path().to_owned(),
         problem: format!(
@@ -240,30 +270,28 @@ fn resume(path: &Path, scratch: &Path, runtime: &Runtime) -> Result<Ready, Error
             Ok(Suite::load(&file, scratch)?)
         })
         .collect::<Result<Vec<_>, Error>>()?;
-    runtime.block_on(endpoints::check(&manifest.plan.endpoints))?;
-    let (finished, whole_bytes) = (journal.finished(), journal.whole_bytes);
+    check(&manifest.plan, arguments, runtime)?;
     Ok(Ready {
         directory,
         manifest,
         suites,
         sandbox,
-        finished,
-        whole_bytes,
+        recorded,
         lock,
     })
 }
 
 /// Runs what is left of the plan; gives the lock back.
-fn measure(ready: Ready, scratch: &Path, runtime: Runtime) -> Result<File, Error> {
+fn measure(ready: Ready, bounds: Bounds, scratch: &Path, runtime: Runtime) -> Result<File, Error> {
     let Ready {
         directory,
         manifest,
         suites,
         sandbox,
-        finished,
-        whole_bytes,
+        recorded,
         lock,
     } = ready;
+    let (finished, whole_bytes) = (recorded.finished(), recorded.whole_bytes);
     let plan = &manifest.plan;
     say(&format!("run {}", directory.path().display()));
     let interruption = Interruption::expect();
@@ -292,9 +320,12 @@ fn measure(ready: Ready, scratch: &Path, runtime: Runtime) -> Result<File, Error
     let mut canary = calibration::canary_of(plan)?;
     let (called, _servers) =
         endpoints::start(plan, &suites, |name| Ok(directory.emissions(name)?))?;
+    let (watch, stopped) = Watch::new(plan, bounds, &recorded);
+    drop(recorded);
     let (events, listener) = subscribers::listen(vec![
-        Box::new(Journal::open(&directory, whole_bytes)?),
+        Box::new(subscribers::Journal::open(&directory, whole_bytes)?),
         Box::new(Progress::new(finished.len(), plan.trials.len())),
+        Box::new(watch),
     ])?;
     let running = runner::run(
         plan,
@@ -313,11 +344,16 @@ fn measure(ready: Ready, scratch: &Path, runtime: Runtime) -> Result<File, Error
         // What cannot be written now is written at the end, or said there.
         tokio::task::spawn_blocking(move || directory.write_calibration(&calibration));
     };
-    let stopped = runtime.block_on(async {
+    let cut_off = runtime.block_on(async {
         tokio::select! {
-            () = running => false,
-            () = canary.accompany(measuring.handle(), keep) => false,
-            () = interruption.wait() => true,
+            biased;
+            () = running => None,
+            () = canary.accompany(measuring.handle(), keep) => None,
+            () = interruption.wait() => Some(interrupted()),
+            Ok(why) = stopped => Some(Error::Stopped {
+                why,
+                run: directory.path().to_owned(),
+            }),
         }
     });
     // Ends what an interruption left under way: the recorder waits for it. A tool call or
@@ -331,9 +367,9 @@ fn measure(ready: Ready, scratch: &Path, runtime: Runtime) -> Result<File, Error
         })
     });
     let written = directory.write_calibration(&with_errors(canary.errors()));
-    if stopped {
+    if let Some(error) = cut_off {
         sandbox::clean_up();
-        return Err(interrupted());
+        return Err(error);
     }
     recorded?;
     written?;
