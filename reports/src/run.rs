@@ -10,7 +10,7 @@ use timeslip_datasets::run::plan::{Plan, PlannedEndpoint};
 use timeslip_datasets::run::{Error, RunDirectory};
 
 use crate::attribution::streaming::Decode;
-use crate::attribution::{self, PrefillModel, cost, validity};
+use crate::attribution::{self, PrefillModel, cost, prompt_cache, validity};
 use crate::data::{
     ConnectionFacts, EndpointData, ExchangeData, FirstOfKind, Objection, Role, RunData, TrialData,
 };
@@ -84,6 +84,7 @@ fn analyse(manifest: &Manifest, calibration: Option<Calibration>, trials: &[Tria
     let mut warnings = manifest.warnings.clone();
     warnings.extend(contradictions(trials));
     warnings.extend(proxied(trials));
+    warnings.extend(prompt_cache::known_before(plan, trials));
     let client_lag = validity::client_lag(trials.iter());
     if client_lag.is_none() && trials.iter().any(|trial| !trial.exchanges.is_empty()) {
         warnings.push("This platform does not say when bytes arrived, only when they were read: whether the client was the bottleneck is not known.".into());

@@ -176,6 +176,16 @@ impl PlannedEndpoint {
         self.identity() == other.identity()
     }
 
+    /// Whether both ask one server for one model: its prompt cache may be that of both.
+    #[must_use]
+    pub fn may_share_cache_with(&self, other: &Self) -> bool {
+        let origin = |one: &Self| {
+            let (url, _) = as_asked(one.base_url.as_deref()?);
+            Some(Url::parse(&url).ok()?.origin())
+        };
+        self.model == other.model && origin(self).is_some() && origin(self) == origin(other)
+    }
+
     /// Longest silence before a try is given up.
     #[must_use]
     pub fn idle_timeout(&self) -> Duration {
@@ -296,6 +306,8 @@ mod tests {
         ] {
             assert!(!one.is_same_as(&endpoint(other, &[])), "{other}");
         }
+        assert!(one.may_share_cache_with(&endpoint("https://API.example.org/v2", &[])));
+        assert!(!one.may_share_cache_with(&endpoint("https://other.example.org/v1", &[])));
         let in_table = endpoint("http://h", &[("a", "1"), ("b", "2")]);
         assert!(in_table.is_same_as(&endpoint("http://H:80/?b=2&a=1", &[])));
     }

@@ -14,6 +14,7 @@ mod instrument;
 mod main_job;
 mod nightly;
 mod probe;
+mod prompt_cache;
 mod proxy;
 mod report_in_browser;
 #[path = "../../wire/tests/it/scripted.rs"]

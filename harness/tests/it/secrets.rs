@@ -123,12 +123,10 @@ fn serve(answers: Vec<Vec<u8>>) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
-        let mut next = 0;
-        for stream in listener.incoming() {
+        for (next, stream) in listener.incoming().enumerate() {
             let mut stream = stream.unwrap();
             server::read_request(&stream);
             let _ = stream.write_all(&answers[next.min(answers.len() - 1)]);
-            next += 1;
             let _ = stream.shutdown(Shutdown::Write);
             let _ = stream.read_to_end(&mut Vec::new());
         }

@@ -332,6 +332,7 @@ fn measure(ready: Ready, bounds: Bounds, scratch: &Path, runtime: Runtime) -> Re
         suites,
         called,
         runner::Place {
+            run_id: manifest.run_id.clone(),
             sandbox,
             scratch: scratch.to_owned(),
             measuring: measuring.handle().clone(),

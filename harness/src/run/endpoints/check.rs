@@ -79,6 +79,8 @@ async fn word(endpoint: &Endpoint) -> Result<(), Failure> {
     protocol.bound_output(&mut limited.extra, MAX_TOKENS);
     match ask(&limited).await {
         Err(failure) if may_refuse_limit(&failure) => ask(endpoint).await,
+        // Any connection may be lost once.
+        Err(failure) if failure.lost_connection() => ask(&limited).await,
         answer => answer,
     }
 }
