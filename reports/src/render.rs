@@ -78,6 +78,10 @@ pub fn write_all(run: &RunData, run_dir: &Path) -> Result<Written, Error> {
 ///
 /// As [`write_all`].
 pub fn write_summary(run: &RunData, summary: Summary, run_dir: &Path) -> Result<Written, Error> {
+    for folder in ["", "csv", "charts", "trajectories"] {
+        // What a run or a render that was killed left there.
+        atomic::sweep(&run_dir.join(folder));
+    }
     let charts = charts::all(run, &summary)?;
     let mut files = Vec::new();
     let mut write = |relative: String, content: &[u8]| -> Result<PathBuf, Error> {

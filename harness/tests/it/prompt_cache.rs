@@ -79,7 +79,7 @@ fn a_shared_prompt_cache_is_told_and_a_salt_keeps_prompts_apart() {
         "{told}"
     );
     assert!(
-        told.contains("which it shares with a") && told.contains("`salt = true`"),
+        told.contains("which it may share with a") && told.contains("`salt = true`"),
         "{told}"
     );
 

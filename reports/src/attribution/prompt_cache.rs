@@ -59,7 +59,7 @@ fn from_where(plan: &Plan, endpoint: &PlannedEndpoint) -> String {
     let others: Vec<String> = others.map(|other| one_line(&other.name)).collect();
     match others.is_empty() {
         true => "by an earlier run, another client or an endpoint on the same engine".to_owned(),
-        false => format!("which it shares with {}", others.join(", ")),
+        false => format!("which it may share with {}", others.join(", ")),
     }
 }
 

@@ -50,6 +50,7 @@ pub async fn check(planned: &[PlannedEndpoint], asking: bool) -> Result<Vec<Stri
         for ((planned, url, endpoint), answer) in real.iter().zip(answers) {
             let Err(failure) = answer else { continue };
             let words = endpoint.redact(&failure.to_string());
+            let words = words.trim_end_matches('.');
             let problem = format!("{}: {words}", asked_url(endpoint, url));
             if passes(&failure) {
                 passing.push(format!(
