@@ -37,6 +37,7 @@ fn run(folder: &Path, endpoints: &[String], arguments: &[&str]) -> (Output, Stri
     let output = timeslip()
         .current_dir(folder)
         .env("FIRST_REQUEST_KEY", "sk-first-request-4711")
+        .env("BROKEN_KEY", "sk-first-request-4711\n")
         .args(TASK)
         .args(arguments)
         .output()
@@ -80,6 +81,30 @@ fn all_that_is_wrong_is_told_at_once_and_nothing_is_run() {
     endpoint c: http://127.0.0.1:OLD/v1/responses: the server does not speak HTTP/2 here: it answered in another protocol; use transport http-sse; nothing was run
     endpoint d: http://127.0.0.1:1/v1/models/m:streamGenerateContent?alt=sse: cannot connect to 127.0.0.1:1: Connection refused (os error 111); nothing was run
     ");
+}
+
+#[test]
+fn what_cannot_be_sent_is_told_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let endpoints = [
+        at(1, "api_key_env = \"BROKEN_KEY\""),
+        at(1, "headers = { authorization = \"Bearer $BROKEN_KEY\" }"),
+        at(1, "query = { sig = \"$NOT_SET_ANYWHERE\" }"),
+    ];
+    let (output, words) = run(folder.path(), &endpoints, &["--no-check"]);
+    assert_eq!(output.status.code(), Some(2));
+    insta::assert_snapshot!(words, @"
+    timeslip: endpoint.a.api_key_env: the environment variable BROKEN_KEY holds a line break or another character that no header can have; export it without
+    endpoint.b.headers.authorization: the environment variable BROKEN_KEY holds a line break or another character that no header can have; export it without
+    endpoint.c.query.sig: the environment variable NOT_SET_ANYWHERE is not set; export it with the key
+    ");
+    let (output, words) = run(
+        folder.path(),
+        &[at(1, "headers = { \"x team\" = \"1\" }")],
+        &[],
+    );
+    assert_eq!(output.status.code(), Some(2));
+    insta::assert_snapshot!(words, @r#"timeslip: timeslip.toml: endpoint.a.headers.x team: is not a header name: letters, digits and hyphens, such as "x-team""#);
 }
 
 #[test]

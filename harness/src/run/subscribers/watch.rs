@@ -97,7 +97,17 @@ impl Watch {
             let costs = costs.filter_map(|exchange| watch.cost(&trial.key.endpoint, exchange));
             watch.spent_usd += costs.sum::<f64>();
         }
+        if let Some(why) = watch.spent() {
+            watch.stop(why);
+        }
         (watch, stopped)
+    }
+
+    fn stop(&mut self, why: String) {
+        if let Some(stop) = self.stop.take() {
+            // Nobody waits for it when the run has ended meanwhile.
+            let _ = stop.send(why);
+        }
     }
 
     /// What an exchange cost; `None` where nobody knows.
@@ -105,7 +115,7 @@ impl Watch {
         match (self.prices.get(endpoint), &exchange.usage) {
             (None, _) => Some(0.0),
             (Some(price), Some(usage)) => price.of(usage),
-            (Some(_), None) => exchange.error.as_ref().map(|_| 0.0),
+            (Some(_), None) => (exchange.error.is_some() || exchange.warm_up).then_some(0.0),
         }
     }
 
@@ -113,7 +123,7 @@ impl Watch {
     fn see(&mut self, trial: &TrialKey, event: &Event) -> Option<String> {
         match event {
             Event::Exchange(exchange) => {
-                if exchange.error.is_none() {
+                if exchange.error.is_none() && !exchange.warm_up {
                     self.streaks.remove(&trial.endpoint);
                     self.answered.insert(trial.clone());
                 }
@@ -128,14 +138,20 @@ impl Watch {
     }
 
     fn pay(&mut self, endpoint: &str, exchange: &Exchange) -> Option<String> {
-        let most = self.bounds.cost_usd?;
+        self.bounds.cost_usd?;
         let Some(cost) = self.cost(endpoint, exchange) else {
             return Some(format!(
-                "stopped: endpoint {endpoint} does not say how many tokens an answer took, so \
+                "stopped: endpoint {endpoint} gives no usable count of the tokens of an answer, so \
                  --max-cost cannot be kept"
             ));
         };
         self.spent_usd += cost;
+        self.spent()
+    }
+
+    /// That the money is spent, if it is.
+    fn spent(&self) -> Option<String> {
+        let most = self.bounds.cost_usd?;
         (self.spent_usd >= most).then(|| {
             format!(
                 "stopped: the run has cost ${:.4} of the ${most} that --max-cost allows",
@@ -188,11 +204,102 @@ impl Subscriber for Watch {
     fn event(&mut self, event: &RunEvent) -> Result<(), Error> {
         if let RunEvent::Record(record) = event
             && let Some(why) = self.see(&record.trial, &record.event)
-            && let Some(stop) = self.stop.take()
         {
-            // Nobody waits for it when the run has ended meanwhile.
-            let _ = stop.send(why);
+            self.stop(why);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use timeslip_datasets::run::journal::{Outcome, Usage};
+
+    use super::*;
+
+    fn watch(failures: u32, cost_usd: Option<f64>) -> Watch {
+        let price = Price {
+            input: 1.0,
+            cached_input: Some(1.0),
+            output: 1.0,
+            priced_at: "2026".into(),
+        };
+        Watch {
+            bounds: Bounds { failures, cost_usd },
+            prices: HashMap::from([("a".to_owned(), price)]),
+            spent_usd: 0.0,
+            streaks: HashMap::new(),
+            answered: HashSet::new(),
+            stop: None,
+        }
+    }
+
+    fn trial(endpoint: &str) -> TrialKey {
+        TrialKey {
+            suite: "s".into(),
+            task: "t".into(),
+            endpoint: endpoint.into(),
+            attempt: 1,
+        }
+    }
+
+    fn failed(by: EndedBy, detail: &str) -> Event {
+        Event::TrialFinished(TrialFinished {
+            outcome: Outcome::Error,
+            ended_by: Some(by),
+            detail: Some(detail.into()),
+            wall_ns: 0,
+            grading_ns: 0,
+            reward: None,
+            failed_tests: Vec::new(),
+        })
+    }
+
+    fn answer(usage: Option<Usage>) -> Event {
+        Event::Exchange(Box::new(Exchange {
+            usage,
+            ..Exchange::default()
+        }))
+    }
+
+    #[test]
+    fn only_failures_alike_and_without_an_answer_between_end_a_run() {
+        let refused = |case: u32| failed(EndedBy::Endpoint, &format!("HTTP 401: request {case}"));
+        let down = || failed(EndedBy::Endpoint, "HTTP 503: down");
+        let mut watch = watch(2, None);
+        let mut ends = |endpoint: &str, event: Event| watch.see(&trial(endpoint), &event).is_some();
+        assert!(!ends("a", refused(1)) && !ends("b", refused(2)));
+        assert!(!ends("a", down()));
+        assert!(!ends("a", refused(3)));
+        // A trial that had an answer ends what came before it, and is no part of it.
+        assert!(!ends("a", answer(None)) && !ends("a", refused(4)));
+        assert!(!ends("a", refused(5)) && !ends("a", failed(EndedBy::TurnLimit, "over")));
+        assert!(ends("a", refused(6)));
+        assert!(!ends("c", failed(EndedBy::Harness, "no room: /tmp/1")));
+        assert!(ends("c", failed(EndedBy::Harness, "cannot mount: /tmp/2")));
+    }
+
+    #[test]
+    fn any_number_of_failures_can_be_allowed() {
+        let mut watch = watch(0, None);
+        let refused = failed(EndedBy::Endpoint, "HTTP 401: no");
+        assert!((0..100).all(|_| watch.see(&trial("a"), &refused).is_none()));
+    }
+
+    #[test]
+    fn money_is_counted_or_the_run_ends() {
+        let used = Usage {
+            input_tokens: 400_000,
+            cached_tokens: Some(100_000),
+            output_tokens: 100_000,
+            reasoning_tokens: None,
+            missing: None,
+        };
+        let mut watch = watch(0, Some(1.0));
+        let mut ends = |endpoint: &str, event: Event| watch.see(&trial(endpoint), &event);
+        assert_eq!(ends("free", answer(None)), None);
+        assert_eq!(ends("a", answer(Some(used))), None);
+        assert!(ends("a", answer(Some(used))).unwrap().contains("$1.0000"));
+        assert!(ends("a", answer(None)).unwrap().contains("no usable count"));
     }
 }
