@@ -20,6 +20,9 @@ macro_rules! endpoint_options {
             deflate: bool = false,
             /// Put concurrent trials on one connection.
             shared_connection: bool = false,
+            /// Begin the instructions with a salt of the run's and the endpoint's own, so that
+            /// no prompt cache knows a prompt from another run or another endpoint.
+            salt: bool = false,
             /// Longest silence before a try is given up, in seconds.
             idle_seconds: u64 = 120,
             /// Tries after the first.

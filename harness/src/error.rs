@@ -23,7 +23,7 @@ pub enum Error {
     /// A suite, a task or a sandbox is wrong.
     #[error(transparent)]
     Suite(#[from] timeslip_suites::Error),
-    /// An endpoint cannot be reached.
+    /// An endpoint cannot be reached, or refuses what it is asked.
     #[error("endpoint {endpoint}: {problem}; nothing was run")]
     Unreachable {
         /// Its name.
@@ -31,6 +31,9 @@ pub enum Error {
         /// What was tried and seen.
         problem: String,
     },
+    /// More than one thing is wrong.
+    #[error("{}", lines(.0))]
+    Several(Vec<Error>),
     /// The record of a run cannot be read or written.
     #[error(transparent)]
     Record(#[from] run::Error),
@@ -69,6 +72,14 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A run ended itself before its end.
+    #[error("{why}; go on with `timeslip run --resume {run}`", run = run.display())]
+    Stopped {
+        /// What it met.
+        why: String,
+        /// The run directory.
+        run: PathBuf,
+    },
     /// Ctrl-C, SIGTERM or SIGHUP came.
     #[error("interrupted; go on with `timeslip run --resume {run}`", run = run.display())]
     Interrupted {
@@ -100,8 +111,9 @@ impl Error {
             | Error::Profile(_)
             | Error::Suite(_)
             | Error::Unreachable { .. }
+            | Error::Several(_)
             | Error::Run { .. } => exit::USAGE,
-            Error::Record(run::Error::Journal(_)) => exit::INVALID,
+            Error::Record(run::Error::Journal(_)) | Error::Stopped { .. } => exit::INVALID,
             Error::Record(run::Error::System { .. }) => exit::UNEXPECTED,
             Error::Record(_) => exit::USAGE,
             Error::Empty(_) => exit::NOTHING_RAN,
@@ -110,4 +122,10 @@ impl Error {
             Error::Interrupted { .. } => exit::INTERRUPTED,
         }
     }
+}
+
+/// Errors, a line each.
+fn lines(errors: &[Error]) -> String {
+    let lines: Vec<String> = errors.iter().map(Error::to_string).collect();
+    lines.join("\n")
 }

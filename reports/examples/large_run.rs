@@ -115,6 +115,7 @@ fn plan(trials: usize) -> Result<Plan, Box<dyn Error>> {
         endpoints: endpoints.collect::<Result<_, _>>()?,
         attempts: 1,
         concurrency: CONCURRENCY as u32,
+        arrivals: Default::default(),
         seed: SEED,
         limits: Default::default(),
         suite_limits: Default::default(),
@@ -261,6 +262,7 @@ fn exchange(turn: u32, start: u64, prompt: u64, speed: &Speed, draw: &mut Draw) 
             payloads: segments + 8,
             keep_alives: 0,
             output_reads: count as u32,
+            merged: 0,
         },
         usage: Some(Usage {
             input_tokens: prompt,
@@ -285,6 +287,7 @@ fn exchange(turn: u32, start: u64, prompt: u64, speed: &Speed, draw: &mut Draw) 
             rtt_ns: draw.around(90 * US),
             retransmits: 0,
             segments_in: segments,
+            data_segments_in: segments,
             segments_out: segments,
         }),
         ping_ns: (speed.transport == "websocket").then(|| draw.around(41 * MS)),

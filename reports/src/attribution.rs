@@ -9,6 +9,7 @@ pub(crate) mod cost;
 mod exchange;
 mod line;
 mod prefill_fit;
+pub(crate) mod prompt_cache;
 pub(crate) mod streaming;
 pub(crate) mod validity;
 

@@ -76,6 +76,10 @@ type Fill<'a> = &'a dyn Fn(&mut dyn Write) -> io::Result<()>;
 ///
 /// As [`write_all`].
 pub fn write_summary(run: &RunData, summary: Summary, run_dir: &Path) -> Result<Written, Error> {
+    for folder in ["", "csv", "charts", "trajectories"] {
+        // What a run or a render that was killed left there.
+        atomic::sweep(&run_dir.join(folder));
+    }
     let charts = charts::all(run, &summary)?;
     let mut files = Vec::new();
     let mut write = |relative: String, fill: Fill| -> Result<PathBuf, Error> {

@@ -9,9 +9,10 @@ use timeslip_datasets::run::manifest::Manifest;
 use timeslip_datasets::run::plan::{Plan, PlannedEndpoint};
 use timeslip_datasets::run::{Error, RunDirectory};
 
+use crate::attribution::prompt_cache::{self, FirstPrompts};
 use crate::attribution::streaming::Decode;
-use crate::attribution::validity::ClientLag;
-use crate::attribution::{self, PrefillModel, PrefillPoints, cost, validity};
+use crate::attribution::validity::{self, ClientLag};
+use crate::attribution::{self, PrefillModel, PrefillPoints, cost};
 use crate::data::{
     ConnectionFacts, EndpointData, ExchangeData, FirstOfKind, Objection, Role, RunData, TrialData,
 };
@@ -76,6 +77,7 @@ struct Seen {
 struct SeenOfEndpoint {
     prefill: PrefillPoints,
     lag: ClientLag,
+    first_prompts: FirstPrompts,
 }
 
 impl Seen {
@@ -91,6 +93,7 @@ impl Seen {
                 .insert(name.clone(), SeenOfEndpoint::default());
         }
         if let Some(endpoint) = self.endpoints.get_mut(name) {
+            endpoint.first_prompts.add(trial);
             for exchange in &trial.exchanges {
                 endpoint.lag.add(exchange, lag_ms);
                 if !validity::is_spoilt(exchange, lag_ms) {
@@ -143,6 +146,8 @@ fn run_data(
     warnings.extend(proxied(seen));
     let left_out = |(name, seen): (&String, &SeenOfEndpoint)| seen.lag.left_out(name);
     warnings.extend(seen.endpoints.iter().filter_map(left_out));
+    let firsts = |name: &str| Some(&seen.endpoints.get(name)?.first_prompts);
+    warnings.extend(prompt_cache::known_before(plan, firsts));
     let client_lag = ClientLag::quantiles(seen.endpoints.values().map(|endpoint| &endpoint.lag));
     if client_lag.is_none() && seen.exchanges > 0 {
         warnings.push("This platform does not say when bytes arrived, only when they were read: whether the client was the bottleneck is not known.".into());

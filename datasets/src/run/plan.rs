@@ -10,9 +10,9 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use url::Url;
 
-use super::journal::StampSource;
-use super::journal::TrialKey;
+use super::journal::{StampSource, TrialKey, Usage};
 use crate::options::{EndpointOptions, TrialLimits};
 
 /// What a run will do.
@@ -133,7 +133,7 @@ pub struct PlannedEndpoint {
     /// File of further certificates to trust.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
-    /// Query parameters of every request.
+    /// Query parameters of every request; a value `$NAME` is read from the environment.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub query: BTreeMap<String, String>,
     /// Extra headers; a value `$NAME` is read from the environment.
@@ -150,11 +150,21 @@ impl PlannedEndpoint {
     /// their names and prices and where a profile was read from.
     #[must_use]
     pub fn identity(&self) -> Self {
-        let base_url = self.base_url.as_deref();
+        let (base_url, in_url) = match self.base_url.as_deref() {
+            Some(url) => {
+                let (url, query) = as_asked(url);
+                (Some(url), query)
+            }
+            None => (None, BTreeMap::new()),
+        };
+        let headers = self.headers.iter();
+        let headers = headers.map(|(name, value)| (name.to_ascii_lowercase(), value.clone()));
         PlannedEndpoint {
             name: String::new(),
             price: None,
-            base_url: base_url.map(|url| url.trim_end_matches('/').to_owned()),
+            base_url,
+            query: in_url.into_iter().chain(self.query.clone()).collect(),
+            headers: headers.collect(),
             simulate: self.simulate.as_ref().map(|simulate| Simulation {
                 profile: String::new(),
                 figures: simulate.figures.clone(),
@@ -169,11 +179,40 @@ impl PlannedEndpoint {
         self.identity() == other.identity()
     }
 
+    /// Whether both ask one server for one model: its prompt cache may be that of both.
+    #[must_use]
+    pub fn may_share_cache_with(&self, other: &Self) -> bool {
+        let origin = |one: &Self| {
+            let (url, _) = as_asked(one.base_url.as_deref()?);
+            Some(Url::parse(&url).ok()?.origin())
+        };
+        self.model == other.model && origin(self).is_some() && origin(self) == origin(other)
+    }
+
     /// Longest silence before a try is given up.
     #[must_use]
     pub fn idle_timeout(&self) -> Duration {
         Duration::from_secs(self.options.idle_seconds.max(1))
     }
+}
+
+/// A base URL as its server is asked, and the parameters of its query: the host in small
+/// letters, without the port that is its scheme's own or a slash at its end.
+fn as_asked(base_url: &str) -> (String, BTreeMap<String, String>) {
+    let Ok(mut url) = Url::parse(base_url) else {
+        return (base_url.to_owned(), BTreeMap::new());
+    };
+    let http = match url.scheme() {
+        "ws" => "http",
+        "wss" => "https",
+        other => other,
+    };
+    let http = http.to_owned();
+    // One web scheme for another is never refused.
+    let _ = url.set_scheme(&http);
+    let query = url.query_pairs().into_owned().collect();
+    url.set_query(None);
+    (url.as_str().trim_end_matches('/').to_owned(), query)
 }
 
 /// A simulated endpoint's profile.
@@ -206,4 +245,73 @@ pub struct Price {
     pub output: f64,
     /// When this was the price: a year, a month or a day, as `2026-05-31`.
     pub priced_at: String,
+}
+
+impl Price {
+    /// What the tokens of an answer cost, in US dollars; `None` where a count or a price is
+    /// missing, or the counts contradict each other.
+    #[must_use]
+    pub fn of(&self, usage: &Usage) -> Option<f64> {
+        if usage.contradiction().is_some() {
+            return None;
+        }
+        let (input, output) = (usage.input()?, usage.output()?);
+        let cached = usage.cached_tokens.unwrap_or(0);
+        let cached_price = if cached > 0 { self.cached_input? } else { 0.0 };
+        let total = input.saturating_sub(cached) as f64 * self.input
+            + cached as f64 * cached_price
+            + output as f64 * self.output;
+        Some(total / 1e6)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint(base_url: &str, query: &[(&str, &str)]) -> PlannedEndpoint {
+        let query = query.iter();
+        PlannedEndpoint {
+            name: base_url.to_owned(),
+            simulate: None,
+            base_url: Some(base_url.to_owned()),
+            model: "m".into(),
+            protocol: "responses".into(),
+            transport: "http-sse".into(),
+            options: EndpointOptions::default(),
+            api_key_env: None,
+            ca_file: None,
+            query: query
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+            headers: BTreeMap::new(),
+            body: Map::new(),
+            price: None,
+        }
+    }
+
+    #[test]
+    fn one_server_is_the_same_however_its_url_is_written() {
+        let one = endpoint("https://api.example.org/v1", &[]);
+        for same in [
+            "https://api.example.org/v1/",
+            "https://API.Example.org:443/v1",
+            "HTTPS://api.example.org/v1",
+            "wss://api.example.org/v1",
+        ] {
+            assert!(one.is_same_as(&endpoint(same, &[])), "{same}");
+        }
+        for other in [
+            "http://api.example.org/v1",
+            "https://api.example.org:8443/v1",
+            "https://api.example.org/V1",
+            "https://api.example.org/v1?a=1",
+        ] {
+            assert!(!one.is_same_as(&endpoint(other, &[])), "{other}");
+        }
+        assert!(one.may_share_cache_with(&endpoint("https://API.example.org/v2", &[])));
+        assert!(!one.may_share_cache_with(&endpoint("https://other.example.org/v1", &[])));
+        let in_table = endpoint("http://h", &[("a", "1"), ("b", "2")]);
+        assert!(in_table.is_same_as(&endpoint("http://H:80/?b=2&a=1", &[])));
+    }
 }

@@ -25,7 +25,7 @@ pub(super) struct Work<'a, T, R> {
     pub one: &'a (dyn Fn(&T) -> R + Sync),
     /// Takes what came of a task as soon as it is there.
     pub took: &'a mut dyn FnMut(&T, &R) -> Result<(), Error>,
-    /// After an interruption: says what came of the tasks that are done.
+    /// After an interruption: says what came of the tasks that are done, where there are any.
     pub interrupted: &'a dyn Fn(Vec<R>) -> Result<(), Error>,
 }
 
@@ -58,15 +58,13 @@ pub(super) fn each<T: Sync, R: Send>(tasks: &[T], work: Work<'_, T, R>) -> Resul
         loop {
             let received = results.recv_timeout(NOTICED);
             if interruption.has_come() {
-                let count = done.len();
-                let concluded = (work.interrupted)(done.into_values().collect());
-                if let Err(error) = concluded {
+                let words = reached(done.len(), tasks.len());
+                if !done.is_empty()
+                    && let Err(error) = (work.interrupted)(done.into_values().collect())
+                {
                     say(&format!("timeslip: {error}"));
                 }
-                say(&format!(
-                    "timeslip: interrupted after {count} of {} tasks",
-                    tasks.len()
-                ));
+                say(&format!("timeslip: interrupted {words}"));
                 interrupt::end();
             }
             match received {
@@ -99,4 +97,34 @@ pub(super) fn each<T: Sync, R: Send>(tasks: &[T], work: Work<'_, T, R>) -> Resul
             }
         }
     })
+}
+
+/// How far an interrupted command came.
+fn reached(done: usize, all: usize) -> String {
+    match (done, all) {
+        (0, 1) => "before the task was done: there is no result".to_owned(),
+        (0, _) => format!("before any of {all} tasks was done: there is no result"),
+        _ => format!("with {done} of {all} tasks done: the result is of those alone"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interruption_says_what_there_is() {
+        assert_eq!(
+            reached(0, 1),
+            "before the task was done: there is no result"
+        );
+        assert_eq!(
+            reached(0, 12),
+            "before any of 12 tasks was done: there is no result"
+        );
+        assert_eq!(
+            reached(1, 12),
+            "with 1 of 12 tasks done: the result is of those alone"
+        );
+    }
 }

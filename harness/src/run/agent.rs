@@ -7,8 +7,11 @@ mod transcript;
 pub use tools::{Bench, specs};
 pub(crate) use transcript::append;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
 use timeslip_datasets::atif::Trajectory;
 use timeslip_datasets::run::journal::{EndedBy, Event};
 use timeslip_wire::protocols::{Item, ToolSpec};
@@ -20,6 +23,16 @@ const INSTRUCTIONS: &str = "You are a software engineer working alone in a sandb
 Solve the task in the working directory. Look before you change anything, make the smallest change that is right, \
 check it by running it, and call submit when you are done. Nobody answers questions.";
 
+/// The instructions, after a salt of the run's and the endpoint's own where it is wanted:
+/// a prompt cache knows a prompt by its beginning.
+fn instructions(endpoint: &Endpoint, run_id: &str) -> Cow<'static, str> {
+    if !endpoint.options.salt {
+        return INSTRUCTIONS.into();
+    }
+    let hash = Sha256::digest(format!("{run_id}/{}", endpoint.name));
+    format!("Session {}.\n{INSTRUCTIONS}", HEXLOWER.encode(&hash[..8])).into()
+}
+
 /// All that one trial says, answers and results together; neither a hostile server nor
 /// thousands of calls may fill memory.
 const MAX_CONVERSATION: usize = 32 << 20;
@@ -29,6 +42,8 @@ const MAX_CONVERSATION: usize = 32 << 20;
 pub struct Assignment<'a> {
     /// Where its streams are read.
     pub measuring: &'a Handle,
+    /// Id of the run that it is part of.
+    pub run_id: &'a str,
     /// Where the model is.
     pub endpoint: &'a Endpoint,
     /// What the model is told.
@@ -106,6 +121,7 @@ async fn converse(
 ) -> Stop {
     let Assignment {
         measuring,
+        run_id,
         endpoint,
         prompt,
         bench,
@@ -122,16 +138,17 @@ async fn converse(
     };
     let mut session = Session::new(endpoint, cache_key, origin).on(measuring);
     let redaction = endpoint.redaction();
+    let instructions = instructions(endpoint, run_id);
     let mut items = vec![Item::User(prompt.to_owned())];
     let mut kept = 0;
     session
-        .warm_up(INSTRUCTIONS, tools, deadline, |exchange| {
+        .warm_up(&instructions, tools, deadline, |exchange| {
             record(Event::Exchange(Box::new(exchange)));
         })
         .await;
     for next in turns_before + 1..=turns {
         *turn = next;
-        let asked = session.ask(next, INSTRUCTIONS, tools, &items, deadline, |exchange| {
+        let asked = session.ask(next, &instructions, tools, &items, deadline, |exchange| {
             record(Event::Exchange(Box::new(exchange)));
         });
         let answer = match asked.await {

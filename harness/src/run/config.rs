@@ -1,6 +1,7 @@
 //! Configuration as people write it: the shipped defaults, a TOML file over them,
 //! the command line over both.
 
+pub mod credentials;
 mod raw;
 
 use std::collections::BTreeMap;
@@ -118,8 +119,8 @@ impl Config {
     }
 
     fn overlay(&mut self, path: &Path, text: &str) -> Result<(), Error> {
-        let file: raw::File = toml::from_str(text)
-            .map_err(|error| Error::config(path, error.to_string().trim_end().to_owned()))?;
+        let file: raw::File =
+            toml::from_str(text).map_err(|error| Error::config(path, explain(&error, text)))?;
         self.run.overlay(file.run);
         self.limits.overlay(file.limits);
         let owned = |(name, table)| (name, (path.to_owned(), table));
@@ -129,6 +130,22 @@ impl Config {
             self.suites.insert(name, suite);
         }
         Ok(())
+    }
+}
+
+/// What is wrong with a file, with the line where it is; a line that may hold a key is told
+/// by its number alone.
+fn explain(error: &toml::de::Error, text: &str) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let number = before.map_or(0, |before| before.matches('\n').count());
+    let shown = text.lines().nth(number).unwrap_or_default();
+    match credentials::in_line(shown) {
+        true => format!(
+            "line {}: {}; a key is never written here, only the name of its environment variable",
+            number + 1,
+            error.message()
+        ),
+        false => error.to_string().trim_end().to_owned(),
     }
 }
 

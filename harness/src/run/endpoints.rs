@@ -1,52 +1,24 @@
 //! From planned endpoints to endpoints that can be called: embedded servers are
-//! started, keys are taken from the environment, real servers are knocked at.
+//! started, keys are taken from the environment, real servers are asked for a word.
+
+mod check;
+mod secrets;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use timeslip_datasets::run::plan::{Plan, PlannedEndpoint};
 use timeslip_simulator::{KnownTask, Model, Options, Profile, Running};
 use timeslip_suites::Suite;
-use timeslip_wire::connection::{self, Target};
+use timeslip_wire::connection::Target;
 use timeslip_wire::protocols;
 use timeslip_wire::transports::{self, Transport};
 use timeslip_wire::{Endpoint, Secret};
 
+pub use check::check;
+
 use crate::error::Error;
-
-/// How long a real server may take to accept a connection before a run begins.
-const KNOCK: Duration = Duration::from_secs(10);
-
-/// Checks what can be checked before anything is written: keys are set, real servers
-/// accept connections.
-///
-/// # Errors
-/// [`Error::Config`] for a missing key, [`Error::Unreachable`] for a silent server.
-pub async fn check(planned: &[PlannedEndpoint]) -> Result<(), Error> {
-    for endpoint in planned {
-        secrets(endpoint)?;
-        let Some(url) = &endpoint.base_url else {
-            continue;
-        };
-        let target = target(endpoint, url)?;
-        let opened = tokio::time::timeout(
-            KNOCK,
-            connection::open(&target, transport(endpoint)?.application()),
-        )
-        .await;
-        let problem = match opened {
-            Ok(Ok(_)) => continue,
-            Ok(Err(problem)) => problem,
-            Err(_) => format!("no connection to {url} within {} s", KNOCK.as_secs()),
-        };
-        return Err(Error::Unreachable {
-            endpoint: endpoint.name.clone(),
-            problem,
-        });
-    }
-    Ok(())
-}
+use secrets::{Secrets, secrets};
 
 /// Starts the embedded servers of a plan. `log` names the file for an endpoint's
 /// true emission times.
@@ -175,6 +147,7 @@ fn endpoint(planned: &PlannedEndpoint, url: &str) -> Result<Endpoint, Error> {
     let Secrets {
         key,
         headers,
+        query,
         values,
     } = secrets(planned)?;
     let protocol = protocols::by_name(&planned.protocol).ok_or_else(|| Error::Config {
@@ -184,7 +157,7 @@ fn endpoint(planned: &PlannedEndpoint, url: &str) -> Result<Endpoint, Error> {
     let transport = transport(planned)?;
     Ok(Endpoint {
         name: planned.name.clone(),
-        target: target(planned, url)?,
+        target: target(planned, url, &query)?,
         model: planned.model.clone(),
         protocol,
         transport,
@@ -207,79 +180,18 @@ fn transport(planned: &PlannedEndpoint) -> Result<&'static dyn Transport, Error>
     })
 }
 
-fn target(planned: &PlannedEndpoint, url: &str) -> Result<Target, Error> {
+fn target(
+    planned: &PlannedEndpoint,
+    url: &str,
+    query: &[(String, Secret)],
+) -> Result<Target, Error> {
     let target = Target::parse(url).map_err(|problem| Error::Config {
         place: format!("endpoint.{}.base_url", planned.name),
         problem,
     })?;
-    let query = planned.query.iter();
+    let query = query.iter();
     Ok(Target {
         ca_file: planned.ca_file.clone(),
-        ..target.with_query(query.map(|(name, value)| (name.as_str(), value.as_str())))
-    })
-}
-
-/// What the environment holds for an endpoint.
-struct Secrets {
-    key: Option<Secret>,
-    /// Headers with their values filled in.
-    headers: Vec<(String, Secret)>,
-    /// The values that were filled in.
-    values: Vec<Secret>,
-}
-
-fn secrets(planned: &PlannedEndpoint) -> Result<Secrets, Error> {
-    let variable = |field: &str, name: &str| {
-        let bad = |problem: String| Error::Config {
-            place: format!("endpoint.{}.{field}", planned.name),
-            problem,
-        };
-        // A key pasted here by mistake must not be printed.
-        let plausible = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        if name.is_empty()
-            || name.starts_with(|c: char| c.is_ascii_digit())
-            || !name.chars().all(plausible)
-        {
-            return Err(bad(
-                "is not the name of an environment variable; never write a key itself here".into(),
-            ));
-        }
-        let value = std::env::var(name).ok().filter(|value| !value.is_empty());
-        let value = value.ok_or_else(|| {
-            bad(format!(
-                "the environment variable {name} is not set; export it with the key"
-            ))
-        })?;
-        // The value is not repeated: it is a secret.
-        match reqwest::header::HeaderValue::try_from(&value) {
-            Ok(_) => Ok(value),
-            Err(_) => Err(bad(format!(
-                "the environment variable {name} holds a line break or another character that \
-                 no header can have; export it without"
-            ))),
-        }
-    };
-    let key = planned
-        .api_key_env
-        .as_deref()
-        .map(|name| variable("api_key_env", name))
-        .transpose()?;
-    let mut values = Vec::new();
-    let mut headers = Vec::new();
-    for (header, value) in &planned.headers {
-        let value = match value.strip_prefix('$') {
-            Some(name) => {
-                let value = Secret(variable(&format!("headers.{header}"), name)?);
-                values.push(value.clone());
-                value
-            }
-            None => Secret(value.clone()),
-        };
-        headers.push((header.clone(), value));
-    }
-    Ok(Secrets {
-        key: key.map(Secret),
-        headers,
-        values,
+        ..target.with_query(query.map(|(name, Secret(value))| (name.as_str(), value.as_str())))
     })
 }

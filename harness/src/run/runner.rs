@@ -45,6 +45,8 @@ pub enum RunEvent {
 /// Where a run works.
 #[derive(Debug)]
 pub struct Place {
+    /// Its id.
+    pub run_id: String,
     /// Keeps tools and graders apart.
     pub sandbox: Sandbox,
     /// An existing folder for what trials work with.
@@ -268,6 +270,7 @@ impl TrialSite<'_> {
             let left = whole.saturating_sub(Duration::from_nanos(wall_ns));
             let assignment = Assignment {
                 measuring: &self.shared.place.measuring,
+                run_id: &self.shared.place.run_id,
                 endpoint: self.endpoint,
                 prompt: &asked.instruction,
                 bench: Bench {

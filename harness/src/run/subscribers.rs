@@ -1,10 +1,12 @@
-//! Who listens to a run: the journal first, then the display.
+//! Who listens to a run: the journal first, then the display and what may end it.
 
 mod journal;
 mod progress;
+mod watch;
 
 pub use journal::Journal;
 pub use progress::Progress;
+pub use watch::{Bounds, Watch};
 
 use std::sync::mpsc;
 use std::thread::JoinHandle;

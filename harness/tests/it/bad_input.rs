@@ -104,12 +104,62 @@ fn endpoints_that_cannot_be() {
         table("base_url = \"http://localhost:1/v1\"\nmodel = \"m\"\nheaders = { x-api-key = \"sk-123\" }").fails(&[]),
         @r#"timeslip: timeslip.toml: endpoint.a.headers.x-api-key: looks like a secret; write "$NAME" to take it from the environment variable NAME"#
     );
+    for query in ["key", "sig", "access_token", "X-Amz-Signature", "password"] {
+        let error = table(&format!("base_url = \"http://localhost:1/v1\"\nmodel = \"m\"\nquery = {{ {query} = \"s3cr3t\" }}")).fails(&[]);
+        let place = format!("endpoint.a.query.{query}: looks like a secret; write \"$NAME\"");
+        assert!(
+            error.contains(&place) && !error.contains("s3cr3t"),
+            "{error}"
+        );
+    }
+    for (fields, place) in [
+        (
+            "headers = { x-team = \"xai-0123456789abcdef\" }",
+            "headers.x-team",
+        ),
+        ("headers = { x-team = \"Bearer s3cr3t\" }", "headers.x-team"),
+        (
+            "body = { a = [{ b = \"xai-0123456789abcdef\" }] }",
+            "body.a",
+        ),
+    ] {
+        let error = table(&format!(
+            "base_url = \"http://localhost:1/v1\"\nmodel = \"m\"\n{fields}"
+        ))
+        .fails(&[]);
+        assert!(
+            error.contains(&format!("endpoint.a.{place}: looks like a secret")),
+            "{error}"
+        );
+        assert!(
+            !error.contains("0123") && !error.contains("s3cr3t"),
+            "{error}"
+        );
+    }
+    insta::assert_snapshot!(
+        table("base_url = \"http://user:s3cr3t@localhost:1/v1\"\nmodel = \"m\"").fails(&[]),
+        @r#"timeslip: timeslip.toml: endpoint.a.base_url: a URL must not carry credentials; name an environment variable in `api_key_env`, or write headers = { authorization = "Basic $NAME" }"#
+    );
+    // A line that may hold a key is not shown.
+    let error = table("api_key = \"s3cr3t\"").fails(&[]);
+    assert!(
+        error.contains("timeslip.toml: line 4: unknown field `api_key`, expected one of"),
+        "{error}"
+    );
+    assert!(
+        error.contains("a key is never written here") && !error.contains("s3cr3t"),
+        "{error}"
+    );
+    insta::assert_snapshot!(
+        table("base_url = \"http://localhost:1/v1?a=1&code_key=s3cr3t\"\nmodel = \"m\"").fails(&[]),
+        @r#"timeslip: timeslip.toml: endpoint.a.base_url: its 'code_key' looks like a secret; write query = { code_key = "$NAME" } instead, to take it from the environment variable NAME"#
+    );
     insta::assert_snapshot!(
         table("base_url = \"http://localhost:1/v1\"\nmodel = \"m\"\napi_key_env = \"TIMESLIP_TEST_UNSET\"").fails(&[]),
         @"timeslip: endpoint.a.api_key_env: the environment variable TIMESLIP_TEST_UNSET is not set; export it with the key"
     );
     let error = Case::new("").fails(&["--base-url", "http://127.0.0.1:1/v1", "--model", "m"]);
-    insta::assert_snapshot!(error, @"timeslip: endpoint command-line: cannot connect to 127.0.0.1:1: Connection refused (os error 111); nothing was run");
+    insta::assert_snapshot!(error, @"timeslip: endpoint command-line: http://127.0.0.1:1/v1/responses: cannot connect to 127.0.0.1:1: Connection refused (os error 111); nothing was run");
 }
 
 #[test]

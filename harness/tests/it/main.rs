@@ -5,6 +5,7 @@ mod bad_input;
 mod conformance;
 mod datasets;
 mod doc_examples;
+mod first_request;
 mod gate;
 mod grade;
 mod help;
@@ -13,6 +14,7 @@ mod instrument;
 mod main_job;
 mod nightly;
 mod probe;
+mod prompt_cache;
 mod proxy;
 mod report_in_browser;
 #[path = "../../wire/tests/it/scripted.rs"]
@@ -23,6 +25,7 @@ mod server;
 mod signals;
 mod simulated_clients;
 mod stages_of_exchanges;
+mod stops;
 mod suites;
 mod support;
 #[path = "../../wire/tests/it/talk.rs"]

@@ -123,15 +123,10 @@ fn serve(answers: Vec<Vec<u8>>) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
-        let mut next = 0;
-        for stream in listener.incoming() {
+        for (next, stream) in listener.incoming().enumerate() {
             let mut stream = stream.unwrap();
-            // Some connections only knock.
-            if server::read_request(&stream).is_empty() {
-                continue;
-            }
+            server::read_request(&stream);
             let _ = stream.write_all(&answers[next.min(answers.len() - 1)]);
-            next += 1;
             let _ = stream.shutdown(Shutdown::Write);
             let _ = stream.read_to_end(&mut Vec::new());
         }
@@ -157,17 +152,28 @@ fn leaks(folder: &Path, found: &mut Vec<String>) {
 
 #[test]
 fn an_echoed_key_is_in_no_file_of_a_run() {
-    for (protocol, answer) in [
-        ("responses", responses_answer()),
-        ("chat-completions", chat_answer()),
-    ] {
+    let given = [
+        "api_key_env = \"ECHOED\"",
+        "query = { key = \"$ECHOED\", api-version = \"1\" }",
+        "headers = { x-api-key = \"$ECHOED\" }",
+        "headers = { authorization = \"Bearer $ECHOED\" }",
+    ];
+    let cases = [
+        ("responses", given[0], responses_answer()),
+        ("chat-completions", given[0], chat_answer()),
+        ("chat-completions", given[1], chat_answer()),
+        ("chat-completions", given[2], chat_answer()),
+        ("chat-completions", given[3], chat_answer()),
+    ];
+    for (protocol, given, answer) in cases {
         let refused = http("500 No", "content-type: text/plain\r\n", &echoed());
         let fatal = http("400 No", "content-type: text/plain\r\n", &echoed());
-        let port = serve(vec![refused, answer, fatal]);
+        // The first one refuses what is asked before the run.
+        let port = serve(vec![refused.clone(), refused, answer, fatal]);
         let folder = tempfile::tempdir().unwrap();
         let config = format!(
             "[run]\nendpoints = [\"a\"]\n[endpoint.a]\nbase_url = \"http://127.0.0.1:{port}/v1\"\n\
-             model = \"m\"\nprotocol = \"{protocol}\"\ntransport = \"http-sse\"\napi_key_env = \"ECHOED\"\n"
+             model = \"m\"\nprotocol = \"{protocol}\"\ntransport = \"http-sse\"\n{given}\n"
         );
         std::fs::write(folder.path().join("timeslip.toml"), config).unwrap();
         let output = timeslip()
@@ -180,7 +186,11 @@ fn an_echoed_key_is_in_no_file_of_a_run() {
         let told = told + &String::from_utf8_lossy(&output.stdout);
         let mut found = Vec::new();
         leaks(&folder.path().join("runs"), &mut found);
-        assert!(found.is_empty(), "{protocol}:\n{}", found.join("\n"));
+        assert!(
+            found.is_empty(),
+            "{protocol} {given}:\n{}",
+            found.join("\n")
+        );
         let shown = forms().into_iter().find(|form| told.contains(form));
         assert_eq!(shown, None, "{protocol}: {told}");
         let run = std::fs::read_dir(folder.path().join("runs"))

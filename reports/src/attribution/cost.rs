@@ -12,17 +12,9 @@ pub(crate) fn cost_usd(price: &Price, exchanges: &[Exchange]) -> Option<f64> {
             exchange.error.as_ref()?;
             continue;
         };
-        if usage.contradiction().is_some() {
-            return None;
-        }
-        let (input, output) = (usage.input()?, usage.output()?);
-        let cached = usage.cached_tokens.unwrap_or(0);
-        let cached_price = if cached > 0 { price.cached_input? } else { 0.0 };
-        total += input.saturating_sub(cached) as f64 * price.input
-            + cached as f64 * cached_price
-            + output as f64 * price.output;
+        total += price.of(&usage)?;
     }
-    Some(total / 1e6)
+    Some(total)
 }
 
 #[cfg(test)]

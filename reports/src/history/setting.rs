@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use timeslip_datasets::options::TrialLimits;
 use timeslip_datasets::run::manifest::Manifest;
@@ -32,15 +33,19 @@ pub(super) fn of_endpoint(manifest: &Manifest, endpoint: &PlannedEndpoint) -> St
     digest(manifest, &[alike(endpoint)])
 }
 
-/// What makes figures of two endpoints comparable: protocol, transport, model, and
-/// whether it is simulated.
-fn alike(endpoint: &PlannedEndpoint) -> (&str, &str, &str, bool) {
-    (
-        &endpoint.protocol,
-        &endpoint.transport,
-        &endpoint.model,
-        endpoint.simulate.is_some(),
-    )
+/// What makes figures of two endpoints comparable: protocol, transport, model, whether it is
+/// simulated, and whether its prompts are salted, which is told only where they are.
+fn alike(endpoint: &PlannedEndpoint) -> Vec<Value> {
+    let mut terms = vec![
+        endpoint.protocol.as_str().into(),
+        endpoint.transport.as_str().into(),
+        endpoint.model.as_str().into(),
+        endpoint.simulate.is_some().into(),
+    ];
+    if endpoint.options.salt {
+        terms.push("salt".into());
+    }
+    terms
 }
 
 /// The terms of a run's trials and what is told of its endpoints, as 32 hexadecimal digits.
@@ -156,6 +161,9 @@ mod tests {
         others[1].plan.trials[0].attempt = 2;
         others[2].sandbox = "process".into();
         others[3].plan.endpoints[0].model.push('x');
+        let mut salted = first.clone();
+        salted.plan.endpoints[0].options.salt = true;
+        others.push(salted);
         let mut shorter = first.clone();
         shorter.plan.limits.trial_seconds = 8;
         others.push(shorter);

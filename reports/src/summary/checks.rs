@@ -50,6 +50,7 @@ pub(super) fn warnings(run: &RunData) -> Vec<String> {
         ));
     }
     warnings.extend(same_endpoints(run));
+    warnings.extend(salted_alone(run));
     warnings
 }
 
@@ -64,6 +65,26 @@ fn same_endpoints(run: &RunData) -> impl Iterator<Item = String> {
             one_line(&first.name),
             one_line(&endpoint.name)
         ))
+    })
+}
+
+/// A cache that knows the prompts of one side only is a difference between the sides.
+fn salted_alone(run: &RunData) -> Option<String> {
+    let known = run.endpoints.iter().filter_map(|endpoint| {
+        let identity = endpoint.identity.as_ref()?;
+        Some((identity.options.salt, one_line(&endpoint.name)))
+    });
+    let (salted, others): (Vec<_>, Vec<_>) = known.partition(|(salt, _)| *salt);
+    let names = |side: Vec<(bool, String)>| {
+        let names: Vec<String> = side.into_iter().map(|(_, name)| name).collect();
+        names.join(", ")
+    };
+    (!salted.is_empty() && !others.is_empty()).then(|| {
+        format!(
+            "The prompts of {} are salted, those of {} are not: what prompt caches know of them is a difference of its own.",
+            names(salted),
+            names(others)
+        )
     })
 }
 

@@ -60,7 +60,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
         return Err(Error::Empty("no endpoint was named".into()));
     };
     let runtime = super::runtime()?;
-    runtime.block_on(endpoints::check(&planned))?;
+    for warning in runtime.block_on(endpoints::check(&planned, true))? {
+        say(&format!("warning: {warning}"));
+    }
     let (endpoint, server) = endpoints::open(chosen, 1, &[], None)?;
     let effort = Effort {
         context_tokens: arguments.context,

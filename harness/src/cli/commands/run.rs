@@ -5,13 +5,14 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use timeslip_datasets::options::LimitsTable;
+use timeslip_datasets::run::RunDirectory;
 use timeslip_datasets::run::journal::TrialKey;
 use timeslip_datasets::run::manifest::Manifest;
 use timeslip_datasets::run::plan::Plan;
-use timeslip_datasets::run::{Error as RecordError, RunDirectory};
 use timeslip_suites::{Quarantined, Sandbox, Suite, Task, Workspace, sandbox};
 use timeslip_wire::Measuring;
 use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
 
 use super::report;
 use crate::cli::ad_hoc::AdHoc;
@@ -27,7 +28,7 @@ use crate::run::endpoints;
 use crate::run::environment;
 use crate::run::plan::{self, Overrides};
 use crate::run::runner;
-use crate::run::subscribers::{self, Journal, Progress};
+use crate::run::subscribers::{self, Bounds, Progress, Watch};
 
 /// Run suites on endpoints and report where the time went
 #[derive(Debug, clap::Parser)]
@@ -72,6 +73,16 @@ pub(super) struct Arguments {
     /// configured]
     #[arg(long, value_name = "NAME")]
     sandbox: Option<String>,
+    /// Stop when the run has cost so many US dollars; needs the price of every real endpoint
+    #[arg(long, value_name = "USD", value_parser = dollars)]
+    max_cost: Option<f64>,
+    /// Stop when so many trials of an endpoint in a row end alike without an answer; 0 never
+    /// does
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    max_failures: u32,
+    /// Begin without asking every real endpoint for a word first
+    #[arg(long)]
+    no_check: bool,
     /// Print the resolved plan and do nothing
     #[arg(long)]
     dry_run: bool,
@@ -88,17 +99,44 @@ struct Ready {
     manifest: Manifest,
     suites: Vec<Suite>,
     sandbox: Sandbox,
-    finished: HashSet<TrialKey>,
-    whole_bytes: u64,
+    recorded: Recorded,
     /// Keeps other processes from writing this run.
     lock: File,
+}
+
+/// What a run has recorded so far.
+struct Recorded {
+    finished: HashSet<TrialKey>,
+    whole_bytes: u64,
+    /// Goes on from there, and says where the run is to end early.
+    watch: Watch,
+    stopped: oneshot::Receiver<String>,
+}
+
+impl Recorded {
+    fn read(directory: &RunDirectory, manifest: &Manifest, bounds: Bounds) -> Result<Self, Error> {
+        let (mut watch, stopped) = Watch::new(&manifest.plan, bounds);
+        let mut finished = HashSet::new();
+        let mut journal = directory.read_journal(manifest)?;
+        for trial in journal.by_ref() {
+            let trial = trial?;
+            watch.recorded(&trial);
+            finished.insert(trial.key);
+        }
+        Ok(Recorded {
+            finished,
+            whole_bytes: journal.whole_bytes(),
+            watch,
+            stopped,
+        })
+    }
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let scratch = Sandbox::scratch()?;
     let runtime = super::runtime()?;
     let ready = if let Some(path) = &arguments.resume {
-        resume(path, scratch.path(), &runtime)?
+        resume(path, scratch.path(), arguments, &runtime)?
     } else {
         let config = Config::load(arguments.config.as_deref())?;
         let (plan, suites) = plan::resolve(&config, &overrides(arguments), scratch.path())?;
@@ -112,7 +150,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
         let parent = parent.map_or(Path::new("runs"), PathBuf::as_path);
         let sandbox = arguments.sandbox.as_ref().or(config.run.sandbox.as_ref());
         let sandbox = sandbox.map_or(isolation::AUTO, String::as_str);
-        fresh(parent, sandbox, plan, suites, &runtime)?
+        check(&plan, arguments, &runtime)?;
+        fresh(parent, sandbox, plan, suites, bounds(arguments))?
     };
     let (directory, manifest) = (ready.directory.clone(), ready.manifest.clone());
     for warning in &manifest.warnings {
@@ -120,7 +159,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
     }
     match measure(ready, scratch.path(), runtime) {
         Ok(_lock) => report::render(directory.path(), &Claims::default()),
-        Err(error @ Error::Interrupted { .. }) => {
+        Err(error @ (Error::Interrupted { .. } | Error::Stopped { .. })) => {
             // What there is; that it is not all is the report's first sentence.
             if let Err(problem) = report::render(directory.path(), &Claims::default()) {
                 say(&format!("timeslip: no report of what there is: {problem}"));
@@ -151,15 +190,37 @@ fn overrides(arguments: &Arguments) -> Overrides {
     }
 }
 
-/// Checks everything that can be checked, then makes the run directory.
+fn bounds(arguments: &Arguments) -> Bounds {
+    Bounds {
+        failures: arguments.max_failures,
+        cost_usd: arguments.max_cost,
+    }
+}
+
+fn dollars(text: &str) -> Result<f64, String> {
+    let amount = text.parse().ok().filter(|amount: &f64| amount.is_finite());
+    let amount = amount.filter(|amount| *amount > 0.0);
+    amount.ok_or_else(|| "write a number above 0, such as 2.50".to_owned())
+}
+
+/// Checks the endpoints, and that the run can be kept within its bounds.
+fn check(plan: &Plan, arguments: &Arguments, runtime: &Runtime) -> Result<(), Error> {
+    bounds(arguments).check(plan)?;
+    let checking = endpoints::check(&plan.endpoints, !arguments.no_check);
+    for warning in runtime.block_on(checking)? {
+        say(&format!("warning: {warning}"));
+    }
+    Ok(())
+}
+
+/// Checks everything else that can be checked, then makes the run directory.
 fn fresh(
     parent: &Path,
     sandbox: &str,
     plan: Plan,
     suites: Vec<Suite>,
-    runtime: &Runtime,
+    bounds: Bounds,
 ) -> Result<Ready, Error> {
-    runtime.block_on(endpoints::check(&plan.endpoints))?;
     let Chosen {
         sandbox,
         mut warnings,
@@ -178,14 +239,13 @@ fn fresh(
         RunDirectory::create(parent, backend, environment::facts(), warnings, plan)?;
     let sandbox = sandbox.for_run(&manifest.run_id);
     let lock = directory.lock()?;
-    let whole_bytes = directory.read_journal(&manifest)?.whole_bytes();
+    let recorded = Recorded::read(&directory, &manifest, bounds)?;
     Ok(Ready {
         directory,
         manifest,
         suites,
         sandbox,
-        finished: HashSet::new(),
-        whole_bytes,
+        recorded,
         lock,
     })
 }
@@ -216,13 +276,15 @@ fn planned<'a>(plan: &Plan, suites: &'a [Suite]) -> Vec<&'a Task> {
 }
 
 /// Opens an interrupted run and finds out what is left of it.
-fn resume(path: &Path, scratch: &Path, runtime: &Runtime) -> Result<Ready, Error> {
+fn resume(
+    path: &Path,
+    scratch: &Path,
+    arguments: &Arguments,
+    runtime: &Runtime,
+) -> Result<Ready, Error> {
     let (directory, manifest) = RunDirectory::open(path)?;
     let lock = directory.lock()?;
-    let mut journal = directory.read_journal(&manifest)?;
-    let keys = journal.by_ref().map(|trial| Ok(trial?.key));
-    let finished = keys.collect::<Result<_, RecordError>>()?;
-    let whole_bytes = journal.whole_bytes();
+    let recorded = Recorded::read(&directory, &manifest, bounds(arguments))?;
     let Chosen { sandbox, .. } = isolation::choose(&manifest.sandbox).map_err(|error| Error::Run {
         path: directory.path().to_owned(),
         problem: format!(
@@ -243,14 +305,13 @@ fn resume(path: &Path, scratch: &Path, runtime: &Runtime) -> Result<Ready, Error
             Ok(Suite::load(&file, scratch)?)
         })
         .collect::<Result<Vec<_>, Error>>()?;
-    runtime.block_on(endpoints::check(&manifest.plan.endpoints))?;
+    check(&manifest.plan, arguments, runtime)?;
     Ok(Ready {
         directory,
         manifest,
         suites,
         sandbox,
-        finished,
-        whole_bytes,
+        recorded,
         lock,
     })
 }
@@ -262,10 +323,15 @@ fn measure(ready: Ready, scratch: &Path, runtime: Runtime) -> Result<File, Error
         manifest,
         suites,
         sandbox,
-        finished,
-        whole_bytes,
+        recorded,
         lock,
     } = ready;
+    let Recorded {
+        finished,
+        whole_bytes,
+        watch,
+        stopped,
+    } = recorded;
     let plan = &manifest.plan;
     say(&format!("run {}", directory.path().display()));
     let interruption = Interruption::expect();
@@ -296,14 +362,16 @@ fn measure(ready: Ready, scratch: &Path, runtime: Runtime) -> Result<File, Error
     let (called, _servers) =
         endpoints::start(plan, &suites, |name| Ok(directory.emissions(name)?))?;
     let (events, listener) = subscribers::listen(vec![
-        Box::new(Journal::open(&directory, whole_bytes)?),
+        Box::new(subscribers::Journal::open(&directory, whole_bytes)?),
         Box::new(Progress::new(finished.len(), plan.trials.len())),
+        Box::new(watch),
     ])?;
     let running = runner::run(
         plan,
         suites,
         called,
         runner::Place {
+            run_id: manifest.run_id.clone(),
             sandbox,
             scratch: scratch.to_owned(),
             measuring: measuring.handle().clone(),
@@ -316,11 +384,16 @@ fn measure(ready: Ready, scratch: &Path, runtime: Runtime) -> Result<File, Error
         // What cannot be written now is written at the end, or said there.
         tokio::task::spawn_blocking(move || directory.write_calibration(&calibration));
     };
-    let stopped = runtime.block_on(async {
+    let cut_off = runtime.block_on(async {
         tokio::select! {
-            () = running => false,
-            () = canary.accompany(measuring.handle(), keep) => false,
-            () = interruption.wait() => true,
+            biased;
+            () = running => None,
+            () = canary.accompany(measuring.handle(), keep) => None,
+            () = interruption.wait() => Some(interrupted()),
+            Ok(why) = stopped => Some(Error::Stopped {
+                why,
+                run: directory.path().to_owned(),
+            }),
         }
     });
     // Ends what an interruption left under way: the recorder waits for it. A tool call or
@@ -334,9 +407,9 @@ fn measure(ready: Ready, scratch: &Path, runtime: Runtime) -> Result<File, Error
         })
     });
     let written = directory.write_calibration(&with_errors(canary.errors()));
-    if stopped {
+    if let Some(error) = cut_off {
         sandbox::clean_up();
-        return Err(interrupted());
+        return Err(error);
     }
     recorded?;
     written?;

@@ -13,7 +13,7 @@ use timeslip_wire::transports::{TRANSPORTS, Transport};
 
 use super::Overrides;
 use crate::error::Error;
-use crate::run::config::{Config, EndpointTable};
+use crate::run::config::{Config, EndpointTable, credentials};
 
 /// Name of the endpoint given by `--base-url`.
 pub const AD_HOC: &str = "command-line";
@@ -88,7 +88,9 @@ fn endpoint(name: &str, path: &Path, table: &EndpointTable) -> Result<PlannedEnd
     let simulate = match (&table.simulate, &table.base_url) {
         (Some(name), None) => Some((name, Profile::load(name)?)),
         (None, Some(url)) => {
-            Target::parse(url).map_err(|problem| bad("base_url", problem))?;
+            let target = Target::parse(url).map_err(|problem| bad("base_url", problem))?;
+            credentials::check_url(url, &target.query)
+                .map_err(|problem| bad("base_url", problem))?;
             None
         }
         _ => {
@@ -116,9 +118,16 @@ fn endpoint(name: &str, path: &Path, table: &EndpointTable) -> Result<PlannedEnd
     }
     let options = table.options();
     check_options(&options, spoken, carrier).map_err(|(field, problem)| bad(field, problem))?;
-    for (header, value) in &table.headers {
-        check_header(header, value)
-            .map_err(|problem| bad(&format!("headers.{header}"), problem.into()))?;
+    for (name, value) in &table.headers {
+        check_header(name, value).map_err(|problem| bad(&format!("headers.{name}"), problem))?;
+    }
+    for (name, value) in &table.query {
+        credentials::check(name, value)
+            .map_err(|problem| bad(&format!("query.{name}"), problem))?;
+    }
+    for (name, value) in &table.body {
+        credentials::check_body(value)
+            .map_err(|problem| bad(&format!("body.{name}"), problem.into()))?;
     }
     let simulate = simulate
         .map(|(profile, figures)| {
@@ -152,21 +161,16 @@ fn endpoint(name: &str, path: &Path, table: &EndpointTable) -> Result<PlannedEnd
 }
 
 /// Refuses a header that cannot be sent, and a secret that is written down.
-fn check_header(name: &str, value: &str) -> Result<(), &'static str> {
+fn check_header(name: &str, value: &str) -> Result<(), String> {
     if HeaderName::try_from(name).is_err() {
-        return Err("is not a header name: letters, digits and hyphens, such as \"x-team\"");
+        return Err("is not a header name: letters, digits and hyphens, such as \"x-team\"".into());
     }
     if HeaderValue::try_from(value).is_err() {
-        return Err("is not a header value: it holds a line break or another control character");
-    }
-    let secret = ["auth", "key", "token", "secret", "cookie"];
-    let lower = name.to_ascii_lowercase();
-    if secret.iter().any(|word| lower.contains(word)) && !value.starts_with('$') {
         return Err(
-            "looks like a secret; write \"$NAME\" to take it from the environment variable NAME",
+            "is not a header value: it holds a line break or another control character".into(),
         );
     }
-    Ok(())
+    credentials::check(name, value)
 }
 
 /// The entry of a table that a configuration names; the first when it names none.

@@ -45,7 +45,8 @@ impl Target {
             .is_some_and(|authority| authority.as_str().contains('@'))
         {
             return Err(
-                "a URL must not carry credentials; name an environment variable in `api_key_env`"
+                "a URL must not carry credentials; name an environment variable in `api_key_env`, or \
+                 write headers = { authorization = \"Basic $NAME\" }"
                     .into(),
             );
         }

@@ -19,7 +19,7 @@ const HEAVY: u64 = 8_000;
 /// Over how long they are counted, in nanoseconds.
 const WINDOW_NS: u64 = 50_000_000;
 /// How long reading waits then. What ends an answer waits as well, half of this on average.
-const PAUSE: Duration = Duration::from_millis(4);
+const PAUSE: Duration = Duration::from_millis(3);
 
 thread_local! {
     static CAPTURE: RefCell<Option<Capture>> = const { RefCell::new(None) };
