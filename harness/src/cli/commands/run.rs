@@ -5,10 +5,10 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use timeslip_datasets::options::LimitsTable;
-use timeslip_datasets::run::RunDirectory;
 use timeslip_datasets::run::journal::TrialKey;
 use timeslip_datasets::run::manifest::Manifest;
 use timeslip_datasets::run::plan::Plan;
+use timeslip_datasets::run::{self, RunDirectory};
 use timeslip_suites::{Quarantined, Sandbox, Suite, Task, Workspace, sandbox};
 use timeslip_wire::Measuring;
 use tokio::runtime::Runtime;
@@ -119,7 +119,7 @@ impl Recorded {
         let mut finished = HashSet::new();
         let mut journal = directory.read_journal(manifest)?;
         for trial in journal.by_ref() {
-            let trial = trial?;
+            let trial = trial.map_err(run::Error::from)?;
             watch.recorded(&trial);
             finished.insert(trial.key);
         }
