@@ -95,7 +95,7 @@ impl Verifier for TestScript {
             let read = self.verdict(&place.logs, &output);
             read.map_err(|why| format!("{why}: {}", last_lines(&output)))
         };
-        Ok(match verdict {
+        let grade = match verdict {
             Ok((rewards, failed_tests)) => {
                 let resolved = solves(&rewards, task.grader.solved_at());
                 Grade {
@@ -110,7 +110,8 @@ impl Verifier for TestScript {
                 }
             }
             Err(why) => Grade::no_verdict(why),
-        })
+        };
+        Ok(grade.with_log(output))
     }
 }
 
