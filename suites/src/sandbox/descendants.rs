@@ -30,6 +30,14 @@ pub(super) fn kill() {
     }
 }
 
+/// A process and its descendants.
+pub(super) fn of(process: u32) -> BTreeSet<i32> {
+    let own = i32::try_from(process).unwrap_or_default();
+    let (mut found, _) = targets(own, &processes());
+    found.insert(own);
+    found
+}
+
 /// The descendants of a process, and their groups other than its own.
 fn targets(own: i32, all: &[Process]) -> (BTreeSet<i32>, BTreeSet<i32>) {
     let mut found = BTreeSet::new();

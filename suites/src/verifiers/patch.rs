@@ -64,7 +64,7 @@ pub(super) fn taken(
     let base = workspace.starts_at(base);
     let compare = |attributes: &str| {
         let diff = format!("base={base} attributes={}\n{DIFF}", quoted(attributes));
-        let execution = sandbox.run(&workspace.invocation(&diff, limits))?;
+        let execution = sandbox.run(&workspace.invocation(&diff, limits).with_disk_anew())?;
         Ok::<_, Error>(if execution.output_total_bytes > PATCH_BYTES as u64 {
             Err(format!("the change is larger than {PATCH_BYTES} bytes"))
         } else if !execution.succeeded() {

@@ -139,6 +139,7 @@ impl Verifier for ResultParser {
                 "the tests took longer than {} s",
                 attempt.step.verifier_time.as_secs_f64()
             )),
+            Exit::DiskLimit => Grade::no_verdict("disk limit: the tests wrote too much"),
             Exit::Signal(signal) => {
                 Grade::no_verdict(format!("the evaluation was killed by signal {signal}"))
             }

@@ -82,12 +82,15 @@ impl Verifier for TestScript {
         let user = self.user.as_deref();
         let mut invocation = judged_in.by(user, judged_in.invocation(&command, limits));
         self.mount(attempt, &place, &mut invocation)?;
+        invocation = invocation.with_disk_anew();
         invocation.environment.extend_from_slice(&self.variables);
         let execution = sandbox.run(&invocation)?;
         let output = execution.text();
         let verdict = if execution.exit == Exit::TimedOut {
             let seconds = step.verifier_time.as_secs_f64();
             Err(format!("the verifier took longer than {seconds} s"))
+        } else if execution.exceeded.disk {
+            Err("disk limit: the verifier, or what it tests, wrote too much".to_owned())
         } else if was_killed(&execution) {
             // Whatever killed it may have written the reward that is there.
             Err(format!("the verifier was killed: {}", last_lines(&output)))
