@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::separate::Separate;
-use super::{pytest_summary, reward_file};
+use super::{pytest_summary, reward_file, verdict_guard};
 use crate::grade::{Infrastructure, REWARD, Rewards, last_lines, shown, single, solves};
 use crate::path_guard::PathRefusal;
 use crate::sandbox::{Scratch, TMP, copy as copy_tree};
@@ -77,7 +77,14 @@ impl Verifier for TestScript {
             output_bytes: OUTPUT_BYTES,
             memory_mb: task.workspace.needs.memory_mb,
         };
-        let command = format!("bash /tests/{}", self.script);
+        let script = format!("/tests/{}", self.script);
+        let command = match self.told {
+            // Without a sandbox everything of this user would be stopped.
+            RewardTold::InRewardFile if sandbox.capabilities().isolated => {
+                verdict_guard::guarded(&script)
+            }
+            _ => format!("bash {script}"),
+        };
         let judged_in = fresh.as_ref().unwrap_or(workspace);
         let user = self.user.as_deref();
         let mut invocation = judged_in.by(user, judged_in.invocation(&command, limits));
@@ -122,7 +129,13 @@ impl TestScript {
     /// The rewards, and the tests that failed where those are told.
     fn verdict(&self, logs: &Path, output: &str) -> Result<(Rewards, Vec<String>), String> {
         match self.told {
-            RewardTold::InRewardFile => Ok((reward_file::rewards(logs)?, Vec::new())),
+            RewardTold::InRewardFile => {
+                let names = |file: &str| {
+                    let mut tests = self.tests.iter();
+                    tests.any(|tests| verdict_guard::is_named(file, tests))
+                };
+                Ok((reward_file::rewards(logs, names)?, Vec::new()))
+            }
             RewardTold::ByPytestSummary => {
                 let failed = pytest_summary::failures(output)?;
                 let reward = if failed.is_empty() { 1.0 } else { 0.0 };

@@ -285,6 +285,74 @@ fn a_tested_program_cannot_give_itself_the_verdict() {
     }
 }
 
+/// Verifiers as others write them, which run the agent's program as the user that they are:
+/// none of them clears up, and all of them end with the reward.
+const FOREIGN_VERIFIERS: &[&str] = &[
+    "timeout 5 bash /app/program\ntest \"$(cat /app/done 2>/dev/null)\" = right\n\
+     if [ $? -eq 0 ]; then\n  echo 1 > /logs/verifier/reward.txt\nelse\n  echo 0 > /logs/verifier/reward.txt\nfi\n",
+    "set -euo pipefail\necho 0 >/logs/verifier/reward.txt\nbash /app/program\n\
+     finish() { printf '%s\\n' \"$1\" >\"$REWARD_FILE\"; exit 0; }\nREWARD_FILE=/logs/verifier/reward.txt\n\
+     [[ \"$(cat /app/done 2>/dev/null)\" == right ]] && finish 1\nfinish 0\n",
+    "sleep 1000 & server=$!\nbash /app/program\ngrep -q right /app/done 2>/dev/null && reward=1 || reward=0\n\
+     kill $server; wait $server\necho $reward >/logs/verifier/reward.txt; echo done; exit 3\n",
+];
+
+/// A program that leaves a process behind which is faster than any verifier.
+const RACERS: &[&str] = &[
+    "setsid bash -c 'while :; do echo 1 >/logs/verifier/reward.txt; done' >/dev/null 2>&1 &",
+    "python3 - >/dev/null 2>&1 <<'END'\nimport os, threading\nif os.fork() == 0:\n os.setsid()\n \
+     def race():\n  while True:\n   with open('/logs/verifier/reward.txt', 'w') as f: f.write('1')\n \
+     for _ in range(4): threading.Thread(target=race).start()\nEND",
+    "(trap '' TERM HUP; while :; do echo 1 >/logs/verifier/reward.json; echo 1 >/logs/verifier/reward.txt; done) >/dev/null 2>&1 &",
+    "setsid bash -c 'while [ ! -s /logs/verifier/reward.txt ]; do :; done; while :; do echo 1 >/logs/verifier/reward.txt; done' >/dev/null 2>&1 &",
+];
+
+#[test]
+fn a_foreign_verifier_has_the_last_word() {
+    for verifier in FOREIGN_VERIFIERS {
+        let Some(trial) = Trial::new(verifier) else {
+            return;
+        };
+        for racer in RACERS {
+            edit(&trial.workspace, "program", "", racer).unwrap();
+            for _ in 0..3 {
+                let grade = trial.grade();
+                assert!(!grade.resolved, "{verifier}\n{racer}: {grade:?}");
+                assert!(!grade.verifier_failed, "{verifier}\n{racer}: {grade:?}");
+            }
+            trial.run("printf right >done");
+            let grade = trial.grade();
+            assert!(grade.resolved, "{verifier}\n{racer}: {grade:?}");
+            trial.run("rm done");
+        }
+    }
+}
+
+/// What a script finds is what it finds without the guard around it.
+#[test]
+fn a_foreign_verifier_is_run_as_it_is() {
+    let script = "false; echo \"$? $0 ${BASH_SOURCE[0]} $# $LINENO $(basename \"$0\")\" >>/app/seen\n\
+        f() { return 4; }; f; echo \"$? ${PIPESTATUS[*]}\" >>/app/seen\n\
+        (exit 3) | true; echo \"${PIPESTATUS[*]}\" >>/app/seen\n\
+        trap 'echo bye >>/app/seen' EXIT\n\
+        echo 0 >/logs/verifier/reward.txt; python3 -c 'open(\"/logs/verifier/reward.txt\", \"w\").write(\"1\")'\n\
+        set -ex; false; echo never >>/app/seen\n";
+    let Some(trial) = Trial::new(script) else {
+        return;
+    };
+    let grade = trial.grade();
+    assert!(
+        grade.resolved && !grade.log.contains("timeslip"),
+        "{grade:?}"
+    );
+    insta::assert_snapshot!(trial.run("cat seen").text(), @r"
+    1 /tests/test.sh /tests/test.sh 0 1 test.sh
+    4 4
+    3 0
+    bye
+    ");
+}
+
 /// The one honest way to be out of a program's reach is what the bundled tests do.
 #[test]
 fn bundled_verifiers_are_all_alike() {
