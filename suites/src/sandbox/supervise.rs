@@ -98,6 +98,11 @@ pub(super) fn in_group(
     )
 }
 
+/// Whether everything that a command starts is held by a control group.
+pub(super) fn has_groups() -> bool {
+    Cgroups::find().is_ok()
+}
+
 /// What is to be known where no control group can be made.
 pub(super) fn warnings() -> Vec<String> {
     Cgroups::find()
