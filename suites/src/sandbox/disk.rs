@@ -246,13 +246,14 @@ struct Level {
     left: Vec<CString>,
 }
 
-/// What is below a directory, on its own file system. Two descriptors suffice however deep
-/// it is: the way back up is `..`, unless somebody moves a directory meanwhile, which ends
-/// the look.
+/// Bytes of what is below a directory.
 pub(super) fn bytes_below(directory: &Path) -> u64 {
     written_below(directory).bytes
 }
 
+/// What is below a directory, on its own file system. Two descriptors suffice however deep
+/// it is: the way back up is `..`, unless somebody moves a directory meanwhile, which ends
+/// the look.
 fn written_below(directory: &Path) -> Found {
     let mut found = Found::default();
     let Ok(mut here) = openat(CWD, directory, DIRECTORY, Mode::empty()) else {
@@ -392,12 +393,13 @@ mod tests {
 
     #[test]
     fn a_file_without_a_name_counts_while_it_is_open() {
+        let folder = tempfile::tempdir().unwrap();
         let mut child = std::process::Command::new("bash")
             .args([
                 "-c",
                 "exec 3>f; rm f; head -c 2000000 /dev/zero >&3; echo; read",
             ])
-            .current_dir(tempfile::tempdir().unwrap().path())
+            .current_dir(folder.path())
             .stdin(std::process::Stdio::piped())
             .stdout(std::process::Stdio::piped())
             .spawn()

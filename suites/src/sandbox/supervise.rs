@@ -123,7 +123,6 @@ fn run(
 ) -> io::Result<Execution> {
     let (output, output_writer) = io::pipe()?;
     let (marks, marks_writer) = io::pipe()?;
-    let (exited, exited_writer) = io::pipe()?;
     command
         .stdin(marks_writer)
         .stdout(output_writer.try_clone()?)
@@ -134,25 +133,9 @@ fn run(
     let mut child = command.spawn()?;
     // The command holds our write ends; the pipes must end with the child.
     drop(command);
-    let watcher = thread::Builder::new().spawn({
-        let pid = pid_of(&child);
-        move || {
-            wait_without_reaping(pid);
-            drop(exited_writer);
-        }
-    });
-    let (full, full_writer) = io::pipe()?;
-    let process = child.id();
-    let disk_watch = disk.map(|disk| {
-        let elsewhere = move || disk::bytes_without_a_name(process);
-        DiskWatch::begin(disk, elsewhere, move || {
-            // Nobody listens once the command is over.
-            let _ = (&full_writer).write_all(b"x");
-        })
-    });
-    let disk_watch = match (watcher, disk_watch.transpose()) {
-        (Ok(_), Ok(disk_watch)) => disk_watch,
-        (Err(error), _) | (_, Err(error)) => {
+    let Watches { exited, full, disk } = match Watches::begin(&child, disk) {
+        Ok(watches) => watches,
+        Err(error) => {
             kill(&child, group);
             child.wait()?;
             return Err(error);
@@ -194,10 +177,44 @@ fn run(
         output_total_bytes: streams.capture.total(),
         output: streams.capture.finish(),
         exceeded: Exceeded {
-            disk: disk_watch.is_some_and(DiskWatch::end),
+            disk: disk.is_some_and(DiskWatch::end),
             ..exceeded
         },
     })
+}
+
+/// Threads that say when something has happened to a child.
+struct Watches {
+    /// Ends when it has exited.
+    exited: PipeReader,
+    /// Says something when too much was written.
+    full: PipeReader,
+    disk: Option<DiskWatch>,
+}
+
+impl Watches {
+    fn begin(child: &Child, quota: Option<&DiskQuota>) -> io::Result<Self> {
+        let (exited, exited_writer) = io::pipe()?;
+        let (full, full_writer) = io::pipe()?;
+        let pid = pid_of(child);
+        thread::Builder::new().spawn(move || {
+            wait_without_reaping(pid);
+            drop(exited_writer);
+        })?;
+        let process = child.id();
+        let disk = quota.map(|quota| {
+            let elsewhere = move || disk::bytes_without_a_name(process);
+            DiskWatch::begin(quota, elsewhere, move || {
+                // Nobody listens once the command is over.
+                let _ = (&full_writer).write_all(b"x");
+            })
+        });
+        Ok(Self {
+            exited,
+            full,
+            disk: disk.transpose()?,
+        })
+    }
 }
 
 /// What is listened to while the command runs; a stream that ended is `None`.
