@@ -333,7 +333,8 @@ fn verify_lists_what_cannot_be_relied_on_and_quarantines_it() {
     assert_eq!(code, 5, "{errors}");
     insta::assert_snapshot!(text, @r"
     sound   good
-    BROKEN  solved: passed untouched 2 of 2 times
+    BROKEN  solved
+        passed untouched 2 of 2 times
     mine: sound: 1 of 2 tasks; each was tried 2× untouched and 2× with its solution
     ");
     let list = std::fs::read_to_string(folder.join("q.toml")).unwrap();
