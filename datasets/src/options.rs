@@ -122,6 +122,8 @@ trial_limits! {
     output_kib: usize = 32, 1..=usize::MAX, |n| format!("{n} KiB of output");
     /// Mebibytes of memory of one command.
     memory_mb: u64 = 2_048, 1..=u64::MAX, |n| format!("{n} MiB");
+    /// Mebibytes that the commands of one trial write in all.
+    disk_mb: u64 = 10_240, 1..=u64::MAX, |n| format!("{n} MiB written");
     /// Milliseconds that 99 of 100 output events may lie unread in a valid run.
     client_lag_ms: f64 = 5.0, 1e-6..=60_000.0, |n| format!("events unread for {n} ms");
 }

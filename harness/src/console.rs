@@ -28,6 +28,27 @@ pub fn one_line(text: &str) -> String {
         .collect()
 }
 
+/// Lines below what they explain; of very many, the first ones and the last, which say most.
+#[must_use]
+pub fn indented(text: &str) -> String {
+    const FIRST: usize = 3;
+    const LAST: usize = 12;
+    let text = plain(text);
+    let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+    let lines: Vec<&str> = lines.into_iter().filter(|line| !line.is_empty()).collect();
+    let left_out = lines.len().saturating_sub(FIRST + LAST);
+    let mut block = String::new();
+    for (index, line) in lines.iter().enumerate() {
+        if left_out > 0 && index == FIRST {
+            block.push_str(&format!("    … ({left_out} lines left out)\n"));
+        }
+        if index < FIRST || index >= FIRST + left_out {
+            block.push_str(&format!("    {line}\n"));
+        }
+    }
+    block
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -36,5 +57,17 @@ mod tests {
     fn nothing_steers_the_terminal() {
         assert_eq!(one_line("a\u{1b}[31mb\nc\u{202e}d\r"), "a [31mb c d ");
         assert_eq!(plain("a\n\tb"), "a\n\tb");
+    }
+
+    #[test]
+    fn both_ends_of_a_long_explanation_are_shown() {
+        assert_eq!(indented("a\n\n  b\u{1b} \n"), "    a\n      b\n");
+        let long: Vec<String> = (1..=20).map(|number| number.to_string()).collect();
+        let shown = indented(&long.join("\n"));
+        let begins = "    1\n    2\n    3\n    … (5 lines left out)\n    9\n";
+        assert!(
+            shown.starts_with(begins) && shown.ends_with("    20\n"),
+            "{shown}"
+        );
     }
 }

@@ -53,6 +53,7 @@ fn measure(sandbox: &Sandbox) -> f64 {
             memory_mb: 1024,
         },
         quota: Quota::default(),
+        disk: None,
         root: None,
         user: None,
     };

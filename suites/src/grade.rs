@@ -31,7 +31,7 @@ pub struct Grade {
     pub report: Option<Box<InstanceReport>>,
     /// What an unresolved task's log shows of a broken environment (SWE-bench).
     pub infrastructure: Option<Infrastructure>,
-    /// What the tests printed, or why there are none (SWE-bench).
+    /// What the tests printed, or why there are none.
     pub log: String,
     /// The verifier came to no verdict (it timed out, was killed, or gave no
     /// result). Counts as unresolved, because an agent can bring it about; said

@@ -4,7 +4,7 @@
 //! ends, so that what the sandbox costs and what the command costs are told apart.
 //!
 //! Bounded are the time of a command with everything it started, the output that is
-//! kept and the size of each file; and by a control group, memory, processes and
+//! kept, the size of each file and what a trial writes in all; and by a control group, memory, processes and
 //! processor time of everything it started, taken together. Where no control group
 //! can be made, the address space of each process is bounded instead, and
 //! [`Sandbox::warnings`] says so.
@@ -15,6 +15,7 @@ mod capture;
 mod cgroup;
 mod cleanup;
 mod descendants;
+mod disk;
 mod docker;
 mod execution;
 mod image;
@@ -37,6 +38,7 @@ use owner::Owner;
 
 pub use backend::{Backend, Capabilities, DockerfileReach, Isolation};
 pub use cleanup::clean_up;
+pub use disk::DiskQuota;
 pub use execution::{Exceeded, Execution, Exit};
 pub use image::Image;
 pub use invocation::{Invocation, Limits, Mount, Quota};

@@ -123,17 +123,9 @@ pub fn grade_step(
         workspace,
         sandbox,
     });
-    let missing = match &graded {
-        Ok(grade) if grade.verifier_failed => grade.detail.clone(),
-        Ok(_) => None,
-        Err(error) => Some(error.to_string()),
-    };
-    let grade = match missing {
-        Some(why) if untouched_has_verdict(task, step, workspace, sandbox) => Grade::unresolved(
-            format!("what was left has no verdict, though the untouched task has one: {why}"),
-        ),
-        _ => graded?,
-    };
+    let grade = attributed(graded, || {
+        untouched_has_verdict(task, step, workspace.directory(), sandbox)
+    })?;
     let reached = grade::reach(&grade.rewards, &own.least_rewards);
     Ok(StepGrade {
         go_on: !grade.verifier_failed && reached,
@@ -141,15 +133,33 @@ pub fn grade_step(
     })
 }
 
-/// Whether the verifier of a step comes to a verdict on what no agent has touched.
-fn untouched_has_verdict(
-    task: &Task,
-    step: usize,
-    workspace: &Workspace,
-    sandbox: &Sandbox,
-) -> bool {
+/// The grade, not resolved where there is no verdict for what was graded alone.
+fn attributed(
+    graded: Result<Grade>,
+    untouched_has_verdict: impl FnOnce() -> bool,
+) -> Result<Grade> {
+    let missing = match &graded {
+        Ok(grade) if grade.verifier_failed => grade.detail.clone(),
+        Ok(_) => None,
+        Err(error) => Some(error.to_string()),
+    };
+    match missing {
+        Some(why) if untouched_has_verdict() => Ok(Grade {
+            detail: Some(format!(
+                "what was left has no verdict, though the untouched task has one: {why}"
+            )),
+            verifier_failed: false,
+            ..graded.unwrap_or_default()
+        }),
+        _ => graded,
+    }
+}
+
+/// Whether the verifier of a step comes to a verdict on what no agent has touched, tried
+/// below the directory `place`.
+fn untouched_has_verdict(task: &Task, step: usize, place: &Path, sandbox: &Sandbox) -> bool {
     let graded = || -> Result<Grade> {
-        let place = Scratch::within(workspace.directory(), "untouched-")?;
+        let place = Scratch::within(place, "untouched-")?;
         match grade_patch_of(task, step, None, sandbox, place.path()) {
             // It is no patch that solves this task.
             Err(Error::Unsupported { .. }) => {}
@@ -181,7 +191,8 @@ pub fn grade(task: &Task, workspace: &Workspace, sandbox: &Sandbox) -> Result<Gr
 }
 
 /// Grades a patch from any source on a checkout of its own below the directory
-/// `place`; without a patch, the untouched repository.
+/// `place`; without a patch, the untouched repository. Where a patch alone has no verdict,
+/// it is not resolved, as in [`grade_step`].
 ///
 /// # Errors
 /// As [`grade()`], and [`Error::Unsupported`] for a task that is not solved by a patch.
@@ -191,7 +202,15 @@ pub fn grade_patch(
     sandbox: &Sandbox,
     place: &Path,
 ) -> Result<Grade> {
-    grade_patch_of(task, 0, patch.map(str::as_bytes), sandbox, place)
+    let patch = patch.map(str::as_bytes);
+    let graded = grade_patch_of(task, 0, patch, sandbox, place);
+    match &graded {
+        // An error is the machinery's: a patch cannot bring one about.
+        Ok(_) if patch.is_some() => {
+            attributed(graded, || untouched_has_verdict(task, 0, place, sandbox))
+        }
+        _ => graded,
+    }
 }
 
 fn grade_patch_of(

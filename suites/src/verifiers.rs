@@ -17,6 +17,7 @@ mod runner_summary;
 mod separate;
 mod test_patch;
 mod test_script;
+mod verdict_guard;
 
 pub(crate) use evaluation_script::EvaluationScript;
 pub(crate) use result_parser::ResultParser;

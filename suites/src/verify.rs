@@ -21,6 +21,18 @@ pub enum Soundness {
     Broken(String),
 }
 
+/// What trying a task came to, and what was printed where an attempt did not end as it
+/// should: the first time untouched, and the first time with the solution.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// Whether it can be relied on.
+    pub soundness: Soundness,
+    /// By the verifier, when the task was untouched.
+    pub untouched_log: Option<String>,
+    /// By the solution and the verifier.
+    pub solved_log: Option<String>,
+}
+
 /// What is done to a task before it is graded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum TriedWith {
@@ -45,15 +57,36 @@ enum AttemptEnding {
 /// Tries a task `times` times each way. `scratch` is an existing directory; what is made
 /// there is removed again.
 #[must_use]
-pub fn verify(task: &Task, sandbox: &Sandbox, times: u32, scratch: &Path) -> Soundness {
-    let attempts = |work| -> Vec<AttemptEnding> {
-        let one = |_| attempt(task, sandbox, work, scratch);
-        (0..times.max(1)).map(one).collect()
+pub fn verify(task: &Task, sandbox: &Sandbox, times: u32, scratch: &Path) -> Verified {
+    let attempts = |work: TriedWith| {
+        let mut unexpected = None;
+        let mut endings = Vec::new();
+        for _ in 0..times.max(1) {
+            let (ending, log) = attempt(task, sandbox, work, scratch);
+            if unexpected.is_none() && !work.leads_to(&ending) {
+                unexpected = Some(log);
+            }
+            endings.push(ending);
+        }
+        (endings, unexpected)
     };
-    judge(
-        &attempts(TriedWith::Nothing),
-        &attempts(TriedWith::Solution),
-    )
+    let (untouched, untouched_log) = attempts(TriedWith::Nothing);
+    let (solved, solved_log) = attempts(TriedWith::Solution);
+    Verified {
+        soundness: judge(&untouched, &solved),
+        untouched_log,
+        solved_log,
+    }
+}
+
+impl TriedWith {
+    /// Whether an attempt at a sound task ends like this.
+    fn leads_to(self, ending: &AttemptEnding) -> bool {
+        match self {
+            TriedWith::Nothing => matches!(ending, AttemptEnding::Failed(_)),
+            TriedWith::Solution => *ending == AttemptEnding::Passed,
+        }
+    }
 }
 
 fn judge(untouched: &[AttemptEnding], solved: &[AttemptEnding]) -> Soundness {
@@ -111,8 +144,15 @@ fn judge(untouched: &[AttemptEnding], solved: &[AttemptEnding]) -> Soundness {
     }
 }
 
-fn attempt(task: &Task, sandbox: &Sandbox, work: TriedWith, scratch: &Path) -> AttemptEnding {
-    match graded(task, sandbox, work, scratch) {
+/// How one attempt ended, and what was printed.
+fn attempt(
+    task: &Task,
+    sandbox: &Sandbox,
+    work: TriedWith,
+    scratch: &Path,
+) -> (AttemptEnding, String) {
+    let mut log = String::new();
+    let ending = match graded(task, sandbox, work, scratch, &mut log) {
         Err(error) => AttemptEnding::Stuck(error.to_string()),
         Ok(Err(why)) => AttemptEnding::Stuck(why),
         Ok(Ok(grade)) if grade.resolved => AttemptEnding::Passed,
@@ -123,7 +163,8 @@ fn attempt(task: &Task, sandbox: &Sandbox, work: TriedWith, scratch: &Path) -> A
                 false => AttemptEnding::Failed(why),
             }
         }
-    }
+    };
+    (ending, log)
 }
 
 fn graded(
@@ -131,6 +172,7 @@ fn graded(
     sandbox: &Sandbox,
     work: TriedWith,
     scratch: &Path,
+    log: &mut String,
 ) -> Result<Result<Grade, String>> {
     let place = Scratch::within(scratch, "try-")?;
     let workspace = Workspace::prepare(&task.workspace, sandbox, &place.path().join("trial"))?;
@@ -146,10 +188,14 @@ fn graded(
         } else {
             match solution::solve(task, step, &workspace, sandbox)? {
                 None => return Ok(Err("has no solution to try".to_owned())),
-                Some(execution) => failures.extend(failure(&execution)),
+                Some(execution) => {
+                    log.push_str(&execution.text());
+                    failures.extend(failure(&execution));
+                }
             }
         }
         let grade = grade_step(task, step, &workspace, sandbox)?;
+        log.push_str(&grade.grade.log);
         let go_on = grade.go_on;
         grades.push(grade);
         if !go_on {

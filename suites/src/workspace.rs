@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex};
 use timeslip_datasets::run::journal::Warmth;
 
 use crate::path_guard::{self, PathRefusal};
-use crate::sandbox::{FileContent, Layer, Root, RootFiles, SYSTEM_PATH, TMP};
+use crate::sandbox::{DiskQuota, FileContent, Layer, Root, RootFiles, SYSTEM_PATH, TMP};
 use crate::{Invocation, Limits, Mount, Quota, Result};
 
 pub(crate) use container::quoted;
@@ -46,6 +46,8 @@ pub struct Workspace {
     /// The host directory behind `/logs`, for tasks that take it for granted.
     logs: Option<PathBuf>,
     quota: Quota,
+    /// What all of its commands may write.
+    disk: Option<DiskQuota>,
     root: Option<Root>,
     warmth: Warmth,
     /// What the root is made of, where that is not as it was published.
@@ -148,6 +150,7 @@ impl Workspace {
             environment: self.environment.clone(),
             limits,
             quota: self.quota,
+            disk: self.disk.clone(),
             root: self.root.clone(),
             user: None,
         };

@@ -97,6 +97,7 @@ fn smallest(workspace: &Path, root: Option<Root>) -> Invocation {
             memory_mb: 1024,
         },
         quota: Quota::default(),
+        disk: None,
         root,
         user: None,
     }

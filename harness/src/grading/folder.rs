@@ -17,6 +17,7 @@ use crate::error::Error;
 pub struct Folder(PathBuf);
 
 const VERDICT: &str = "verdict.json";
+const LOG: &str = "test_output.txt";
 
 /// A verdict lists the failed tests of one task.
 const LARGEST_VERDICT: u64 = 64 * 1024 * 1024;
@@ -34,6 +35,13 @@ impl Folder {
 
     fn place(&self, entry: &Entry<'_>) -> PathBuf {
         self.0.join(&entry.model).join(&entry.task.id)
+    }
+
+    /// What the tests of a change that is not resolved printed, if anything.
+    pub(super) fn log(&self, score: &TaskScore) -> Option<PathBuf> {
+        let log = self.0.join(&score.model).join(&score.task).join(LOG);
+        let has_any = log.metadata().is_ok_and(|found| found.len() > 0);
+        (score.outcome != ScoreOutcome::Resolved && has_any).then_some(log)
     }
 
     /// The verdict of that key, unless grading failed.
@@ -72,7 +80,7 @@ impl Folder {
                 .map_err(Error::system(format!("cannot write {}", file.display())))
         };
         write("patch.diff", entry.change.patch().unwrap_or_default())?;
-        write("test_output.txt", &grade.log)?;
+        write(LOG, &grade.log)?;
         if let Some(report) = &grade.report {
             report
                 .write(&entry.task.id, &place.join("report.json"))

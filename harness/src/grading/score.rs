@@ -91,7 +91,7 @@ pub(super) fn key(task: &Task, patch: Option<&str>) -> String {
 }
 
 /// Changed with what verdicts mean, so that older ones are not taken over.
-const GRADING: &str = "grading 3";
+const GRADING: &str = "grading 4";
 
 /// Tells a root file system from one that was made anew in its place.
 fn state(environment: &TaskEnvironment) -> String {
@@ -183,6 +183,8 @@ fn outcome(grade: &Grade) -> ScoreOutcome {
         PatchStatus::DoesNotApply => ScoreOutcome::DoesNotApply,
         _ if grade.resolved => ScoreOutcome::Resolved,
         _ if grade.verifier_failed => ScoreOutcome::NoVerdict,
+        // One whose tests gave no result, though those of the untouched task do, too.
+        PatchStatus::Applied => ScoreOutcome::Unresolved,
         _ if grade.report.is_some() => ScoreOutcome::Unresolved,
         _ => ScoreOutcome::Error,
     }

@@ -136,6 +136,7 @@ async fn converse(
         let why = format!("the trial's {} s are over", time.as_secs());
         Stop::because(EndedBy::TimeLimit, why)
     };
+    let disk_mb = bench.disk_mb;
     let mut session = Session::new(endpoint, cache_key, origin).on(measuring);
     let redaction = endpoint.redaction();
     let instructions = instructions(endpoint, run_id);
@@ -157,7 +158,7 @@ async fn converse(
             Err(failure) => return failed(endpoint, &failure),
         };
         let mut results = Vec::with_capacity(answer.calls.len());
-        let mut submitted = false;
+        let (mut submitted, mut over_disk) = (false, false);
         for call in &answer.calls {
             let remaining = deadline.saturating_duration_since(Instant::now());
             if remaining.is_zero() || kept > MAX_CONVERSATION {
@@ -169,11 +170,15 @@ async fn converse(
             redaction.tool(&mut done.tool, &mut done.output);
             record(Event::Tool(done.tool));
             submitted |= done.submitted;
+            over_disk |= done.over_disk;
             kept += done.output.len();
             results.push(Item::ToolResult {
                 call_id: call.call_id.clone(),
                 output: done.output,
             });
+            if over_disk {
+                break;
+            }
         }
         transcript::add_turn(transcript, &answer, &results);
         if let (true, Some(reason)) = (answer.calls.is_empty(), &answer.incomplete) {
@@ -183,6 +188,10 @@ async fn converse(
                 false => EndedBy::OutputLimit,
             };
             return Stop::because(by, format!("the server cut the answer short: {reason}"));
+        }
+        if over_disk {
+            let why = format!("disk limit: the trial wrote more than {disk_mb} MiB");
+            return Stop::because(EndedBy::DiskLimit, why);
         }
         if submitted || answer.calls.is_empty() {
             return Stop::FINISHED;

@@ -166,6 +166,7 @@ mod tests {
             command_seconds: 0,
             output_kib: 0,
             memory_mb: 0,
+            disk_mb: 0,
             client_lag_ms: 0.0,
         };
         assert_eq!(silent.with(&config.limits), built_in);

@@ -281,6 +281,7 @@ impl TrialSite<'_> {
                         output_bytes: limits.output_kib << 10,
                         memory_mb: limits.memory_mb.min(self.task.workspace.needs.memory_mb),
                     },
+                    disk_mb: limits.disk_mb.min(self.task.workspace.needs.disk_mb),
                 },
                 tools: &self.shared.tools,
                 cache_key: cache_key(self.shared.plan.seed, self.key, step),
@@ -316,7 +317,8 @@ impl TrialSite<'_> {
                 }
             };
             let over = Duration::from_nanos(wall_ns) >= whole || turns >= limits.turns;
-            let go_on = grade.go_on && !over && !ended.by.fault();
+            let out_of_room = ended.by == EndedBy::DiskLimit;
+            let go_on = grade.go_on && !over && !out_of_room && !ended.by.fault();
             grades.push(grade);
             if !go_on {
                 break;

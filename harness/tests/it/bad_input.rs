@@ -224,7 +224,7 @@ fn a_plan_is_printed_and_nothing_is_done() {
     candidate  fast: responses over websocket, model quick (simulated, profile FOLDER/fast.toml)
     baseline   slow: responses over http-sse, model quick (simulated, profile FOLDER/slow.toml)
     suite      terminal-mini: 1 task, from bundled:terminal-mini
-    limits     40 turns, 900 s a trial, 60 s a command, 32 KiB of output, 2048 MiB, events unread for 2000 ms
+    limits     40 turns, 900 s a trial, 60 s a command, 32 KiB of output, 2048 MiB, 10240 MiB written, events unread for 2000 ms
     trials     4 (2 attempts, 4 at once, seed 1), in this order:
                  terminal-mini/word-tally/fast/1
                  terminal-mini/word-tally/slow/1

@@ -100,6 +100,83 @@ fn what_a_run_predicts_can_be_scored() {
     }
 }
 
+/// Writes a suite whose one task is solved by a file that is not UTF-8 and a large one, and
+/// the recording of an agent that makes them.
+fn suite_of_odd_bytes(folder: &Path) {
+    let script = r#"
+        set -e; mkdir history; cd history; git init -q -b main
+        printf 'caf\351 1\n' >latin.txt; git add -A
+        git -c user.name=a -c user.email=a@b commit -qm start
+        cd ..; task=source/tasks/made__odd-1; mkdir -p source/repos $task/trajectories
+        echo 'datasets: [made]' >source/sweb.yaml
+        git -C history fast-export --all >source/repos/made__odd.fast-import
+        cd $task; echo 'Write odd bytes.' >problem_statement.md; touch gold.patch test.patch
+        printf '%s\n' 'instance_id: made__odd-1' 'repo: made/odd' "version: '1'" 'split: test' \
+            'image: x' 'log_parser: parse_log_pytest' 'eval_type: pass_and_fail' \
+            "base_commit: $(git -C ../../../history rev-parse HEAD)" >task.yaml
+        echo '{"FAIL_TO_PASS": ["f"], "PASS_TO_PASS": []}' >tests.json
+    "#;
+    let made = std::process::Command::new("bash")
+        .args(["-c", script])
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let task = folder.join("source/tasks/made__odd-1");
+    let eval = "cd /testbed\necho '>>>>> Start Test Output'\npython3 -c 'import os\n\
+        right = open(\"latin.txt\", \"rb\").read() == b\"caf\\xe9 2\\n\" and os.path.getsize(\"large\") == 5000000\n\
+        print(\"PASSED\" if right else \"FAILED\", \"f\")'\necho '>>>>> End Test Output'\n";
+    std::fs::write(task.join("eval.sh"), eval).unwrap();
+    let work = "printf 'caf\\351 2\\n' >latin.txt; head -c 5000000 /dev/urandom >large";
+    let call =
+        json!({"tool_call_id": "call_1", "function_name": "shell", "arguments": {"command": work}});
+    let recording = json!({
+        "schema_version": "ATIF-v1.6",
+        "session_id": "solve",
+        "agent": {"name": "made", "version": "1", "model_name": "made"},
+        "steps": [
+            {"step_id": 1, "source": "user", "message": "Fix it."},
+            {"step_id": 2, "source": "agent", "message": "So.", "tool_calls": [call]},
+            {"step_id": 3, "source": "agent", "message": "Done."},
+        ],
+        "extra": {"resolves": true},
+    });
+    let file = task.join("trajectories/solve.json");
+    std::fs::write(file, recording.to_string()).unwrap();
+}
+
+/// What the agent's own work was found to be, its saved prediction is found to be.
+#[test]
+fn what_is_no_text_is_graded_alike_when_it_was_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    suite_of_odd_bytes(folder.path());
+    let config = quick_config(folder.path());
+    let suite = format!(
+        "[suite.odd]\nformat = \"swe-bench\"\nsource = {:?}\n",
+        folder.path().join("source")
+    );
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text + &suite).unwrap();
+    let config = config.to_str().unwrap();
+    let run = timeslip()
+        .args(["run", "--suite", "odd", "--config", config])
+        .output()
+        .unwrap();
+    assert!(run.status.success(), "{run:?}");
+    let predictions = folder.path().join("runs/latest/predictions/fast.jsonl");
+    let journal = std::fs::read_to_string(folder.path().join("runs/latest/journal.jsonl")).unwrap();
+    let resolved = |line: &&str| line.contains("\"fast\"") && line.contains("\"resolved\"");
+    assert_eq!(journal.lines().filter(resolved).count(), 1, "{journal}");
+    let graded = timeslip()
+        .args(["grade", "--suite", "odd", "--config", config])
+        .arg("--predictions")
+        .arg(&predictions)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&graded.stdout);
+    assert!(text.contains("1 task: 1 resolved"), "{graded:?}");
+}
+
 #[test]
 fn bad_input_is_said() {
     let folder = tempfile::tempdir().unwrap();

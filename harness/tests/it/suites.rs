@@ -112,15 +112,15 @@ fn a_suite_decides_and_the_command_line_wins() {
     insta::assert_snapshot!(plan(&[]), @r"
     suite      mine: 1 task, from FOLDER/tasks
     suite      terminal-mini: 1 task, from bundled:terminal-mini
-    limits     40 turns, 900 s a trial, 60 s a command, 32 KiB of output, 2048 MiB, events unread for 2000 ms
-               mine: 7 turns, 900 s a trial, 3 s a command, 32 KiB of output, 2048 MiB, events unread for 2000 ms
+    limits     40 turns, 900 s a trial, 60 s a command, 32 KiB of output, 2048 MiB, 10240 MiB written, events unread for 2000 ms
+               mine: 7 turns, 900 s a trial, 3 s a command, 32 KiB of output, 2048 MiB, 10240 MiB written, events unread for 2000 ms
     trials     6 (1 to 2 attempts, 4 at once, seed 1), in this order:
     ");
     insta::assert_snapshot!(plan(&["--attempts", "1", "--turns", "9", "--trial-seconds", "5"]), @r"
     suite      mine: 1 task, from FOLDER/tasks
     suite      terminal-mini: 1 task, from bundled:terminal-mini
-    limits     9 turns, 5 s a trial, 60 s a command, 32 KiB of output, 2048 MiB, events unread for 2000 ms
-               mine: 9 turns, 5 s a trial, 3 s a command, 32 KiB of output, 2048 MiB, events unread for 2000 ms
+    limits     9 turns, 5 s a trial, 60 s a command, 32 KiB of output, 2048 MiB, 10240 MiB written, events unread for 2000 ms
+               mine: 9 turns, 5 s a trial, 3 s a command, 32 KiB of output, 2048 MiB, 10240 MiB written, events unread for 2000 ms
     trials     4 (1 attempt, 4 at once, seed 1), in this order:
     ");
 }
@@ -333,7 +333,8 @@ fn verify_lists_what_cannot_be_relied_on_and_quarantines_it() {
     assert_eq!(code, 5, "{errors}");
     insta::assert_snapshot!(text, @r"
     sound   good
-    BROKEN  solved: passed untouched 2 of 2 times
+    BROKEN  solved
+        passed untouched 2 of 2 times
     mine: sound: 1 of 2 tasks; each was tried 2× untouched and 2× with its solution
     ");
     let list = std::fs::read_to_string(folder.join("q.toml")).unwrap();

@@ -34,6 +34,8 @@ fn calls(command: &str) -> Vec<u8> {
 fn ended(command: &str, last: Vec<u8>) -> (Option<i32>, Value, Value) {
     let (port, _server) = canned(vec![calls(command), last]);
     let folder = tempfile::tempdir().unwrap();
+    let config = "[limits]\ndisk_mb = 60\n";
+    std::fs::write(folder.path().join("timeslip.toml"), config).unwrap();
     let output = timeslip()
         .current_dir(folder.path())
         .args(["run", "--suite", "terminal-mini", "--task", "word-tally"])
@@ -82,6 +84,22 @@ fn work_that_is_not_done_is_graded_though_the_endpoint_fails() {
     assert_eq!(facts(&finished), ["trial_finished", "error", "endpoint"]);
     assert!(finished["grading_ns"].as_u64().unwrap() > 0);
     assert_eq!(code, Some(5));
+}
+
+#[test]
+fn who_writes_more_than_the_trial_may_is_stopped_and_graded() {
+    let fills = "head -c 300M /dev/zero >big; sleep 60";
+    for (command, outcome) in [
+        (fills.to_owned(), "limit_reached"),
+        (format!("{SOLUTION}\n{fills}"), "resolved"),
+    ] {
+        let (code, finished, summary) = ended(&command, Vec::new());
+        let expected = ["trial_finished", outcome, "disk_limit"];
+        assert_eq!(facts(&finished), expected, "{finished}");
+        let detail = finished["detail"].as_str().unwrap();
+        assert!(detail.contains("wrote more than 60 MiB"), "{detail}");
+        assert_eq!((code, &summary["valid"]), (Some(0), &json!(true)));
+    }
 }
 
 #[test]

@@ -140,6 +140,7 @@ mod tests {
                     command_seconds: 9,
                     output_kib: 9,
                     memory_mb: 9,
+                    disk_mb: 9,
                     client_lag_ms: 5.0,
                 },
                 tags: BTreeMap::new(),

@@ -69,7 +69,7 @@ fn the_plan_of_a_run_is_written_as_it_was_read() {
     let folder = fixture("run-v1");
     let run = timeslip_reports::open(&folder).unwrap();
     let written = serde_json::to_value(&run.manifest).unwrap();
-    // Options that there were not yet have their defaults beside it.
+    // Options and limits that it did not know have their defaults.
     compare("run", &read(&folder.join("run.json")), &written);
     let calibration = serde_json::to_value(&run.data.calibration).unwrap();
     assert_eq!(calibration, read(&folder.join("calibration.json")));

@@ -111,6 +111,7 @@ fn needs_of(task: &HarborTask) -> Needs {
     let upkeep = first.map(|first| first.verifier.timeout);
     Needs {
         memory_mb: own.memory_mb,
+        disk_mb: own.storage_mb,
         // A share of one is rounded up, as are those beyond.
         cpus: Some(own.cpus.ceil().max(1.0) as u32),
         network: match own.network {

@@ -139,7 +139,9 @@ pub(super) fn run(
     let execution = isolation
         .run(invocation)
         .map_err(|error| failure(backend, format!("a command could not be started: {error}")))?;
-    if execution.command_started.is_none() && execution.exit != Exit::TimedOut {
+    if execution.command_started.is_none()
+        && !matches!(execution.exit, Exit::TimedOut | Exit::DiskLimit)
+    {
         let printed = String::from_utf8_lossy(&execution.output);
         let message = format!(
             "it ended before the command began ({:?}): {}",
@@ -164,6 +166,7 @@ pub(super) fn probe(backend: &'static str, isolation: &dyn Isolation) -> Result<
             memory_mb: 1024,
         },
         quota: Quota::default(),
+        disk: None,
         root: None,
         user: None,
     };

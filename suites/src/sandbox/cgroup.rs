@@ -168,6 +168,7 @@ impl Group {
                 "oom_kill",
             ),
             processes: any(Controller::Processes, ["pids.events"; 2], "max"),
+            disk: false,
         }
     }
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
@@ -28,6 +29,48 @@ pub(super) fn kill() {
     for pid in descendants.iter().filter_map(number) {
         let _ = kill_process(pid, Signal::KILL);
     }
+}
+
+/// How often what is killed may have started another one.
+const ROUNDS: u32 = 100;
+
+/// Kills what a command of a trial has left, where nothing else holds it: every process
+/// that works in one of its directories, or was started with one in its environment, as
+/// all of a trial's are. One that has taken care to lose both is missed.
+pub(super) fn kill_within(places: &[&Path]) {
+    let own = i32::try_from(std::process::id()).unwrap_or_default();
+    let names = |environment: &[u8], place: &Path| {
+        let place = place.as_os_str().as_encoded_bytes();
+        environment.windows(place.len()).any(|found| found == place)
+    };
+    let is_within = |pid: i32| {
+        let process = Path::new("/proc").join(pid.to_string());
+        let environment = fs::read(process.join("environ")).unwrap_or_default();
+        let works_in = fs::read_link(process.join("cwd")).unwrap_or_default();
+        places
+            .iter()
+            .any(|place| works_in.starts_with(place) || names(&environment, place))
+    };
+    for _ in 0..ROUNDS {
+        let all = processes();
+        let pids = all.iter().map(|process| process.pid);
+        let left: Vec<i32> = pids.filter(|pid| *pid != own && is_within(*pid)).collect();
+        if left.is_empty() {
+            return;
+        }
+        for pid in left.into_iter().filter_map(Pid::from_raw) {
+            // Fails only for what is already gone, or another user's.
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+}
+
+/// A process and its descendants.
+pub(super) fn of(process: u32) -> BTreeSet<i32> {
+    let own = i32::try_from(process).unwrap_or_default();
+    let (mut found, _) = targets(own, &processes());
+    found.insert(own);
+    found
 }
 
 /// The descendants of a process, and their groups other than its own.

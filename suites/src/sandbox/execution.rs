@@ -12,6 +12,8 @@ pub enum Exit {
     Signal(i32),
     /// It was killed because [`crate::Limits::wall`] was over.
     TimedOut,
+    /// It was killed because more was written than [`crate::Invocation::disk`] allows.
+    DiskLimit,
 }
 
 impl fmt::Display for Exit {
@@ -20,6 +22,7 @@ impl fmt::Display for Exit {
             Exit::Code(code) => write!(f, "exited with code {code}"),
             Exit::Signal(signal) => write!(f, "was killed by signal {signal}"),
             Exit::TimedOut => f.write_str("took too long"),
+            Exit::DiskLimit => f.write_str("was killed: more was written than the disk limit"),
         }
     }
 }
@@ -53,17 +56,27 @@ pub struct Exceeded {
     pub memory: bool,
     /// A process could not be started because there were too many.
     pub processes: bool,
+    /// More was written than [`crate::Invocation::disk`] allows.
+    pub disk: bool,
 }
 
 impl Exceeded {
     /// What a person or a model is told; `None` if nothing was exceeded.
-    pub fn note(self) -> Option<&'static str> {
-        match (self.memory, self.processes) {
-            (true, true) => Some("out of memory, and too many processes"),
-            (true, false) => Some("out of memory: a process was killed"),
-            (false, true) => Some("too many processes: one could not be started"),
-            (false, false) => None,
-        }
+    pub fn note(self) -> Option<String> {
+        let notes = [
+            (self.memory, "out of memory: a process was killed"),
+            (
+                self.processes,
+                "too many processes: one could not be started",
+            ),
+            (self.disk, "disk limit: too much was written"),
+        ];
+        let notes: Vec<&str> = notes
+            .iter()
+            .filter(|(met, _)| *met)
+            .map(|note| note.1)
+            .collect();
+        (!notes.is_empty()).then(|| notes.join(", "))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::disk::DiskQuota;
 use super::root::Root;
 
 /// Bounds of one command.
@@ -63,11 +64,24 @@ pub struct Invocation {
     pub limits: Limits,
     /// Its share of the machine.
     pub quota: Quota,
+    /// What it may write, together with other commands, where that is bounded.
+    pub disk: Option<DiskQuota>,
     /// What it sees in the place of the machine's own read-only system.
     pub root: Option<Root>,
     /// The user it runs as, where that is a container: by name or number. Its image's
     /// own if not given. Other sandboxes have only one.
     pub user: Option<String>,
+}
+
+impl Invocation {
+    /// The same, with as much to write as if nothing had been written yet.
+    #[must_use]
+    pub(crate) fn with_disk_anew(self) -> Self {
+        Self {
+            disk: self.disk.as_ref().map(DiskQuota::anew),
+            ..self
+        }
+    }
 }
 
 /// The longest command that fits one argument of a process, with some room

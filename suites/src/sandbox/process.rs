@@ -11,11 +11,13 @@ use std::fs;
 use std::io;
 use std::path::Path;
 use std::process::Command;
+use std::time::Instant;
 
 use timeslip_datasets::run::journal::Warmth;
 
 use super::backend::{self, Backend, Capabilities, DockerfileReach, Isolation};
 use super::cgroup::{self, Group};
+use super::descendants;
 use super::execution::Execution;
 use super::image::Image;
 use super::invocation::Invocation;
@@ -67,7 +69,16 @@ struct Unprotected;
 impl Isolation for Unprotected {
     fn run(&self, invocation: &Invocation) -> io::Result<Execution> {
         let staged = Staged::new(invocation).map_err(io::Error::other)?;
-        supervise::in_group(invocation, |group| staged.command(invocation, group))
+        let execution = supervise::in_group(invocation, |group| staged.command(invocation, group))?;
+        if !supervise::has_groups() {
+            let writable = invocation.mounts.iter().filter(|mount| mount.writable);
+            let places: Vec<&Path> = writable.map(|mount| mount.host.as_path()).collect();
+            descendants::kill_within(&places);
+        }
+        Ok(Execution {
+            ended: Instant::now(),
+            ..execution
+        })
     }
 
     fn root(&self, _image: &Image, _place: &Path, _run: &str) -> Result<(Root, Warmth)> {

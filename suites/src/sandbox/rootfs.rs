@@ -131,6 +131,7 @@ fn unpacking(archive: &Path, into: &Path) -> Invocation {
         environment: Vec::new(),
         limits: UNPACKING,
         quota: Quota::default(),
+        disk: None,
         root: None,
         user: None,
     }

@@ -1,7 +1,7 @@
 //! Spawns the launcher, stamps its marks, gathers output, and ends everything in
 //! bounded time.
 
-use std::io::{self, PipeReader, Read};
+use std::io::{self, PipeReader, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus};
 use std::thread;
@@ -12,7 +12,8 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 
 use super::capture::Capture;
 use super::cgroup::{Cgroups, Group};
-use super::execution::{Execution, Exit};
+use super::disk::{self, DiskQuota, DiskWatch};
+use super::execution::{Exceeded, Execution, Exit};
 use super::invocation::{Invocation, Limits};
 
 /// The command itself is about to start.
@@ -79,12 +80,27 @@ pub(super) fn in_group(
     invocation: &Invocation,
     command: impl FnOnce(Option<&Group>) -> Command,
 ) -> io::Result<Execution> {
-    let Invocation { limits, quota, .. } = invocation;
+    let Invocation {
+        limits,
+        quota,
+        disk,
+        ..
+    } = invocation;
     let group = match Cgroups::find() {
         Ok(cgroups) => Some(cgroups.group(limits.memory_mb, quota)?),
         Err(_) => None,
     };
-    run(command(group.as_ref()), limits, group.as_ref())
+    run(
+        command(group.as_ref()),
+        limits,
+        disk.as_ref(),
+        group.as_ref(),
+    )
+}
+
+/// Whether everything that a command starts is held by a control group.
+pub(super) fn has_groups() -> bool {
+    Cgroups::find().is_ok()
 }
 
 /// What is to be known where no control group can be made.
@@ -97,11 +113,16 @@ pub(super) fn warnings() -> Vec<String> {
         .collect()
 }
 
-/// Runs `command`, which starts the launcher, until it ends or its time is over.
-fn run(mut command: Command, limits: &Limits, group: Option<&Group>) -> io::Result<Execution> {
+/// Runs `command`, which starts the launcher, until it ends, its time is over or too much
+/// was written.
+fn run(
+    mut command: Command,
+    limits: &Limits,
+    disk: Option<&DiskQuota>,
+    group: Option<&Group>,
+) -> io::Result<Execution> {
     let (output, output_writer) = io::pipe()?;
     let (marks, marks_writer) = io::pipe()?;
-    let (exited, exited_writer) = io::pipe()?;
     command
         .stdin(marks_writer)
         .stdout(output_writer.try_clone()?)
@@ -112,29 +133,27 @@ fn run(mut command: Command, limits: &Limits, group: Option<&Group>) -> io::Resu
     let mut child = command.spawn()?;
     // The command holds our write ends; the pipes must end with the child.
     drop(command);
-    let watcher = thread::Builder::new().spawn({
-        let pid = pid_of(&child);
-        move || {
-            wait_without_reaping(pid);
-            drop(exited_writer);
+    let Watches { exited, full, disk } = match Watches::begin(&child, disk) {
+        Ok(watches) => watches,
+        Err(error) => {
+            kill(&child, group);
+            child.wait()?;
+            return Err(error);
         }
-    });
-    if let Err(error) = watcher {
-        kill(&child, group);
-        child.wait()?;
-        return Err(error);
-    }
+    };
 
     let mut streams = Streams {
         marks: Some(marks),
         output: Some(output),
         exited: Some(exited),
+        full: Some(full),
+        over_disk: false,
         capture: Capture::new(limits.output_bytes),
         command_started: None,
         command_ended: None,
     };
-    let in_time = streams.follow(Some(spawned + limits.wall), Streams::has_exited)?;
-    if !in_time {
+    let in_time = streams.follow(Some(spawned + limits.wall), Streams::is_over)?;
+    if !in_time || streams.over_disk {
         kill(&child, group);
         streams.follow(None, Streams::has_exited)?;
     }
@@ -142,21 +161,60 @@ fn run(mut command: Command, limits: &Limits, group: Option<&Group>) -> io::Resu
     kill(&child, group);
     let status = child.wait()?;
     streams.follow(Some(Instant::now() + DRAIN), Streams::is_drained)?;
+    let ended = Instant::now();
+    let exceeded = group.map(Group::exceeded).unwrap_or_default();
 
     Ok(Execution {
         spawned,
         command_started: streams.command_started,
         command_ended: streams.command_ended,
-        ended: Instant::now(),
-        exit: if in_time {
-            exit_of(status)
-        } else {
-            Exit::TimedOut
+        ended,
+        exit: match (streams.over_disk, in_time) {
+            (true, _) => Exit::DiskLimit,
+            (false, true) => exit_of(status),
+            (false, false) => Exit::TimedOut,
         },
         output_total_bytes: streams.capture.total(),
         output: streams.capture.finish(),
-        exceeded: group.map(Group::exceeded).unwrap_or_default(),
+        exceeded: Exceeded {
+            disk: disk.is_some_and(DiskWatch::end),
+            ..exceeded
+        },
     })
+}
+
+/// Threads that say when something has happened to a child.
+struct Watches {
+    /// Ends when it has exited.
+    exited: PipeReader,
+    /// Says something when too much was written.
+    full: PipeReader,
+    disk: Option<DiskWatch>,
+}
+
+impl Watches {
+    fn begin(child: &Child, quota: Option<&DiskQuota>) -> io::Result<Self> {
+        let (exited, exited_writer) = io::pipe()?;
+        let (full, full_writer) = io::pipe()?;
+        let pid = pid_of(child);
+        thread::Builder::new().spawn(move || {
+            wait_without_reaping(pid);
+            drop(exited_writer);
+        })?;
+        let process = child.id();
+        let disk = quota.map(|quota| {
+            let elsewhere = move || disk::bytes_without_a_name(process);
+            DiskWatch::begin(quota, elsewhere, move || {
+                // Nobody listens once the command is over.
+                let _ = (&full_writer).write_all(b"x");
+            })
+        });
+        Ok(Self {
+            exited,
+            full,
+            disk: disk.transpose()?,
+        })
+    }
 }
 
 /// What is listened to while the command runs; a stream that ended is `None`.
@@ -165,6 +223,9 @@ struct Streams {
     output: Option<PipeReader>,
     /// Ends when the child has exited.
     exited: Option<PipeReader>,
+    /// Says something when too much was written.
+    full: Option<PipeReader>,
+    over_disk: bool,
     capture: Capture,
     command_started: Option<Instant>,
     command_ended: Option<Instant>,
@@ -173,6 +234,10 @@ struct Streams {
 impl Streams {
     fn has_exited(&self) -> bool {
         self.exited.is_none()
+    }
+
+    fn is_over(&self) -> bool {
+        self.has_exited() || self.over_disk
     }
 
     fn is_drained(&self) -> bool {
@@ -196,7 +261,7 @@ impl Streams {
 
     /// Waits for the next thing to happen and takes it in.
     fn listen(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        let sources = [&self.marks, &self.output, &self.exited];
+        let sources = [&self.marks, &self.output, &self.exited, &self.full];
         let mut polled: Vec<PollFd<'_>> = sources
             .iter()
             .filter_map(|source| source.as_ref())
@@ -209,7 +274,7 @@ impl Streams {
         }
         let now = Instant::now();
         let mut ready = polled.iter().map(|fd| !fd.revents().is_empty());
-        let [marks, output, exited] =
+        let [marks, output, exited, full] =
             sources.map(|source| source.is_some() && ready.next().unwrap_or_default());
         if marks {
             self.take_marks(now)?;
@@ -219,6 +284,9 @@ impl Streams {
         }
         if exited {
             self.exited = None;
+        }
+        if full {
+            self.over_disk |= read_some(&mut self.full, &mut [0])? > 0;
         }
         Ok(())
     }

@@ -105,6 +105,8 @@ pub struct SuiteLimits {
     pub output_kib: Option<usize>,
     /// Mebibytes of memory of one command.
     pub memory_mb: Option<u64>,
+    /// Mebibytes that the commands of one trial write in all.
+    pub disk_mb: Option<u64>,
 }
 
 const SWE_MINI: &str = include_str!("../../bundled/swe-mini.toml");

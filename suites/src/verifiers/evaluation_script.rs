@@ -127,7 +127,8 @@ impl Verifier for EvaluationScript {
                 log.push_str(&format!("\n\nTimeout error: {seconds} seconds exceeded."));
                 Grade::no_verdict(format!("the tests took longer than {seconds} s"))
             }
-            exit => Grade::no_verdict(format!("the evaluation was killed ({exit:?})")),
+            Exit::DiskLimit => Grade::no_verdict("disk limit: the tests wrote too much"),
+            exit => Grade::no_verdict(format!("the evaluation was killed: it {exit}")),
         };
         Ok(patch::concluded(grade, patched, log))
     }

@@ -139,6 +139,7 @@ impl Verifier for ResultParser {
                 "the tests took longer than {} s",
                 attempt.step.verifier_time.as_secs_f64()
             )),
+            Exit::DiskLimit => Grade::no_verdict("disk limit: the tests wrote too much"),
             Exit::Signal(signal) => {
                 Grade::no_verdict(format!("the evaluation was killed by signal {signal}"))
             }
@@ -153,24 +154,14 @@ impl Verifier for ResultParser {
 
 /// As upstream: sections about binary files are left out.
 fn without_binaries(patch: &[u8]) -> Vec<u8> {
-    let mut kept = Vec::new();
-    let mut section: Vec<u8> = Vec::new();
-    let mut binary = false;
-    for line in patch.split_inclusive(|byte| *byte == b'\n') {
-        if line.starts_with(b"diff --git ") {
-            if !binary {
-                kept.append(&mut section);
-            }
-            section.clear();
-            binary = false;
-        }
-        binary |= line.starts_with(b"GIT binary patch") || line.starts_with(b"Binary files ");
-        section.extend_from_slice(line);
-    }
-    if !binary {
-        kept.append(&mut section);
-    }
-    kept
+    let is_binary = |section: &[u8]| {
+        section
+            .split(|byte| *byte == b'\n')
+            .any(|line| line.starts_with(b"GIT binary patch") || line.starts_with(b"Binary files "))
+    };
+    let mut sections = patch::sections(patch);
+    sections.retain(|section| !is_binary(section));
+    sections.concat()
 }
 
 /// The tests that the parser names, and whether they passed. It runs beside tested code,

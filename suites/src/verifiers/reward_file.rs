@@ -1,5 +1,6 @@
 //! The reward that a test script leaves in a file.
 
+use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
@@ -12,9 +13,16 @@ const REWARD_BYTES: u64 = 64 * 1024;
 /// Most characters of a name or text that are quoted.
 const SHOWN: usize = 60;
 
+/// The file with rewards by name, and the one with a bare number.
+pub(super) const FILES: [&str; 2] = ["reward.json", "reward.txt"];
+
 /// The rewards below `logs`: `reward.json` beats `reward.txt`, and the exit code
-/// of the script says nothing.
-pub(super) fn rewards(logs: &Path) -> Result<Rewards, String> {
+/// of the script says nothing. Where both are there and the tests name but one of them,
+/// the other was written by what they test.
+pub(super) fn rewards(logs: &Path, names: impl Fn(&str) -> bool) -> Result<Rewards, String> {
+    let there = |name: &str| fs::symlink_metadata(logs.join("verifier").join(name)).is_ok();
+    let both = FILES.iter().all(|name| there(name));
+    let forged = both && names(FILES[1]) && !names(FILES[0]);
     let read = |name: &str| match path_guard::read(
         logs,
         &Path::new("verifier").join(name),
@@ -24,10 +32,14 @@ pub(super) fn rewards(logs: &Path) -> Result<Rewards, String> {
         Err(PathRefusal::Missing) => Ok(None),
         Err(refusal) => Err(format!("/logs/verifier/{name} {refusal}")),
     };
-    let (name, rewards) = if let Some(text) = read("reward.json")? {
-        ("reward.json", json_rewards(&text))
-    } else if let Some(text) = read("reward.txt")? {
-        ("reward.txt", text_reward(&text))
+    let json = match forged {
+        true => None,
+        false => read(FILES[0])?,
+    };
+    let (name, rewards) = if let Some(text) = json {
+        (FILES[0], json_rewards(&text))
+    } else if let Some(text) = read(FILES[1])? {
+        (FILES[1], text_reward(&text))
     } else {
         return Err("the verifier wrote neither reward.json nor reward.txt".to_owned());
     };
@@ -93,7 +105,6 @@ fn number(name: &str, value: &Value) -> Result<f64, String> {
 mod tests {
     use super::*;
     use crate::grade::{shown, single, solves};
-    use std::fs;
     use std::os::unix::fs::symlink;
 
     fn logs(files: &[(&str, &str)]) -> tempfile::TempDir {
@@ -106,7 +117,7 @@ mod tests {
     }
 
     fn read(files: &[(&str, &str)]) -> Result<f64, String> {
-        rewards(logs(files).path()).map(|rewards| single(&rewards).unwrap())
+        rewards(logs(files).path(), |_| true).map(|rewards| single(&rewards).unwrap())
     }
 
     #[test]
@@ -121,8 +132,21 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_no_test_names_beats_none_that_one_does() {
+        let files = [("reward.txt", "0"), ("reward.json", "1")];
+        let read = |known: &str| {
+            let rewards = rewards(logs(&files).path(), |name| known.contains(name)).unwrap();
+            single(&rewards)
+        };
+        assert_eq!(read("reward.txt"), Some(0.0));
+        assert_eq!(read("reward.json"), Some(1.0));
+        assert_eq!(read("reward.txt reward.json"), Some(1.0));
+        assert_eq!(read(""), Some(1.0));
+    }
+
+    #[test]
     fn of_several_rewards_all_have_to_be_earned_unless_one_sums_them_up() {
-        let read = |json: &str| rewards(logs(&[("reward.json", json)]).path()).unwrap();
+        let read = |json: &str| rewards(logs(&[("reward.json", json)]).path(), |_| true).unwrap();
         let parts = read(r#"{"right": 1, "fast": 0.5}"#);
         assert_eq!((single(&parts), solves(&parts, 1.0)), (Some(0.75), false));
         assert_eq!(shown(&parts), "fast 0.5, right 1");
@@ -135,7 +159,7 @@ mod tests {
     #[test]
     fn a_reward_of_that_name_alone_decides() {
         let parts = r#"{"reward": 1, "parts": {"a": 1}, "note": "x", "time": 3}"#;
-        let rewards = rewards(logs(&[("reward.json", parts)]).path()).unwrap();
+        let rewards = rewards(logs(&[("reward.json", parts)]).path(), |_| true).unwrap();
         let kept = [("reward".to_owned(), 1.0), ("time".to_owned(), 3.0)];
         assert_eq!(rewards, Rewards::from(kept));
     }
@@ -156,6 +180,6 @@ mod tests {
         fs::write(elsewhere.path(), "1").unwrap();
         let logs = logs(&[]);
         symlink(elsewhere.path(), logs.path().join("verifier/reward.txt")).unwrap();
-        insta::assert_snapshot!(rewards(logs.path()).unwrap_err(), @"/logs/verifier/reward.txt goes through a symbolic link; use the path the link points to");
+        insta::assert_snapshot!(rewards(logs.path(), |_| true).unwrap_err(), @"/logs/verifier/reward.txt goes through a symbolic link; use the path the link points to");
     }
 }

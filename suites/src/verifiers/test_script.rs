@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::separate::Separate;
-use super::{pytest_summary, reward_file};
+use super::{pytest_summary, reward_file, verdict_guard};
 use crate::grade::{Infrastructure, REWARD, Rewards, last_lines, shown, single, solves};
 use crate::path_guard::PathRefusal;
 use crate::sandbox::{Scratch, TMP, copy as copy_tree};
@@ -77,17 +77,27 @@ impl Verifier for TestScript {
             output_bytes: OUTPUT_BYTES,
             memory_mb: task.workspace.needs.memory_mb,
         };
-        let command = format!("bash /tests/{}", self.script);
+        let script = format!("/tests/{}", self.script);
+        let command = match self.told {
+            // Without a sandbox everything of this user would be stopped.
+            RewardTold::InRewardFile if sandbox.capabilities().isolated => {
+                verdict_guard::guarded(&script)
+            }
+            _ => format!("bash {script}"),
+        };
         let judged_in = fresh.as_ref().unwrap_or(workspace);
         let user = self.user.as_deref();
         let mut invocation = judged_in.by(user, judged_in.invocation(&command, limits));
         self.mount(attempt, &place, &mut invocation)?;
+        invocation = invocation.with_disk_anew();
         invocation.environment.extend_from_slice(&self.variables);
         let execution = sandbox.run(&invocation)?;
         let output = execution.text();
         let verdict = if execution.exit == Exit::TimedOut {
             let seconds = step.verifier_time.as_secs_f64();
             Err(format!("the verifier took longer than {seconds} s"))
+        } else if execution.exceeded.disk {
+            Err("disk limit: the verifier, or what it tests, wrote too much".to_owned())
         } else if was_killed(&execution) {
             // Whatever killed it may have written the reward that is there.
             Err(format!("the verifier was killed: {}", last_lines(&output)))
@@ -95,7 +105,7 @@ impl Verifier for TestScript {
             let read = self.verdict(&place.logs, &output);
             read.map_err(|why| format!("{why}: {}", last_lines(&output)))
         };
-        Ok(match verdict {
+        let grade = match verdict {
             Ok((rewards, failed_tests)) => {
                 let resolved = solves(&rewards, task.grader.solved_at());
                 Grade {
@@ -110,7 +120,8 @@ impl Verifier for TestScript {
                 }
             }
             Err(why) => Grade::no_verdict(why),
-        })
+        };
+        Ok(grade.with_log(output))
     }
 }
 
@@ -118,7 +129,13 @@ impl TestScript {
     /// The rewards, and the tests that failed where those are told.
     fn verdict(&self, logs: &Path, output: &str) -> Result<(Rewards, Vec<String>), String> {
         match self.told {
-            RewardTold::InRewardFile => Ok((reward_file::rewards(logs)?, Vec::new())),
+            RewardTold::InRewardFile => {
+                let names = |file: &str| {
+                    let mut tests = self.tests.iter();
+                    tests.any(|tests| verdict_guard::is_named(file, tests))
+                };
+                Ok((reward_file::rewards(logs, names)?, Vec::new()))
+            }
             RewardTold::ByPytestSummary => {
                 let failed = pytest_summary::failures(output)?;
                 let reward = if failed.is_empty() { 1.0 } else { 0.0 };

@@ -11,7 +11,7 @@ use super::mounts::open_to_all;
 use super::start::{Draft, Ground, WorkspaceLayout};
 use super::template::{RootTemplate, Template, TemplateKey};
 use super::{ARTIFACTS, LOGS, MountedTree, TaskEnvironment, Workspace, WorkspaceSpec};
-use crate::sandbox::{self, Capabilities, Root, TMP};
+use crate::sandbox::{self, Capabilities, DiskQuota, Root, TMP};
 use crate::{Error, Image, Limits, Quota, Result, Sandbox};
 
 /// What a workspace begins on.
@@ -45,6 +45,7 @@ impl Workspace {
             workspace.warmth = workspace.warmth.min(warmth);
             workspace.root_template = Some(template);
         }
+        workspace.bound_disk();
         Ok(workspace)
     }
 
@@ -56,10 +57,11 @@ impl Workspace {
     ) -> Result<Self> {
         let environment = spec.environment(&sandbox.capabilities())?;
         let whole = environment.as_ref().is_some_and(TaskEnvironment::is_whole);
-        let workspace = Self::within(spec, sandbox, directory, environment)?;
+        let mut workspace = Self::within(spec, sandbox, directory, environment)?;
         if whole {
             spec.start.reset(&workspace, sandbox)?;
         }
+        workspace.bound_disk();
         Ok(workspace)
     }
 
@@ -74,11 +76,19 @@ impl Workspace {
         let workspace = Self::within(spec, sandbox, directory, Some(environment))?;
         let root = workspace.root.as_ref();
         let own = root.and_then(|root| root.files().working_directory());
-        Ok(Self {
+        let mut workspace = Self {
             working_directory: own.unwrap_or("/").to_owned(),
             environment: Vec::new(),
             ..workspace
-        })
+        };
+        workspace.bound_disk();
+        Ok(workspace)
+    }
+
+    /// What is written from now on counts.
+    fn bound_disk(&mut self) {
+        let quota = DiskQuota::new(&self.directory, self.spec.needs.disk_mb);
+        self.disk = Some(quota);
     }
 
     /// Checks what can be known of a task before its first trial. An image that all
@@ -132,6 +142,7 @@ impl Workspace {
                 cpus: spec.needs.cpus,
                 ..Quota::default()
             },
+            disk: None,
             tmp: base.tmp,
             warmth: base.warmth,
             root: base.root,
@@ -210,6 +221,7 @@ impl Workspace {
             environment: Vec::new(),
             logs: logs(&self.spec, None, beside)?,
             quota: self.quota,
+            disk: None,
             root,
             warmth: self.warmth,
             root_template: None,

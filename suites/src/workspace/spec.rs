@@ -34,6 +34,8 @@ pub struct WorkspaceSpec {
 pub struct Needs {
     /// Memory of its commands, in mebibytes.
     pub memory_mb: u64,
+    /// What its commands may write in all, in mebibytes; and each of its verifier's.
+    pub disk_mb: u64,
     /// Processors; all there are if it does not say.
     pub cpus: Option<u32>,
     /// What it is meant to reach.
@@ -49,10 +51,11 @@ pub struct Needs {
 }
 
 impl Default for Needs {
-    /// Four gibibytes, and half an hour.
+    /// Four gibibytes of memory and ten of disk, and half an hour.
     fn default() -> Self {
         Self {
             memory_mb: 4096,
+            disk_mb: 10_240,
             cpus: None,
             network: NetworkNeed::Unsaid,
             users: false,

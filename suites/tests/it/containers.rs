@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::containers::{ask, engine};
 use crate::support::{LIMITS, invocation};
-use timeslip_suites::{Execution, Exit, Image, Invocation, Root, Sandbox};
+use timeslip_suites::{DiskQuota, Execution, Exit, Image, Invocation, Root, Sandbox};
 
 /// A container and the workspace that its commands see.
 struct Place {
@@ -58,6 +58,34 @@ fn exit_codes_output_and_marks_come_back() {
     let command = ended - started;
     assert!(command >= Duration::from_millis(400), "{command:?}");
     assert!(command < Duration::from_millis(1500), "{command:?}");
+}
+
+#[test]
+fn what_a_container_writes_is_bounded_wherever_it_writes() {
+    let Some(place) = Place::new() else { return };
+    let outside = tempfile::tempdir().unwrap();
+    for (to, quota_of) in [
+        ("/var/tmp", outside.path()),
+        ("/app", outside.path()),
+        ("/app", place.workspace.path()),
+    ] {
+        let quota = DiskQuota::new(quota_of, 100);
+        let bounded = |command: &str| {
+            let invocation = Invocation {
+                disk: Some(quota.clone()),
+                ..place.invocation(command)
+            };
+            place.sandbox.run(&invocation).unwrap()
+        };
+        let within = bounded("truncate -s 900M /app/hole; head -c 20M /dev/zero >/app/kept");
+        assert!(within.succeeded() && !within.exceeded.disk, "{within:?}");
+        let full = bounded(&format!(
+            "for n in 1 2 3; do head -c 100M /dev/zero | tr '\\0' x >{to}/$n; done; sleep 60"
+        ));
+        assert_eq!(full.exit, Exit::DiskLimit, "{to}: {}", full.text());
+        assert!(full.exceeded.disk);
+        assert!(place.run("rm -rf /app/* /var/tmp/*").succeeded());
+    }
 }
 
 #[test]

@@ -83,7 +83,8 @@ fn a_verifier_that_fails_gives_no_verdict() {
         Some("the verifier took longer than 7 s")
     );
     let asked = fake.last();
-    assert_eq!(asked.command, "bash /tests/test.sh");
+    let command = &asked.command;
+    assert!(command.contains(" /tests/test.sh "), "{command}");
     let mut inside: Vec<_> = asked.mounts.iter().map(|mount| &*mount.inside).collect();
     inside.sort_unstable();
     assert_eq!(

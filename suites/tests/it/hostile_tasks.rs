@@ -1,5 +1,8 @@
 //! Agents and tasks that mean harm do none: tried in bubblewrap, with the machine watched.
 
+mod disk;
+mod verdicts;
+
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -106,6 +109,16 @@ fn load(directory: &Path) -> Result<Task, String> {
         .map_err(|error| error.to_string())
 }
 
+/// Tries something in every sandbox that needs no image.
+fn everywhere(test: &str, attempt: impl Fn(&Trial)) {
+    for name in ["bubblewrap", "process"] {
+        if let Some(trial) = Trial::within(name, test) {
+            eprintln!("in {name}");
+            attempt(&trial);
+        }
+    }
+}
+
 /// Processes of this machine whose command line holds `mark`.
 fn processes_with(mark: &str) -> usize {
     let processes = fs::read_dir("/proc").unwrap();
@@ -128,51 +141,49 @@ fn wait_until_gone(mark: &str) {
 
 #[test]
 fn a_fork_bomb_ends_with_its_time_and_leaves_nothing() {
-    let Some(trial) = Trial::new(HONEST) else {
-        return;
-    };
-    // Grows as fast as a bomb does, but stops on its own should nothing stop it.
-    let bomb = "bomb() { [ $1 -gt 9 ] && exec sleep 86421; bomb $(($1 + 1)) & bomb $(($1 + 1)) & wait; }; bomb 1";
-    let limits = Limits {
-        wall: Duration::from_millis(1500),
-        ..LIMITS
-    };
-    let began = Instant::now();
-    let execution = trial.run_limited(bomb, limits);
-    // A bound on processes may have ended it before.
-    assert_ne!(execution.exit, Exit::Code(0), "{}", execution.text());
-    assert!(
-        began.elapsed() < Duration::from_secs(8),
-        "{:?}",
-        began.elapsed()
-    );
-    wait_until_gone("86421");
-    trial.check_usable();
+    everywhere(HONEST, |trial| {
+        // Grows as fast as a bomb does, but stops on its own should nothing stop it.
+        let bomb = "bomb() { [ $1 -gt 9 ] && exec sleep 86421; bomb $(($1 + 1)) & bomb $(($1 + 1)) & wait; }; bomb 1";
+        let limits = Limits {
+            wall: Duration::from_millis(1500),
+            ..LIMITS
+        };
+        let began = Instant::now();
+        let execution = trial.run_limited(bomb, limits);
+        // A bound on processes may have ended it before.
+        assert_ne!(execution.exit, Exit::Code(0), "{}", execution.text());
+        assert!(
+            began.elapsed() < Duration::from_secs(8),
+            "{:?}",
+            began.elapsed()
+        );
+        wait_until_gone("86421");
+        trial.check_usable();
+    });
 }
 
 #[test]
 fn ten_gigabytes_of_output_take_neither_memory_nor_disk() {
-    let Some(trial) = Trial::new(HONEST) else {
-        return;
-    };
-    let before = peak_memory_kib();
-    let limits = Limits {
-        wall: Duration::from_secs(60),
-        ..LIMITS
-    };
-    let execution = trial.run_limited("head -c 10G /dev/zero; echo end", limits);
-    // On a slow machine the time ends it first; what counts is what was kept.
-    if execution.exit == Exit::Code(0) {
-        assert_eq!(execution.output_total_bytes, (10 << 30) + 4);
-        assert!(execution.text().ends_with("end\n"));
-    } else {
-        assert_eq!(execution.exit, Exit::TimedOut);
-        assert!(execution.output_total_bytes > 1 << 30);
-    }
-    assert!(execution.output.len() < LIMITS.output_bytes + 100);
-    let grown = peak_memory_kib() - before;
-    assert!(grown < 64 * 1024, "{grown} KiB were needed");
-    trial.check_usable();
+    everywhere(HONEST, |trial| {
+        let before = peak_memory_kib();
+        let limits = Limits {
+            wall: Duration::from_secs(60),
+            ..LIMITS
+        };
+        let execution = trial.run_limited("head -c 10G /dev/zero; echo end", limits);
+        // On a slow machine the time ends it first; what counts is what was kept.
+        if execution.exit == Exit::Code(0) {
+            assert_eq!(execution.output_total_bytes, (10 << 30) + 4);
+            assert!(execution.text().ends_with("end\n"));
+        } else {
+            assert_eq!(execution.exit, Exit::TimedOut);
+            assert!(execution.output_total_bytes > 1 << 30);
+        }
+        assert!(execution.output.len() < LIMITS.output_bytes + 100);
+        let grown = peak_memory_kib() - before;
+        assert!(grown < 64 * 1024, "{grown} KiB were needed");
+        trial.check_usable();
+    });
 }
 
 fn peak_memory_kib() -> u64 {
@@ -186,15 +197,14 @@ fn peak_memory_kib() -> u64 {
 
 #[test]
 fn a_file_cannot_grow_without_bound() {
-    let Some(trial) = Trial::new(HONEST) else {
-        return;
-    };
-    // Sparse, so that trying it costs nothing.
-    let execution = trial.run("truncate -s 100G big || echo refused; ls big 2>/dev/null");
-    assert!(execution.text().contains("refused") || execution.exit != Exit::Code(0));
-    let size = trial.run("stat -c %s big 2>/dev/null || echo 0").text();
-    let size: u64 = size.trim().parse().unwrap();
-    assert!(size <= 1 << 30, "{size}");
+    everywhere(HONEST, |trial| {
+        // Sparse, so that trying it costs nothing.
+        let execution = trial.run("truncate -s 100G big || echo refused; ls big 2>/dev/null");
+        assert!(execution.text().contains("refused") || execution.exit != Exit::Code(0));
+        let size = trial.run("stat -c %s big 2>/dev/null || echo 0").text();
+        let size: u64 = size.trim().parse().unwrap();
+        assert!(size <= 1 << 30, "{size}");
+    });
 }
 
 #[test]
@@ -229,137 +239,30 @@ fn links_lead_nowhere_outside() {
 }
 
 #[test]
-fn a_reward_that_is_a_link_is_no_reward() {
-    let test = "ln -s /app/one /logs/verifier/reward.txt; mkfifo /logs/verifier/reward.json\n";
-    let Some(trial) = Trial::new(test) else {
-        return;
-    };
-    trial.run("echo 1 >one");
-    let began = Instant::now();
-    let judged = trial.grade();
-    assert!(!judged.resolved && judged.verifier_failed, "{judged:?}");
-    assert!(began.elapsed() < Duration::from_secs(8));
-}
-
-/// A task whose bundled-like verifier runs what the agent left.
-const RUNS_WHAT_IT_TESTS: &str =
-    include_str!("../../../datasets/bundled/terminal-mini/word-tally/tests/test.sh");
-
-#[test]
-fn a_tested_program_cannot_give_itself_the_verdict() {
-    let Some(trial) = Trial::new(RUNS_WHAT_IT_TESTS) else {
-        return;
-    };
-    let check = "import subprocess\nsubprocess.run(['bash', '/app/program'], timeout=5)\n\
-        assert open('/app/done').read() == 'right'\n";
-    write(
-        &trial.scratch.path().join("source/made/tests/check.py"),
-        check,
-    );
-    let claim = "echo 1 >/logs/verifier/reward.txt; echo 1 >/logs/verifier/reward.json";
-    for (program, verdict) in [
-        ("true".to_owned(), true),
-        (claim.to_owned(), true),
-        (format!("(while :; do {claim}; done) & disown"), true),
-        (
-            format!("setsid bash -c 'while :; do {claim}; done' &"),
-            true,
-        ),
-        (
-            "rm -rf /logs/verifier; ln -s /app /logs/verifier".to_owned(),
-            true,
-        ),
-        (format!("{claim}; kill -9 $(ps -o ppid= $PPID)"), true),
-        (format!("{claim}; kill -9 $PPID"), true),
-    ] {
-        trial.run("rm -f done");
-        edit(&trial.workspace, "program", "", &program).unwrap();
-        let grade = trial.grade();
-        assert!(!grade.resolved, "{program}: {grade:?}");
-        assert_eq!(!grade.verifier_failed, verdict, "{program}: {grade:?}");
-        if !program.contains("kill") {
-            trial.run("printf right >done");
-            let grade = trial.grade();
-            assert!(grade.resolved, "{program}: {grade:?}");
-        }
-    }
-}
-
-/// The one honest way to be out of a program's reach is what the bundled tests do.
-#[test]
-fn bundled_verifiers_are_all_alike() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../datasets/bundled/terminal-mini");
-    let tasks = fs::read_dir(folder).unwrap();
-    for script in tasks.map(|task| task.unwrap().path().join("tests/test.sh")) {
-        let Ok(text) = fs::read_to_string(&script) else {
-            continue;
-        };
-        let json = r#"(VERIFIER / "reward.json").write_text('{"reward": %d}\n' % reward)"#;
-        let plain = r#"(VERIFIER / "reward.txt").write_text("%d\n" % reward)"#;
-        let same = text.replace(json, plain) == RUNS_WHAT_IT_TESTS;
-        assert!(same, "{}", script.display());
-    }
-}
-
-#[test]
-fn tests_and_verdict_are_out_of_the_agents_reach() {
-    let Some(trial) = Trial::new(HONEST) else {
-        return;
-    };
-    let tests = trial.scratch.path().join("source/made/tests/test.sh");
-    let cheat = format!(
-        "mkdir -p /tests /logs/verifier; echo 'echo 1 >/logs/verifier/reward.txt' >/tests/test.sh; \
-         echo 1 >/logs/verifier/reward.txt; echo 1 >/logs/verifier/reward.json; echo x >{}; \
-         printf 'cat() {{ echo right; }}\\nexport -f cat\\n' >/tmp/.bashrc; cp /tmp/.bashrc /tmp/.bash_profile; \
-         export BASH_ENV=/tmp/.bashrc",
-        tests.display()
-    );
-    trial.run(&cheat);
-    let judged = trial.grade();
-    assert_eq!(judged.reward, Some(0.0), "{judged:?}");
-    assert_eq!(fs::read_to_string(&tests).unwrap(), HONEST);
-}
-
-#[test]
-fn tests_cannot_be_written_even_while_they_run() {
-    let test = "/app/helper; test -s /app/wrote && exit; echo 1 >/logs/verifier/reward.txt\n";
-    let Some(trial) = Trial::new(test) else {
-        return;
-    };
-    let helper = "printf '#!/bin/sh\\necho x >>/tests/test.sh && echo y >/app/wrote\\nrm -f /tests/test.sh && echo y >/app/wrote\\n' >helper; chmod +x helper";
-    trial.run(helper);
-    assert!(trial.grade().resolved);
-    let tests = trial.scratch.path().join("source/made/tests/test.sh");
-    assert_eq!(fs::read_to_string(tests).unwrap(), test);
-}
-
-#[test]
 fn a_daemon_does_not_outlive_its_command() {
-    let Some(trial) = Trial::new(HONEST) else {
-        return;
-    };
-    let began = Instant::now();
-    let daemon = "setsid nohup bash -c 'exec -a daemon-7531 sleep 7531' >/dev/null 2>&1 & \
+    everywhere(HONEST, |trial| {
+        let began = Instant::now();
+        let daemon = "setsid nohup bash -c 'exec -a daemon-7531 sleep 7531' >/dev/null 2>&1 & \
         (trap '' TERM HUP INT; while :; do echo right >done; sleep 0.05; done) & disown -a; sleep 0.3; echo left";
-    let execution = trial.run(daemon);
-    assert_eq!(execution.text(), "left\n");
-    assert!(began.elapsed() < Duration::from_secs(5));
-    wait_until_gone("7531");
-    // It was there while the command ran, but does not come back for the grading.
-    assert!(trial.run("rm done").succeeded());
-    assert_eq!(trial.grade().reward, Some(0.0));
+        let execution = trial.run(daemon);
+        assert_eq!(execution.text(), "left\n");
+        assert!(began.elapsed() < Duration::from_secs(5));
+        wait_until_gone("7531");
+        // It was there while the command ran, but does not come back for the grading.
+        assert!(trial.run("rm done").succeeded());
+        assert_eq!(trial.grade().reward, Some(0.0));
+    });
 }
 
 #[test]
 fn a_verifier_that_never_ends_is_ended() {
-    let Some(trial) = Trial::new("sleep 97531 & sleep 97531\n") else {
-        return;
-    };
-    let mut task = trial.task.clone();
-    task.steps[0].verifier_time = Duration::from_millis(500);
-    let judged = grade(&task, &trial.workspace, &trial.sandbox).unwrap();
-    assert!(judged.verifier_failed, "{judged:?}");
-    wait_until_gone("97531");
+    everywhere("sleep 98642 & sleep 98642\n", |trial| {
+        let mut task = trial.task.clone();
+        task.steps[0].verifier_time = Duration::from_millis(500);
+        let judged = grade(&task, &trial.workspace, &trial.sandbox).unwrap();
+        assert!(judged.verifier_failed, "{judged:?}");
+        wait_until_gone("98642");
+    });
 }
 
 #[test]

@@ -123,7 +123,8 @@ fn its_tasks_are_tried_and_judged_like_any_others() {
         let patched = grade_patch(task, Some("x"), &sandbox, scratch.path()).unwrap_err();
         assert!(patched.to_string().contains("is not solved by a patch"));
 
-        let sound = |id: &str| verify(suite.task(id).unwrap(), &sandbox, 1, scratch.path());
+        let sound =
+            |id: &str| verify(suite.task(id).unwrap(), &sandbox, 1, scratch.path()).soundness;
         assert_eq!(sound("copy"), Soundness::Sound);
         assert!(matches!(sound("never"), Soundness::Broken(_)));
     }

@@ -184,7 +184,7 @@ fn a_published_image_is_worked_in_without_its_future_and_graded_as_it_is() {
         );
     }
     assert_eq!(
-        verify(&task, &sandbox, 1, made.scratch.path()),
+        verify(&task, &sandbox, 1, made.scratch.path()).soundness,
         Soundness::Sound
     );
     let judged = |patch: &str| grade_patch(&task, Some(patch), &sandbox, made.scratch.path());
@@ -300,7 +300,7 @@ fn an_image_of_swe_bench_pro_begins_at_the_base_commit() {
     let graded = grade(&task, &workspace, &sandbox).unwrap();
     assert!(graded.resolved, "{graded:?}");
     assert_eq!(
-        verify(&task, &sandbox, 1, made.scratch.path()),
+        verify(&task, &sandbox, 1, made.scratch.path()).soundness,
         Soundness::Sound
     );
 }

@@ -156,7 +156,7 @@ fn verify_tells_sound_from_broken_and_flaky_tasks() {
     let sandbox = sandbox();
     let verdict = |id: &str| {
         let task = suite.task(id).unwrap();
-        verify(task, &sandbox, 2, source.scratch.path())
+        verify(task, &sandbox, 2, source.scratch.path()).soundness
     };
     assert_eq!(verdict("sound"), Soundness::Sound);
     let broken = |why: &str| Soundness::Broken(why.to_owned());
@@ -165,6 +165,10 @@ fn verify_tells_sound_from_broken_and_flaky_tasks() {
         verdict("unsolvable"),
         broken("with its solution, passed 0 of 2 times: reward 0: why")
     );
+    let task = suite.task("unsolvable").unwrap();
+    let tried = verify(task, &sandbox, 1, source.scratch.path());
+    let logs = (tried.untouched_log, tried.solved_log);
+    assert_eq!(logs, (None, Some("why\n".to_owned())));
     let Soundness::Broken(why) = verdict("silent") else {
         panic!("no verdict is broken");
     };
@@ -195,6 +199,6 @@ fn a_flaky_task_is_found_by_trying_again() {
     );
     let task = source.only();
     // Twenty attempts agree once in half a million times.
-    let soundness = verify(&task, &sandbox(), 20, source.scratch.path());
+    let soundness = verify(&task, &sandbox(), 20, source.scratch.path()).soundness;
     assert!(matches!(soundness, Soundness::Flaky(_)), "{soundness:?}");
 }

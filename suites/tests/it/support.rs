@@ -84,6 +84,7 @@ pub fn invocation(workspace: &Path, command: &str, limits: Limits) -> Invocation
         environment: vec![("TASK".to_owned(), "/app/data".to_owned())],
         limits,
         quota: Quota::default(),
+        disk: None,
         root: None,
         user: None,
     }

@@ -83,6 +83,9 @@ fn swe_bench() -> tempfile::TempDir {
         output.stdout
     };
     git(&["init", "-q", "-b", "main"]);
+    fs::write(history.join("latin.txt"), b"caf\xe9 1\n").unwrap();
+    write(&history.join("crlf.txt"), "a\r\nb\r\n");
+    std::os::unix::fs::symlink("latin.txt", history.join("was")).unwrap();
     for (content, message) in [
         ("def f(): return 0\n", "start"),
         ("def f(): return 1\n", "break"),
@@ -94,11 +97,12 @@ fn swe_bench() -> tempfile::TempDir {
     }
     let base = String::from_utf8(git(&["rev-parse", "HEAD~1"])).unwrap();
     let gold = String::from_utf8(git(&["diff", "HEAD~1", "HEAD"])).unwrap();
-    let stream = String::from_utf8(git(&["fast-export", "--all"])).unwrap();
+    let stream = git(&["fast-export", "--all"]);
 
     let source = scratch.path().join("source");
     write(&source.join("sweb.yaml"), "datasets: [made]\n");
-    write(&source.join("repos/made__f.fast-import"), &stream);
+    fs::create_dir(source.join("repos")).unwrap();
+    fs::write(source.join("repos/made__f.fast-import"), &stream).unwrap();
     let task = source.join("tasks/made__f-1");
     let yaml = format!(
         "instance_id: made__f-1\nrepo: made/f\nbase_commit: {base}version: '1'\nsplit: test\nimage: x\nlog_parser: parse_log_pytest\neval_type: pass_and_fail\n"
@@ -239,7 +243,7 @@ fn a_checkout_knows_nothing_of_the_future() {
     let objects = "git cat-file --batch-all-objects --batch-check='%(objecttype)'";
     assert_eq!(
         trial.run(&format!("{objects} | sort | uniq -c | tr -s ' '")),
-        " 2 blob\n 2 commit\n 2 tree\n"
+        " 5 blob\n 2 commit\n 2 tree\n"
     );
     let scratch = trial.scratch.path().display().to_string();
     let traces = format!("grep -rl 'secret fix' . ; grep -rlF '{scratch}' .git");
@@ -290,6 +294,66 @@ fn new_and_binary_files_are_part_of_a_change_and_build_products_are_not() {
     let grade = trial.grade();
     assert!(grade.resolved, "{grade:?}");
     assert!(!grade.patch.unwrap().contains("__pycache__"));
+}
+
+/// Changes that are no text in UTF-8, or that git does not take in without help, and a
+/// Python expression that is true once they are in place.
+const ODD_CHANGES: &[(&str, &str)] = &[
+    (
+        "printf 'caf\\351 2\\n' >latin.txt",
+        "open('latin.txt', 'rb').read() == b'caf\\xe9 2\\n'",
+    ),
+    (
+        "printf 'caf\\303\\251\\n' >latin.txt; printf 'new \\351\\n' >new.txt; mkdir d; printf '\\351' >d/no-end",
+        "open('latin.txt', 'rb').read() == b'caf\\xc3\\xa9\\n' and open('new.txt', 'rb').read() == b'new \\xe9\\n' and open('d/no-end', 'rb').read() == b'\\xe9'",
+    ),
+    (
+        "git mv latin.txt moved.txt; printf 'more \\351\\n' >>moved.txt",
+        "open('moved.txt', 'rb').read() == b'caf\\xe9 1\\nmore \\xe9\\n' and not os.path.exists('latin.txt')",
+    ),
+    ("rm latin.txt", "not os.path.exists('latin.txt')"),
+    (
+        "printf x >\"$(printf 'n\\351w')\"; printf y >'a \"b'; printf z >\"$(printf 'tab\\there')\"",
+        "open(b'n\\xe9w').read() + open('a \"b').read() + open('tab\\there').read() == 'xyz'",
+    ),
+    (
+        "sed -i 's/b/B/' crlf.txt; printf 'mixed\\r\\nlines\\n' >mixed.txt",
+        "open('crlf.txt', 'rb').read() == b'a\\r\\nB\\r\\n' and open('mixed.txt', 'rb').read() == b'mixed\\r\\nlines\\n'",
+    ),
+    (
+        "chmod +x crlf.txt; ln -s latin.txt link; : >empty; ln -sfn nowhere was; printf '\\0\\351' >bin",
+        "os.access('crlf.txt', os.X_OK) and os.readlink('link') == 'latin.txt' and os.path.getsize('empty') == 0 and os.readlink('was') == 'nowhere' and open('bin', 'rb').read() == b'\\0\\xe9'",
+    ),
+    (
+        "git init -q sub; touch sub/x; touch .git/index.lock; echo kept >kept",
+        "open('kept').read() == 'kept\\n'",
+    ),
+    (
+        "git config diff.context 0; git config diff.submodule log; git config diff.renames copies; echo '* -diff' >.git/info/attributes; cp latin.txt copy; printf '[diff]\\nnoprefix = true\\n' >~/.gitconfig",
+        "open('copy', 'rb').read() == b'caf\\xe9 1\\n'",
+    ),
+    (
+        "head -c 6000000 /dev/urandom >large.bin; yes line | head -c 9000000 >large.txt",
+        "os.path.getsize('large.bin') + os.path.getsize('large.txt') == 15000000",
+    ),
+];
+
+/// What the agent's own work gives and what its saved patch gives is the same.
+#[test]
+fn a_change_of_any_bytes_is_the_same_as_a_saved_patch() {
+    for (work, holds) in ODD_CHANGES {
+        let trial = Trial::new(swe_bench(), "swe-bench");
+        let fix = format!(
+            "cat >f.py <<'END'\nimport os\ndef f(): return 2 if {holds} else 1\nEND\n{work}"
+        );
+        let printed = trial.run(&fix);
+        let grade = trial.grade();
+        assert!(grade.resolved, "{work}: {printed}: {grade:?}");
+        let patch = grade.patch.unwrap();
+        let place = trial.scratch.path();
+        let saved = steps::grade_patch(&trial.task, Some(&patch), &trial.sandbox, place).unwrap();
+        assert!(saved.resolved, "{work}: {saved:?}");
+    }
 }
 
 #[test]

@@ -19,6 +19,8 @@ pub enum EndedBy {
     ContextLimit,
     /// The server cut the last answer short, e.g. at its output limit.
     OutputLimit,
+    /// The most that the commands of a trial may write.
+    DiskLimit,
     /// The endpoint failed.
     Endpoint,
     /// The harness failed: no environment, no sandbox, no grader.
@@ -35,6 +37,7 @@ impl EndedBy {
             EndedBy::TimeLimit => "time_limit",
             EndedBy::ContextLimit => "context_limit",
             EndedBy::OutputLimit => "output_limit",
+            EndedBy::DiskLimit => "disk_limit",
             EndedBy::Endpoint => "endpoint",
             EndedBy::Harness => "harness",
         }
@@ -48,6 +51,7 @@ impl EndedBy {
             EndedBy::TimeLimit => "time limit",
             EndedBy::ContextLimit => "context limit",
             EndedBy::OutputLimit => "output limit",
+            EndedBy::DiskLimit => "disk limit",
             other => other.name(),
         }
     }
@@ -59,7 +63,8 @@ impl EndedBy {
             EndedBy::TurnLimit
             | EndedBy::TimeLimit
             | EndedBy::ContextLimit
-            | EndedBy::OutputLimit => true,
+            | EndedBy::OutputLimit
+            | EndedBy::DiskLimit => true,
             EndedBy::Agent | EndedBy::Endpoint | EndedBy::Harness => false,
         }
     }
@@ -85,6 +90,7 @@ mod tests {
             EndedBy::TimeLimit,
             EndedBy::ContextLimit,
             EndedBy::OutputLimit,
+            EndedBy::DiskLimit,
             EndedBy::Endpoint,
             EndedBy::Harness,
         ] {

@@ -83,11 +83,17 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
     }
     let folder = arguments.output.as_deref().map(Folder::open).transpose()?;
     let conclude = |verdicts: &[TaskScore]| {
-        super::print(&grading::table(verdicts))?;
-        if let Some(folder) = &folder {
-            for file in folder.summarise(verdicts)? {
-                super::print(&format!("summary: {}\n", file.display()))?;
+        super::print(&grading::table(verdicts, folder.as_ref()))?;
+        match &folder {
+            Some(folder) => {
+                for file in folder.summarise(verdicts)? {
+                    super::print(&format!("summary: {}\n", file.display()))?;
+                }
             }
+            None if verdicts.iter().any(is_to_be_explained) => {
+                say("with `--output DIR` the logs and reports are kept");
+            }
+            None => {}
         }
         Ok(())
     };
@@ -115,11 +121,26 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
     )?;
     let verdicts: Vec<TaskScore> = scores(graded);
     conclude(&verdicts)?;
+    let missing = |verdict: &TaskScore| verdict.outcome == ScoreOutcome::Missing;
+    if verdicts.iter().all(missing) {
+        return Err(Error::Empty(format!(
+            "no prediction is for a task of {}",
+            suite.name
+        )));
+    }
     Ok(if as_expected(&subject, &verdicts) {
         exit::PASS
     } else {
         exit::INVALID
     })
+}
+
+/// Whether somebody will want to know what the tests printed.
+fn is_to_be_explained(verdict: &TaskScore) -> bool {
+    !matches!(
+        verdict.outcome,
+        ScoreOutcome::Resolved | ScoreOutcome::EmptyPatch | ScoreOutcome::Missing
+    )
 }
 
 /// Whether the verdicts can be trusted: all were reached, and where it is known what
@@ -128,7 +149,10 @@ fn as_expected(subject: &Subject, verdicts: &[TaskScore]) -> bool {
     verdicts.iter().all(|verdict| match subject {
         Subject::Gold => verdict.outcome == ScoreOutcome::Resolved,
         Subject::Base => verdict.outcome == ScoreOutcome::Unresolved,
-        Subject::Predictions(_) => verdict.outcome != ScoreOutcome::Error,
+        Subject::Predictions(_) => !matches!(
+            verdict.outcome,
+            ScoreOutcome::Error | ScoreOutcome::NoVerdict
+        ),
     })
 }
 

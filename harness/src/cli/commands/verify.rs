@@ -1,17 +1,18 @@
 //! `timeslip verify`: whether the tasks of a suite can be relied on.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use time::OffsetDateTime;
 use timeslip_datasets::text::plural;
-use timeslip_suites::verify::{Soundness, verify};
+use timeslip_suites::verify::{Soundness, Verified, verify};
 use timeslip_suites::{Quarantined, Sandbox, Suite, Task};
 
 use crate::cli::caveats;
 use crate::cli::isolation::{self, Chosen};
 use crate::cli::tasks::{self, Work};
-use crate::console::say;
+use crate::console::{indented, say};
 use crate::error::Error;
 use crate::exit;
 use crate::run::config::Config;
@@ -35,6 +36,9 @@ pub(super) struct Arguments {
     /// Write what is broken or flaky to this file, which a suite names as `quarantine`
     #[arg(long, value_name = "FILE")]
     quarantine: Option<PathBuf>,
+    /// Where what verifiers and solutions printed is kept, of tasks that are not sound
+    #[arg(long, value_name = "DIR")]
+    output: Option<PathBuf>,
     /// What keeps tasks away from this machine: auto, bubblewrap, docker or process
     #[arg(long, value_name = "NAME")]
     sandbox: Option<String>,
@@ -79,9 +83,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
         report(id, soundness)?;
     }
     let tried = |task: &&Task| {
-        let soundness = verify(task, &sandbox, arguments.times, scratch.path());
-        (task.id.clone(), soundness)
+        let verified = verify(task, &sandbox, arguments.times, scratch.path());
+        let folder = arguments.output.as_deref();
+        let logs = folder.map_or_else(Vec::new, |folder| keep(folder, &task.id, &verified));
+        (task.id.clone(), verified.soundness, logs)
     };
+    let without_logs = |(id, soundness, _)| (id, soundness);
     let unusable = &found;
     let tried = tasks::each(
         &tasks,
@@ -89,14 +96,21 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
             concurrency: arguments.concurrency as usize,
             name: |task| &task.id,
             one: &tried,
-            took: &mut |_, (id, soundness)| report(id, soundness).map(|_| ()),
+            took: &mut |_, (id, soundness, logs): &(_, _, Vec<PathBuf>)| {
+                report(id, soundness)?;
+                for log in logs {
+                    super::print(&indented(&format!("log: {}", log.display())))?;
+                }
+                Ok(())
+            },
             interrupted: &|done| {
+                let done = done.into_iter().map(without_logs);
                 let found: Vec<_> = unusable.iter().cloned().chain(done).collect();
                 conclude(&suite.name, arguments.times, &found).map(|_| ())
             },
         },
     )?;
-    found.extend(tried);
+    found.extend(tried.into_iter().map(without_logs));
     let unsound = conclude(&suite.name, arguments.times, &found)?;
     if let Some(list) = &arguments.quarantine {
         let tried: BTreeSet<&str> = found.iter().map(|(id, _)| id.as_str()).collect();
@@ -123,19 +137,46 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
 fn report(id: &str, soundness: &Soundness) -> Result<u8, Error> {
     super::print(&match soundness {
         Soundness::Sound => format!("sound   {id}\n"),
-        Soundness::Flaky(why) => format!("FLAKY   {id}: {}\n", one_line(why)),
-        Soundness::Broken(why) => format!("BROKEN  {id}: {}\n", one_line(why)),
+        Soundness::Flaky(why) => format!("FLAKY   {id}\n{}", indented(why)),
+        Soundness::Broken(why) => format!("BROKEN  {id}\n{}", indented(why)),
     })
 }
 
-/// A verifier's words on one line, and not all of them.
+/// Keeps what was printed where a task is not sound; returns the files.
+fn keep(folder: &Path, id: &str, verified: &Verified) -> Vec<PathBuf> {
+    let logs = [
+        ("untouched.txt", &verified.untouched_log),
+        ("solved.txt", &verified.solved_log),
+    ];
+    let mut kept = Vec::new();
+    for (name, log) in logs {
+        let Some(log) = log else { continue };
+        let place = folder.join(id);
+        let file = place.join(name);
+        match fs::create_dir_all(&place).and_then(|()| fs::write(&file, log)) {
+            Ok(()) => kept.push(file),
+            Err(error) => say(&format!(
+                "warning: cannot write {}: {error}",
+                file.display()
+            )),
+        }
+    }
+    kept
+}
+
+/// A verifier's words on one line; of very many the first, which say what was tried, and
+/// the last, which say why it failed.
 fn one_line(text: &str) -> String {
-    const SHOWN: usize = 400;
+    const SHOWN: usize = 300;
     let words: Vec<&str> = text.split_whitespace().collect();
-    let line = words.join(" ");
-    match line.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
+    let line: Vec<char> = words.join(" ").chars().collect();
+    match line.len().checked_sub(2 * SHOWN) {
+        Some(left_out) if left_out > 0 => {
+            let (first, last) = (&line[..SHOWN], &line[SHOWN + left_out..]);
+            let ends = [first, last].map(|end| end.iter().collect::<String>());
+            ends.join(" … ")
+        }
+        _ => line.into_iter().collect(),
     }
 }
 

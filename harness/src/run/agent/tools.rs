@@ -100,6 +100,8 @@ pub struct Bench {
     pub sandbox: Sandbox,
     /// Bounds of one command.
     pub limits: Limits,
+    /// Mebibytes that all of them may write.
+    pub disk_mb: u64,
 }
 
 /// What came of a call.
@@ -111,6 +113,8 @@ pub struct Done {
     pub output: String,
     /// The model says it is finished.
     pub submitted: bool,
+    /// The trial has written more than it may.
+    pub over_disk: bool,
 }
 
 /// Runs one call. Bad arguments are answered to the model, not raised.
@@ -144,6 +148,7 @@ pub async fn call(
         },
         output: ran.output,
         submitted: ran.submitted,
+        over_disk: ran.over_disk,
     }
 }
 
@@ -158,6 +163,7 @@ struct Ran {
     output: String,
     output_bytes: u64,
     submitted: bool,
+    over_disk: bool,
 }
 
 impl Ran {
@@ -170,6 +176,7 @@ impl Ran {
             output,
             output_bytes,
             submitted: false,
+            over_disk: false,
         }
     }
 
@@ -219,7 +226,8 @@ fn shell(bench: &Bench, arguments: &ShellArguments, origin: u64, remaining: Dura
         .timeout_seconds
         .map_or(limits.wall, |seconds| Duration::from_secs(seconds.max(1)));
     limits.wall = limits.wall.min(asked).min(remaining);
-    let invocation = bench.workspace.invocation(&arguments.command, limits);
+    let mut invocation = bench.workspace.invocation(&arguments.command, limits);
+    invocation.disk = invocation.disk.map(|disk| disk.at_most(bench.disk_mb));
     let execution = match bench.sandbox.run(&invocation) {
         Ok(execution) => execution,
         Err(error) => return Ran::refused(format!("the sandbox failed: {error}")),
@@ -228,6 +236,7 @@ fn shell(bench: &Bench, arguments: &ShellArguments, origin: u64, remaining: Dura
         Exit::Code(code) => format!("exit {code}"),
         Exit::Signal(signal) => format!("signal {signal}"),
         Exit::TimedOut => format!("timed out after {} s", limits.wall.as_secs()),
+        Exit::DiskLimit => "killed".to_owned(),
     };
     let status = match execution.exceeded.note() {
         Some(note) => format!("{status}, {note}"),
@@ -244,6 +253,7 @@ fn shell(bench: &Bench, arguments: &ShellArguments, origin: u64, remaining: Dura
         output_bytes: execution.output_total_bytes,
         status,
         submitted: false,
+        over_disk: execution.exceeded.disk,
     }
 }
 

@@ -75,6 +75,7 @@ pub(super) fn limits(
             command_seconds: set.command_seconds,
             output_kib: set.output_kib,
             memory_mb: set.memory_mb,
+            disk_mb: set.disk_mb,
             ..LimitsTable::default()
         };
         general.with(&set).with(&overrides.limits)

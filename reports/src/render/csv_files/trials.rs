@@ -38,7 +38,7 @@ struct TrialRecord {
     /// How it ended: resolved, unresolved, limit_reached or error.
     outcome: &'static str,
     /// Who ended the agent's work, whatever the grader found: agent, turn_limit, time_limit,
-    /// context_limit, output_limit, endpoint or harness; empty where not recorded.
+    /// context_limit, output_limit, disk_limit, endpoint or harness; empty where not recorded.
     ended_by: Option<&'static str>,
     /// One sentence on an error or a limit.
     detail: Text,

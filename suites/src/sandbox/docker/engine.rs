@@ -9,7 +9,8 @@ use std::thread;
 use std::time::Duration;
 
 use bollard::query_parameters::{
-    ListContainersOptions, ListImagesOptions, RemoveContainerOptions, RemoveImageOptions,
+    InspectContainerOptions, ListContainersOptions, ListImagesOptions, RemoveContainerOptions,
+    RemoveImageOptions,
 };
 use bollard::{API_DEFAULT_VERSION, Docker};
 use tokio::runtime::{Builder, Runtime};
@@ -108,6 +109,13 @@ impl ContainerEngine {
         future: impl Future<Output = Result<T, bollard::errors::Error>> + Send,
     ) -> Result<T, String> {
         self.block_on(future)?.map_err(|error| said(&error))
+    }
+
+    /// Bytes of a container's own files, beyond those of its image.
+    pub(super) fn written_bytes(&self, container: &str) -> Option<u64> {
+        let sizes = InspectContainerOptions { size: true };
+        let found = self.wait(self.docker.inspect_container(container, Some(sizes)));
+        u64::try_from(found.ok()?.size_rw?).ok()
     }
 
     /// Waits for the engine; `None` if it says that there is no such thing.

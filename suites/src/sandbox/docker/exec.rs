@@ -1,5 +1,6 @@
 //! Runs one command in a running container and times it.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use bollard::container::LogOutput;
@@ -8,6 +9,7 @@ use futures_util::StreamExt;
 
 use super::super::ROOT;
 use super::super::capture::Capture;
+use super::super::disk::{self, DiskWatch};
 use super::super::execution::{Exceeded, Execution, Exit};
 use super::super::invocation::Invocation;
 use super::super::supervise::LARGEST_FILE_MB;
@@ -67,6 +69,7 @@ impl BoundCounts {
         Exceeded {
             memory: self.memory > before.memory,
             processes: self.processes > before.processes,
+            disk: false,
         }
     }
 }
@@ -117,7 +120,7 @@ impl LauncherMarks {
 /// Runs a command until it ends or its time is over, and then leaves it running: it
 /// can only be ended with its container.
 pub(super) fn run(
-    engine: &ContainerEngine,
+    engine: &'static ContainerEngine,
     container: &str,
     invocation: &Invocation,
     before: BoundCounts,
@@ -144,8 +147,19 @@ pub(super) fn run(
     let asked = options(&arguments, environment, invocation.user.clone());
     let mut capture = Capture::new(limits.output_bytes);
     let mut marks = LauncherMarks::default();
-    let following = follow(engine, container, asked, deadline, &mut capture, &mut marks);
+    let disk_watch = disk_watch(engine, container, invocation)?;
+    let is_full = || disk_watch.as_ref().is_some_and(DiskWatch::is_exceeded);
+    let following = follow(
+        engine,
+        container,
+        asked,
+        deadline,
+        &is_full,
+        &mut capture,
+        &mut marks,
+    );
     let code = engine.wait(following)?;
+    let killed_for_disk = code.is_none() && is_full();
     let clean = marks.counts().is_some() && code.is_some();
     let counts = match marks.counts() {
         Some(counts) => counts,
@@ -159,19 +173,46 @@ pub(super) fn run(
         command_ended: marks.ended.filter(|_| code.is_some()),
         ended: Instant::now(),
         exit: match code {
+            None if killed_for_disk => Exit::DiskLimit,
             None => Exit::TimedOut,
             Some(KILLED) if !clean && marks.started.is_some() => Exit::Signal(9),
             Some(code) => Exit::Code(code),
         },
         output_total_bytes: capture.total(),
         output: capture.finish(),
-        exceeded: counts.since(before),
+        exceeded: Exceeded {
+            disk: disk_watch.is_some_and(DiskWatch::end),
+            ..counts.since(before)
+        },
     };
     Ok(ExecDone {
         execution,
         counts,
         clean,
     })
+}
+
+/// Looks at what a command writes: into the container's own files, and into directories of
+/// this machine that are the container's.
+fn disk_watch(
+    engine: &'static ContainerEngine,
+    container: &str,
+    invocation: &Invocation,
+) -> Result<Option<DiskWatch>, String> {
+    let Some(quota) = &invocation.disk else {
+        return Ok(None);
+    };
+    let writable = invocation.mounts.iter().filter(|mount| mount.writable);
+    let lent = writable.filter(|mount| !quota.covers(&mount.host));
+    let lent: Vec<PathBuf> = lent.map(|mount| mount.host.clone()).collect();
+    let container = container.to_owned();
+    let elsewhere = move || {
+        let lent: u64 = lent.iter().map(|host| disk::bytes_below(host)).sum();
+        // An engine that cannot tell bounds what is lent alone.
+        lent + engine.written_bytes(&container).unwrap_or_default()
+    };
+    let watch = DiskWatch::begin(quota, elsewhere, || {});
+    watch.map(Some).map_err(|error| error.to_string())
 }
 
 /// The exit code of what was killed.
@@ -182,7 +223,16 @@ fn count(engine: &ContainerEngine, container: &str) -> Option<BoundCounts> {
     let (mut capture, mut marks) = (Capture::new(0), LauncherMarks::default());
     let deadline = Instant::now() + NOTICE;
     let asked = options(&["bash", "-c", &script], Vec::new(), None);
-    let following = follow(engine, container, asked, deadline, &mut capture, &mut marks);
+    let never = || false;
+    let following = follow(
+        engine,
+        container,
+        asked,
+        deadline,
+        &never,
+        &mut capture,
+        &mut marks,
+    );
     engine.wait(following).ok()?;
     marks.counts()
 }
@@ -193,7 +243,16 @@ pub(super) fn kill_others(engine: &ContainerEngine, container: &str) -> Result<b
     let (mut capture, mut marks) = (Capture::new(0), LauncherMarks::default());
     let deadline = Instant::now() + NOTICE;
     let asked = options(&["bash", "-c", KILL], Vec::new(), Some(ROOT.to_owned()));
-    let following = follow(engine, container, asked, deadline, &mut capture, &mut marks);
+    let never = || false;
+    let following = follow(
+        engine,
+        container,
+        asked,
+        deadline,
+        &never,
+        &mut capture,
+        &mut marks,
+    );
     Ok(engine.wait(following)? == Some(0))
 }
 
@@ -215,12 +274,16 @@ fn options(
     }
 }
 
-/// Follows a command to its end; `None` if the deadline came first.
+/// How soon it is noticed that a command is to be given up.
+const GIVEN_UP: Duration = Duration::from_millis(100);
+
+/// Follows a command to its end; `None` if the deadline came first, or a reason to give up.
 async fn follow(
     engine: &ContainerEngine,
     container: &str,
     asked: CreateExecOptions<String>,
     deadline: Instant,
+    given_up: &(dyn Fn() -> bool + Sync),
     capture: &mut Capture,
     marks: &mut LauncherMarks,
 ) -> Result<Option<i32>, bollard::errors::Error> {
@@ -231,8 +294,12 @@ async fn follow(
     };
     let deadline = tokio::time::Instant::from_std(deadline);
     loop {
-        let Ok(next) = tokio::time::timeout_at(deadline, output.next()).await else {
-            return Ok(None);
+        let until = deadline.min(tokio::time::Instant::now() + GIVEN_UP);
+        let Ok(next) = tokio::time::timeout_at(until, output.next()).await else {
+            match tokio::time::Instant::now() >= deadline || given_up() {
+                true => return Ok(None),
+                false => continue,
+            }
         };
         let now = Instant::now();
         match next {

@@ -74,6 +74,6 @@ impl Source {
     }
 
     pub fn verify(&self, task: &Task) -> Soundness {
-        verify(task, &sandbox(), 1, self.scratch.path())
+        verify(task, &sandbox(), 1, self.scratch.path()).soundness
     }
 }
