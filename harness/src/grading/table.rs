@@ -114,9 +114,13 @@ mod tests {
             verdict("a__b-2", ScoreOutcome::Missing, None),
         ];
         insta::assert_snapshot!(table(&verdicts, None), @r"
-        task     verdict           fail→pass    pass→pass   seconds  why
+        task     verdict           fail→pass    pass→pass   seconds
         a__b-1   resolved                1/2            –       1.2
-        a__b-10  no verdict              1/2            –       1.2  it broke [infrastructure: out_of_memory]
+        a__b-10  no verdict              1/2            –       1.2
+            it
+            broke
+              t::x
+            [infrastructure: out_of_memory]
 
         3 tasks: 1 resolved, 1 no verdict, 1 no prediction
         ");
