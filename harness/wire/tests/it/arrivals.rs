@@ -14,9 +14,12 @@ use tokio::io::AsyncReadExt;
 const PARTS: usize = 5;
 const LENGTH: usize = 100;
 
-/// What came at once in one late read of all parts, and when each part was sent; `None`
-/// where this source is not to be had.
-fn late_read(source: StampSource) -> Option<(Vec<(usize, Arrival)>, Vec<u64>)> {
+/// How many bytes came at once, and when.
+type Parts = Vec<(usize, Arrival)>;
+
+/// What one late read of all parts brought, and when each part was sent; `None` where this
+/// source is not to be had.
+fn late_read(source: StampSource) -> Option<(Parts, Vec<u64>)> {
     let measuring = Measuring::start(source).unwrap();
     if measuring.arrivals() != source {
         eprintln!("SKIPPED: no arrivals by {} here", source.name());
