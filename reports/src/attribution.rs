@@ -5,6 +5,7 @@
 //! of exchanges and tool calls are laid on a line in order of their start, what an
 //! earlier span covers is cut from a later one, and the gaps are the harness's own.
 
+pub(crate) mod contention;
 pub(crate) mod cost;
 mod exchange;
 mod line;

@@ -9,6 +9,7 @@ use timeslip_datasets::run::manifest::Manifest;
 use timeslip_datasets::run::plan::{Plan, PlannedEndpoint};
 use timeslip_datasets::run::{Error, RunDirectory};
 
+use crate::attribution::contention::Contention;
 use crate::attribution::prompt_cache::{self, FirstPrompts};
 use crate::attribution::streaming::Decode;
 use crate::attribution::validity::{self, ClientLag};
@@ -78,6 +79,7 @@ struct SeenOfEndpoint {
     prefill: PrefillPoints,
     lag: ClientLag,
     first_prompts: FirstPrompts,
+    contention: Contention,
 }
 
 impl Seen {
@@ -94,6 +96,7 @@ impl Seen {
         }
         if let Some(endpoint) = self.endpoints.get_mut(name) {
             endpoint.first_prompts.add(trial);
+            endpoint.contention.add(trial);
             for exchange in &trial.exchanges {
                 endpoint.lag.add(exchange, lag_ms);
                 if !validity::is_spoilt(exchange, lag_ms) {
@@ -144,8 +147,10 @@ fn run_data(
     let mut warnings = manifest.warnings.clone();
     warnings.extend(contradictions(seen));
     warnings.extend(proxied(seen));
-    let left_out = |(name, seen): (&String, &SeenOfEndpoint)| seen.lag.left_out(name);
-    warnings.extend(seen.endpoints.iter().filter_map(left_out));
+    for (name, seen) in &seen.endpoints {
+        warnings.extend(seen.lag.left_out(name));
+        warnings.extend(seen.contention.warning(name));
+    }
     let firsts = |name: &str| Some(&seen.endpoints.get(name)?.first_prompts);
     warnings.extend(prompt_cache::known_before(plan, firsts));
     let client_lag = ClientLag::quantiles(seen.endpoints.values().map(|endpoint| &endpoint.lag));

@@ -470,6 +470,10 @@ pub struct Tool {
     pub command_end: Option<u64>,
     /// Result ready for the model.
     pub end: u64,
+    /// For how long, while it ran, at least one process of this machine waited for a core;
+    /// absent where the kernel does not say.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cores_waited_for_ns: Option<u64>,
     /// How it ended: `exit 0`, `timed out after 5 s`, `refused` …
     pub status: String,
     /// Bytes the command wrote, before any cut.

@@ -1,5 +1,6 @@
 //! The built-in agent: ask the model, run the tools it calls, until it submits.
 
+mod contention;
 mod edit;
 mod tools;
 mod transcript;

@@ -90,6 +90,7 @@ fn an_exchange_is_taken_apart() {
         command_start: Some(730),
         command_end: Some(790),
         end: 800,
+        cores_waited_for_ns: None,
         status: "exit 0".into(),
         output_bytes: 0,
     };
@@ -295,6 +296,7 @@ fn any_tool() -> impl Strategy<Value = Tool> {
             command_start,
             command_end,
             end,
+            cores_waited_for_ns: None,
             status: String::new(),
             output_bytes: 0,
         },

@@ -11,6 +11,7 @@ use timeslip_suites::{Exit, Limits, Sandbox, Workspace};
 use timeslip_wire::clock;
 use timeslip_wire::protocols::{ToolCall, ToolSpec, mend};
 
+use super::contention;
 use super::edit::{self, Edited};
 
 /// The tools as the model sees them.
@@ -143,6 +144,7 @@ pub async fn call(
             command_start: ran.command_start,
             command_end: ran.command_end,
             end: clock::now() - origin,
+            cores_waited_for_ns: ran.cores_waited_for.and_then(nanoseconds),
             status: ran.status,
             output_bytes: ran.output_bytes,
         },
@@ -152,6 +154,10 @@ pub async fn call(
     }
 }
 
+fn nanoseconds(time: Duration) -> Option<u64> {
+    u64::try_from(time.as_nanos()).ok()
+}
+
 fn clip(text: &str, characters: usize) -> String {
     text.chars().take(characters).collect()
 }
@@ -159,6 +165,7 @@ fn clip(text: &str, characters: usize) -> String {
 struct Ran {
     command_start: Option<u64>,
     command_end: Option<u64>,
+    cores_waited_for: Option<Duration>,
     status: String,
     output: String,
     output_bytes: u64,
@@ -172,6 +179,7 @@ impl Ran {
         Ran {
             command_start: None,
             command_end: None,
+            cores_waited_for: None,
             status: status.into(),
             output,
             output_bytes,
@@ -228,6 +236,7 @@ fn shell(bench: &Bench, arguments: &ShellArguments, origin: u64, remaining: Dura
     limits.wall = limits.wall.min(asked).min(remaining);
     let mut invocation = bench.workspace.invocation(&arguments.command, limits);
     invocation.disk = invocation.disk.map(|disk| disk.at_most(bench.disk_mb));
+    let before = contention::waited();
     let execution = match bench.sandbox.run(&invocation) {
         Ok(execution) => execution,
         Err(error) => return Ran::refused(format!("the sandbox failed: {error}")),
@@ -246,6 +255,7 @@ fn shell(bench: &Bench, arguments: &ShellArguments, origin: u64, remaining: Dura
     Ran {
         command_start: execution.command_started.map(offset),
         command_end: execution.command_ended.map(offset),
+        cores_waited_for: before.and_then(|before| contention::waited()?.checked_sub(before)),
         output: format!(
             "{}\n[{status}]",
             String::from_utf8_lossy(&execution.output).trim_end()
