@@ -28,6 +28,21 @@ pub struct Calibration {
     /// one entry for each time that the run was started or resumed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub during: Vec<StreamCalibration>,
+    /// The error of the run's own figures, one entry for each simulated endpoint.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub emitted: Vec<EmittedErrors>,
+}
+
+/// What was measured of a simulated endpoint in a run against what it truly sent, in
+/// nanoseconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EmittedErrors {
+    /// The endpoint.
+    pub endpoint: String,
+    /// |measured − true| TTFT.
+    pub ttft_error: ErrorQuantiles,
+    /// |measured − true| gap between consecutive output events.
+    pub inter_event_error: ErrorQuantiles,
 }
 
 impl Calibration {

@@ -7,6 +7,7 @@
 
 mod canary;
 mod clocks;
+mod emitted;
 mod load;
 mod tools;
 mod truth;
@@ -20,6 +21,7 @@ use timeslip_datasets::run::plan::{Plan, PlannedEndpoint};
 
 pub use canary::Canary;
 use clocks::clock_resolution_ns;
+pub use emitted::emitted;
 pub use load::{Load, Measured, drive, endpoint};
 use timeslip_simulator::{Faults, Model, Options, Profile};
 use timeslip_suites::Sandbox;
@@ -159,6 +161,7 @@ pub fn taken(settings: Vec<StreamCalibration>, measuring: &Measuring) -> Calibra
         priority: Some(measuring.priority().to_string()),
         arrivals: Some(measuring.arrivals()),
         during: Vec::new(),
+        emitted: Vec::new(),
         settings,
     }
 }

@@ -158,6 +158,7 @@ pub fn run_with(endpoints: &[(&str, Role, Speed)], tasks: usize, attempts: u32) 
             clock_resolution_ns: 25,
             priority: None,
             during: Vec::new(),
+            emitted: Vec::new(),
             settings: vec![StreamCalibration {
                 protocol: "responses".to_owned(),
                 transport: "websocket".to_owned(),

@@ -359,8 +359,7 @@ fn measure(ready: Ready, scratch: &Path, runtime: Runtime) -> Result<File, Error
         calibration
     };
     let mut canary = calibration::canary_of(plan)?;
-    let (called, _servers) =
-        endpoints::start(plan, &suites, |name| Ok(directory.emissions(name)?))?;
+    let (called, servers) = endpoints::start(plan, &suites, |name| Ok(directory.emissions(name)?))?;
     let (events, listener) = subscribers::listen(vec![
         Box::new(subscribers::Journal::open(&directory, whole_bytes)?),
         Box::new(Progress::new(finished.len(), plan.trials.len())),
@@ -406,12 +405,19 @@ fn measure(ready: Ready, scratch: &Path, runtime: Runtime) -> Result<File, Error
             problem: "the thread that records events crashed".into(),
         })
     });
-    let written = directory.write_calibration(&with_errors(canary.errors()));
+    // Ends their logs.
+    drop(servers);
+    let mut calibration = with_errors(canary.errors());
+    let held = calibration::emitted(&directory, &manifest).map(|errors| {
+        calibration.emitted = errors;
+    });
+    let written = directory.write_calibration(&calibration);
     if let Some(error) = cut_off {
         sandbox::clean_up();
         return Err(error);
     }
     recorded?;
+    held?;
     written?;
     Ok(lock)
 }

@@ -1,7 +1,7 @@
 //! What the words mean, how exact the instrument was, and where the run took place.
 
 use askama::Template;
-use timeslip_datasets::run::calibration::{ErrorQuantiles, StreamCalibration};
+use timeslip_datasets::run::calibration::{EmittedErrors, ErrorQuantiles, StreamCalibration};
 
 use super::Section;
 use crate::format::{nanoseconds, plural};
@@ -47,6 +47,20 @@ fn instrument(summary: &Summary) -> Vec<Fact> {
         facts.push(fact(
             "In this run: inter-event error",
             spread(&errors.inter_event_error),
+        ));
+    }
+    let emitted = summary.calibration.iter().flat_map(|all| &all.emitted);
+    for EmittedErrors {
+        endpoint,
+        ttft_error,
+        inter_event_error,
+    } in emitted
+    {
+        let against = format!("against the log of {endpoint}");
+        facts.push(fact(&format!("TTFT {against}: error"), spread(ttft_error)));
+        facts.push(fact(
+            &format!("Gaps {against}: error"),
+            spread(inter_event_error),
         ));
     }
     if let Some(lag) = &summary.client_lag {
