@@ -85,8 +85,9 @@ fn what_reads_streams_touches_sockets_and_nothing_else() {
             (id == thread && !name.starts_with('<')).then_some(name)
         })
         .collect();
-    // It begins with the pages of its own stack and ends with giving them back.
-    let first = calls.iter().position(|call| *call == "socket").unwrap();
+    // It begins with the pages of its stack and of its ring of packets, and ends with giving
+    // them back.
+    let first = calls.iter().position(|call| *call == "connect").unwrap();
     let last = calls.iter().rposition(|call| *call == "recvmsg").unwrap();
     let reading = calls.drain(first..=last);
     let other: BTreeSet<&str> = reading.filter(|call| !ALLOWED.contains(call)).collect();

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use timeslip_datasets::run::calibration::ErrorQuantiles;
-use timeslip_datasets::run::journal::{EventKind, Exchange, StreamEvent};
+use timeslip_datasets::run::journal::{EventKind, Exchange, StampSource, StreamEvent};
 use timeslip_simulator::{Emission, Model, Options, ScenarioEvent};
 use timeslip_suites::Sandbox;
 use timeslip_wire::clock;
 use timeslip_wire::protocols::{Item, PROTOCOLS};
 use timeslip_wire::transports::TRANSPORTS;
-use timeslip_wire::{Failure, Session};
+use timeslip_wire::{Failure, Measuring, Session};
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::Case;
@@ -62,13 +63,18 @@ pub async fn run(cases: &[Case], mut progress: impl FnMut(&Check)) -> Result<Vec
         ..Options::new(profile(cases.len() as u32), model)
     })
     .map_err(Error::system("cannot start the conformance server"))?;
+    let measuring = Measuring::start(StampSource::default())
+        .map_err(Error::system("cannot start measuring"))?;
     let mut checks = Vec::new();
     for protocol in PROTOCOLS {
         for transport in TRANSPORTS.iter().filter(|one| one.carries(*protocol)) {
             // Side by side: each is mostly waiting.
             let way = (protocol.name(), transport.name());
             let url = endpoints::simulated_url(running.address, protocol.name());
-            let played = cases.iter().map(|case| patient(case, way, &url, &log));
+            let handle = measuring.handle();
+            let played = cases
+                .iter()
+                .map(|case| patient(case, way, &url, &log, handle));
             for check in futures_util::future::try_join_all(played).await? {
                 progress(&check);
                 checks.push(check);
@@ -84,13 +90,14 @@ async fn patient(
     way: (&'static str, &'static str),
     url: &str,
     log: &std::path::Path,
+    measuring: &Handle,
 ) -> Result<Check, Error> {
-    let mut check = one(case, way, url, log).await?;
+    let mut check = one(case, way, url, log, measuring).await?;
     for _ in 1..ATTEMPTS {
         if check.problems.is_empty() {
             break;
         }
-        check = one(case, way, url, log).await?;
+        check = one(case, way, url, log, measuring).await?;
     }
     Ok(check)
 }
@@ -100,6 +107,7 @@ async fn one(
     way: (&'static str, &'static str),
     url: &str,
     log: &std::path::Path,
+    measuring: &Handle,
 ) -> Result<Check, Error> {
     let load = Load {
         streams: 1,
@@ -115,7 +123,8 @@ async fn one(
         &endpoint,
         format!("conformance-{}#1", case.scenario.name),
         origin,
-    );
+    )
+    .on(measuring);
     let items = [Item::User("Anything.".into())];
     let deadline = Instant::now() + MAX_CASE_TIME;
     let answered = session
