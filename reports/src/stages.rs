@@ -76,16 +76,16 @@ stages! {
         "up to each event that carries it", "measured";
     DecodeToolArguments = "decode_tool_arguments" in Decode: "Streaming tool-call arguments.",
         "up to each event that carries them", "measured";
-    Tail = "tail" in Decode: "`last_token` → `done`.",
-        "`last_token` to `done`", "measured";
+    Tail = "tail" in Decode: "`last_token` → `done`, or → `whole` where the end did not come.",
+        "`last_token` to `done`, or to `whole`", "measured";
     ToolSandbox = "tool_sandbox" in Tool: "Starting and tearing down the sandbox around a tool call.",
         "`start` to `command_start`, `command_end` to `end`", "measured";
     ToolCommand = "tool_command" in Tool: "The command of a tool call itself.",
         "`command_start` to `command_end`", "measured";
     Harness = "harness" in Harness: "Prompt building, parsing, bookkeeping: everything else.",
         "between exchanges and tool calls", "measured";
-    Wait = "wait" in Wait: "Rate-limit backoff, retries, permits.",
-        "`start` to `settled` or to `backoff_until`; `start` to `done` where nothing was sent", "measured";
+    Wait = "wait" in Wait: "Rate-limit backoff, retries, permits, ends of answers that do not come.",
+        "`start` to `settled` or to `backoff_until`; `whole` to `done`; `start` to `done` where nothing was sent", "measured";
 }
 
 impl Stage {

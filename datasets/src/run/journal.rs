@@ -144,7 +144,11 @@ pub struct Marks {
     /// Last event carrying model output.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub last_token: Option<u64>,
-    /// Terminal event parsed, or the failure noticed.
+    /// What came last of an answer that is whole but whose end did not come; from here to
+    /// `done` the end was awaited in vain.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub whole: Option<u64>,
+    /// Terminal event parsed, or the failure noticed, or the end no longer waited for.
     pub done: u64,
 }
 

@@ -239,6 +239,7 @@ impl Recorder {
     /// [`Failure::Idle`] or [`Failure::Stalled`], unless all of the answer is there.
     pub fn give_up(&mut self, idle: Duration) -> Result<(), Failure> {
         if self.end() {
+            self.exchange.marks.whole = Some(self.offset(self.moved));
             return Ok(());
         }
         let silence = Duration::from_nanos(clock::now().saturating_sub(self.heard));

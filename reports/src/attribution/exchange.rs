@@ -81,7 +81,9 @@ pub fn segments(exchange: &Exchange, context: Context) -> Vec<Segment> {
                 (Some(_), Some(event)) => decode(event.kind),
                 _ => Stage::Tail,
             };
-            line.until(marks.done, rest);
+            line.until(marks.whole.unwrap_or(marks.done).min(marks.done), rest);
+            // An end that did not come is nothing of the server's speed.
+            line.until(marks.done, Stage::Wait);
         }
         // Nothing but the prompt was read; the answer only says so.
         (Some(_), None) if exchange.warm_up && exchange.error.is_none() => {

@@ -195,6 +195,16 @@ fn a_repeated_try_is_waiting_and_an_unknown_queue_is_unavailable() {
 }
 
 #[test]
+fn an_end_that_does_not_come_is_waiting_and_no_decode() {
+    let mut exchange = example();
+    exchange.marks.done += 2_000;
+    exchange.marks.whole = Some(exchange.marks.done - 2_000);
+    let attribution = attribute(&trial(2_710, vec![exchange], Vec::new()), None);
+    assert_eq!(value(&attribution, Stage::Wait), 2_000);
+    assert_eq!(value(&attribution, Stage::Tail), 10);
+}
+
+#[test]
 fn the_fit_finds_the_slope_in_spite_of_outliers() {
     let exchange = |tokens: u64, extra: u64| {
         let mut exchange = example();

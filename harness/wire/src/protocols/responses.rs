@@ -329,13 +329,16 @@ impl ResponsesDecoder {
             "ping" | "keepalive" | "keep_alive" | "heartbeat" => Ok(PayloadMeaning::KEEP_ALIVE),
             silent if SILENT.contains(&silent) => Ok(PayloadMeaning::NOTHING),
             unknown => {
-                self.unknown.count(unknown);
                 let event: Value = if unknown.is_empty() {
                     parse("event", data)?
                 } else {
                     Value::Null
                 };
-                failure_in(&event).map_or(Ok(PayloadMeaning::NOTHING), Err)
+                if let Some(failure) = failure_in(&event) {
+                    return Err(failure);
+                }
+                self.unknown.count(unknown);
+                Ok(PayloadMeaning::NOTHING)
             }
         }
     }

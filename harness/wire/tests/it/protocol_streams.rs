@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use proptest::prelude::*;
+use timeslip_wire::Failure;
 use timeslip_wire::framing::{Piece, Splitter};
 use timeslip_wire::protocols::{PROTOCOLS, PayloadMeaning, Protocol};
 
@@ -31,7 +32,8 @@ fn meaning<'a>(protocol: &dyn Protocol, reads: impl IntoIterator<Item = &'a [u8]
                     }
                     Err(error) => {
                         over = true;
-                        writeln!(text, "error: {error:?}").unwrap();
+                        let again = Failure::from(error.clone()).retryable();
+                        writeln!(text, "error: {error:?}, another try: {again}").unwrap();
                     }
                 },
             }
@@ -40,6 +42,9 @@ fn meaning<'a>(protocol: &dyn Protocol, reads: impl IntoIterator<Item = &'a [u8]
     }
     if !over {
         writeln!(text, "stream ends; whole: {}", decoder.may_end()).unwrap();
+    }
+    for (kind, count) in decoder.unknown() {
+        writeln!(text, "unknown: {count} of {kind}").unwrap();
     }
     write!(text, "{:#?}", decoder.answer()).unwrap();
     text

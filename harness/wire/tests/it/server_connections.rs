@@ -115,6 +115,8 @@ async fn after_a_reason_to_finish_the_end_is_not_awaited_for_ever() {
     assert!(began.elapsed() < Duration::from_secs(10));
     // The first body never ends: waiting for it has a mark of its own.
     let marks = exchanges[1].marks;
+    let waited = marks.done - marks.whole.unwrap();
+    assert!(waited >= 1_900_000_000 && marks.whole >= marks.last_token);
     assert!(marks.settled.unwrap() >= marks.start && exchanges[0].marks.settled.is_none());
 }
 
