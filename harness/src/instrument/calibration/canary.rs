@@ -181,9 +181,9 @@ impl Errors {
 fn quantiles(values: &Histogram<u64>) -> Option<ErrorQuantiles> {
     (!values.is_empty()).then(|| ErrorQuantiles {
         n: values.len() as usize,
-        mean_ns: values.mean() as u64,
+        mean_ns: Some(values.mean() as u64),
         p50_ns: values.value_at_quantile(0.5),
-        p95_ns: values.value_at_quantile(0.95),
+        p95_ns: Some(values.value_at_quantile(0.95)),
         p99_ns: values.value_at_quantile(0.99),
         max_ns: values.max(),
     })
