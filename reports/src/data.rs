@@ -151,8 +151,8 @@ pub struct TrialData {
     pub spans: Vec<Span>,
     /// Model calls, in order.
     pub exchanges: Vec<ExchangeData>,
-    /// What was unusual in its exchanges, tries that failed included, and how often: remarks
-    /// and events of kinds that are not known. Untrusted text.
+    /// What was unusual in its exchanges, and how often: kinds of failures, repeated tries
+    /// included, remarks, and events of kinds that are not known. Untrusted text.
     pub unusual: BTreeMap<String, u64>,
     /// Plain sum of tool calls, which may overlap: larger than the stage when they do.
     pub tool_sum_ns: u64,

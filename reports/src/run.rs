@@ -256,15 +256,18 @@ fn trial_data(plan: &Plan, trial: &Trial, prefill: Option<PrefillModel>) -> Tria
     }
 }
 
-/// Remarks and events of unknown kinds, counted. What follows a colon is of one case.
+/// Failures, remarks and events of unknown kinds, counted. What follows a colon is of one
+/// case.
 fn unusual(exchanges: &[Exchange]) -> BTreeMap<String, u64> {
     let mut counts = BTreeMap::new();
     for exchange in exchanges {
         let kind = |remark: &String| remark.split(": ").next().unwrap_or_default().to_owned();
+        let failures = exchange.error.iter();
+        let failures = failures.map(|error| (format!("failed: {}", kind(error)), 1));
         let remarks = exchange.remarks.iter().map(|remark| (kind(remark), 1));
         let events = exchange.unknown.iter();
         let events = events.map(|(name, n)| (format!("unknown: {name}"), u64::from(*n)));
-        for (what, times) in remarks.chain(events) {
+        for (what, times) in failures.chain(remarks).chain(events) {
             let count: &mut u64 = counts.entry(what).or_default();
             *count = count.saturating_add(times);
         }
@@ -318,5 +321,38 @@ fn exchange_data(exchange: &Exchange, lag_ms: f64) -> ExchangeData {
         request_bytes: exchange.request_bytes,
         cut_short: exchange.incomplete.is_some(),
         transport: exchange.transport.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_and_remarks_are_counted_by_kind() {
+        let exchange = |error: Option<&str>, remark: &str| Exchange {
+            error: error.map(str::to_owned),
+            remarks: vec![remark.to_owned()],
+            unknown: BTreeMap::from([("ping2".to_owned(), 2)]),
+            ..Exchange::default()
+        };
+        let empty = "the answer is empty: no reasoning, no text and no call";
+        let counts = unusual(&[
+            exchange(Some(empty), "the usage contradicts itself: 9 cached of 8"),
+            exchange(Some(empty), "the usage contradicts itself: 7 cached of 6"),
+            exchange(Some("HTTP 429: slow down"), "odd"),
+            exchange(None, "odd"),
+        ]);
+        let expected = [
+            ("failed: the answer is empty", 2),
+            ("failed: HTTP 429", 1),
+            ("the usage contradicts itself", 2),
+            ("odd", 2),
+            ("unknown: ping2", 8),
+        ];
+        assert_eq!(
+            counts,
+            BTreeMap::from(expected.map(|(what, times)| (what.to_owned(), times)))
+        );
     }
 }

@@ -47,6 +47,9 @@ mod tests {
         let cost = cost_usd(&price, &[used.clone(), refused]).unwrap();
         assert!((cost - (1.2 + 0.2 + 1.0)).abs() < 1e-12, "{cost}");
         assert_eq!(cost_usd(&price, &[used.clone(), Exchange::default()]), None);
+        let mut contradicted = used.clone();
+        contradicted.usage.as_mut().unwrap().cached_tokens = Some(1_000_001);
+        assert_eq!(cost_usd(&price, &[contradicted]), None);
         price.cached_input = None;
         assert_eq!(cost_usd(&price, &[used]), None);
     }

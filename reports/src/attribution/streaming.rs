@@ -211,6 +211,15 @@ mod tests {
     }
 
     #[test]
+    fn tokens_that_no_event_showed_make_nothing_faster() {
+        let mut exchange = answer(25, (0..5).map(|event| event * 50 * MS));
+        exchange.hidden_tokens = Some(20);
+        // Four more tokens in 200 ms: 20 a second.
+        assert_eq!(exchange.streamed_tokens(), Some(5));
+        assert_eq!(Decode::of(&exchange).ns, Some(200 * MS));
+    }
+
+    #[test]
     fn a_summary_of_reasoning_is_not_timed_as_the_tokens_it_stands_for() {
         let mut exchange = answer(600, []);
         let events = [

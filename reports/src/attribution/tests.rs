@@ -223,6 +223,12 @@ fn the_fit_finds_the_slope_in_spite_of_outliers() {
     let model = fit_prefill(exchanges.iter()).unwrap();
     assert!((model.ns_per_token - 125.0).abs() < 2.0, "{model:?}");
     assert!(fit_prefill(exchanges[..5].iter()).is_none());
+    let contradicted = exchanges.into_iter().map(|mut exchange| {
+        exchange.usage.as_mut().unwrap().cached_tokens = Some(18_901);
+        exchange
+    });
+    let contradicted: Vec<Exchange> = contradicted.collect();
+    assert!(fit_prefill(contradicted.iter()).is_none());
 }
 
 fn any_exchange() -> impl Strategy<Value = Exchange> {

@@ -74,8 +74,9 @@ pub struct EndpointSummary {
     pub output_tokens: Option<u64>,
     /// Exchanges without reported output tokens: not in the rate or the total.
     pub exchanges_without_usage: usize,
-    /// What was unusual in its exchanges, and how often: remarks, and events and values of
-    /// kinds that are not known. The most frequent ones.
+    /// What was unusual in its exchanges, and how often: kinds of failures, repeated tries
+    /// included, remarks, and events and values of kinds that are not known. The most
+    /// frequent ones.
     #[serde(default)]
     pub unusual: BTreeMap<String, u64>,
     /// Plain sum of tool calls, which may overlap: not the tool stages' total.

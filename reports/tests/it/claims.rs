@@ -76,6 +76,22 @@ fn the_median_rate_is_the_one_of_the_endpoint_table() {
 }
 
 #[test]
+fn an_answer_that_was_not_streamed_leaves_the_rate_undecided() {
+    let mut run = real(support::run());
+    let claim = "metric = \"output_tokens_per_second\"\nat_least = 1";
+    assert_eq!(one(&run, claim).ruling, Ruling::Confirmed);
+    for trial in &mut run.trials {
+        let exchange = &mut trial.exchanges[0];
+        exchange.streamed = false;
+        exchange.decode_ns = None;
+        exchange.inter_event_ns = Default::default();
+    }
+    let answer = one(&run, claim);
+    assert_eq!(answer.ruling, Ruling::Undecided, "{}", answer.why);
+    assert!(answer.why.contains("not as a stream"), "{}", answer.why);
+}
+
+#[test]
 fn a_reduction_is_the_part_that_is_gone() {
     let mut run = transports();
     // A path with a fifth of the other's network time.

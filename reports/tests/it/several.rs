@@ -14,7 +14,7 @@ use timeslip_reports::render::{changes, html, terminal};
 use timeslip_reports::side::{Side, side_by_side};
 use timeslip_reports::summary::{Comparison, Summary};
 
-use crate::support::{self, Speed};
+use crate::support::{self, Speed, Uniform};
 
 const NAMES: [&str; 4] = ["spark-sim", "batch-sim", "edge-sim", "copy-sim"];
 
@@ -154,6 +154,44 @@ fn a_gate_judges_every_candidate_and_shares_its_level_among_them() {
         measured.detectable.unwrap()
     };
     assert!(detectable(2, &result) > detectable(0, &only));
+}
+
+/// Whatever is claimed of candidates that are the baseline itself is wrong: in time and in
+/// quality at most the level of runs may claim anything, however many candidates they have.
+#[test]
+fn equal_candidates_seldom_differ_in_any_claim() {
+    const RUNS: u64 = 600;
+    let candidates = NAMES.map(|name| (name, Role::Candidate, support::SLOW));
+    let baseline = [("gpu-sim", Role::Baseline, support::SLOW)];
+    let mut run = support::run_with(&[&candidates[..], &baseline].concat(), 24, 1);
+    for trial in &mut run.trials {
+        (trial.exchanges, trial.stages, trial.spans) = Default::default();
+    }
+    let (mut time, mut quality, mut uncorrected) = (0, 0, 0);
+    for seed in 0..RUNS {
+        let mut chance = Uniform::new(seed);
+        for trials in run.trials.chunks_mut(NAMES.len() + 1) {
+            let (seconds, solvable) = (chance.between(5.0, 200.0), chance.between(0.2, 1.0));
+            for trial in trials {
+                let noise: f64 = (0..4).map(|_| chance.between(-0.4, 0.4)).sum();
+                trial.wall_ns = (seconds * noise.exp() * 1e9) as u64;
+                trial.outcome = match chance.next() < solvable {
+                    true => Outcome::Resolved,
+                    false => Outcome::Unresolved,
+                };
+            }
+        }
+        let compared = Comparison::all(&run);
+        let any = |claims: fn(&Comparison) -> bool| u64::from(compared.iter().any(claims));
+        time += any(Comparison::shows_time);
+        quality += any(Comparison::shows_quality);
+        uncorrected += any(|one| !one.task_time_ratio.may_be(1.0));
+    }
+    let level = RUNS / 20;
+    println!("of {RUNS}: {time} in time ({uncorrected} without Holm), {quality} in quality");
+    assert!(time <= level && quality <= level, "{time}, {quality}");
+    // The simulation could tell: without the correction twice as many claim something.
+    assert!(uncorrected > 2 * level && time > 0, "{uncorrected}, {time}");
 }
 
 #[test]

@@ -125,6 +125,12 @@ async fn what_is_only_unusual_gives_the_whole_answer() {
         let honest = subject.honest().await;
         let windows = subject.body.replace('\n', "\r\n");
         assert_eq!(subject.answers(windows).await.unwrap(), honest);
+        let unended = subject.body.trim_end();
+        assert_eq!(
+            subject.answers(unended).await.unwrap(),
+            honest,
+            "no end of the last line"
+        );
 
         let followed = subject.body.clone() + &subject.payload("{not json") + "\u{0}\u{1}";
         assert_eq!(subject.answers(followed).await.unwrap(), honest);
