@@ -220,8 +220,8 @@ impl EndpointSummary {
             unusual: unusual(&own),
             tool_sum_ms: timed
                 .iter()
-                .map(|trial| trial.tool_sum_ns as f64)
-                .sum::<f64>()
+                .map(|trial| trial.tool_sum_ns)
+                .fold(0, u64::saturating_add) as f64
                 / NS_PER_MS,
             stages: stages(&timed),
             groups: groups(&timed),

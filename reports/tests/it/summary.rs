@@ -109,6 +109,13 @@ fn terminal_of_errors_only() {
 }
 
 #[test]
+fn a_sum_of_nothing_is_no_negative_zero() {
+    let summary = Summary::from_run(&errors_only());
+    let mut endpoints = summary.endpoints.values();
+    assert!(endpoints.all(|endpoint| endpoint.tool_sum_ms.is_sign_positive()));
+}
+
+#[test]
 fn verdict_sooner() {
     insta::assert_snapshot!(verdict(&support::run()));
 }
