@@ -4,8 +4,9 @@ use timeslip_datasets::run::journal::Trial;
 
 use crate::format::{nanoseconds, plural};
 
-/// The share of tools' time from which on it is worth saying.
-const WORTH_SAYING: f64 = 0.05;
+/// The share of tools' time from which on it is worth saying: a few trials on two cores wait in
+/// a quarter of it.
+const WORTH_SAYING: f64 = 0.33;
 
 /// The tools of an endpoint of which the kernel said it.
 #[derive(Debug, Default)]
@@ -53,11 +54,11 @@ mod tests {
             ran_ns: 8_000_000_000,
             waited_ns,
         };
-        assert_eq!(contention(200_000_000).warning("fast"), None);
+        assert_eq!(contention(2_000_000_000).warning("fast"), None);
         assert_eq!(Contention::default().warning("fast"), None);
-        let said = contention(2_000_000_000).warning("fast").unwrap();
+        let said = contention(4_000_000_000).warning("fast").unwrap();
         assert!(
-            said.contains("12 tool calls of fast ran, 8.00 s") && said.contains("25 %"),
+            said.contains("12 tool calls of fast ran, 8.00 s") && said.contains("50 %"),
             "{said}"
         );
     }
