@@ -220,29 +220,27 @@ const KILLED: i32 = 137;
 
 fn count(engine: &ContainerEngine, container: &str) -> Option<BoundCounts> {
     let script = format!("{COUNT}{REPORT}");
-    let (mut capture, mut marks) = (Capture::new(0), LauncherMarks::default());
-    let deadline = Instant::now() + NOTICE;
-    let asked = options(&["bash", "-c", &script], Vec::new(), None);
-    let never = || false;
-    let following = follow(
-        engine,
-        container,
-        asked,
-        deadline,
-        &never,
-        &mut capture,
-        &mut marks,
-    );
-    engine.wait(following).ok()?;
+    let (_, marks) = ask(engine, container, &script, None).ok()?;
     marks.counts()
 }
 
 /// Kills what other users than the one of a command have left: the launcher may kill its
 /// own processes only. Says whether that worked.
 pub(super) fn kill_others(engine: &ContainerEngine, container: &str) -> Result<bool, String> {
+    let (code, _) = ask(engine, container, KILL, Some(ROOT.to_owned()))?;
+    Ok(code == Some(0))
+}
+
+/// Runs a short script of our own; its exit code, unless it takes too long, and its marks.
+fn ask(
+    engine: &ContainerEngine,
+    container: &str,
+    script: &str,
+    user: Option<String>,
+) -> Result<(Option<i32>, LauncherMarks), String> {
     let (mut capture, mut marks) = (Capture::new(0), LauncherMarks::default());
     let deadline = Instant::now() + NOTICE;
-    let asked = options(&["bash", "-c", KILL], Vec::new(), Some(ROOT.to_owned()));
+    let asked = options(&["bash", "-c", script], Vec::new(), user);
     let never = || false;
     let following = follow(
         engine,
@@ -253,7 +251,8 @@ pub(super) fn kill_others(engine: &ContainerEngine, container: &str) -> Result<b
         &mut capture,
         &mut marks,
     );
-    Ok(engine.wait(following)? == Some(0))
+    let code = engine.wait(following)?;
+    Ok((code, marks))
 }
 
 fn options(
