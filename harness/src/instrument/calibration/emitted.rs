@@ -1,7 +1,7 @@
 //! The error of a run's own figures: what was measured of simulated endpoints against what they
 //! truly sent.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use timeslip_datasets::run::calibration::{EmittedErrors, ErrorQuantiles};
 use timeslip_datasets::run::emissions::{self, Emission};
@@ -9,6 +9,7 @@ use timeslip_datasets::run::journal::Exchange;
 use timeslip_datasets::run::manifest::Manifest;
 use timeslip_datasets::run::{self, RunDirectory};
 
+use super::truth::gap_errors;
 use crate::error::Error;
 
 /// Holds every whole answer of every simulated endpoint against its server's log. Times of a
@@ -17,35 +18,39 @@ use crate::error::Error;
 /// # Errors
 /// [`Error::Record`] for a journal or a log that cannot be read.
 pub fn emitted(directory: &RunDirectory, manifest: &Manifest) -> Result<Vec<EmittedErrors>, Error> {
+    let mut simulated = BTreeMap::new();
     let endpoints = manifest.plan.endpoints.iter();
-    let simulated = endpoints.filter(|endpoint| endpoint.simulate.is_some());
-    let mut all = Vec::new();
-    for endpoint in simulated {
+    for endpoint in endpoints.filter(|endpoint| endpoint.simulate.is_some()) {
         let log = directory.emissions(&endpoint.name)?;
-        if !log.exists() {
-            continue;
+        if log.exists() {
+            let truths = emissions::read(&log).map_err(run::Error::from)?.into_iter();
+            let truths: HashMap<String, Emission> = truths
+                .map(|truth| (truth.response_id.clone(), truth))
+                .collect();
+            simulated.insert(endpoint.name.as_str(), (truths, Errors::default()));
         }
-        let truths = emissions::read(&log).map_err(run::Error::from)?;
-        let truths: HashMap<&str, &Emission> = truths
-            .iter()
-            .map(|truth| (truth.response_id.as_str(), truth))
-            .collect();
-        let mut errors = Errors::default();
-        for trial in directory.read_journal(manifest)? {
-            let trial = trial.map_err(run::Error::from)?;
-            if trial.key.endpoint != endpoint.name {
-                continue;
-            }
-            for exchange in &trial.exchanges {
-                let id = exchange.response_id.as_deref();
-                if let Some(truth) = id.and_then(|id| truths.get(id)) {
-                    errors.add(exchange, truth);
-                }
-            }
-        }
-        all.extend(errors.of(&endpoint.name));
     }
-    Ok(all)
+    if simulated.is_empty() {
+        return Ok(Vec::new());
+    }
+    for trial in directory.read_journal(manifest)? {
+        let trial = trial.map_err(run::Error::from)?;
+        let Some((truths, errors)) = simulated.get_mut(trial.key.endpoint.as_str()) else {
+            continue;
+        };
+        for exchange in &trial.exchanges {
+            let id = exchange.response_id.as_deref();
+            if let Some(truth) = id.and_then(|id| truths.get(id)) {
+                errors.add(exchange, truth);
+            }
+        }
+    }
+    let endpoints = manifest.plan.endpoints.iter();
+    let held = endpoints.filter_map(|endpoint| {
+        let (_, errors) = simulated.remove(endpoint.name.as_str())?;
+        errors.of(&endpoint.name)
+    });
+    Ok(held.collect())
 }
 
 /// In nanoseconds.
@@ -72,11 +77,7 @@ impl Errors {
         let true_ttft = true_first.saturating_sub(truth.received_ns);
         self.ttft
             .push(ttft.abs_diff(true_ttft.saturating_add(link)));
-        let gaps = std::iter::zip(events.windows(2), truth.events_ns.windows(2));
-        self.inter_event.extend(gaps.map(|(seen, sent)| {
-            let gap = seen[1].at.saturating_sub(seen[0].at);
-            gap.abs_diff(sent[1].saturating_sub(sent[0]))
-        }));
+        self.inter_event.extend(gap_errors(events, truth));
     }
 
     fn of(self, endpoint: &str) -> Option<EmittedErrors> {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use timeslip_datasets::run;
 use timeslip_datasets::run::emissions::{self, Emission};
-use timeslip_datasets::run::journal::Exchange;
+use timeslip_datasets::run::journal::{Exchange, StreamEvent};
 
 use super::Measured;
 use crate::error::Error;
@@ -21,6 +21,20 @@ pub fn read_log(path: &Path) -> Result<Vec<Emission>, Error> {
         .into_iter()
         .map(timeslip_simulator::on_our_clock)
         .collect())
+}
+
+/// Between consecutive output events as the client marked them, in nanoseconds.
+fn gaps(events: &[StreamEvent]) -> impl Iterator<Item = u64> {
+    events
+        .windows(2)
+        .map(|pair| pair[1].at.saturating_sub(pair[0].at))
+}
+
+/// |measured − true| gap between consecutive output events, in nanoseconds.
+pub(super) fn gap_errors(events: &[StreamEvent], truth: &Emission) -> impl Iterator<Item = u64> {
+    let true_gaps = truth.events_ns.windows(2);
+    let true_gaps = true_gaps.map(|pair| pair[1].saturating_sub(pair[0]));
+    std::iter::zip(gaps(events), true_gaps).map(|(seen, sent)| seen.abs_diff(sent))
 }
 
 /// Absolute differences between the client's marks and the truth, in nanoseconds.
@@ -96,12 +110,8 @@ impl Differences {
         let ttft = first.at.saturating_sub(sent);
         self.measured_ttft.push(ttft);
         self.ttft.push(ttft.abs_diff(true_ttft));
-        for (seen, sent) in std::iter::zip(events.windows(2), truth.events_ns.windows(2)) {
-            let gap = seen[1].at - seen[0].at;
-            self.measured_gaps.push(gap);
-            self.inter_event
-                .push(gap.abs_diff(sent[1].saturating_sub(sent[0])));
-        }
+        self.measured_gaps.extend(gaps(events));
+        self.inter_event.extend(gap_errors(events, truth));
         self.end
             .push((origin + exchange.marks.done).abs_diff(true_done));
         let lags = events.iter().filter_map(|event| event.lag_ns);
