@@ -1,6 +1,6 @@
 //! What a thread knows of the arrivals of the connections it reads.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -23,7 +23,7 @@ const PAUSE: Duration = Duration::from_millis(3);
 
 thread_local! {
     static CAPTURE: RefCell<Option<Capture>> = const { RefCell::new(None) };
-    static BEST: RefCell<StampSource> = const { RefCell::new(StampSource::Receive) };
+    static BEST: Cell<StampSource> = const { Cell::new(StampSource::Receive) };
 }
 
 /// Lets this thread know the arrivals of what it reads as exactly as it may, and no more
@@ -45,7 +45,7 @@ pub fn begin(best: StampSource) -> StampSource {
 /// The most exact source that this thread's connections have.
 #[must_use]
 pub fn best() -> StampSource {
-    BEST.with_borrow(|best| *best)
+    BEST.get()
 }
 
 /// Has the packets of a connection captured that is about to be made from this thread.
@@ -63,7 +63,7 @@ pub fn pause() -> Duration {
 }
 
 /// What is captured of one connection.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Watched(Arc<Mutex<ByteTimes>>);
 
 impl Watched {
