@@ -63,7 +63,7 @@ impl Calibration {
 }
 
 /// The instrument's own error at one number of concurrent streams.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StreamCalibration {
     /// Wire protocol.
     pub protocol: String,
