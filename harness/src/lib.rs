@@ -19,4 +19,5 @@ pub mod exit;
 pub mod grading;
 pub mod instrument;
 mod read;
+pub mod record;
 pub mod run;
