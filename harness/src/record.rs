@@ -11,10 +11,12 @@ mod context;
 mod conversations;
 mod sides;
 mod tool_times;
+mod trial;
 
 pub use conversations::{Agent, Conversations, Placed, Role};
 pub use sides::Side;
 pub use tool_times::{ToolTimes, Unanswered};
+pub use trial::{Recorded, Recording};
 
 use timeslip_wire::protocols::{Digest, RequestSeen, ToolCall};
 

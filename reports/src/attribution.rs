@@ -79,6 +79,7 @@ fn tool_segments(tool: &Tool) -> Vec<Segment> {
         provenance: Provenance::Measured,
         error_ns: None,
     };
+    let length = tool.end.saturating_sub(tool.start);
     match tool.command_start {
         Some(start) => vec![
             measured(start, Stage::ToolSandbox),
@@ -86,6 +87,12 @@ fn tool_segments(tool: &Tool) -> Vec<Segment> {
             measured(tool.command_end.unwrap_or(tool.end), Stage::ToolCommand),
             measured(tool.end, Stage::ToolSandbox),
         ],
+        // Of a recorded client it is not known what of it was the client's own.
+        None if tool.agent.is_some() => vec![Segment {
+            provenance: Provenance::Estimated,
+            error_ns: tool.reported_ns.map(|own| length.saturating_sub(own)),
+            ..measured(tool.end, Stage::ToolCommand)
+        }],
         None => vec![measured(tool.end, Stage::ToolSandbox)],
     }
 }

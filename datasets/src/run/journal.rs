@@ -447,6 +447,12 @@ pub struct Exchange {
     /// Backoff slept after this exchange before the next try.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub backoff_until: Option<u64>,
+    /// What the request said, in `bodies.jsonl`: its SHA-256 in hexadecimal digits.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub request_body: Option<String>,
+    /// What the response said, likewise.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub response_body: Option<String>,
 }
 
 /// Bytes that a token of reasoning has at least, on the average of any text.
