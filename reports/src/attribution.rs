@@ -21,6 +21,8 @@ pub(crate) use prefill_fit::PrefillPoints;
 pub use prefill_fit::{PrefillModel, fit_prefill};
 pub use validity::every_endpoint_measured;
 
+use std::sync::Arc;
+
 use timeslip_datasets::run::journal::{Exchange, Tool, Trial};
 
 use crate::stages::{Provenance, Stage};
@@ -39,6 +41,13 @@ pub fn attribute(trial: &Trial, prefill: Option<PrefillModel>) -> Attribution {
         proxied: exchanges().any(|exchange| exchange.marks.proxy.is_some()),
     };
     let mut pieces = Vec::new();
+    for run in &trial.agent_runs {
+        // One that asks for nothing starts up until it ends.
+        let end = run.first_request.unwrap_or(run.end);
+        let segments = vec![measured(end, Stage::AgentStart)];
+        let start = run.command_start.unwrap_or(run.start);
+        lay(&mut pieces, start, segments, 0, &Arc::default());
+    }
     for exchange in &trial.exchanges {
         lay(
             &mut pieces,
@@ -60,13 +69,17 @@ pub fn attribute(trial: &Trial, prefill: Option<PrefillModel>) -> Attribution {
     )
 }
 
-fn tool_segments(tool: &Tool) -> Vec<Segment> {
-    let measured = |end, stage| Segment {
+/// What the client's own marks say.
+fn measured(end: u64, stage: Stage) -> Segment {
+    Segment {
         end,
         stage,
         provenance: Provenance::Measured,
         error_ns: None,
-    };
+    }
+}
+
+fn tool_segments(tool: &Tool) -> Vec<Segment> {
     match tool.command_start {
         Some(start) => vec![
             measured(start, Stage::ToolSandbox),

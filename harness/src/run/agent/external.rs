@@ -1,0 +1,396 @@
+//! A real agent: all of it runs in the trial's sandbox, and reaches its model through a
+//! recording proxy alone.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver};
+
+use serde_json::Value;
+use timeslip_datasets::run::journal::{AgentRun, EndedBy, Event};
+use timeslip_datasets::run::plan::{PlannedAgent, PlannedEndpoint};
+use timeslip_suites::sandbox::Ports;
+use timeslip_suites::{Cancel, Capabilities, Execution, Exit, Invocation, Limits, Mount, Quota};
+use timeslip_wire::{clock, says_context_limit};
+
+use super::door::{Door, NO_DOOR};
+use super::relay::{self as proxy, Seen, Upstream};
+use super::{Assignment, Bench, Stop, Work, transcript};
+use crate::agents::{Adapter, Layer, Layers, Pointing, Speaks, Values};
+use crate::console;
+use crate::error::Error;
+
+/// What the agent is given as its key: the endpoint's own never enters a sandbox.
+const KEY: &str = "timeslip";
+
+/// Its home directory, in a sandbox with files of its own.
+const HOME: &str = "/home/agent";
+
+/// Mebibytes that an agent itself may take, beside what its tools may.
+const MEMORY_MB: u64 = 3072;
+
+/// Requests that wait to be taken in.
+const WAITING: usize = 1024;
+
+/// Characters that are kept of what an agent printed last.
+const LAST_WORDS: usize = 400;
+
+/// A real agent, installed.
+#[derive(Debug)]
+pub struct External {
+    adapter: Adapter,
+    way: Speaks,
+    layer: Layer,
+}
+
+impl External {
+    /// The agent of a planned endpoint; it is installed where it is not, after `before` was
+    /// called.
+    ///
+    /// # Errors
+    /// [`Error::Agent`] when it cannot be installed, [`Error::Config`] when its adapter in the
+    /// plan cannot be read.
+    pub fn of(
+        planned: &PlannedAgent,
+        endpoint: &PlannedEndpoint,
+        layers: &Layers,
+        before: impl FnOnce(&Adapter),
+    ) -> Result<Self, Error> {
+        let wrong = |problem: String| Error::Config {
+            place: format!("agent '{}' of the plan", planned.name),
+            problem,
+        };
+        let adapter: Adapter = serde_json::from_value(Value::Object(planned.adapter.clone()))
+            .map_err(|error| wrong(error.to_string()))?;
+        let way = adapter
+            .way(&endpoint.protocol, &endpoint.transport)
+            .ok_or_else(|| wrong(format!("does not speak {}", endpoint.protocol)))?
+            .clone();
+        let layer = layers.install(&adapter, || before(&adapter))?;
+        Ok(External {
+            adapter,
+            way,
+            layer,
+        })
+    }
+
+    /// Says what is wrong with a sandbox that agents cannot run in.
+    ///
+    /// # Errors
+    /// What is wrong, and what to do.
+    pub fn check(capabilities: &Capabilities) -> Result<(), String> {
+        match capabilities.ports {
+            Ports::Own | Ports::Machine => Ok(()),
+            Ports::None => Err(NO_DOOR.to_owned()),
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.adapter.name
+    }
+
+    /// The version that it prints itself.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.layer.version
+    }
+
+    /// Runs the agent until it ends or something stops it.
+    pub(super) async fn work(
+        &self,
+        assignment: Assignment<'_>,
+        origin: u64,
+        mut record: impl FnMut(Event),
+    ) -> Work {
+        let transcript = transcript::start(
+            (&self.adapter.name, &self.layer.version),
+            &assignment.cache_key,
+            &assignment.endpoint.model,
+            assignment.prompt,
+        );
+        let ran = match self.run(&assignment, origin).await {
+            Ok(ran) => ran,
+            Err(problem) => {
+                let why = format!("{} could not be started: {problem}", self.adapter.name);
+                return Work {
+                    stop: Stop::because(EndedBy::Harness, why),
+                    transcript,
+                    turns: assignment.turns_before,
+                };
+            }
+        };
+        let stop = self.stop(&assignment, &ran);
+        let turns = assignment.turns_before + ran.recorded.turns;
+        record(Event::AgentRun(ran.agent_run(origin)));
+        for exchange in ran
+            .recorded
+            .seen
+            .into_iter()
+            .filter_map(|seen| seen.exchange)
+        {
+            record(Event::Exchange(Box::new(exchange)));
+        }
+        Work {
+            stop,
+            transcript,
+            turns,
+        }
+    }
+
+    /// Starts the agent in its sandbox, and records what it says until it has ended.
+    async fn run(&self, assignment: &Assignment<'_>, origin: u64) -> io::Result<Ran> {
+        let Assignment {
+            endpoint, bench, ..
+        } = assignment;
+        let capabilities = bench.sandbox.capabilities();
+        let directory = bench.workspace.own_directory("agent");
+        let directory = directory.map_err(io::Error::other)?;
+        // Of each step its own: what an earlier one left is not followed.
+        let fresh = || Ok::<_, io::Error>(tempfile::tempdir_in(&directory)?.keep());
+        let (home, door) = (fresh()?, Door::new(&capabilities, &fresh()?)?);
+        let inside = match capabilities.ports {
+            Ports::Own => PathBuf::from(HOME),
+            Ports::Machine | Ports::None => home.clone(),
+        };
+        let base_path = endpoint.protocol.base_path();
+        let proxied = format!("http://{}", door.address);
+        let layer = self.layer.path.clone().unwrap_or_default();
+        let pointing = self.adapter.pointing(
+            &self.way,
+            &Values {
+                origin: &proxied,
+                base_url: &format!("{proxied}{base_path}"),
+                model: &endpoint.model,
+                key: KEY,
+                home: &inside.to_string_lossy(),
+                layer: &layer.to_string_lossy(),
+                instruction: assignment.prompt,
+            },
+        );
+        write_files(&pointing, &inside, &home)?;
+        let cancel = Cancel::new()?;
+        let invocation = self.invocation(assignment, pointing, &door, (&home, &inside), &cancel)?;
+        let sandbox = bench.sandbox.clone();
+        let start = clock::now() - origin;
+        let mut running = tokio::task::spawn_blocking(move || sandbox.run(&invocation));
+        let ended = |ended: Result<timeslip_suites::Result<Execution>, _>| {
+            ended.map_err(io::Error::other)?.map_err(io::Error::other)
+        };
+        let listener = tokio::select! {
+            opened = door.opened() => opened?,
+            execution = &mut running => {
+                let execution = ended(execution)?;
+                let words = last_words(&execution);
+                return Err(io::Error::other(format!("it {}{words}", execution.exit)));
+            }
+        };
+        let (told, seen) = mpsc::sync_channel(WAITING);
+        let proxy = proxy::start(proxy::Options {
+            listeners: vec![listener],
+            upstream: Upstream {
+                target: endpoint.target.clone(),
+                mount: base_path.to_owned(),
+            },
+            origin,
+            limits: proxy::Limits::default(),
+            seen: told,
+        })?;
+        let turns = assignment.turns.saturating_sub(assignment.turns_before);
+        let recording = tokio::task::spawn_blocking(move || Recorded::follow(seen, turns, &cancel));
+        let execution = running.await;
+        // Ends what the agent's death has not, and with it the recording.
+        let dropped = tokio::task::spawn_blocking(move || drop(proxy)).await;
+        debug_assert!(dropped.is_ok());
+        Ok(Ran {
+            start,
+            execution: ended(execution)?,
+            recorded: recording.await.map_err(io::Error::other)?,
+        })
+    }
+
+    /// The command that runs the agent.
+    fn invocation(
+        &self,
+        assignment: &Assignment<'_>,
+        pointing: Pointing,
+        door: &Door,
+        (home, inside): (&Path, &Path),
+        cancel: &Cancel,
+    ) -> io::Result<Invocation> {
+        let Bench {
+            workspace,
+            limits,
+            disk_mb,
+            ..
+        } = &assignment.bench;
+        let mut command = pointing.command.into_iter();
+        let program = command.next().unwrap_or_default();
+        let words = self.layer.program(&program).into_iter();
+        let words = words.chain(pointing.arguments).chain(command).collect();
+        let limits = Limits {
+            wall: assignment.time,
+            memory_mb: limits.memory_mb.saturating_add(MEMORY_MB),
+            ..*limits
+        };
+        let mut invocation = workspace.invocation(&door.command(words, pointing.input)?, limits);
+        invocation.disk = invocation.disk.map(|disk| disk.at_most(*disk_mb));
+        invocation.quota = Quota {
+            reserves_memory: true,
+            ..invocation.quota
+        };
+        invocation.cancel = Some(cancel.clone());
+        let layers = self.layer.path.iter().chain(&self.layer.needs);
+        invocation.mounts.extend(layers.map(|path| Mount {
+            host: path.clone(),
+            inside: path.to_string_lossy().into_owned(),
+            writable: false,
+        }));
+        invocation.mounts.push(Mount {
+            host: home.to_owned(),
+            inside: inside.to_string_lossy().into_owned(),
+            writable: true,
+        });
+        invocation.mounts.extend(door.mounts.iter().cloned());
+        let home = [("HOME", inside.to_string_lossy().into_owned())];
+        let own = home.into_iter().chain([("TERM", "dumb".to_owned())]);
+        let own = own.map(|(name, value)| (name.to_owned(), value));
+        invocation.environment.extend(own);
+        invocation.environment.extend(pointing.environment);
+        Ok(invocation)
+    }
+
+    /// Who ended its work.
+    fn stop(&self, assignment: &Assignment<'_>, ran: &Ran) -> Stop {
+        let Ran {
+            execution,
+            recorded,
+            ..
+        } = ran;
+        let exchanges = recorded
+            .seen
+            .iter()
+            .filter_map(|seen| seen.exchange.as_ref());
+        let exit = match execution.exit {
+            Exit::TimedOut => return Stop::out_of_time(assignment.time),
+            Exit::DiskLimit => return Stop::out_of_disk(assignment.bench.disk_mb),
+            Exit::Cancelled => return Stop::out_of_turns(assignment.turns),
+            Exit::Code(0) => return Stop::FINISHED,
+            exit => exit,
+        };
+        let name = &self.adapter.name;
+        let note = execution.exceeded.note();
+        let note = note.map(|note| format!(", {note}")).unwrap_or_default();
+        let why = format!("{name} {exit}{note}{}", last_words(execution));
+        match exchanges.last().map(|exchange| &exchange.error) {
+            None => Stop::because(
+                EndedBy::Harness,
+                format!("{why}; it asked its model for nothing"),
+            ),
+            Some(Some(error)) if says_context_limit(error) => {
+                Stop::because(EndedBy::ContextLimit, error.clone())
+            }
+            Some(Some(error)) => Stop::because(EndedBy::Endpoint, format!("{error}; {why}")),
+            Some(None) => Stop::because(EndedBy::Agent, why),
+        }
+    }
+}
+
+/// What came of a run of the agent.
+struct Ran {
+    /// When its sandbox was asked to start.
+    start: u64,
+    execution: Execution,
+    recorded: Recorded,
+}
+
+impl Ran {
+    fn agent_run(&self, origin: u64) -> AgentRun {
+        let Execution {
+            command_started,
+            command_ended,
+            ended,
+            exit,
+            output_total_bytes,
+            ..
+        } = self.execution;
+        let offset = |at| clock::since_origin(at).saturating_sub(origin);
+        AgentRun {
+            start: self.start,
+            command_start: command_started.map(offset),
+            first_request: self.recorded.first_request,
+            command_end: command_ended.map(offset),
+            end: offset(ended),
+            status: match exit {
+                Exit::Code(code) => format!("exit {code}"),
+                Exit::Signal(signal) => format!("signal {signal}"),
+                other => other.to_string(),
+            },
+            output_bytes: output_total_bytes,
+        }
+    }
+}
+
+/// What was seen of an agent's requests.
+struct Recorded {
+    seen: Vec<Seen>,
+    /// When the first byte of the first one came.
+    first_request: Option<u64>,
+    /// Model calls that were answered.
+    turns: u32,
+}
+
+impl Recorded {
+    /// Takes what the proxy tells until it ends, and cancels the agent when an answer that
+    /// asks for more has used up its turns.
+    fn follow(told: Receiver<Seen>, turns: u32, cancel: &Cancel) -> Self {
+        let mut recorded = Recorded {
+            seen: Vec::new(),
+            first_request: None,
+            turns: 0,
+        };
+        for seen in told {
+            let began = seen.exchange.as_ref().map(|exchange| exchange.marks.start);
+            let began = began.into_iter().chain(seen.client.request_came).min();
+            recorded.first_request = recorded.first_request.into_iter().chain(began).min();
+            let answered = seen
+                .exchange
+                .as_ref()
+                .is_some_and(|one| one.error.is_none());
+            recorded.turns += u32::from(answered);
+            let goes_on = seen
+                .answer
+                .as_ref()
+                .is_some_and(|answer| !answer.calls.is_empty());
+            if recorded.turns >= turns && goes_on {
+                cancel.cancel();
+            }
+            recorded.seen.push(seen);
+        }
+        recorded
+    }
+}
+
+/// Writes the agent's configuration into its home directory, which is `home` here.
+fn write_files(pointing: &Pointing, inside: &Path, home: &Path) -> io::Result<()> {
+    for (path, content) in &pointing.files {
+        let below = path.strip_prefix(inside).map_err(io::Error::other)?;
+        let path = home.join(below);
+        fs::create_dir_all(path.parent().unwrap_or(home))?;
+        fs::write(path, content)?;
+    }
+    Ok(())
+}
+
+/// What it printed last, for a sentence.
+fn last_words(execution: &Execution) -> String {
+    let text = execution.text();
+    let text = text.trim();
+    let skipped = text.chars().count().saturating_sub(LAST_WORDS);
+    let end: String = text.chars().skip(skipped).collect();
+    match end.is_empty() {
+        true => String::new(),
+        false => format!(": {}", console::one_line(&end)),
+    }
+}
