@@ -28,7 +28,7 @@ pub(crate) use errors::{error_event, failure_in, says_error, server_error};
 pub use fields::arguments;
 pub use mend::mend;
 pub use running_times::RunningTimes;
-pub use websocket::{Addressee, Lanes, WebSocketForm};
+pub use websocket::{Addressee, Asked, Lanes, WebSocketForm};
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -244,6 +244,12 @@ pub trait Protocol: Send + Sync + std::fmt::Debug {
     }
     /// Path, and query where there is one, below the base URL.
     fn path(&self, model: &str) -> String;
+    /// Whether a request to this path, without its query, is one of this protocol, wherever
+    /// the base URL is.
+    fn is_asked_at(&self, path: &str) -> bool {
+        let own = self.path("");
+        path.ends_with(own.split('?').next().unwrap_or_default())
+    }
     /// Headers the protocol itself asks for, the key's among them. `extra` are the
     /// configured body fields: some are only taken together with a header.
     fn headers(&self, key: Option<&str>, extra: &Map<String, Value>)
@@ -331,6 +337,13 @@ pub fn by_name(name: &str) -> Option<&'static dyn Protocol> {
         .iter()
         .copied()
         .find(|protocol| protocol.name() == name)
+}
+
+/// Finds a protocol by the path of a request.
+#[must_use]
+pub fn by_path(path: &str) -> Option<&'static dyn Protocol> {
+    let mut protocols = PROTOCOLS.iter().copied();
+    protocols.find(|protocol| protocol.is_asked_at(path))
 }
 
 /// The header of a bearer token, as most protocols want it.

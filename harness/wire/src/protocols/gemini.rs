@@ -38,6 +38,13 @@ impl Protocol for Gemini {
         format!("/models/{model}:streamGenerateContent?alt=sse")
     }
 
+    /// The model stands before the method, of which there is one that does not stream.
+    fn is_asked_at(&self, path: &str) -> bool {
+        [":streamGenerateContent", ":generateContent"]
+            .iter()
+            .any(|method| path.ends_with(method))
+    }
+
     fn headers(
         &self,
         key: Option<&str>,
