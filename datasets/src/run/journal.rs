@@ -344,6 +344,19 @@ impl StampSource {
     }
 }
 
+/// A tool call of an answer, and when all of it had come: whoever runs it may begin then,
+/// while the answer goes on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallArrival {
+    /// The model's id for the call. Untrusted.
+    pub call_id: String,
+    /// Tool name as the model wrote it. Untrusted.
+    pub name: String,
+    /// What came last that belongs to this call alone: its announcement, its arguments, or
+    /// their end.
+    pub at: u64,
+}
+
 /// One request and its response stream.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Exchange {
@@ -371,6 +384,9 @@ pub struct Exchange {
     pub marks: Marks,
     /// Every output event, in order.
     pub events: EventColumns,
+    /// The tool calls of the answer, in order; absent in older journals.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub calls: Vec<CallArrival>,
     /// What else the stream carried.
     #[serde(default)]
     pub shape: StreamShape,
@@ -458,15 +474,18 @@ impl Exchange {
 }
 
 /// One tool call.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tool {
-    /// Turn, from 1.
+    /// Turn, from 1, of the agent.
     pub turn: u32,
+    /// The agent, from 0, of a recording in which there are several.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub agent: Option<u32>,
     /// The model's id for the call.
     pub call_id: String,
     /// Tool name as the model wrote it. Untrusted.
     pub name: String,
-    /// Call began.
+    /// Call began; of a recorded agent, the call's own last byte was delivered.
     pub start: u64,
     /// The command itself began, inside the sandbox.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -474,8 +493,15 @@ pub struct Tool {
     /// The command itself ended.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub command_end: Option<u64>,
-    /// Result ready for the model.
+    /// Result ready for the model; of a recorded agent, the request that brings it began.
     pub end: u64,
+    /// For how much of that time the answer that made the call still came, where an agent
+    /// need not wait for its end.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub overlap_ns: Option<u64>,
+    /// How long the agent itself says that the tool took.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reported_ns: Option<u64>,
     /// For how long, while it ran, at least one process of this machine waited for a core;
     /// absent where the kernel does not say.
     #[serde(skip_serializing_if = "Option::is_none", default)]

@@ -3,7 +3,6 @@
 mod builtin;
 mod door;
 mod external;
-mod relay;
 mod transcript;
 
 pub use door::{Opening, go_through};

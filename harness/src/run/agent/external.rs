@@ -9,12 +9,12 @@ use std::sync::mpsc::{self, Receiver};
 use serde_json::Value;
 use timeslip_datasets::run::journal::{AgentRun, EndedBy, Event};
 use timeslip_datasets::run::plan::{PlannedAgent, PlannedEndpoint};
+use timeslip_proxy::{Seen, Upstream};
 use timeslip_suites::sandbox::Ports;
 use timeslip_suites::{Cancel, Capabilities, Execution, Exit, Invocation, Limits, Mount, Quota};
 use timeslip_wire::{clock, says_context_limit};
 
 use super::door::{Door, NO_DOOR};
-use super::relay::{self as proxy, Seen, Upstream};
 use super::{Assignment, Bench, Stop, Work, transcript};
 use crate::agents::{Adapter, Layer, Layers, Pointing, Speaks, Values};
 use crate::console;
@@ -187,14 +187,14 @@ impl External {
             }
         };
         let (told, seen) = mpsc::sync_channel(WAITING);
-        let proxy = proxy::start(proxy::Options {
+        let proxy = timeslip_proxy::start(timeslip_proxy::Options {
             listeners: vec![listener],
             upstream: Upstream {
                 target: endpoint.target.clone(),
                 mount: base_path.to_owned(),
             },
             origin,
-            limits: proxy::Limits::default(),
+            limits: timeslip_proxy::Limits::default(),
             seen: told,
         })?;
         let turns = assignment.turns.saturating_sub(assignment.turns_before);

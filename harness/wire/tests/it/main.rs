@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod arrivals;
+mod call_arrivals;
 mod exchange;
 mod hostile_payloads;
 mod hostile_streams;
@@ -16,3 +17,4 @@ mod server_streams;
 mod support;
 mod talk;
 mod websocket;
+mod whole_answers;

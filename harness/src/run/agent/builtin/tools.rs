@@ -134,6 +134,7 @@ pub async fn call(
             cores_waited_for_ns: ran.cores_waited_for.and_then(nanoseconds),
             status: ran.status,
             output_bytes: ran.output_bytes,
+            ..Tool::default()
         },
         output: ran.output,
         submitted: ran.submitted,
