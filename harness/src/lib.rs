@@ -21,4 +21,5 @@ pub mod exit;
 pub mod grading;
 pub mod instrument;
 mod read;
+pub mod record;
 pub mod run;

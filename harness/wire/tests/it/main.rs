@@ -11,6 +11,7 @@ mod lanes;
 mod protocol_requests;
 mod protocol_streams;
 mod recorded;
+mod requests_seen;
 mod scripted;
 mod server_connections;
 mod server_streams;
