@@ -9,10 +9,12 @@
 mod clients;
 mod context;
 mod conversations;
+mod lines;
 mod sides;
 mod tool_times;
 
 pub use conversations::{Agent, Conversations, Placed, Role};
+pub use lines::{Lines, began};
 pub use sides::Side;
 pub use tool_times::{ToolTimes, Unanswered};
 

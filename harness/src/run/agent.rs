@@ -108,6 +108,8 @@ pub struct Work {
     pub transcript: Trajectory,
     /// Model calls that the trial has made so far.
     pub turns: u32,
+    /// When it ended, on the run's clock. Reading what was recorded of it takes longer.
+    pub end: u64,
 }
 
 impl Agent {

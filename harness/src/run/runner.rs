@@ -297,13 +297,13 @@ impl TrialSite<'_> {
             };
             let work = self.agent.work(assignment, origin, &mut emit).await;
             turns = work.turns;
-            wall_ns = clock::now() - origin;
+            wall_ns = work.end - origin;
             match &mut transcript {
                 Some(transcript) => agent::append(transcript, work.transcript),
                 None => transcript = Some(work.transcript),
             }
             let ended = &*stop.insert(work.stop);
-            let pausing = clock::now();
+            let pausing = work.end;
             let admitted = self.shared.admission.wait().await;
             let grading = clock::now();
             let graded = self.grade(step).await;

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use timeslip_datasets::atif::Trajectory;
 use timeslip_datasets::run::journal::{EndedBy, Event};
 use timeslip_wire::protocols::Item;
-use timeslip_wire::{Endpoint, Failure, Session, says_context_limit};
+use timeslip_wire::{Endpoint, Failure, Session, clock, says_context_limit};
 use tokio::time::Instant;
 
 use super::{Assignment, Stop, Work, transcript};
@@ -53,6 +53,7 @@ pub(super) async fn work(
         stop,
         transcript,
         turns: turn,
+        end: clock::now(),
     }
 }
 

@@ -6,19 +6,20 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use timeslip_datasets::run::journal::{AgentRun, EndedBy, Event};
 use timeslip_datasets::run::plan::{PlannedAgent, PlannedEndpoint};
 use timeslip_proxy::{Seen, Upstream};
 use timeslip_suites::sandbox::Ports;
 use timeslip_suites::{Cancel, Capabilities, Execution, Exit, Invocation, Limits, Mount, Quota};
-use timeslip_wire::{clock, says_context_limit};
+use timeslip_wire::{Endpoint, Secret, clock, says_context_limit};
 
 use super::door::{Door, NO_DOOR};
 use super::{Assignment, Bench, Stop, Work, transcript};
 use crate::agents::{Adapter, Layer, Layers, Pointing, Speaks, Values};
 use crate::console;
 use crate::error::Error;
+use crate::record::{self, Lines};
 
 /// What the agent is given as its key: the endpoint's own never enters a sandbox.
 const KEY: &str = "timeslip";
@@ -104,13 +105,13 @@ impl External {
         origin: u64,
         mut record: impl FnMut(Event),
     ) -> Work {
-        let transcript = transcript::start(
+        let mut transcript = transcript::start(
             (&self.adapter.name, &self.layer.version),
             &assignment.cache_key,
             &assignment.endpoint.model,
             assignment.prompt,
         );
-        let ran = match self.run(&assignment, origin).await {
+        let mut ran = match self.run(&assignment, origin).await {
             Ok(ran) => ran,
             Err(problem) => {
                 let why = format!("{} could not be started: {problem}", self.adapter.name);
@@ -118,24 +119,20 @@ impl External {
                     stop: Stop::because(EndedBy::Harness, why),
                     transcript,
                     turns: assignment.turns_before,
+                    end: clock::now(),
                 };
             }
         };
-        let stop = self.stop(&assignment, &ran);
-        let turns = assignment.turns_before + ran.recorded.turns;
         record(Event::AgentRun(ran.agent_run(origin)));
-        for exchange in ran
-            .recorded
-            .seen
-            .into_iter()
-            .filter_map(|seen| seen.exchange)
-        {
-            record(Event::Exchange(Box::new(exchange)));
+        ran.lines.events.drain(..).for_each(&mut record);
+        for (answer, results) in &ran.lines.answers {
+            transcript::add_turn(&mut transcript, answer, results);
         }
         Work {
-            stop,
+            stop: self.stop(&assignment, &ran),
             transcript,
-            turns,
+            turns: assignment.turns_before + ran.lines.turns,
+            end: clock::since_origin(ran.execution.ended),
         }
     }
 
@@ -192,21 +189,29 @@ impl External {
             upstream: Upstream {
                 target: endpoint.target.clone(),
                 mount: base_path.to_owned(),
+                headers: Some(own_headers(endpoint)),
             },
             origin,
             limits: timeslip_proxy::Limits::default(),
             seen: told,
         })?;
         let turns = assignment.turns.saturating_sub(assignment.turns_before);
-        let recording = tokio::task::spawn_blocking(move || Recorded::follow(seen, turns, &cancel));
+        let redaction = endpoint.redaction();
+        let recording = tokio::task::spawn_blocking(move || {
+            let recorded = Recorded::follow(seen, turns, &cancel);
+            let lines = Lines::of(recorded.seen, &redaction);
+            (recorded.first_request, lines)
+        });
         let execution = running.await;
         // Ends what the agent's death has not, and with it the recording.
         let dropped = tokio::task::spawn_blocking(move || drop(proxy)).await;
         debug_assert!(dropped.is_ok());
+        let (first_request, lines) = recording.await.map_err(io::Error::other)?;
         Ok(Ran {
             start,
             execution: ended(execution)?,
-            recorded: recording.await.map_err(io::Error::other)?,
+            first_request,
+            lines,
         })
     }
 
@@ -263,38 +268,44 @@ impl External {
 
     /// Who ended its work.
     fn stop(&self, assignment: &Assignment<'_>, ran: &Ran) -> Stop {
-        let Ran {
-            execution,
-            recorded,
-            ..
-        } = ran;
-        let exchanges = recorded
-            .seen
-            .iter()
-            .filter_map(|seen| seen.exchange.as_ref());
+        let execution = &ran.execution;
         let exit = match execution.exit {
             Exit::TimedOut => return Stop::out_of_time(assignment.time),
             Exit::DiskLimit => return Stop::out_of_disk(assignment.bench.disk_mb),
             Exit::Cancelled => return Stop::out_of_turns(assignment.turns),
-            Exit::Code(0) => return Stop::FINISHED,
             exit => exit,
         };
         let name = &self.adapter.name;
         let note = execution.exceeded.note();
         let note = note.map(|note| format!(", {note}")).unwrap_or_default();
         let why = format!("{name} {exit}{note}{}", last_words(execution));
-        match exchanges.last().map(|exchange| &exchange.error) {
-            None => Stop::because(
-                EndedBy::Harness,
-                format!("{why}; it asked its model for nothing"),
-            ),
-            Some(Some(error)) if says_context_limit(error) => {
-                Stop::because(EndedBy::ContextLimit, error.clone())
+        match (&ran.lines.failure, exit) {
+            (Some(failure), _) if says_context_limit(failure) => {
+                Stop::because(EndedBy::ContextLimit, failure.clone())
             }
-            Some(Some(error)) => Stop::because(EndedBy::Endpoint, format!("{error}; {why}")),
-            Some(None) => Stop::because(EndedBy::Agent, why),
+            (Some(failure), _) => Stop::because(EndedBy::Endpoint, format!("{failure}; {why}")),
+            (None, _) if ran.first_request.is_none() => {
+                let why = format!("{why}; it asked its model for nothing");
+                Stop::because(EndedBy::Harness, why)
+            }
+            (None, Exit::Code(0)) => Stop::FINISHED,
+            (None, _) => Stop::because(EndedBy::Agent, why),
         }
     }
+}
+
+/// What the endpoint is given in the place of the agent's own credentials: its key, and the
+/// headers of its configuration.
+fn own_headers(endpoint: &Endpoint) -> Vec<(String, Secret)> {
+    let headers = |key| endpoint.protocol.headers(key, &Map::new());
+    let of_protocol = headers(None);
+    let key = endpoint.key.as_ref().map(|key| key.0.as_str());
+    let of_key = headers(key).into_iter();
+    of_key
+        .filter(|header| !of_protocol.contains(header))
+        .map(|(name, value)| (name.to_owned(), Secret(value)))
+        .chain(endpoint.headers.clone())
+        .collect()
 }
 
 /// What came of a run of the agent.
@@ -302,7 +313,9 @@ struct Ran {
     /// When its sandbox was asked to start.
     start: u64,
     execution: Execution,
-    recorded: Recorded,
+    /// When the first byte of its first request came.
+    first_request: Option<u64>,
+    lines: Lines,
 }
 
 impl Ran {
@@ -319,7 +332,7 @@ impl Ran {
         AgentRun {
             start: self.start,
             command_start: command_started.map(offset),
-            first_request: self.recorded.first_request,
+            first_request: self.first_request,
             command_end: command_ended.map(offset),
             end: offset(ended),
             status: match exit {
@@ -337,8 +350,6 @@ struct Recorded {
     seen: Vec<Seen>,
     /// When the first byte of the first one came.
     first_request: Option<u64>,
-    /// Model calls that were answered.
-    turns: u32,
 }
 
 impl Recorded {
@@ -348,22 +359,21 @@ impl Recorded {
         let mut recorded = Recorded {
             seen: Vec::new(),
             first_request: None,
-            turns: 0,
         };
+        let mut answers = 0;
         for seen in told {
-            let began = seen.exchange.as_ref().map(|exchange| exchange.marks.start);
-            let began = began.into_iter().chain(seen.client.request_came).min();
-            recorded.first_request = recorded.first_request.into_iter().chain(began).min();
+            let first = recorded.first_request.into_iter();
+            recorded.first_request = first.chain([record::began(&seen)]).min();
             let answered = seen
                 .exchange
                 .as_ref()
                 .is_some_and(|one| one.error.is_none());
-            recorded.turns += u32::from(answered);
+            answers += u32::from(answered);
             let goes_on = seen
                 .answer
                 .as_ref()
                 .is_some_and(|answer| !answer.calls.is_empty());
-            if recorded.turns >= turns && goes_on {
+            if answers >= turns && goes_on {
                 cancel.cancel();
             }
             recorded.seen.push(seen);
