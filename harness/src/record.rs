@@ -9,14 +9,14 @@
 mod clients;
 mod context;
 mod conversations;
+mod lines;
 mod sides;
 mod tool_times;
-mod trial;
 
 pub use conversations::{Agent, Conversations, Placed, Role};
+pub use lines::{Lines, Recording};
 pub use sides::Side;
 pub use tool_times::{ToolTimes, Unanswered};
-pub use trial::{Recorded, Recording};
 
 use timeslip_wire::protocols::{Digest, RequestSeen, ToolCall};
 
