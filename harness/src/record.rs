@@ -14,7 +14,7 @@ mod sides;
 mod tool_times;
 
 pub use conversations::{Agent, Conversations, Placed, Role};
-pub use lines::{Lines, began};
+pub use lines::{Lines, Recording};
 pub use sides::Side;
 pub use tool_times::{ToolTimes, Unanswered};
 

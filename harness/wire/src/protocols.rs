@@ -247,12 +247,6 @@ pub trait Protocol: Send + Sync + std::fmt::Debug {
     }
     /// Path, and query where there is one, below the base URL.
     fn path(&self, model: &str) -> String;
-    /// Whether a request to this path, without its query, is one of this protocol, wherever
-    /// the base URL is.
-    fn is_asked_at(&self, path: &str) -> bool {
-        let own = self.path("");
-        path.ends_with(own.split('?').next().unwrap_or_default())
-    }
     /// Headers the protocol itself asks for, the key's among them. `extra` are the
     /// configured body fields: some are only taken together with a header.
     fn headers(&self, key: Option<&str>, extra: &Map<String, Value>)
@@ -279,6 +273,10 @@ pub trait Protocol: Send + Sync + std::fmt::Debug {
     }
     /// Builds the body of a request.
     fn encode(&self, request: &Request<'_>, form: RequestForm) -> Vec<u8>;
+    /// Whether a path, without its query, is one at which output is asked for.
+    fn is_asked_at(&self, path: &str) -> bool {
+        path.ends_with(&self.path(""))
+    }
     /// Fields by which the body of a request is told from those of other protocols; it must
     /// have the first, which holds the conversation.
     fn request_fields(&self) -> &'static [&'static str];
@@ -360,13 +358,6 @@ pub fn by_name(name: &str) -> Option<&'static dyn Protocol> {
         .iter()
         .copied()
         .find(|protocol| protocol.name() == name)
-}
-
-/// Finds a protocol by the path of a request.
-#[must_use]
-pub fn by_path(path: &str) -> Option<&'static dyn Protocol> {
-    let mut protocols = PROTOCOLS.iter().copied();
-    protocols.find(|protocol| protocol.is_asked_at(path))
 }
 
 /// The header of a bearer token, as most protocols want it.

@@ -19,7 +19,7 @@ use super::{Assignment, Bench, Stop, Work, transcript};
 use crate::agents::{Adapter, Layer, Layers, Pointing, Speaks, Values};
 use crate::console;
 use crate::error::Error;
-use crate::record::{self, Lines};
+use crate::record::{Lines, Recording};
 
 /// What the agent is given as its key: the endpoint's own never enters a sandbox.
 const KEY: &str = "timeslip";
@@ -198,19 +198,17 @@ impl External {
         let turns = assignment.turns.saturating_sub(assignment.turns_before);
         let redaction = endpoint.redaction();
         let recording = tokio::task::spawn_blocking(move || {
-            let recorded = Recorded::follow(seen, turns, &cancel);
-            let lines = Lines::of(recorded.seen, &redaction);
-            (recorded.first_request, lines)
+            let mut recording = Recording::new(redaction, None);
+            follow(&mut recording, seen, turns, &cancel).map(|()| recording.finish())
         });
         let execution = running.await;
         // Ends what the agent's death has not, and with it the recording.
         let dropped = tokio::task::spawn_blocking(move || drop(proxy)).await;
         debug_assert!(dropped.is_ok());
-        let (first_request, lines) = recording.await.map_err(io::Error::other)?;
+        let lines = recording.await.map_err(io::Error::other)??;
         Ok(Ran {
             start,
             execution: ended(execution)?,
-            first_request,
             lines,
         })
     }
@@ -284,7 +282,7 @@ impl External {
                 Stop::because(EndedBy::ContextLimit, failure.clone())
             }
             (Some(failure), _) => Stop::because(EndedBy::Endpoint, format!("{failure}; {why}")),
-            (None, _) if ran.first_request.is_none() => {
+            (None, _) if ran.lines.first_request.is_none() => {
                 let why = format!("{why}; it asked its model for nothing");
                 Stop::because(EndedBy::Harness, why)
             }
@@ -314,7 +312,6 @@ struct Ran {
     start: u64,
     execution: Execution,
     /// When the first byte of its first request came.
-    first_request: Option<u64>,
     lines: Lines,
 }
 
@@ -332,7 +329,7 @@ impl Ran {
         AgentRun {
             start: self.start,
             command_start: command_started.map(offset),
-            first_request: self.first_request,
+            first_request: self.lines.first_request,
             command_end: command_ended.map(offset),
             end: offset(ended),
             status: match exit {
@@ -345,41 +342,26 @@ impl Ran {
     }
 }
 
-/// What was seen of an agent's requests.
-struct Recorded {
-    seen: Vec<Seen>,
-    /// When the first byte of the first one came.
-    first_request: Option<u64>,
-}
-
-impl Recorded {
-    /// Takes what the proxy tells until it ends, and cancels the agent when an answer that
-    /// asks for more has used up its turns.
-    fn follow(told: Receiver<Seen>, turns: u32, cancel: &Cancel) -> Self {
-        let mut recorded = Recorded {
-            seen: Vec::new(),
-            first_request: None,
-        };
-        let mut answers = 0;
-        for seen in told {
-            let first = recorded.first_request.into_iter();
-            recorded.first_request = first.chain([record::began(&seen)]).min();
-            let answered = seen
-                .exchange
-                .as_ref()
-                .is_some_and(|one| one.error.is_none());
-            answers += u32::from(answered);
-            let goes_on = seen
-                .answer
-                .as_ref()
-                .is_some_and(|answer| !answer.calls.is_empty());
-            if answers >= turns && goes_on {
-                cancel.cancel();
-            }
-            recorded.seen.push(seen);
+/// Takes what the proxy tells until it ends, and cancels the agent when an answer that asks
+/// for more has used up its turns.
+fn follow(
+    recording: &mut Recording,
+    told: Receiver<Seen>,
+    turns: u32,
+    cancel: &Cancel,
+) -> io::Result<()> {
+    let mut answers = 0;
+    for seen in told {
+        let exchange = seen.exchange.as_ref();
+        answers += u32::from(exchange.is_some_and(|one| one.error.is_none()));
+        let answer = seen.answer.as_ref();
+        let goes_on = answer.is_some_and(|answer| !answer.calls.is_empty());
+        if answers >= turns && goes_on {
+            cancel.cancel();
         }
-        recorded
+        recording.take(seen)?;
     }
+    Ok(())
 }
 
 /// Writes the agent's configuration into its home directory, which is `home` here.

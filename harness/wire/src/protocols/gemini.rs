@@ -40,8 +40,6 @@ impl Protocol for Gemini {
         format!("/models/{model}:streamGenerateContent?alt=sse")
     }
 
-    /// The model stands before the method, of which there is one that does not stream.
-
     fn headers(
         &self,
         key: Option<&str>,
