@@ -346,7 +346,7 @@ protocol = "responses"
             (
                 "version = \"1\"\n",
                 "",
-                "line 2,",
+                "line 1,",
                 "missing field `version`",
             ),
             (
