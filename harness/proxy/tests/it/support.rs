@@ -109,6 +109,16 @@ pub fn read_head(mut stream: &TcpStream) -> String {
     String::from_utf8(head).unwrap()
 }
 
+/// Reads a request whose length is in its head.
+pub fn read_request(stream: &TcpStream) -> String {
+    let head = read_head(stream);
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "));
+    let body = read_exactly(stream, length.unwrap_or("0").parse().unwrap());
+    head + &String::from_utf8(body).unwrap()
+}
+
 /// Reads to the end; whether that was a clean one.
 pub fn read_all(mut stream: &TcpStream) -> (Vec<u8>, bool) {
     let mut bytes = Vec::new();
