@@ -315,8 +315,8 @@ fn tool(turn: u32, start: u64, draw: &mut Draw) -> Tool {
         command_start: Some(command_start),
         command_end: Some(command_end),
         end: command_end + draw.around(2 * MS),
-        cores_waited_for_ns: None,
         status: "exit 0".into(),
         output_bytes: draw.between(10, 3_000),
+        ..Tool::default()
     }
 }

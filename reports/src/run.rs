@@ -158,6 +158,11 @@ fn run_data(
         warnings.push("This platform does not say when bytes arrived, only when they were read: whether the client was the bottleneck is not known.".into());
     }
     let mut invalid = objections(plan, seen);
+    let starved = |calibration| validity::starved(calibration, plan.limits.client_lag_ms);
+    invalid.extend(calibration.as_ref().and_then(starved).map(|why| Objection {
+        endpoint: None,
+        why,
+    }));
     invalid.extend(headline::too_many_errors(&endpoints, &trials));
     RunData {
         run_id: manifest.run_id.clone(),
@@ -220,7 +225,9 @@ fn trial_data(plan: &Plan, trial: &Trial, prefill: Option<PrefillModel>) -> Tria
         .and_then(|tasks| tasks.get(&trial.key.task));
     let told = || {
         let exchanges = trial.exchanges.iter();
-        exchanges.filter(|exchange| exchange.backoff_until.is_none() && !exchange.warm_up)
+        exchanges.filter(|exchange| {
+            exchange.backoff_until.is_none() && !exchange.warm_up && exchange.side.is_none()
+        })
     };
     let mut exchanges = Vec::with_capacity(told().count());
     let lag_ms = plan.limits.client_lag_ms;

@@ -74,6 +74,8 @@ pub enum Event {
     Exchange(Box<Exchange>),
     /// A tool call ended.
     Tool(Tool),
+    /// A real agent's process ended.
+    AgentRun(AgentRun),
     /// The trial is over and graded.
     TrialFinished(TrialFinished),
 }
@@ -342,11 +344,30 @@ impl StampSource {
     }
 }
 
+/// A tool call of an answer, and when all of it had come: whoever runs it may begin then,
+/// while the answer goes on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallArrival {
+    /// The model's id for the call. Untrusted.
+    pub call_id: String,
+    /// Tool name as the model wrote it. Untrusted.
+    pub name: String,
+    /// What came last that belongs to this call alone: its announcement, its arguments, or
+    /// their end.
+    pub at: u64,
+}
+
 /// One request and its response stream.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Exchange {
-    /// Turn, from 1; 0 for a warm-up, which belongs to none.
+    /// Turn, from 1, of its agent; 0 for a warm-up and for what is beside the conversation.
     pub turn: u32,
+    /// The agent, from 0, of a recording in which agents are told apart.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub agent: Option<u32>,
+    /// What it is for, where it is beside the conversation: `title`, `compaction` …
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub side: Option<String>,
     /// The server was only asked to read ahead of the first turn: no output is expected.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub warm_up: bool,
@@ -369,6 +390,9 @@ pub struct Exchange {
     pub marks: Marks,
     /// Every output event, in order.
     pub events: EventColumns,
+    /// The tool calls of the answer, in order; absent in older journals.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub calls: Vec<CallArrival>,
     /// What else the stream carried.
     #[serde(default)]
     pub shape: StreamShape,
@@ -425,6 +449,12 @@ pub struct Exchange {
     /// Backoff slept after this exchange before the next try.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub backoff_until: Option<u64>,
+    /// What the request said, in `bodies.jsonl`: its SHA-256 in hexadecimal digits.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub request_body: Option<String>,
+    /// What the response said, likewise.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub response_body: Option<String>,
 }
 
 /// Bytes that a token of reasoning has at least, on the average of any text.
@@ -456,15 +486,21 @@ impl Exchange {
 }
 
 /// One tool call.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tool {
-    /// Turn, from 1.
+    /// Turn, from 1, of the agent.
     pub turn: u32,
+    /// The agent, from 0, of a recording in which there are several.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub agent: Option<u32>,
+    /// The agent that the call began, whose work its time is.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub began: Option<u32>,
     /// The model's id for the call.
     pub call_id: String,
     /// Tool name as the model wrote it. Untrusted.
     pub name: String,
-    /// Call began.
+    /// Call began; of a recorded agent, the call's own last byte was delivered.
     pub start: u64,
     /// The command itself began, inside the sandbox.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -472,8 +508,15 @@ pub struct Tool {
     /// The command itself ended.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub command_end: Option<u64>,
-    /// Result ready for the model.
+    /// Result ready for the model; of a recorded agent, the request that brings it began.
     pub end: u64,
+    /// For how much of that time the answer that made the call still came, where an agent
+    /// need not wait for its end.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub overlap_ns: Option<u64>,
+    /// How long the agent itself says that the tool took.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reported_ns: Option<u64>,
     /// For how long, while it ran, at least one process of this machine waited for a core;
     /// absent where the kernel does not say.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -481,6 +524,28 @@ pub struct Tool {
     /// How it ended: `exit 0`, `timed out after 5 s`, `refused` …
     pub status: String,
     /// Bytes the command wrote, before any cut.
+    pub output_bytes: u64,
+}
+
+/// One run of a real agent's process; the built-in agent has none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentRun {
+    /// Its sandbox was asked to start.
+    pub start: u64,
+    /// The agent's own command began.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub command_start: Option<u64>,
+    /// The first byte of its first request came, of any kind.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub first_request: Option<u64>,
+    /// The agent's own command ended.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub command_end: Option<u64>,
+    /// Nothing of it was left.
+    pub end: u64,
+    /// How it ended: `exit 0`, `signal 9` …
+    pub status: String,
+    /// Bytes it printed.
     pub output_bytes: u64,
 }
 

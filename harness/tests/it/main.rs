@@ -1,6 +1,7 @@
 //! The integration tests of the application.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod agents;
 mod bad_input;
 mod conformance;
 mod datasets;
@@ -16,6 +17,7 @@ mod nightly;
 mod probe;
 mod prompt_cache;
 mod proxy;
+mod recorded_clients;
 mod report_in_browser;
 #[path = "../../wire/tests/it/scripted.rs"]
 mod scripted;

@@ -17,16 +17,19 @@ mod ollama;
 mod output_items;
 mod partial_arguments;
 mod reasoning_details;
+mod requests;
 mod responses;
 mod running_times;
 pub(crate) mod server_timings;
 mod unknown;
 mod usage;
 mod websocket;
+mod whole;
 
 pub(crate) use errors::{error_event, failure_in, says_error, server_error};
 pub use fields::arguments;
 pub use mend::mend;
+pub use requests::{Digest, ItemKind, ItemSeen, RequestSeen, TextSeen, ToolSeen, of_path};
 pub use running_times::RunningTimes;
 pub use websocket::{Addressee, Asked, Lanes, WebSocketForm};
 
@@ -244,12 +247,6 @@ pub trait Protocol: Send + Sync + std::fmt::Debug {
     }
     /// Path, and query where there is one, below the base URL.
     fn path(&self, model: &str) -> String;
-    /// Whether a request to this path, without its query, is one of this protocol, wherever
-    /// the base URL is.
-    fn is_asked_at(&self, path: &str) -> bool {
-        let own = self.path("");
-        path.ends_with(own.split('?').next().unwrap_or_default())
-    }
     /// Headers the protocol itself asks for, the key's among them. `extra` are the
     /// configured body fields: some are only taken together with a header.
     fn headers(&self, key: Option<&str>, extra: &Map<String, Value>)
@@ -276,8 +273,24 @@ pub trait Protocol: Send + Sync + std::fmt::Debug {
     }
     /// Builds the body of a request.
     fn encode(&self, request: &Request<'_>, form: RequestForm) -> Vec<u8>;
+    /// Whether a path, without its query, is one at which output is asked for.
+    fn is_asked_at(&self, path: &str) -> bool {
+        path.ends_with(&self.path(""))
+    }
+    /// Fields by which the body of a request is told from those of other protocols; it must
+    /// have the first, which holds the conversation.
+    fn request_fields(&self) -> &'static [&'static str];
+    /// What a request to a path says, read from its body; `None` where it asks for no output.
+    fn request_seen(&self, path: &str, body: &Value) -> Option<RequestSeen>;
     /// A decoder for one response.
     fn decoder(&self) -> Box<dyn Decoder>;
+    /// The payloads that a stream would have had, from the whole body of an answer that was
+    /// not streamed. What is no answer, and what is larger than
+    /// [`MAX_PAYLOAD`](crate::framing::MAX_PAYLOAD), is one payload as it is, which the
+    /// decoder then finds wrong.
+    fn whole(&self, body: &[u8]) -> Vec<Vec<u8>> {
+        vec![body.to_vec()]
+    }
 }
 
 /// Decodes one response stream.
@@ -303,6 +316,14 @@ pub trait Decoder: Send {
     /// Events of kinds that are not known, by name.
     fn unknown(&self) -> BTreeMap<String, u32> {
         BTreeMap::new()
+    }
+    /// The calls that the latest payload was about: it announced them, brought arguments of
+    /// theirs, or ended them alone. Each is named by its [`Decoder::call_number`].
+    fn touched(&self) -> &[usize];
+    /// The number under which a call of the answer was touched; to be asked after
+    /// [`Decoder::answer`].
+    fn call_number(&self, call: usize) -> usize {
+        call
     }
     /// Output tokens that were counted before any was shown.
     fn hidden_tokens(&self) -> Option<u64> {
@@ -337,13 +358,6 @@ pub fn by_name(name: &str) -> Option<&'static dyn Protocol> {
         .iter()
         .copied()
         .find(|protocol| protocol.name() == name)
-}
-
-/// Finds a protocol by the path of a request.
-#[must_use]
-pub fn by_path(path: &str) -> Option<&'static dyn Protocol> {
-    let mut protocols = PROTOCOLS.iter().copied();
-    protocols.find(|protocol| protocol.is_asked_at(path))
 }
 
 /// The header of a bearer token, as most protocols want it.

@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use timeslip_datasets::run::journal::{
-    EventColumns, Exchange, Marks, Reported, StampSource, StreamEvent,
+    CallArrival, EventColumns, Exchange, Marks, Reported, StampSource, StreamEvent,
 };
 
 use crate::clock;
 use crate::connection::{Arrival, Counts, Steps};
 use crate::failure::Failure;
 use crate::protocols::server_timings::server_timing_header;
-use crate::protocols::{Answer, Decoder, PayloadMeaning, RunningTimes, StreamError, error_event};
+use crate::protocols::{
+    Answer, Decoder, PayloadMeaning, Protocol, RunningTimes, StreamError, error_event,
+};
 
 /// Events there is room for before the first allocation.
 const EXPECTED_EVENTS: usize = 4096;
@@ -43,6 +45,8 @@ pub struct Recorder {
     moved: u64,
     /// A reason to finish has come.
     may_end: bool,
+    /// When the latest payload of each call came, by [`Decoder::call_number`].
+    calls: Vec<Option<u64>>,
 }
 
 impl Recorder {
@@ -84,6 +88,7 @@ impl Recorder {
             heard: now,
             moved: now,
             may_end: false,
+            calls: Vec::new(),
         }
     }
 
@@ -298,6 +303,12 @@ impl Recorder {
         if admitted || finished || step.done {
             self.moved = arrival.read;
         }
+        for &call in self.decoder.touched() {
+            if call >= self.calls.len() {
+                self.calls.resize(call + 1, None);
+            }
+            self.calls[call] = Some(at);
+        }
         let mut tokens = step.tokens;
         for (kind, bytes) in step.outputs() {
             self.moved = arrival.read;
@@ -326,6 +337,25 @@ impl Recorder {
             self.done = Some(self.offset(clock::now()));
         }
         Ok(step.done)
+    }
+
+    /// Takes the whole body of an answer that was not streamed and is there with one arrival;
+    /// true when it is an answer to its end.
+    ///
+    /// # Errors
+    /// What the decoder finds wrong.
+    pub fn whole(
+        &mut self,
+        arrival: Arrival,
+        protocol: &dyn Protocol,
+        body: &[u8],
+    ) -> Result<bool, StreamError> {
+        for payload in protocol.whole(body) {
+            if self.payload(arrival, &payload)? {
+                return Ok(true);
+            }
+        }
+        Ok(self.end())
     }
 
     /// The response ended; true when the protocol lets it end here.
@@ -397,6 +427,15 @@ impl Recorder {
         exchange
             .remarks
             .extend(contradiction.map(|what| format!("the usage contradicts itself: {what}")));
+        let calls = answer.calls.iter().enumerate().filter_map(|(place, call)| {
+            let number = self.decoder.call_number(place);
+            Some(CallArrival {
+                call_id: call.call_id.clone(),
+                name: call.name.clone(),
+                at: self.calls.get(number).copied().flatten()?,
+            })
+        });
+        exchange.calls = calls.collect();
         exchange.reported = self.reported;
         exchange.reported.merge(&answer.reported);
         exchange.response_id = answer.id.clone();

@@ -7,12 +7,15 @@
 use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
 use memchr::memmem::Finder;
 use serde_json::{Map, Value};
-use timeslip_datasets::run::journal::Tool;
+use timeslip_datasets::run::journal::{Exchange, Tool};
 
 use crate::protocols::{Answer, ToolCall};
 
 /// Most characters of a server's own words that are kept.
 const MAX_WORDS: usize = 1_000;
+
+/// Most characters of a name that a server gives.
+const MAX_NAME: usize = 200;
 
 /// Stands for a secret.
 const MASK: &str = "***";
@@ -123,6 +126,33 @@ impl Redaction {
         for call in &mut answer.calls {
             self.call(call);
         }
+    }
+
+    /// All that a server named in an exchange: it may put anything there. A name is cut to
+    /// 200 characters.
+    pub fn exchange(&self, exchange: &mut Exchange) {
+        let plain = |name: &str| -> String {
+            let redacted = self.words(name);
+            redacted.chars().take(MAX_NAME).collect()
+        };
+        let names = [
+            &mut exchange.response_id,
+            &mut exchange.served_model,
+            &mut exchange.served_tier,
+            &mut exchange.served_speed,
+            &mut exchange.incomplete,
+        ];
+        let calls = exchange.calls.iter_mut();
+        let of_calls = calls.flat_map(|call| [&mut call.call_id, &mut call.name]);
+        for name in names.into_iter().flatten().chain(of_calls) {
+            *name = plain(name);
+        }
+        for remark in &mut exchange.remarks {
+            *remark = self.words(remark);
+        }
+        let unknown = std::mem::take(&mut exchange.unknown);
+        let unknown = unknown.into_iter();
+        exchange.unknown = unknown.map(|(name, count)| (plain(&name), count)).collect();
     }
 
     /// A line about a tool, and what it printed.

@@ -24,9 +24,6 @@ use crate::transports::{Endpoint, Transport};
 use backoff::Backoff;
 use way::{Leg, Way};
 
-/// Most characters of a name that a server gives.
-const MAX_NAME: usize = 200;
-
 /// One conversation with one endpoint, over one connection while it lasts.
 #[derive(Debug)]
 pub struct Session {
@@ -256,7 +253,7 @@ impl Session {
         let (mut exchange, mut answer) = leg.recorder.finish(transport);
         exchange.warm_up = call.warm_up;
         self.redaction.answer(&mut answer);
-        self.redact_names(&mut exchange);
+        self.redaction.exchange(&mut exchange);
         let nothing = exchange.events.as_slice().is_empty() && answer.incomplete.is_none();
         let result = match result {
             Ok(()) if nothing && !call.warm_up => Err(Failure::Empty),
@@ -303,30 +300,6 @@ impl Session {
             self.way = Some(Way::over(transport, &self.endpoint));
             self.previous = None;
         }
-    }
-
-    /// Servers may put anything into the names they give.
-    fn redact_names(&self, exchange: &mut Exchange) {
-        let names = [
-            &mut exchange.response_id,
-            &mut exchange.served_model,
-            &mut exchange.served_tier,
-            &mut exchange.served_speed,
-            &mut exchange.incomplete,
-        ];
-        let plain = |name: &str| -> String {
-            let redacted = self.redaction.words(name);
-            redacted.chars().take(MAX_NAME).collect()
-        };
-        for name in names.into_iter().flatten() {
-            *name = plain(name);
-        }
-        for remark in &mut exchange.remarks {
-            *remark = self.redaction.words(remark);
-        }
-        let unknown = std::mem::take(&mut exchange.unknown);
-        let unknown = unknown.into_iter();
-        exchange.unknown = unknown.map(|(name, count)| (plain(&name), count)).collect();
     }
 
     /// The request's bytes and whether it builds on the previous response, which it

@@ -21,6 +21,7 @@ fn trial(wall_ns: u64, exchanges: Vec<Exchange>, tools: Vec<Tool>) -> Trial {
         },
         exchanges,
         tools,
+        agent_runs: Vec::new(),
         finished: TrialFinished {
             outcome: Outcome::Resolved,
             ended_by: None,
@@ -90,9 +91,8 @@ fn an_exchange_is_taken_apart() {
         command_start: Some(730),
         command_end: Some(790),
         end: 800,
-        cores_waited_for_ns: None,
         status: "exit 0".into(),
-        output_bytes: 0,
+        ..Tool::default()
     };
     let attribution = attribute(&trial(1000, vec![example()], vec![tool]), None);
     let expected = [
@@ -312,9 +312,7 @@ fn any_tool() -> impl Strategy<Value = Tool> {
             command_start,
             command_end,
             end,
-            cores_waited_for_ns: None,
-            status: String::new(),
-            output_bytes: 0,
+            ..Tool::default()
         },
     )
 }

@@ -196,7 +196,7 @@ impl Exchanging {
             self.reading = match success && is_stream(&head.headers) {
                 true => Reading::Stream(Box::new(Streaming {
                     recorder,
-                    body: Some(Stream::new(protocol.format())),
+                    body: Some(Stream::new(protocol)),
                     done: None,
                     failure: None,
                 })),

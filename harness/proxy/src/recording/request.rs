@@ -16,7 +16,6 @@ pub fn protocol(
     if method != "POST" {
         return None;
     }
-    let path = target.split('?').next().unwrap_or_default();
     let by_body = || {
         let body: Value = serde_json::from_slice(body).ok()?;
         // Counting tokens or embedding looks alike, but never streams.
@@ -32,7 +31,7 @@ pub fn protocol(
         };
         protocols::by_name(name)
     };
-    protocols::by_path(path).or_else(by_body)
+    protocols::of_path(target).or_else(by_body)
 }
 
 #[cfg(test)]

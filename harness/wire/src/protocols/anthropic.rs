@@ -3,6 +3,8 @@
 //! Prompt caching is asked for: the breakpoints are the system prompt, which covers the
 //! tools, and the end of the conversation.
 
+mod request;
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
@@ -20,8 +22,8 @@ use super::server_timings::{LlamaTimings, ServerTimings};
 use super::unknown::Unknown;
 use super::usage;
 use super::{
-    Answer, Decoder, Item, PayloadMeaning, Protocol, Request, RequestForm, StreamError, ToolCall,
-    failure_in, says_error, server_error,
+    Answer, Decoder, Item, PayloadMeaning, Protocol, Request, RequestForm, RequestSeen,
+    StreamError, ToolCall, failure_in, says_error, server_error, whole,
 };
 
 const VERSION: &str = "2023-06-01";
@@ -90,8 +92,38 @@ impl Protocol for Anthropic {
         body(fields, request.extra)
     }
 
+    fn request_fields(&self) -> &'static [&'static str] {
+        request::FIELDS
+    }
+
+    fn request_seen(&self, _path: &str, body: &Value) -> Option<RequestSeen> {
+        request::seen(body)
+    }
+
     fn decoder(&self) -> Box<dyn Decoder> {
         Box::<AnthropicDecoder>::default()
+    }
+
+    fn whole(&self, body: &[u8]) -> Vec<Vec<u8>> {
+        let Some(mut message) = whole::answer(body, "content") else {
+            return vec![body.to_vec()];
+        };
+        let content = message
+            .insert("content".into(), json!([]))
+            .unwrap_or_default();
+        let usage = message.get("usage").cloned().unwrap_or_default();
+        let reason = message.get("stop_reason").cloned().unwrap_or_default();
+        let mut events = vec![json!({ "type": "message_start", "message": message })];
+        for (index, block) in (0..).zip(content.as_array().into_iter().flatten()) {
+            events.push(
+                json!({ "type": "content_block_start", "index": index, "content_block": block }),
+            );
+            events.push(json!({ "type": "content_block_stop", "index": index }));
+        }
+        let delta = json!({ "stop_reason": reason });
+        events.push(json!({ "type": "message_delta", "delta": delta, "usage": usage }));
+        events.push(json!({ "type": "message_stop" }));
+        whole::payloads(events)
     }
 }
 
@@ -172,6 +204,8 @@ struct Block {
     /// What was added since: text, thinking or JSON.
     streamed: String,
     signature: String,
+    /// The place among the answer's calls of one that is a call.
+    call: Option<usize>,
 }
 
 #[derive(Default)]
@@ -183,10 +217,15 @@ struct AnthropicDecoder {
     unknown: Unknown,
     /// A reason to stop has come.
     finished: bool,
+    /// Calls so far.
+    calls: usize,
+    /// The call that the latest event was about.
+    touched: Option<usize>,
 }
 
 impl Decoder for AnthropicDecoder {
     fn payload(&mut self, data: &[u8]) -> Result<PayloadMeaning, StreamError> {
+        self.touched = None;
         mended(data, |data| self.event(data))
     }
 
@@ -196,6 +235,10 @@ impl Decoder for AnthropicDecoder {
 
     fn unknown(&self) -> BTreeMap<String, u32> {
         self.unknown.counts()
+    }
+
+    fn touched(&self) -> &[usize] {
+        self.touched.as_slice()
     }
 
     fn answer(&mut self) -> Answer {
@@ -249,7 +292,10 @@ impl AnthropicDecoder {
                 let mut start: Value = parse("content_block_start", data)?;
                 self.begin(event.index.count(), start["content_block"].take())
             }
-            "content_block_stop" => Ok(PayloadMeaning::NOTHING),
+            "content_block_stop" => {
+                self.end_block(event.index.count());
+                Ok(PayloadMeaning::NOTHING)
+            }
             "message_delta" => self.finish(&parse("message_delta", data)?),
             "message_stop" => Ok(self.stop()),
             "error" => {
@@ -267,6 +313,16 @@ impl AnthropicDecoder {
                 failure_in(&event).map_or(Ok(PayloadMeaning::NOTHING), Err)
             }
         }
+    }
+
+    /// A block ended: that of its index, or else the latest.
+    fn end_block(&mut self, index: Option<u64>) {
+        let at_index = |block: &&Block| index.is_none() || block.index == index;
+        self.touched = self
+            .blocks
+            .iter()
+            .rfind(at_index)
+            .and_then(|block| block.call);
     }
 
     fn stop(&mut self) -> PayloadMeaning {
@@ -309,11 +365,15 @@ impl AnthropicDecoder {
             tool_arguments: length(&input),
             ..PayloadMeaning::NOTHING
         };
+        let call = (begun["type"] == "tool_use").then_some(self.calls);
+        self.calls += usize::from(call.is_some());
+        self.touched = call;
         self.blocks.push(Block {
             index,
             begun,
             streamed: String::new(),
             signature: String::new(),
+            call,
         });
         Ok(step)
     }
@@ -351,6 +411,7 @@ impl AnthropicDecoder {
             return Ok(PayloadMeaning::NOTHING);
         };
         block.streamed.push_str(added);
+        self.touched = block.call;
         Ok(PayloadMeaning::output(kind, length(added)))
     }
 

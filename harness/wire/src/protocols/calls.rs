@@ -125,11 +125,12 @@ pub(super) struct Calls(Vec<Pending>);
 
 impl Calls {
     /// Takes one piece: it belongs to the call with its id and index, else with its id,
-    /// else with its index, or else to the latest one, unless it begins another.
+    /// else with its index, or else to the latest one, unless it begins another. Returns
+    /// the place of that call in the answer.
     ///
     /// # Errors
     /// [`StreamError::Malformed`] when there are too many calls.
-    pub fn delta(&mut self, piece: Piece<'_>) -> Result<(), StreamError> {
+    pub fn delta(&mut self, piece: Piece<'_>) -> Result<usize, StreamError> {
         let of_id = |call: &Pending| !piece.id.is_empty() && call.id == piece.id;
         let of_index = |call: &Pending| call.is_at(piece.index);
         let both = self
@@ -155,7 +156,7 @@ impl Calls {
             }
         };
         self.0[at].take(&piece);
-        Ok(())
+        Ok(at)
     }
 
     /// Keeps fields that came with the latest piece of a call, to go back with the call.
@@ -176,7 +177,7 @@ impl Calls {
         calls.map(|call| std::mem::take(&mut call.extra)).collect()
     }
 
-    /// Takes a call that comes whole.
+    /// Takes a call that comes whole; returns its place in the answer.
     ///
     /// # Errors
     /// [`StreamError::Malformed`] when there are too many calls.
@@ -185,7 +186,7 @@ impl Calls {
         id: Option<&str>,
         name: &str,
         arguments: String,
-    ) -> Result<(), StreamError> {
+    ) -> Result<usize, StreamError> {
         if self.0.len() == MAX_PARTS {
             return Err(too_many("tool calls"));
         }
@@ -195,7 +196,12 @@ impl Calls {
             arguments,
             ..Pending::default()
         });
-        Ok(())
+        Ok(self.0.len() - 1)
+    }
+
+    /// The place that the next call will have.
+    pub fn next(&self) -> usize {
+        self.0.len()
     }
 
     /// The calls, each with an id that no other call of the answer has.

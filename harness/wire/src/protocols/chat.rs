@@ -4,6 +4,8 @@
 //! one of two names, usage in a chunk of its own or in the last one, and may end
 //! without `[DONE]`.
 
+mod request;
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
@@ -23,8 +25,8 @@ use super::server_timings::{
 };
 use super::unknown::Unknown;
 use super::{
-    Answer, Decoder, Item, PayloadMeaning, Protocol, Request, RequestForm, StreamError, bearer,
-    failure_in, says_error, server_error,
+    Answer, Decoder, Item, PayloadMeaning, Protocol, Request, RequestForm, RequestSeen,
+    StreamError, bearer, failure_in, says_error, server_error, whole,
 };
 
 #[derive(Debug)]
@@ -74,11 +76,27 @@ impl Protocol for Chat {
         body(fields, request.extra)
     }
 
+    fn request_fields(&self) -> &'static [&'static str] {
+        request::FIELDS
+    }
+
+    fn request_seen(&self, _path: &str, body: &Value) -> Option<RequestSeen> {
+        request::seen(body)
+    }
+
     fn decoder(&self) -> Box<dyn Decoder> {
         Box::new(ChatDecoder {
             counted: Some(0),
             ..ChatDecoder::default()
         })
+    }
+
+    /// It reads like an event; what is missing of a stream is its end.
+    fn whole(&self, body: &[u8]) -> Vec<Vec<u8>> {
+        let is_answer =
+            whole::answer(body, "choices").is_some_and(|fields| fields["choices"] != json!([]));
+        let end = is_answer.then(|| b"[DONE]".to_vec());
+        [body.to_vec()].into_iter().chain(end).collect()
     }
 }
 
@@ -212,6 +230,8 @@ struct ChatDecoder {
     hidden: u64,
     /// A reason to finish has come: usage may follow, or nothing.
     finished: bool,
+    /// Calls that the latest event was about.
+    touched: Vec<usize>,
 }
 
 impl Decoder for ChatDecoder {
@@ -220,6 +240,7 @@ impl Decoder for ChatDecoder {
     }
 
     fn payload(&mut self, data: &[u8]) -> Result<PayloadMeaning, StreamError> {
+        self.touched.clear();
         mended(data, |data| self.event(data))
     }
 
@@ -229,6 +250,10 @@ impl Decoder for ChatDecoder {
 
     fn unknown(&self) -> BTreeMap<String, u32> {
         self.unknown.counts()
+    }
+
+    fn touched(&self) -> &[usize] {
+        &self.touched
     }
 
     fn hidden_tokens(&self) -> Option<u64> {
@@ -452,12 +477,14 @@ impl ChatDecoder {
     ) -> Result<(), StreamError> {
         let arguments = literal(&function.arguments);
         step.tool_arguments = step.tool_arguments.saturating_add(length(arguments));
-        self.calls.delta(Piece {
+        let at = self.calls.delta(Piece {
             index,
             id,
             name: text(&function.name),
             arguments,
-        })
+        })?;
+        self.touched.push(at);
+        Ok(())
     }
 
     /// The answer as the message that goes back as context, reasoning under the name it

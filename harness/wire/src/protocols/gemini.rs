@@ -1,5 +1,7 @@
 //! Gemini `streamGenerateContent`.
 
+mod request;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -18,8 +20,8 @@ use super::partial_arguments::{self, Growing};
 use super::unknown::Unknown;
 use super::usage::{Counts, tokens};
 use super::{
-    Answer, Decoder, Item, PayloadMeaning, Protocol, Request, RequestForm, StreamError, failure_in,
-    says_error, server_error,
+    Answer, Decoder, Item, PayloadMeaning, Protocol, Request, RequestForm, RequestSeen,
+    StreamError, failure_in, says_error, server_error, whole,
 };
 
 #[derive(Debug)]
@@ -36,13 +38,6 @@ impl Protocol for Gemini {
 
     fn path(&self, model: &str) -> String {
         format!("/models/{model}:streamGenerateContent?alt=sse")
-    }
-
-    /// The model stands before the method, of which there is one that does not stream.
-    fn is_asked_at(&self, path: &str) -> bool {
-        [":streamGenerateContent", ":generateContent"]
-            .iter()
-            .any(|method| path.ends_with(method))
     }
 
     fn headers(
@@ -84,8 +79,28 @@ impl Protocol for Gemini {
         body(fields, request.extra)
     }
 
+    fn is_asked_at(&self, path: &str) -> bool {
+        request::is_asked_at(path)
+    }
+
+    fn request_fields(&self) -> &'static [&'static str] {
+        request::FIELDS
+    }
+
+    fn request_seen(&self, path: &str, body: &Value) -> Option<RequestSeen> {
+        request::seen(path, body)
+    }
+
     fn decoder(&self) -> Box<dyn Decoder> {
         Box::<GeminiDecoder>::default()
+    }
+
+    /// It reads like an event. A stream that was not asked for as events is a list of them.
+    fn whole(&self, body: &[u8]) -> Vec<Vec<u8>> {
+        match whole::document(body) {
+            Some(Value::Array(events)) => whole::payloads(events),
+            _ => vec![body.to_vec()],
+        }
     }
 }
 
@@ -263,10 +278,13 @@ struct GeminiDecoder {
     started: bool,
     /// A reason to finish has come; more may follow, because some gateways begin with one.
     finished: bool,
+    /// Calls that the latest event was about.
+    touched: Vec<usize>,
 }
 
 impl Decoder for GeminiDecoder {
     fn payload(&mut self, data: &[u8]) -> Result<PayloadMeaning, StreamError> {
+        self.touched.clear();
         mended(data, |data| self.event(data))
     }
 
@@ -276,6 +294,10 @@ impl Decoder for GeminiDecoder {
 
     fn unknown(&self) -> BTreeMap<String, u32> {
         self.unknown.counts()
+    }
+
+    fn touched(&self) -> &[usize] {
+        &self.touched
     }
 
     fn answer(&mut self) -> Answer {
@@ -433,6 +455,8 @@ impl GeminiDecoder {
         if has_name {
             self.end_call()?;
         }
+        // Whether it is whole or grows, it will be the next one.
+        self.touched.push(self.calls.next());
         if self.growing.is_none() && (goes_on || !call["partialArgs"].is_null()) {
             self.growing = Some(Growing::default());
         }

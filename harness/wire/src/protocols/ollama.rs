@@ -1,5 +1,7 @@
 //! Ollama's own chat: one JSON value a line.
 
+mod request;
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
@@ -16,8 +18,8 @@ use super::mend::mended;
 use super::unknown::Unknown;
 use super::usage::{self, Counts};
 use super::{
-    Answer, Decoder, Item, PayloadMeaning, Protocol, Request, RequestForm, StreamError, bearer,
-    failure_in, says_error, server_error,
+    Answer, Decoder, Item, PayloadMeaning, Protocol, Request, RequestForm, RequestSeen,
+    StreamError, bearer, failure_in, says_error, server_error,
 };
 use crate::framing::StreamFormat;
 
@@ -86,6 +88,14 @@ impl Protocol for Ollama {
         body(fields, request.extra)
     }
 
+    fn request_fields(&self) -> &'static [&'static str] {
+        request::FIELDS
+    }
+
+    fn request_seen(&self, _path: &str, body: &Value) -> Option<RequestSeen> {
+        request::seen(body)
+    }
+
     fn decoder(&self) -> Box<dyn Decoder> {
         Box::<OllamaDecoder>::default()
     }
@@ -143,6 +153,8 @@ struct OllamaDecoder {
     unknown: Unknown,
     /// Some output has come.
     started: bool,
+    /// Calls that the latest line was about.
+    touched: Vec<usize>,
 }
 
 impl Decoder for OllamaDecoder {
@@ -154,11 +166,16 @@ impl Decoder for OllamaDecoder {
     }
 
     fn payload(&mut self, data: &[u8]) -> Result<PayloadMeaning, StreamError> {
+        self.touched.clear();
         mended(data, |data| self.event(data))
     }
 
     fn unknown(&self) -> BTreeMap<String, u32> {
         self.unknown.counts()
+    }
+
+    fn touched(&self) -> &[usize] {
+        &self.touched
     }
 
     fn answer(&mut self) -> Answer {
@@ -269,7 +286,8 @@ impl OllamaDecoder {
         };
         step.tool_arguments = step.tool_arguments.saturating_add(length(&arguments));
         let name = literal_text(&function["name"]);
-        self.calls.whole(call["id"].as_str(), &name, arguments)?;
+        let at = self.calls.whole(call["id"].as_str(), &name, arguments)?;
+        self.touched.push(at);
         self.called.push(call);
         Ok(())
     }

@@ -6,45 +6,81 @@ use timeslip_datasets::run::journal::EventKind;
 use super::PayloadMeaning;
 use super::fields::{MAX_PARTS, length, literal_text};
 
-/// Items of which pieces came, by what names them: their index, their id, or neither.
+/// An item of which a piece came, by what names it: its index, its id, or neither.
+#[derive(Debug)]
+struct Begun {
+    index: Option<u64>,
+    id: String,
+    number: usize,
+}
+
+/// Items of which pieces came and that are not whole yet. All items are numbered, in the
+/// order in which the first of each came.
 #[derive(Debug, Default)]
-pub(super) struct Streamed(Vec<(Option<u64>, String)>);
+pub(super) struct Streamed {
+    begun: Vec<Begun>,
+    numbers: usize,
+}
 
 impl Streamed {
-    /// A piece of an item came.
-    pub fn mark(&mut self, index: Option<u64>, id: &str) {
+    /// A piece of an item came; returns the item's number, unless there are too many.
+    pub fn mark(&mut self, index: Option<u64>, id: &str) -> Option<usize> {
+        let known = self.known(index, id);
+        if known.is_some() || self.begun.len() == MAX_PARTS {
+            return known;
+        }
+        let (id, number) = (id.to_owned(), self.next());
+        self.begun.push(Begun { index, id, number });
+        Some(number)
+    }
+
+    /// The number of an item of which a piece came.
+    pub fn known(&self, index: Option<u64>, id: &str) -> Option<usize> {
         // The latest is looked at first: most items are streamed one after the other.
-        let known = self
-            .0
-            .iter()
-            .rev()
-            .any(|(known, name)| *known == index && name == id);
-        if !known && self.0.len() < MAX_PARTS {
-            self.0.push((index, id.to_owned()));
+        let mut begun = self.begun.iter().rev();
+        let known = begun.find(|known| known.index == index && known.id == id)?;
+        Some(known.number)
+    }
+
+    /// The item came whole; returns its number, and whether it had come in pieces.
+    pub fn take(&mut self, index: Option<u64>, id: &str) -> (usize, bool) {
+        let same = |known: &Begun| match (index, known.index) {
+            (Some(index), Some(known)) => index == known,
+            _ if id.is_empty() || known.id.is_empty() => true,
+            _ => id == known.id,
+        };
+        match self.begun.iter().rposition(same) {
+            Some(at) => (self.begun.remove(at).number, true),
+            None => (self.next(), false),
         }
     }
 
-    /// The item came whole; true when it had come in pieces.
-    pub fn take(&mut self, index: Option<u64>, id: &str) -> bool {
-        let same = |(known, name): &(Option<u64>, String)| match (index, known) {
-            (Some(index), Some(known)) => index == *known,
-            _ if id.is_empty() || name.is_empty() => true,
-            _ => id == name,
-        };
-        let found = self.0.iter().rposition(same);
-        found.map(|at| self.0.remove(at)).is_some()
+    fn next(&mut self) -> usize {
+        self.numbers += 1;
+        self.numbers - 1
     }
+}
+
+/// The field that holds the arguments of a call, by the type of its item; `None` for an
+/// item that is no call of a tool of the client's.
+pub(super) fn arguments_field(kind: &str) -> Option<&'static str> {
+    Some(match kind {
+        "function_call" => "arguments",
+        "custom_tool_call" => "input",
+        "local_shell_call" | "shell_call" | "computer_call" => "action",
+        "apply_patch_call" => "operation",
+        _ => return None,
+    })
 }
 
 /// The output an item carries; `None` for an item of a kind that is not known.
 pub(super) fn content(item: &Value) -> Option<PayloadMeaning> {
-    let (kind, bytes) = match item["type"].as_str().unwrap_or_default() {
-        "function_call" | "custom_tool_call" => {
-            let arguments = literal_text(&item["arguments"]);
-            let input = literal_text(&item["input"]);
-            let bytes = length(&arguments).saturating_add(length(&input));
-            (EventKind::ToolArguments, bytes)
-        }
+    let kind = item["type"].as_str().unwrap_or_default();
+    if let Some(field) = arguments_field(kind) {
+        let bytes = length(&literal_text(&item[field]));
+        return Some(PayloadMeaning::output(EventKind::ToolArguments, bytes));
+    }
+    let (kind, bytes) = match kind {
         "message" => (EventKind::Text, parts(&item["content"])),
         "reasoning" => (
             EventKind::Reasoning,
@@ -87,12 +123,15 @@ mod tests {
     #[test]
     fn an_item_is_found_by_whatever_names_it() {
         let mut streamed = Streamed::default();
-        streamed.mark(Some(1), "b");
-        streamed.mark(Some(0), "a");
-        streamed.mark(Some(1), "b");
-        assert!(streamed.take(Some(0), "x") && !streamed.take(Some(0), "x"));
-        assert!(streamed.take(None, "b") && !streamed.take(None, "b"));
-        streamed.mark(None, "");
-        assert!(streamed.take(Some(3), "c") && !streamed.take(None, ""));
+        assert_eq!(streamed.mark(Some(1), "b"), Some(0));
+        assert_eq!(streamed.mark(Some(0), "a"), Some(1));
+        assert_eq!(streamed.mark(Some(1), "b"), Some(0));
+        assert_eq!(streamed.take(Some(0), "x"), (1, true));
+        assert_eq!(streamed.take(Some(0), "x"), (2, false));
+        assert_eq!(streamed.take(None, "b"), (0, true));
+        assert_eq!(streamed.take(None, "b"), (3, false));
+        assert_eq!(streamed.mark(None, ""), Some(4));
+        assert_eq!(streamed.take(Some(3), "c"), (4, true));
+        assert_eq!(streamed.take(None, ""), (5, false));
     }
 }

@@ -4,6 +4,7 @@
 //! and add fields and events of their own. What is used is used when present.
 
 mod addressee;
+mod request;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -19,14 +20,15 @@ use super::fields::{
     named, parse, text, too_many,
 };
 use super::mend::mended;
-use super::output_items::{Streamed, append, content};
+use super::output_items::{Streamed, append, arguments_field, content};
 use super::server_timings::{
     LlamaTimings, ServerTimings, TimedUsage, VllmMetrics, WebSocketTiming,
 };
 use super::unknown::Unknown;
 use super::{
-    Answer, Decoder, Item, Lanes, PayloadMeaning, Protocol, Request, RequestForm, RunningTimes,
-    StreamError, ToolCall, WebSocketForm, bearer, failure_in, says_error, server_error,
+    Answer, Decoder, Item, Lanes, PayloadMeaning, Protocol, Request, RequestForm, RequestSeen,
+    RunningTimes, StreamError, ToolCall, WebSocketForm, bearer, failure_in, says_error,
+    server_error, whole,
 };
 use crate::retry_after::retry_after;
 
@@ -130,8 +132,29 @@ impl Protocol for Responses {
         body(fields, request.extra)
     }
 
+    fn request_fields(&self) -> &'static [&'static str] {
+        request::FIELDS
+    }
+
+    fn request_seen(&self, _path: &str, body: &Value) -> Option<RequestSeen> {
+        request::seen(body)
+    }
+
     fn decoder(&self) -> Box<dyn Decoder> {
         Box::<ResponsesDecoder>::default()
+    }
+
+    /// It is the response that the last event of a stream repeats.
+    fn whole(&self, body: &[u8]) -> Vec<Vec<u8>> {
+        let Some(response) = whole::answer(body, "output") else {
+            return vec![body.to_vec()];
+        };
+        // One that goes on in the background is not answered yet.
+        let kind = match response.get("status").and_then(Value::as_str) {
+            Some("queued" | "in_progress") => "response.in_progress",
+            _ => "response.completed",
+        };
+        whole::payloads([json!({ "type": kind, "response": response })])
     }
 }
 
@@ -169,8 +192,6 @@ const SILENT: &[&str] = &[
     "codex.rate_limits",
     "response.content_part.added",
     "response.content_part.done",
-    "response.custom_tool_call_input.done",
-    "response.function_call_arguments.done",
     "response.metadata",
     "response.output_item.added",
     "response.output_text.annotation.added",
@@ -200,6 +221,10 @@ fn delta_of(kind: &str) -> Option<EventKind> {
 struct ResponsesDecoder {
     answer: Answer,
     streamed: Streamed,
+    /// The number of each call's item.
+    calls: Vec<usize>,
+    /// The item of a call that the latest event was about.
+    touched: Vec<usize>,
     /// Text as it was streamed, for a server that never sends it whole.
     heard: String,
     held: Held,
@@ -221,6 +246,7 @@ struct Earlier {
 
 impl Decoder for ResponsesDecoder {
     fn payload(&mut self, data: &[u8]) -> Result<PayloadMeaning, StreamError> {
+        self.touched.clear();
         mended(data, |data| self.event(data))
     }
 
@@ -230,6 +256,14 @@ impl Decoder for ResponsesDecoder {
             ids: earlier.to_vec(),
             awaiting: named && !earlier.is_empty(),
         };
+    }
+
+    fn touched(&self) -> &[usize] {
+        &self.touched
+    }
+
+    fn call_number(&self, call: usize) -> usize {
+        self.calls.get(call).copied().unwrap_or(call)
     }
 
     fn response_id(&self) -> Option<String> {
@@ -261,7 +295,7 @@ impl Decoder for ResponsesDecoder {
 fn name_calls(answer: &mut Answer) {
     tell_apart(&mut answer.calls, answer.id.as_deref());
     let items = answer.items.iter_mut();
-    let called = items.filter(|item| item["type"] == "function_call");
+    let called = items.filter(|item| item["type"].as_str().and_then(arguments_field).is_some());
     for (item, call) in called.zip(&answer.calls) {
         item["call_id"] = json!(call.call_id);
     }
@@ -298,7 +332,7 @@ impl ResponsesDecoder {
                 let mut event: Value = parse(kind, data)?;
                 let item = event["item"].take();
                 // A server that does not stream an item sends it whole: that is output, too.
-                self.take_item(item, head.output_index.count())
+                self.take_item(item, head.output_index.count(), true)
             }
             "responsesapi.websocket_timing" => {
                 let event: Value = parse(kind, data)?;
@@ -328,6 +362,13 @@ impl ResponsesDecoder {
             }
             "error" => Err(error_event(&parse(kind, data)?)),
             "ping" | "keepalive" | "keep_alive" | "heartbeat" => Ok(PayloadMeaning::KEEP_ALIVE),
+            "response.function_call_arguments.done" | "response.custom_tool_call_input.done" => {
+                let known = self
+                    .streamed
+                    .known(head.output_index.count(), text(&head.item_id));
+                self.touched.extend(known);
+                Ok(PayloadMeaning::NOTHING)
+            }
             silent if SILENT.contains(&silent) => Ok(PayloadMeaning::NOTHING),
             unknown => {
                 let event: Value = if unknown.is_empty() {
@@ -376,10 +417,13 @@ impl ResponsesDecoder {
         if delta.is_empty() {
             return PayloadMeaning::NOTHING;
         }
-        self.streamed
+        let number = self
+            .streamed
             .mark(head.output_index.count(), text(&head.item_id));
-        if output == EventKind::Text {
-            self.heard.push_str(delta);
+        match output {
+            EventKind::Text => self.heard.push_str(delta),
+            EventKind::ToolArguments => self.touched.extend(number),
+            EventKind::Reasoning => {}
         }
         PayloadMeaning::output(output, length(delta))
     }
@@ -390,37 +434,50 @@ impl ResponsesDecoder {
         self.answer.served_model = named(&response["model"]).or(self.answer.served_model.take());
     }
 
-    /// Takes a whole item; returns the output in it that no earlier event carried.
+    /// Takes a whole item, which its event may bring `alone`; returns the output in it that no
+    /// earlier event carried.
     fn take_item(
         &mut self,
         mut item: Value,
         index: Option<u64>,
+        alone: bool,
     ) -> Result<PayloadMeaning, StreamError> {
         if self.answer.items.len() == MAX_PARTS {
             return Err(too_many("output items"));
         }
         let id = item["id"].as_str().unwrap_or_default();
-        let seen = self.streamed.take(index, id);
+        let (number, seen) = self.streamed.take(index, id);
         let whole = content(&item);
-        match item["type"].as_str() {
-            Some("function_call") => {
-                let own = literal_text(&item["call_id"]);
+        let kind = item["type"].as_str().unwrap_or_default().to_owned();
+        match (kind.as_str(), arguments_field(&kind)) {
+            (_, Some(field)) => {
+                let arguments = literal_text(&item[field]);
+                let named = |field: &str, else_named: &str| match literal_text(&item[field]) {
+                    none if none.is_empty() => else_named.to_owned(),
+                    name => name,
+                };
                 self.answer.calls.push(ToolCall {
-                    call_id: if own.is_empty() { id.to_owned() } else { own },
-                    name: literal_text(&item["name"]),
-                    arguments: literal_text(&item["arguments"]),
+                    call_id: named("call_id", id),
+                    // A tool of the protocol's own has none.
+                    name: named("name", kind.trim_end_matches("_call")),
+                    arguments: arguments.clone(),
                 });
+                self.calls.push(number);
+                if alone || !seen {
+                    self.touched.push(number);
+                }
                 // Goes back as the text that it has to be.
-                item["arguments"] = json!(literal_text(&item["arguments"]));
+                if field == "arguments" {
+                    item[field] = json!(arguments);
+                }
             }
-            Some("message") => append(&mut self.answer.text, &item["content"]),
-            Some("reasoning") => {
+            ("message", None) => append(&mut self.answer.text, &item["content"]),
+            ("reasoning", None) => {
                 append(&mut self.answer.reasoning, &item["summary"]);
                 append(&mut self.answer.reasoning, &item["content"]);
             }
-            Some("custom_tool_call") => {}
-            Some(other) => self.unknown.count_value("item", other),
-            None => return Ok(PayloadMeaning::NOTHING),
+            ("", None) => return Ok(PayloadMeaning::NOTHING),
+            (other, None) => self.unknown.count_value("item", other),
         }
         // Read-only on the way back in.
         if let Some(fields) = item.as_object_mut() {
@@ -445,7 +502,7 @@ impl ResponsesDecoder {
                     continue;
                 }
                 missing -= 1;
-                let step = self.take_item(item, Some(index))?;
+                let step = self.take_item(item, Some(index), false)?;
                 unseen.reasoning = unseen.reasoning.saturating_add(step.reasoning);
                 unseen.text = unseen.text.saturating_add(step.text);
                 unseen.tool_arguments = unseen.tool_arguments.saturating_add(step.tool_arguments);

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{Endpoint, MAX_RESPONSE_MIB};
 use crate::connection::Arrival;
 use crate::failure::Failure;
-use crate::framing::{self, Piece, Splitter, StreamFormat};
+use crate::framing::{self, MAX_PAYLOAD, Piece, Splitter};
 use crate::protocols::{Protocol, StreamError, failure_in};
 use crate::recorder::Recorder;
 use crate::retry_after::{in_words, retry_after};
@@ -120,21 +120,26 @@ pub fn refusal(protocol: &dyn Protocol, status: u16, headers: &HeaderMap, body: 
 
 /// A response body on its way into a recorder.
 pub struct Body {
+    protocol: &'static dyn Protocol,
     splitter: Splitter,
     bytes: usize,
     /// The start of a body in which no payload has been found yet: when none ever is,
-    /// it is what the server said instead.
+    /// it is what the server said instead. Of a JSON document it is all.
     unread: Option<Vec<u8>>,
+    /// The arrival of the latest bytes.
+    latest: Option<Arrival>,
 }
 
 impl Body {
     /// The beginning of a body.
     #[must_use]
-    pub fn new(format: StreamFormat) -> Self {
+    pub fn new(protocol: &'static dyn Protocol) -> Self {
         Body {
-            splitter: Splitter::new(format),
+            protocol,
+            splitter: Splitter::new(protocol.format()),
             bytes: 0,
             unread: Some(Vec::new()),
+            latest: None,
         }
     }
 
@@ -153,9 +158,16 @@ impl Body {
             return Err(Failure::TooLarge(MAX_RESPONSE_MIB));
         }
         if let Some(unread) = &mut self.unread {
-            let room = MAX_ERROR_BODY.saturating_sub(unread.len());
+            let begun = if unread.is_empty() { data } else { &**unread };
+            let most = if is_document(begun) {
+                MAX_PAYLOAD
+            } else {
+                MAX_ERROR_BODY
+            };
+            let room = most.saturating_sub(unread.len());
             unread.extend_from_slice(&data[..data.len().min(room)]);
         }
+        self.latest = Some(arrival);
         recorder.heard(arrival);
         let mut taken = Taken::default();
         let unread = &mut self.unread;
@@ -180,7 +192,17 @@ impl Body {
         if !cut && taken.result()? || recorder.end() {
             return Ok(());
         }
-        Err(no_stream(&self.unread.unwrap_or_default()))
+        let unread = self.unread.unwrap_or_default();
+        if let Some(failure) = error_in(&unread) {
+            return Err(failure.into());
+        }
+        if is_document(&unread)
+            && recorder.whole(self.latest.unwrap_or(arrival), self.protocol, &unread)?
+        {
+            recorder.remark("the server did not stream: it answered with one JSON document".into());
+            return Ok(());
+        }
+        Err(no_stream(&unread))
     }
 }
 
@@ -221,17 +243,29 @@ impl Taken {
     }
 }
 
+/// The bytes without what may stand before a text.
+fn trimmed(body: &[u8]) -> &[u8] {
+    body.strip_prefix("\u{feff}".as_bytes())
+        .unwrap_or(body)
+        .trim_ascii()
+}
+
+/// Whether a body begins as a JSON document and not as a stream.
+fn is_document(body: &[u8]) -> bool {
+    matches!(trimmed(body).first(), Some(b'{' | b'['))
+}
+
+/// The error that a body is instead of a stream.
+fn error_in(body: &[u8]) -> Option<StreamError> {
+    let said: Value = serde_json::from_slice(trimmed(body)).ok()?;
+    failure_in(said.get(0).unwrap_or(&said))
+}
+
 /// A body that ended before an answer did, by what it holds instead of events.
 fn no_stream(unread: &[u8]) -> Failure {
-    let text = String::from_utf8_lossy(unread);
-    let text = text.trim_start_matches('\u{feff}').trim();
-    let said: Value = serde_json::from_str(text).unwrap_or_default();
-    if let Some(failure) = failure_in(said.get(0).unwrap_or(&said)) {
-        return failure.into();
-    }
-    if text.starts_with(['{', '[']) {
-        let problem = "the server did not stream: it answered with one JSON document; use an \
-                       endpoint and a model that stream";
+    if is_document(unread) {
+        let problem = "the server answered with one JSON document that is no answer of this \
+                       protocol; check the endpoint's protocol and base_url";
         return Failure::Unsuitable(problem.into());
     }
     let why = match one_line(unread) {

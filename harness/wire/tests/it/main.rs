@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod arrivals;
+mod call_arrivals;
 mod exchange;
 mod hostile_payloads;
 mod hostile_streams;
@@ -10,9 +11,11 @@ mod lanes;
 mod protocol_requests;
 mod protocol_streams;
 mod recorded;
+mod requests_seen;
 mod scripted;
 mod server_connections;
 mod server_streams;
 mod support;
 mod talk;
 mod websocket;
+mod whole_answers;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::scripted::{Connection, Say, scripted};
 use crate::support::{canned, endpoint, endpoint_of, events, http};
 use futures_util::StreamExt;
+use serde_json::json;
 use timeslip_datasets::run::journal::Exchange;
 use timeslip_wire::connection::Target;
 use timeslip_wire::protocols::{Answer, Item};
@@ -130,14 +131,46 @@ async fn the_last_event_counts_at_a_clean_end_alone() {
     assert!(matches!(ask(&chat(port)).await.0, Err(Failure::Closed(_))));
 }
 
+/// One arrival at the end of the body, of which the report then says that it was not streamed.
+#[tokio::test]
+async fn an_answer_that_is_not_streamed_is_one_all_the_same() {
+    let text = "word ".repeat(10_000);
+    let choice = json!({ "message": { "content": text }, "finish_reason": "stop" });
+    let whole = json!({ "id": "c", "object": "chat.completion", "choices": [choice] });
+    for body in [whole.to_string(), format!("{whole:#}")] {
+        let (port, _) = canned(vec![http(
+            "200 OK",
+            "content-type: application/json\r\n",
+            &body,
+        )]);
+        let (answer, exchanges) = ask(&chat(port)).await;
+        assert_eq!(answer.unwrap().text, text);
+        let exchange = &exchanges[0];
+        assert_eq!((exchanges.len(), exchange.shape.output_reads), (1, 1));
+        assert_eq!(exchange.marks.first_token, exchange.marks.last_token);
+        assert!(
+            exchange.remarks[0].contains("did not stream"),
+            "{:?}",
+            exchange.remarks
+        );
+    }
+    // One that was cut off is none.
+    let cut = &whole.to_string()[..1_000];
+    let (port, _) = canned(vec![http("200 OK", "", cut)]);
+    assert!(ask(&chat(port)).await.0.is_err());
+}
+
 #[tokio::test]
 async fn what_is_no_stream_is_named_once() {
-    let whole = r#"{"id":"c","object":"chat.completion","choices":[{"message":{"content":"hi"},"finish_reason":"stop"}]}"#;
     let gzip = "content-encoding: gzip\r\n";
     for (response, expected) in [
         (
-            http("200 OK", "content-type: application/json\r\n", whole),
-            "the server did not stream",
+            http(
+                "200 OK",
+                "content-type: application/json\r\n",
+                r#"{"id":"c"}"#,
+            ),
+            "one JSON document that is no answer",
         ),
         (
             http("200 OK", gzip, "\u{1f}\u{8b}binary"),

@@ -1,0 +1,175 @@
+//! How long tools took: from a call's own last byte to the request that brings its result.
+
+use timeslip_datasets::run::journal::Tool;
+use timeslip_wire::protocols::ItemKind;
+
+use super::{AnsweredCall, Asked, Conversations, Role};
+
+/// How clients write into a result how long the tool took, in seconds: what stands before the
+/// number, and what after it.
+const REPORTS: &[(&str, &str)] = &[
+    ("Wall time: ", " second"),
+    ("\"duration_seconds\":", "}"),
+    ("\"duration_seconds\":", ","),
+];
+/// Bytes at the beginning of a result in which that is looked for.
+const REPORT_WITHIN: usize = 400;
+
+/// All calls of a recording.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ToolTimes {
+    /// Calls whose results came, in the order in which they came. `turn` and `agent` are of the
+    /// answer that made the call, `end` is the beginning of the request that brought the
+    /// result.
+    pub tools: Vec<Tool>,
+    /// Calls whose results never came: the session ended, or went on without them.
+    pub unanswered: Vec<Unanswered>,
+}
+
+/// A call whose result never came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unanswered {
+    /// The agent.
+    pub agent: usize,
+    /// Its turn.
+    pub turn: u32,
+    /// The call.
+    pub call: AnsweredCall,
+}
+
+/// A call whose result has not come yet.
+struct Pending<'r> {
+    agent: usize,
+    turn: u32,
+    call: &'r AnsweredCall,
+    /// The answer that made it came to its end.
+    done: u64,
+}
+
+impl ToolTimes {
+    /// The times of the tools of some requests, which were told apart.
+    #[must_use]
+    pub fn of(requests: &[Asked], conversations: &Conversations) -> Self {
+        let mut times = ToolTimes::default();
+        let mut pending: Vec<Pending<'_>> = Vec::new();
+        for (asked, placed) in requests.iter().zip(&conversations.placed) {
+            let (Some(agent), Role::Turn { turn, .. }) = (placed.agent, placed.role) else {
+                continue;
+            };
+            let items = asked.seen.as_ref().map_or(&[][..], |seen| &seen.items);
+            for item in items.get(placed.fresh..).unwrap_or_default() {
+                let ItemKind::Result {
+                    call_id,
+                    name,
+                    text,
+                } = &item.kind
+                else {
+                    continue;
+                };
+                let of_agent =
+                    |call: &Pending<'_>| call.agent == agent && call.call.at <= asked.began;
+                let names = |call: &Pending<'_>| match (call_id, name) {
+                    (Some(id), _) => call.call.call.call_id == *id,
+                    // Without ids results come in the order of the calls.
+                    (None, Some(name)) => call.call.call.name == *name,
+                    (None, None) => true,
+                };
+                let found = pending
+                    .iter()
+                    .position(|call| of_agent(call) && names(call));
+                if let Some(found) = found {
+                    times
+                        .tools
+                        .push(pending.remove(found).answered(asked.began, text));
+                }
+            }
+            // Of an answer that was cut off the client runs nothing.
+            if !asked.has_failed() {
+                pending.extend(asked.calls.iter().map(|call| Pending {
+                    agent,
+                    turn,
+                    call,
+                    done: asked.done,
+                }));
+            }
+        }
+        times.unanswered = pending
+            .into_iter()
+            .map(|call| Unanswered {
+                agent: call.agent,
+                turn: call.turn,
+                call: call.call.clone(),
+            })
+            .collect();
+        times
+    }
+}
+
+impl Pending<'_> {
+    fn answered(self, end: u64, result: &str) -> Tool {
+        let AnsweredCall { call, at: start } = self.call;
+        let overlap = self.done.min(end).saturating_sub(*start);
+        Tool {
+            turn: self.turn,
+            agent: u32::try_from(self.agent).ok(),
+            call_id: call.call_id.clone(),
+            name: call.name.clone(),
+            start: *start,
+            end,
+            overlap_ns: Some(overlap),
+            reported_ns: reported_ns(result),
+            status: "answered".to_owned(),
+            output_bytes: result.len() as u64,
+            ..Tool::default()
+        }
+    }
+}
+
+/// How long the client itself says that a tool took.
+fn reported_ns(result: &str) -> Option<u64> {
+    let places = result.char_indices().map(|(place, _)| place);
+    let within = places.take_while(|place| *place <= REPORT_WITHIN);
+    let beginning = match result.len() > REPORT_WITHIN {
+        true => &result[..within.last().unwrap_or(0)],
+        false => result,
+    };
+    let seconds = REPORTS.iter().find_map(|(before, after)| {
+        let (_, rest) = beginning.split_once(before)?;
+        rest.split_once(after)?.0.trim().parse::<f64>().ok()
+    })?;
+    // A day; a longer one was not measured.
+    (0.0..86_400.0)
+        .contains(&seconds)
+        .then(|| (seconds * 1e9).round() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_clients_report_is_found_in_the_result() {
+        for (result, expected) in [
+            (
+                "Chunk ID: 1\nWall time: 0.1531 seconds\nOutput:\nx",
+                Some(153_100_000),
+            ),
+            (
+                "Exit code: 0\nWall time: 1 second\nOutput:",
+                Some(1_000_000_000),
+            ),
+            (
+                r#"{"output":"x","metadata":{"exit_code":0,"duration_seconds":0.5}}"#,
+                Some(500_000_000),
+            ),
+            ("Wall time: soon seconds", None),
+            ("Wall time: -1 seconds", None),
+            ("Wall time: 1e300 seconds", None),
+            ("no time at all", None),
+        ] {
+            assert_eq!(reported_ns(result), expected, "{result}");
+        }
+        let late = format!("{}Wall time: 1 seconds", "ä".repeat(REPORT_WITHIN));
+        assert_eq!(reported_ns(&late), None);
+    }
+}
