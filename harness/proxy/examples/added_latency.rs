@@ -7,14 +7,12 @@
 //!
 //! Directly and through the proxy take turns, so that whatever else the machine does meets
 //! both alike. An event's delay is from its emission by the server's log to its read by the
-//! client; what the proxy adds is the difference of the two distributions. The client and the
-//! server are threads of this process that go before others, as the proxy's is.
+//! client; what the proxy adds is the difference of the two distributions. The server, the
+//! proxy and the client are a thread each, and go before all others.
 
 use std::collections::HashMap;
 use std::error::Error;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc::{channel, sync_channel};
 use std::thread;
 
@@ -22,6 +20,7 @@ use timeslip_proxy::{Limits, Options, Upstream};
 use timeslip_simulator::{Emission, Model, Profile};
 use timeslip_wire::connection::Target;
 use timeslip_wire::{clock, measuring};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Tokens of one answer.
 const TOKENS: u32 = 400;
@@ -33,7 +32,7 @@ const ROUNDS: u32 = 4;
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// What one answer looked like to the client, on the process's clock.
-struct Read1 {
+struct ReadAnswer {
     id: String,
     asked: u64,
     first_byte: u64,
@@ -133,21 +132,7 @@ fn round(streams: u32, through: bool, delays: &mut Delays) -> Outcome<()> {
         true => proxy.addresses[0],
         false => server.address,
     };
-    let start = Arc::new(std::sync::Barrier::new(streams as usize));
-    let clients: Vec<_> = (0..streams)
-        .map(|_| {
-            let start = Arc::clone(&start);
-            thread::spawn(move || {
-                let _ = measuring::go_first();
-                start.wait();
-                read(address)
-            })
-        })
-        .collect();
-    let mut answers = Vec::new();
-    for client in clients {
-        answers.extend(client.join().map_err(|_| "a client panicked")??);
-    }
+    let answers = read_all(address, streams)?;
     drop(proxy);
     drop(server);
     let seen = listening.join().map_err(|_| "the listener panicked")?;
@@ -175,48 +160,80 @@ fn round(streams: u32, through: bool, delays: &mut Delays) -> Outcome<()> {
     Ok(())
 }
 
+/// Bytes and when they were read.
+type Pieces = Vec<(u64, Vec<u8>)>;
+
+/// Reads all streams on one thread, which looks into nothing before all is over.
+fn read_all(address: SocketAddr, streams: u32) -> Outcome<Vec<ReadAnswer>> {
+    let reading = thread::spawn(move || {
+        let _ = measuring::go_first();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(async {
+            let streams = (0..streams).map(|_| tokio::spawn(read(address)));
+            let mut answers = Vec::new();
+            for stream in streams.collect::<Vec<_>>() {
+                answers.extend(stream.await??);
+            }
+            Outcome::Ok(answers)
+        })
+    });
+    let answers = reading.join().map_err(|_| "the client panicked")??;
+    answers
+        .into_iter()
+        .map(|(asked, pieces)| parse(asked, pieces))
+        .collect()
+}
+
 /// Asks over one connection, again and again.
-fn read(address: SocketAddr) -> Outcome<Vec<Read1>> {
-    let mut stream = TcpStream::connect(address)?;
+async fn read(address: SocketAddr) -> Outcome<Vec<(u64, Pieces)>> {
+    let mut stream = tokio::net::TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
-    let mut reader = BufReader::with_capacity(64 << 10, stream.try_clone()?);
     let body = format!(
         r#"{{"model":"steady","stream":true,"max_completion_tokens":{TOKENS},"messages":[{{"role":"user","content":"x"}}]}}"#
     );
+    let length = body.len();
     let request = format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
     );
     let mut answers = Vec::new();
     for _ in 0..ANSWERS {
         let asked = clock::now();
-        stream.write_all(request.as_bytes())?;
-        let mut answer = Read1 {
-            id: String::new(),
-            asked,
-            first_byte: 0,
-            events: Vec::new(),
-        };
-        let mut line = String::new();
-        while line != "\r\n" {
-            line.clear();
-            reader.read_line(&mut line)?;
-        }
-        loop {
-            line.clear();
-            reader.read_line(&mut line)?;
-            let at = clock::now();
-            let size = usize::from_str_radix(line.trim().split(';').next().unwrap_or("0"), 16)?;
-            let mut chunk = vec![0; size + 2];
-            reader.read_exact(&mut chunk)?;
-            if size == 0 {
-                break;
+        stream.write_all(request.as_bytes()).await?;
+        let mut pieces = Pieces::with_capacity(2 * TOKENS as usize);
+        while pieces
+            .last()
+            .is_none_or(|(_, piece)| !piece.ends_with(b"0\r\n\r\n"))
+        {
+            let mut piece = Vec::with_capacity(4 << 10);
+            if stream.read_buf(&mut piece).await? == 0 {
+                return Err("the answer was cut".into());
             }
-            let text = String::from_utf8(chunk)?;
-            for data in text.lines().filter_map(|line| line.strip_prefix("data: ")) {
-                let Ok(event) = serde_json::from_str::<serde_json::Value>(data) else {
-                    continue;
-                };
+            pieces.push((clock::now(), piece));
+        }
+        answers.push((asked, pieces));
+    }
+    Ok(answers)
+}
+
+/// Finds the events in what was read.
+fn parse(asked: u64, pieces: Pieces) -> Outcome<ReadAnswer> {
+    let mut answer = ReadAnswer {
+        id: String::new(),
+        asked,
+        first_byte: pieces.first().map_or(0, |(at, _)| *at),
+        events: Vec::new(),
+    };
+    let mut line = Vec::new();
+    for (at, piece) in pieces {
+        for byte in piece {
+            if byte != b'\n' {
+                line.push(byte);
+                continue;
+            }
+            let data = line.strip_prefix(b"data: ").unwrap_or_default();
+            if let Ok(event) = serde_json::from_slice::<serde_json::Value>(data) {
                 if let Some(id) = event["id"].as_str() {
                     id.clone_into(&mut answer.id);
                 }
@@ -225,14 +242,11 @@ fn read(address: SocketAddr) -> Outcome<Vec<Read1>> {
                     .as_str()
                     .is_some_and(|text| !text.is_empty())
                 {
-                    if answer.events.is_empty() {
-                        answer.first_byte = at;
-                    }
                     answer.events.push(at);
                 }
             }
+            line.clear();
         }
-        answers.push(answer);
     }
-    Ok(answers)
+    Ok(answer)
 }
