@@ -10,6 +10,8 @@ mod clients;
 mod context;
 mod conversations;
 mod sides;
+#[cfg(test)]
+mod tests;
 mod tool_times;
 
 pub use conversations::{Agent, Conversations, Placed, Role};

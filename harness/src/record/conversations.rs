@@ -79,6 +79,7 @@ impl Conversations {
             telling.place(request);
         }
         telling.find_sides();
+        telling.agree();
         telling.finish()
     }
 
@@ -507,7 +508,7 @@ impl<'r> Telling<'r> {
     }
 
     /// Finds the requests of an agent that are no turns: they offer no tools where others do,
-    /// and go on with nothing.
+    /// and the conversation goes on without them.
     fn find_sides(&mut self) {
         let mut with_tools = vec![false; self.agents.len()];
         let mut first_done = vec![u64::MAX; self.agents.len()];
@@ -519,12 +520,18 @@ impl<'r> Telling<'r> {
             }
         }
         let earliest = first_done.iter().copied().min().unwrap_or(u64::MAX);
-        for (known, asked) in self.known.iter_mut().zip(self.requests) {
+        let extended = self.known.iter().map(|known| known.extends).zip(0..);
+        let went_on: HashMap<usize, usize> = extended
+            .filter_map(|(extended, request)| Some((extended?, request)))
+            .collect();
+        for (request, (known, asked)) in self.known.iter_mut().zip(self.requests).enumerate() {
             let Some(seen) = &asked.seen else { continue };
+            // Of several that go on with the same, the last is the conversation.
+            let left = |extended: usize| !known.is_continued && went_on[&extended] != request;
             let beside = turns(known).is_some_and(|agent| with_tools[agent])
                 && seen.tools.is_empty()
                 && seen.previous_response.is_none()
-                && known.extends.is_none();
+                && known.extends.is_none_or(left);
             if beside {
                 known.side = Some(Side::Other);
             }
@@ -534,6 +541,21 @@ impl<'r> Telling<'r> {
                     known.side = Some(Side::Title);
                 }
             }
+        }
+    }
+
+    /// Makes all tries of a request what the last of them is, which is the one that came
+    /// through.
+    fn agree(&mut self) {
+        let mut firsts: Vec<usize> = Vec::with_capacity(self.known.len());
+        let mut latest = HashMap::new();
+        for (request, known) in self.known.iter().enumerate() {
+            let first = known.repeats.map_or(request, |before| firsts[before]);
+            firsts.push(first);
+            latest.insert(first, (known.agent, known.side));
+        }
+        for (known, first) in self.known.iter_mut().zip(firsts) {
+            (known.agent, known.side) = latest[&first];
         }
     }
 
