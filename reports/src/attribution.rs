@@ -1,12 +1,12 @@
 //! Attribution: from the marks in the journal to stages that sum to the wall time.
 //!
 //! Pure functions over finished trials, so that a better attribution can be applied
-//! to an old run. Every instant of a trial is given to exactly one stage: the spans
-//! of exchanges and tool calls are laid on a line in order of their start, what an
-//! earlier span covers is cut from a later one, and the gaps are the harness's own.
+//! to an old run. Every instant of a trial is given to exactly one stage: the exchanges
+//! and tool calls that it waited for are laid on a line, and the gaps are the harness's own.
 
 pub(crate) mod contention;
 pub(crate) mod cost;
+mod critical_path;
 mod exchange;
 mod line;
 mod prefill_fit;
@@ -24,6 +24,7 @@ pub use validity::every_endpoint_measured;
 use timeslip_datasets::run::journal::{Exchange, Tool, Trial};
 
 use crate::stages::{Provenance, Stage};
+use critical_path::{Work, critical_path};
 use line::{lay, line_up};
 
 /// Longest name of a tool that a span keeps, in characters: it comes from the model.
@@ -38,20 +39,31 @@ pub fn attribute(trial: &Trial, prefill: Option<PrefillModel>) -> Attribution {
         prefill,
         proxied: exchanges().any(|exchange| exchange.marks.proxy.is_some()),
     };
-    let mut pieces = Vec::new();
+    let (mut works, mut parts) = (Vec::new(), Vec::new());
     for exchange in &trial.exchanges {
-        lay(
-            &mut pieces,
-            exchange.marks.start,
-            segments(exchange, context),
-            exchange.turn,
-            &exchange.transport.as_str().into(),
-        );
+        let segments = segments(exchange, context);
+        let end = segments
+            .last()
+            .map_or(exchange.marks.start, |last| last.end);
+        works.push(Work::exchange(exchange, end));
+        parts.push((exchange.turn, exchange.transport.as_str().into(), segments));
     }
     for tool in &trial.tools {
         let label: String = tool.name.chars().take(MAX_LABEL).collect();
-        let segments = tool_segments(tool);
-        lay(&mut pieces, tool.start, segments, tool.turn, &label.into());
+        works.push(Work::tool(tool));
+        parts.push((tool.turn, label.into(), tool_segments(tool)));
+    }
+    let mut pieces = Vec::new();
+    for window in critical_path(&works, trial.finished.wall_ns) {
+        let (turn, label, segments) = &parts[window.work];
+        lay(
+            &mut pieces,
+            works[window.work].start,
+            window.to,
+            segments,
+            *turn,
+            label,
+        );
     }
     line_up(
         pieces,

@@ -158,6 +158,11 @@ fn run_data(
         warnings.push("This platform does not say when bytes arrived, only when they were read: whether the client was the bottleneck is not known.".into());
     }
     let mut invalid = objections(plan, seen);
+    let starved = |calibration| validity::starved(calibration, plan.limits.client_lag_ms);
+    invalid.extend(calibration.as_ref().and_then(starved).map(|why| Objection {
+        endpoint: None,
+        why,
+    }));
     invalid.extend(headline::too_many_errors(&endpoints, &trials));
     RunData {
         run_id: manifest.run_id.clone(),

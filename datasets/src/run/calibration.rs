@@ -11,7 +11,7 @@ use crate::{Error, Result, atomic, files};
 
 /// The instrument's own error, in nanoseconds, against a server that logs its
 /// true emission times.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Calibration {
     /// Smallest step of the clock.
     pub clock_resolution_ns: u64,
@@ -63,7 +63,7 @@ impl Calibration {
 }
 
 /// The instrument's own error at one number of concurrent streams.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StreamCalibration {
     /// Wire protocol.
     pub protocol: String,

@@ -358,8 +358,14 @@ pub struct CallArrival {
 /// One request and its response stream.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Exchange {
-    /// Turn, from 1; 0 for a warm-up, which belongs to none.
+    /// Turn, from 1, of its agent; 0 for a warm-up and for what is beside the conversation.
     pub turn: u32,
+    /// The agent, from 0, of a recording in which agents are told apart.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub agent: Option<u32>,
+    /// What it is for, where it is beside the conversation: `title`, `compaction` …
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub side: Option<String>,
     /// The server was only asked to read ahead of the first turn: no output is expected.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub warm_up: bool,
@@ -479,6 +485,9 @@ pub struct Tool {
     /// The agent, from 0, of a recording in which there are several.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub agent: Option<u32>,
+    /// The agent that the call began, whose work its time is.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub began: Option<u32>,
     /// The model's id for the call.
     pub call_id: String,
     /// Tool name as the model wrote it. Untrusted.

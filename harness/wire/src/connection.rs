@@ -22,7 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream};
 
 pub use target::Target;
-pub use timed::{Arrival, Probe, Timed};
+pub use timed::{Arrival, Counts, Probe, Timed};
 
 use crate::clock;
 use arrivals::Watched;

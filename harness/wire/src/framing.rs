@@ -2,7 +2,10 @@
 
 pub mod deflate;
 mod json_lines;
+mod messages;
 mod sse;
+
+pub use messages::MessageReader;
 
 /// How payloads are told apart in an HTTP response body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -31,7 +31,7 @@ pub use fields::arguments;
 pub use mend::mend;
 pub use requests::{Digest, ItemKind, ItemSeen, RequestSeen, TextSeen, ToolSeen, of_path};
 pub use running_times::RunningTimes;
-pub use websocket::{Addressee, Lanes, WebSocketForm};
+pub use websocket::{Addressee, Asked, Lanes, WebSocketForm};
 
 use std::collections::BTreeMap;
 use std::time::Duration;

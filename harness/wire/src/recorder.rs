@@ -7,7 +7,7 @@ use timeslip_datasets::run::journal::{
 };
 
 use crate::clock;
-use crate::connection::{Arrival, Probe, Steps};
+use crate::connection::{Arrival, Counts, Steps};
 use crate::failure::Failure;
 use crate::protocols::server_timings::server_timing_header;
 use crate::protocols::{
@@ -53,7 +53,18 @@ impl Recorder {
     /// Starts the clock of an exchange.
     #[must_use]
     pub fn new(decoder: Box<dyn Decoder>, origin: u64, turn: u32, retry: u32) -> Self {
-        let now = clock::now();
+        Recorder::begun_at(clock::now(), decoder, origin, turn, retry)
+    }
+
+    /// An exchange that began at `now`, on [`clock::now`].
+    #[must_use]
+    pub fn begun_at(
+        now: u64,
+        decoder: Box<dyn Decoder>,
+        origin: u64,
+        turn: u32,
+        retry: u32,
+    ) -> Self {
         let exchange = Exchange {
             turn,
             retry,
@@ -355,20 +366,20 @@ impl Recorder {
         self.done.is_some()
     }
 
-    /// Copies what the connection knows of this exchange.
-    pub fn take_probe(&mut self, probe: &Probe) {
+    /// Takes over what was counted of the connection during this exchange.
+    pub fn take_counts(&mut self, counts: Counts) {
         // What comes before anything is sent is the end of the answer before.
         let (response_bytes, request_bytes) = match self.body_bytes {
             0 => (0, 0),
-            _ => probe.bytes(),
+            _ => counts.bytes,
         };
         self.exchange.response_bytes = Some(response_bytes);
         self.exchange.request_bytes = Some(request_bytes);
-        self.exchange.tcp = probe.tcp();
-        self.reads = Some(probe.reads());
+        self.exchange.tcp = counts.tcp;
+        self.reads = Some(counts.reads);
         // Cut off before an answer: the request counts as sent only if all of it was.
         if self.exchange.marks.sent.is_none() && request_bytes > self.body_bytes {
-            self.sent(probe.last_write());
+            self.sent(counts.last_write);
         }
     }
 

@@ -14,7 +14,9 @@ use std::fmt::Debug;
 use std::pin::Pin;
 use std::sync::Arc;
 
+pub use earlier::Earlier;
 pub use endpoint::{Endpoint, Secret};
+pub use http::{Body, refusal};
 
 use crate::connection::{self, Application, Connection, Probe};
 use crate::failure::Failure;

@@ -24,19 +24,23 @@ pub(super) struct Piece {
     label: Arc<str>,
 }
 
-/// Adds the stretches of one exchange or tool call, which began at `start`.
+/// Adds the stretches of one exchange or tool call, which began at `start`, as far as `to`.
 pub(super) fn lay(
     pieces: &mut Vec<Piece>,
     mut start: u64,
-    segments: Vec<Segment>,
+    to: u64,
+    segments: &[Segment],
     turn: u32,
     label: &Arc<str>,
 ) {
     for segment in segments {
-        let next = segment.end.max(start);
+        let next = segment.end.clamp(start, to.max(start));
         pieces.push(Piece {
             start,
-            segment,
+            segment: Segment {
+                end: next,
+                ..*segment
+            },
             turn,
             label: Arc::clone(label),
         });

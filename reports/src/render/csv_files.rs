@@ -5,8 +5,10 @@
 //! leading apostrophe.
 
 mod cells;
+mod changes;
 mod claims;
 mod columns;
+mod comparisons;
 mod endpoints;
 mod exchanges;
 mod metrics;
@@ -30,6 +32,8 @@ static FILES: &[&CsvFile] = &[
     &exchanges::FILE,
     &endpoints::FILE,
     &metrics::FILE,
+    &comparisons::FILE,
+    &changes::FILE,
     &policies::FILE,
     &claims::FILE,
 ];

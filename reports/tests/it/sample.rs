@@ -32,6 +32,8 @@ fn a_report_is_complete_and_every_image_decodes() {
         "csv/policies.csv",
         "csv/claims.csv",
         "csv/metrics.csv",
+        "csv/comparisons.csv",
+        "csv/changes.csv",
         "csv/columns.csv",
     ] {
         assert!(

@@ -1,7 +1,7 @@
 //! Runs of one baseline and several candidates: each is compared as if it were alone, and
 //! what is said takes the number of candidates into account.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use timeslip_datasets::run::journal::Outcome;
@@ -10,7 +10,7 @@ use timeslip_reports::conclusion::Conclusion;
 use timeslip_reports::data::{Role, RunData};
 use timeslip_reports::gate::{self, Rules, Verdict};
 use timeslip_reports::headline;
-use timeslip_reports::render::{changes, html, terminal};
+use timeslip_reports::render::{changes, csv_tables, html, terminal};
 use timeslip_reports::side::{Side, side_by_side};
 use timeslip_reports::summary::{Comparison, Summary};
 
@@ -241,6 +241,33 @@ fn texts_and_page_have_a_part_for_each_candidate() {
             assert_eq!(page.matches(&part).count(), 2, "{part}");
             assert!(changes(&summary).contains(&format!("{name} against gpu-sim\n")));
         }
+        let tables = csv_tables(&run, &summary);
+        let rows_of = |name: &str| {
+            let table = tables.iter().find(|table| table.name == name).unwrap();
+            let content = support::csv(table);
+            let mut reader = csv::Reader::from_reader(content.as_slice());
+            reader
+                .deserialize()
+                .map(Result::unwrap)
+                .collect::<Vec<HashMap<String, String>>>()
+        };
+        let comparisons = rows_of("comparisons");
+        assert_eq!(comparisons.len(), candidates);
+        for (row, comparison) in comparisons.iter().zip(summary.comparisons()) {
+            assert_eq!(
+                (&*row["candidate"], &*row["baseline"]),
+                (&*comparison.candidate, "gpu-sim")
+            );
+            let ratio = comparison
+                .task_time_ratio
+                .point
+                .map_or_else(String::new, |point| point.to_string());
+            assert_eq!(row["task_time_ratio"], ratio);
+        }
+        let all = summary
+            .comparisons()
+            .map(|comparison| comparison.changes.len());
+        assert_eq!(rows_of("changes").len(), all.sum::<usize>());
         let text = terminal(&summary);
         assert!(
             text.lines().all(|line| line.chars().count() <= 100),

@@ -58,6 +58,19 @@ impl Arrival {
     }
 }
 
+/// What was counted of a connection since [`Probe::arm`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counts {
+    /// Bytes read and written.
+    pub bytes: (u64, u64),
+    /// Reads that brought bytes.
+    pub reads: u64,
+    /// The kernel's view.
+    pub tcp: Option<TcpSample>,
+    /// When the latest write was handed to the kernel.
+    pub last_write: Option<u64>,
+}
+
 /// Times and counts of one connection, shared between the stream and its user.
 #[derive(Debug)]
 pub struct Probe {
@@ -135,6 +148,37 @@ impl Probe {
             self.bytes_read.load(Relaxed),
             self.bytes_written.load(Relaxed),
         )
+    }
+
+    /// All that was counted since [`Probe::arm`].
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        Counts {
+            bytes: self.bytes(),
+            reads: self.reads(),
+            tcp: self.tcp(),
+            last_write: self.last_write(),
+        }
+    }
+
+    /// Resets the connection. Closing it would say that all has been sent; dissolving the
+    /// association tells the peer that it has not.
+    ///
+    /// # Errors
+    /// When the system does not.
+    #[cfg(target_os = "linux")]
+    pub fn reset(&self) -> io::Result<()> {
+        let socket = self.socket.as_ref().ok_or(io::ErrorKind::Unsupported)?;
+        Ok(rustix::net::connect_unspec(socket)?)
+    }
+
+    /// Resets the connection: this platform does not while it is in use.
+    ///
+    /// # Errors
+    /// Always.
+    #[cfg(not(target_os = "linux"))]
+    pub fn reset(&self) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     /// The kernel's view of the connection; what it counts, it counts since

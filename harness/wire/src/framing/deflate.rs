@@ -97,6 +97,31 @@ impl Agreement {
     }
 }
 
+/// One direction of a WebSocket whose handshake is over, inflated frame by frame.
+pub(super) struct Inflating(Codec);
+
+impl Inflating {
+    /// No frame is read that is longer than `max_payload`, or inflates to more.
+    pub(super) fn new(max_payload: usize) -> Self {
+        Inflating(Codec::past_the_head().up_to(max_payload))
+    }
+
+    /// Takes bytes as they come, and appends what is whole of them to `frames`.
+    ///
+    /// # Errors
+    /// What is wrong with a frame; those before it have been appended.
+    pub(super) fn take(&mut self, bytes: &[u8], frames: &mut BytesMut) -> io::Result<()> {
+        let taken = self.0.take(bytes, Compression::Inflate);
+        frames.unsplit(self.0.output.split());
+        taken
+    }
+
+    /// Bytes of a frame that is not whole yet.
+    pub(super) fn unread(&self) -> usize {
+        self.0.unread()
+    }
+}
+
 /// A stream whose frames are inflated and deflated on their way.
 pub struct Deflated<S> {
     inner: S,

@@ -42,6 +42,7 @@ const WEBSOCKET: WebSocketForm = WebSocketForm {
         ("x-responsesapi-include-timing-metrics", "true"),
     ],
     max_age: Duration::from_secs(55 * 60),
+    asks: addressee::asked,
     lanes: Some(Lanes {
         count: 16,
         addressee: addressee::addressee,

@@ -13,8 +13,17 @@ pub struct WebSocketForm {
     /// Age at which a connection is replaced before its next exchange, because the
     /// server would end it within one.
     pub max_age: Duration,
+    /// Reads whether a client's message asks for a response, and nothing else of it.
+    pub asks: fn(&[u8]) -> Option<Asked<'_>>,
     /// How several conversations share a connection, where they can.
     pub lanes: Option<Lanes>,
+}
+
+/// A message that asks for a response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked<'a> {
+    /// The lane that it names.
+    pub lane: Option<Cow<'a, str>>,
 }
 
 /// How several conversations share a connection.

@@ -92,7 +92,7 @@ impl Way {
         let carried = tokio::time::timeout_at(leg.deadline, self.converse(endpoint, session, leg));
         let carried = carried.await.unwrap_or(Some(Err(Failure::Deadline)))?;
         if let Some(probe) = self.link.probe() {
-            leg.recorder.take_probe(probe);
+            leg.recorder.take_counts(probe.counts());
         }
         Some(carried)
     }

@@ -10,7 +10,7 @@ const MAX_IDS: usize = 64;
 
 /// The responses that one conversation had on a connection.
 #[derive(Debug, Default)]
-pub(super) struct Earlier {
+pub struct Earlier {
     ids: VecDeque<String>,
     /// Some response did not begin by naming itself.
     nameless: bool,
@@ -18,12 +18,12 @@ pub(super) struct Earlier {
 
 impl Earlier {
     /// Tells the recorder of the next response.
-    pub(super) fn tell(&mut self, recorder: &mut Recorder) {
+    pub fn tell(&mut self, recorder: &mut Recorder) {
         recorder.follow(self.ids.make_contiguous(), !self.nameless);
     }
 
     /// A response has ended.
-    pub(super) fn answered(&mut self, recorder: &Recorder) {
+    pub fn answered(&mut self, recorder: &Recorder) {
         self.nameless |= !recorder.is_admitted();
         if let Some(id) = recorder.response_id() {
             self.ids.push_back(id);

@@ -96,12 +96,8 @@ pub(super) fn take_headers(headers: &HeaderMap, recorder: &mut Recorder) {
 }
 
 /// A response whose status is no success, in its own words where it has some.
-pub(super) fn refusal(
-    protocol: &dyn Protocol,
-    status: u16,
-    headers: &HeaderMap,
-    body: &[u8],
-) -> Failure {
+#[must_use]
+pub fn refusal(protocol: &dyn Protocol, status: u16, headers: &HeaderMap, body: &[u8]) -> Failure {
     let body = &body[..body.len().min(MAX_ERROR_BODY)];
     let said: Value = serde_json::from_slice(body).unwrap_or_default();
     // Some servers wrap it in a list.
@@ -123,7 +119,7 @@ pub(super) fn refusal(
 }
 
 /// A response body on its way into a recorder.
-pub(super) struct Body {
+pub struct Body {
     protocol: &'static dyn Protocol,
     splitter: Splitter,
     bytes: usize,
@@ -135,10 +131,12 @@ pub(super) struct Body {
 }
 
 impl Body {
-    pub(super) fn new(endpoint: &Endpoint) -> Self {
+    /// The beginning of a body.
+    #[must_use]
+    pub fn new(protocol: &'static dyn Protocol) -> Self {
         Body {
-            protocol: endpoint.protocol,
-            splitter: Splitter::new(endpoint.protocol.format()),
+            protocol,
+            splitter: Splitter::new(protocol.format()),
             bytes: 0,
             unread: Some(Vec::new()),
             latest: None,
@@ -146,7 +144,10 @@ impl Body {
     }
 
     /// Takes bytes that arrived together; true at the terminal event.
-    pub(super) fn take(
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub fn take(
         &mut self,
         data: &[u8],
         arrival: Arrival,
@@ -177,7 +178,10 @@ impl Body {
     }
 
     /// The body ended by itself.
-    pub(super) fn end(mut self, arrival: Arrival, recorder: &mut Recorder) -> Result<(), Failure> {
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub fn end(mut self, arrival: Arrival, recorder: &mut Recorder) -> Result<(), Failure> {
         let mut taken = Taken::default();
         let mut unread = self.unread.clone();
         self.splitter

@@ -164,7 +164,7 @@ impl Connected for Http2Connection {
             return Err(refusal(wire, endpoint, response, recorder).await);
         }
         http::check_headers(response.headers())?;
-        let mut body = Body::new(endpoint);
+        let mut body = Body::new(endpoint.protocol);
         loop {
             let stream = response.body_mut();
             let patience = recorder.patience(idle);

@@ -138,7 +138,7 @@ impl Connected for HttpConnection {
             return Err(self.refusal(endpoint, response).await);
         }
         http::check_headers(response.headers())?;
-        let mut body = Body::new(endpoint);
+        let mut body = Body::new(endpoint.protocol);
         loop {
             let patience = recorder.patience(idle);
             let Ok(frame) = drive(&mut self.driver, patience, response.frame()).await else {

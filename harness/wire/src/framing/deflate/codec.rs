@@ -26,17 +26,6 @@ pub(super) enum Compression {
     Deflate { keep_context: bool },
 }
 
-impl Compression {
-    /// Longest payload of a frame that is believed.
-    fn max_payload(self) -> usize {
-        match self {
-            Compression::Inflate => MAX_PAYLOAD,
-            // What writes here is our own, and knows what it does.
-            Compression::Leave | Compression::Deflate { .. } => usize::MAX,
-        }
-    }
-}
-
 /// What the bytes that come next belong to.
 enum Part {
     Head(Head),
@@ -78,6 +67,8 @@ pub(super) struct Codec {
     part: Part,
     incoming: BytesMut,
     pub(super) output: BytesMut,
+    /// Longest payload of a frame that is believed, and most that a message inflates to.
+    max_payload: usize,
     /// A fragmented message is compressed.
     inflating: bool,
     inflate: Decompress,
@@ -90,6 +81,7 @@ impl Default for Codec {
             part: Part::Head(Head::default()),
             incoming: BytesMut::new(),
             output: BytesMut::new(),
+            max_payload: MAX_PAYLOAD,
             inflating: false,
             inflate: Decompress::new(false),
             deflate: Compress::new(flate2::Compression::default(), false),
@@ -117,6 +109,19 @@ impl Codec {
         }
     }
 
+    /// The same with another limit.
+    pub(super) fn up_to(self, max_payload: usize) -> Self {
+        Codec {
+            max_payload,
+            ..self
+        }
+    }
+
+    /// Bytes of a frame that is not whole yet.
+    pub(super) fn unread(&self) -> usize {
+        self.incoming.len()
+    }
+
     /// Takes bytes as they come; what is whole of them is in `output` afterwards, also
     /// when an error follows it.
     pub(super) fn take(&mut self, mut bytes: &[u8], compression: Compression) -> io::Result<()> {
@@ -135,7 +140,12 @@ impl Codec {
             return Ok(());
         }
         self.incoming.extend_from_slice(bytes);
-        while let Some(frame) = frame(&self.incoming, compression.max_payload())? {
+        let max_payload = match compression {
+            Compression::Inflate => self.max_payload,
+            // What writes here is our own, and knows what it does.
+            Compression::Leave | Compression::Deflate { .. } => usize::MAX,
+        };
+        while let Some(frame) = frame(&self.incoming, max_payload)? {
             if self.incoming.len() < frame.payload + frame.length {
                 break;
             }
@@ -178,7 +188,8 @@ impl Codec {
                 if last {
                     payload.extend_from_slice(&TAIL);
                 }
-                (first & !COMPRESSED, inflate(&mut self.inflate, &payload)?)
+                let message = inflate(&mut self.inflate, &payload, self.max_payload)?;
+                (first & !COMPRESSED, message)
             }
         };
         mask(&mut payload, frame.mask);
@@ -267,8 +278,12 @@ fn deflate(deflate: &mut Compress, payload: &[u8]) -> io::Result<Vec<u8>> {
     Ok(compressed)
 }
 
-fn inflate(inflate: &mut Decompress, mut payload: &[u8]) -> io::Result<Vec<u8>> {
-    let mut message = Vec::with_capacity((payload.len() * 4).min(MAX_PAYLOAD) + STEP);
+fn inflate(
+    inflate: &mut Decompress,
+    mut payload: &[u8],
+    max_payload: usize,
+) -> io::Result<Vec<u8>> {
+    let mut message = Vec::with_capacity((payload.len() * 4).min(max_payload) + STEP);
     loop {
         let (before, length) = (inflate.total_in(), message.len());
         message.reserve(STEP);
@@ -278,7 +293,7 @@ fn inflate(inflate: &mut Decompress, mut payload: &[u8]) -> io::Result<Vec<u8>> 
             return Err(broken("a compressed message cannot be read"));
         }
         payload = &payload[taken..];
-        if message.len() > MAX_PAYLOAD {
+        if message.len() > max_payload {
             return Err(broken("a message inflates to more than any honest one has"));
         }
         if status == Status::StreamEnd {

@@ -1,0 +1,305 @@
+//! HTTP/2, spoken by the client without TLS and without asking for it first.
+//!
+//! Heads and frames are the library's: each connection of a client has one of its own to the
+//! upstream, each stream one on it, and what ends or resets one ends or resets the other.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::client::conn::http2::SendRequest;
+use hyper::header::{HOST, HeaderMap};
+use hyper::service::service_fn;
+use hyper::{Request, Response, Uri};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use timeslip_wire::clock;
+use timeslip_wire::connection::{Application, Probe, Timed};
+use tokio::io::AsyncReadExt;
+
+use crate::head::{RequestHead, ResponseHead};
+use crate::messages::{Following, MAX_HEAD};
+use crate::proxy::Way;
+use crate::seen::Headers;
+use crate::told::{Copied, Event, Id, Opened, Passed, Teller};
+
+/// What a client says first.
+pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Bytes one side may send before it hears that they were passed on.
+const WINDOW: u32 = 1 << 20;
+/// Streams of one connection at once.
+const MAX_STREAMS: u32 = 256;
+
+/// Why a stream is reset.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Path(#[from] hyper::http::Error),
+    #[error(transparent)]
+    Upstream(#[from] hyper::Error),
+}
+
+/// One connection on both sides.
+struct Streams {
+    way: Way,
+    sender: SendRequest<Passing>,
+    upstream: Arc<Probe>,
+    opened: std::sync::Mutex<Option<Opened>>,
+}
+
+/// Passes on what a client says whose first bytes have been read.
+pub async fn serve(way: Way, client: Timed, first: BytesMut) {
+    let (read, write) = tokio::io::split(client);
+    let client = tokio::io::join(std::io::Cursor::new(first).chain(read), write);
+    let connection = match way.open(Application::Http2).await {
+        Ok(connection) => connection,
+        Err(problem) => {
+            let at = clock::now();
+            let problem = Some(problem);
+            return way.teller.tell(way.next(), Event::Over { at, problem });
+        }
+    };
+    let upstream = connection.probe;
+    let opened = Opened {
+        steps: connection.steps,
+        remark: connection.remark,
+        probe: Arc::clone(&upstream),
+    };
+    let handshake = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .max_header_list_size(MAX_HEAD as u32)
+        .handshake(TokioIo::new(connection.stream))
+        .await;
+    let Ok((sender, driver)) = handshake else {
+        return;
+    };
+    let driver = tokio::spawn(driver);
+    let streams = Arc::new(Streams {
+        way,
+        sender,
+        upstream: Arc::clone(&upstream),
+        opened: std::sync::Mutex::new(Some(opened)),
+    });
+    let handler = service_fn(move |request| {
+        let streams = Arc::clone(&streams);
+        async move { streams.pass_on(request).await }
+    });
+    // A connection that breaks is the client's business.
+    let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_HEAD as u32)
+        .serve_connection(TokioIo::new(client), handler)
+        .await;
+    // Whatever was still asked for, nobody waits for it any more.
+    driver.abort();
+    let _ = driver.await;
+    let _ = upstream.reset();
+}
+
+impl Streams {
+    async fn pass_on(&self, request: Request<Incoming>) -> Result<Response<Passing>, Failure> {
+        let id = self.way.next();
+        let teller = &self.way.teller;
+        let (mut head, body) = request.into_parts();
+        let asked = head.uri.path_and_query();
+        let asked = asked.map_or("/", |asked| asked.as_str()).to_owned();
+        let opened = self.opened.lock().map_or(None, |mut opened| opened.take());
+        let event = Event::Request {
+            start: self.way.client.arrival().at,
+            head: Box::new(RequestHead {
+                method: head.method.to_string(),
+                target: asked.clone(),
+                headers: owned(&head.headers),
+                following: Following::Head,
+                upgrades: false,
+            }),
+            transport: "http2-sse",
+            opened: opened.map(Box::new),
+        };
+        teller.tell(id, event);
+        let mut unfinished = Unfinished {
+            id,
+            teller: teller.clone(),
+            ended: false,
+        };
+        let target = &self.way.upstream.target;
+        head.uri = Uri::builder()
+            .scheme(if target.tls { "https" } else { "http" })
+            .authority(target.authority())
+            .path_and_query(self.way.upstream.resource(&asked))
+            .build()?;
+        head.headers.remove(HOST);
+        let tap = Tap {
+            id,
+            teller: teller.clone(),
+            from: Arc::clone(&self.way.client),
+            is_request: true,
+            ended: false,
+            unfinished: None,
+        };
+        let request = Request::from_parts(head, Passing::new(body, tap));
+        let mut sender = self.sender.clone();
+        let sent = async {
+            sender.ready().await?;
+            sender.send_request(request).await
+        };
+        let response = sent.await;
+        let response = response
+            .inspect_err(|error| unfinished.over(format!("the upstream broke off: {error}")))?;
+        let (head, body) = response.into_parts();
+        let event = Event::Response(
+            Box::new(ResponseHead {
+                status: head.status.as_u16(),
+                headers: owned(&head.headers),
+                following: Following::Head,
+            }),
+            passed(&self.upstream),
+        );
+        teller.tell(id, event);
+        let tap = Tap {
+            id,
+            teller: teller.clone(),
+            from: Arc::clone(&self.upstream),
+            is_request: false,
+            ended: false,
+            unfinished: Some(unfinished),
+        };
+        Ok(Response::from_parts(head, Passing::new(body, tap)))
+    }
+}
+
+fn owned(headers: &HeaderMap) -> Headers {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let headers = headers.iter();
+    headers
+        .map(|(name, value)| (name.to_string(), text(value.as_bytes())))
+        .collect()
+}
+
+/// What came last on a connection and is handed on now. Frames that one read brought share
+/// its time.
+fn passed(from: &Probe) -> Passed {
+    Passed {
+        arrival: from.arrival(),
+        handed_on: clock::now(),
+    }
+}
+
+/// Tells that a stream is over where it did not end.
+struct Unfinished {
+    id: Id,
+    teller: Teller,
+    ended: bool,
+}
+
+impl Unfinished {
+    fn over(&mut self, problem: String) {
+        if !std::mem::replace(&mut self.ended, true) {
+            let (at, problem) = (clock::now(), Some(problem));
+            self.teller.tell(self.id, Event::Over { at, problem });
+        }
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.teller.tell(self.id, Event::ClientLeft(clock::now()));
+            self.over("the client left: it reset the stream".into());
+        }
+    }
+}
+
+/// Tells of a body's frames.
+struct Tap {
+    id: Id,
+    teller: Teller,
+    /// The connection that they come from.
+    from: Arc<Probe>,
+    is_request: bool,
+    ended: bool,
+    unfinished: Option<Unfinished>,
+}
+
+impl Tap {
+    fn data(&self, data: &[u8]) {
+        let copied: Copied = self.teller.copy(data);
+        let event = match self.is_request {
+            true => Event::RequestData(copied),
+            false => Event::ResponseData(copied, passed(&self.from)),
+        };
+        self.teller.tell(self.id, event);
+    }
+
+    fn end(&mut self) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        if let Some(unfinished) = &mut self.unfinished {
+            unfinished.ended = true;
+        }
+        let passed = passed(&self.from);
+        let event = match self.is_request {
+            true => Event::RequestEnd(passed),
+            false => Event::ResponseEnd(passed, None),
+        };
+        self.teller.tell(self.id, event);
+    }
+}
+
+/// A body on its way to the other side.
+struct Passing {
+    body: Incoming,
+    tap: Tap,
+}
+
+impl Passing {
+    fn new(body: Incoming, mut tap: Tap) -> Self {
+        if body.is_end_stream() {
+            tap.end();
+        }
+        Passing { body, tap }
+    }
+}
+
+impl Body for Passing {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let this = self.get_mut();
+        let frame = ready!(Pin::new(&mut this.body).poll_frame(cx));
+        match &frame {
+            Some(Ok(frame)) => {
+                if let Some(data) = frame.data_ref() {
+                    this.tap.data(data);
+                }
+                if frame.is_trailers() || this.body.is_end_stream() {
+                    this.tap.end();
+                }
+            }
+            Some(Err(error)) => {
+                if let Some(unfinished) = &mut this.tap.unfinished {
+                    unfinished.over(format!("the upstream broke off: {error}"));
+                }
+            }
+            None => this.tap.end(),
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.tap.ended && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

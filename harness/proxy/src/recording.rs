@@ -1,0 +1,112 @@
+//! Reads the copy of what was passed on: from events of connections to what was seen.
+
+mod content;
+mod credentials;
+mod exchange;
+mod request;
+mod socket;
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, SyncSender};
+
+use timeslip_wire::clock;
+
+use crate::budget::Budget;
+use crate::seen::Seen;
+use crate::told::{Event, Id};
+use exchange::Exchanging;
+use socket::Socket;
+
+/// All that has not ended.
+pub struct Recording {
+    keeping: Keeping,
+    seen: SyncSender<Seen>,
+    open: BTreeMap<Id, Open>,
+}
+
+/// What every record is made with.
+pub struct Keeping {
+    pub origin: u64,
+    /// Bytes of a body that are kept.
+    pub max_body: usize,
+    pub budget: Budget,
+}
+
+impl Keeping {
+    pub fn offset(&self, at: u64) -> u64 {
+        at.saturating_sub(self.origin)
+    }
+}
+
+/// One request, or what has become of it.
+enum Open {
+    Exchange(Box<Exchanging>),
+    Socket(Box<Socket>),
+}
+
+/// Records until nobody tells of anything any more.
+pub fn run(mut recording: Recording, told: &Receiver<(Id, Event)>) {
+    for (id, event) in told {
+        recording.take(id, event);
+    }
+    let at = clock::now();
+    let ids: Vec<Id> = recording.open.keys().copied().collect();
+    for id in ids {
+        let problem = Some("the proxy was stopped".to_owned());
+        recording.take(id, Event::Over { at, problem });
+    }
+}
+
+impl Recording {
+    pub fn new(origin: u64, max_body: usize, budget: Budget, seen: SyncSender<Seen>) -> Self {
+        Recording {
+            keeping: Keeping {
+                origin,
+                max_body,
+                budget,
+            },
+            seen,
+            open: BTreeMap::new(),
+        }
+    }
+
+    fn take(&mut self, id: Id, event: Event) {
+        let Recording { keeping, seen, .. } = self;
+        let mut tell = |one: Seen| {
+            // Whoever does not listen any more needs nothing told.
+            let _ = seen.send(one);
+        };
+        if let Event::Request { .. } = event {
+            let exchange = Exchanging::begin(id, event, keeping);
+            self.open
+                .extend(exchange.map(|exchange| (id, Open::Exchange(Box::new(exchange)))));
+            return;
+        }
+        match self.open.remove(&id) {
+            Some(Open::Exchange(exchange)) => match exchange.take(event, keeping, &mut tell) {
+                exchange::Next::Exchange(exchange) => {
+                    self.open.insert(id, Open::Exchange(exchange));
+                }
+                exchange::Next::Socket(socket) => {
+                    self.open.insert(id, Open::Socket(socket));
+                }
+                exchange::Next::Over => {}
+            },
+            Some(Open::Socket(mut socket)) => {
+                if socket.take(event, keeping, &mut tell) {
+                    self.open.insert(id, Open::Socket(socket));
+                }
+            }
+            None => {
+                // The first that is told of a connection which was never made.
+                if let Event::Over { problem, .. } = event {
+                    tell(Seen {
+                        connection: id.connection,
+                        problem,
+                        ..Seen::default()
+                    });
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Credentials pass through and are stored nowhere.
+
+use timeslip_wire::Redaction;
+
+use crate::seen::{Headers, Seen};
+
+/// What stands for a credential.
+const REDACTED: &str = "(redacted)";
+
+/// Words in the name of a header or of a query's parameter whose value says who asks, or
+/// lets others ask. Names are read word by word: `x-ratelimit-remaining-tokens` is none.
+const WORDS: &[&str] = &[
+    "account",
+    "apikey",
+    "auth",
+    "authorization",
+    "cookie",
+    "credential",
+    "credentials",
+    "jwt",
+    "key",
+    "organization",
+    "password",
+    "project",
+    "secret",
+    "sig",
+    "signature",
+    "token",
+];
+
+/// Names that have such a word and say nothing of who asks, and one that has none and does.
+const NAMES: &[(&str, bool)] = &[
+    ("idempotency-key", false),
+    ("sec-websocket-key", false),
+    ("sec-websocket-protocol", true),
+];
+
+fn is_credential(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    if let Some((_, known)) = NAMES.iter().find(|(known, _)| *known == name) {
+        return *known;
+    }
+    let mut words = name.split(|c: char| !c.is_ascii_alphanumeric());
+    words.any(|word| WORDS.contains(&word) || word.ends_with("token") || word.ends_with("apikey"))
+}
+
+/// The credentials of one request.
+#[derive(Debug, Default)]
+pub struct Credentials(Vec<String>);
+
+impl Credentials {
+    fn take(&mut self, value: &str) -> String {
+        if !value.is_empty() && !self.0.iter().any(|known| known == value) {
+            self.0.push(value.to_owned());
+        }
+        REDACTED.to_owned()
+    }
+
+    /// Takes credentials out of headers.
+    pub fn headers(&mut self, headers: &Headers) -> Headers {
+        let kept = |(name, value): &(String, String)| {
+            let value = match is_credential(name) {
+                true => self.take(value),
+                false => value.clone(),
+            };
+            (name.clone(), value)
+        };
+        headers.iter().map(kept).collect()
+    }
+
+    /// Takes credentials out of the query of a path.
+    pub fn target(&mut self, target: &str) -> String {
+        let Some((path, query)) = target.split_once('?') else {
+            return target.to_owned();
+        };
+        let parameters = query.split('&').map(|parameter| {
+            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            match is_credential(name) && !value.is_empty() {
+                true => format!("{name}={}", self.take(value)),
+                false => parameter.to_owned(),
+            }
+        });
+        let parameters: Vec<String> = parameters.collect();
+        format!("{path}?{}", parameters.join("&"))
+    }
+
+    /// Takes credentials out of all that was said: servers quote the keys that they refuse.
+    pub fn clean(&self, seen: &mut Seen) {
+        let redaction = Redaction::of(self.0.iter().map(String::as_str));
+        for body in [&mut seen.request.bytes, &mut seen.response.bytes] {
+            match String::from_utf8(std::mem::take(body)) {
+                Ok(text) => *body = redaction.work(text).into_bytes(),
+                Err(error) => *body = error.into_bytes(),
+            }
+        }
+        if let Some(answer) = &mut seen.answer {
+            redaction.answer(answer);
+        }
+        if let Some(problem) = &mut seen.problem {
+            *problem = redaction.words(problem);
+        }
+        if let Some(exchange) = &mut seen.exchange {
+            if let Some(error) = &mut exchange.error {
+                *error = redaction.words(error);
+            }
+            for remark in &mut exchange.remarks {
+                *remark = redaction.words(remark);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_told_by_their_names() {
+        for name in [
+            "Authorization",
+            "proxy-authorization",
+            "x-api-key",
+            "api-key",
+            "x-goog-api-key",
+            "Cookie",
+            "set-cookie",
+            "chatgpt-account-id",
+            "OpenAI-Organization",
+            "X-Auth-Token",
+            "x-amz-security-token",
+            "sec-websocket-protocol",
+            "access_token",
+            "accessToken",
+            "key",
+        ] {
+            assert!(is_credential(name), "{name}");
+        }
+        for name in [
+            "x-ratelimit-remaining-tokens",
+            "content-type",
+            "session-id",
+            "x-claude-code-session-id",
+            "sec-websocket-key",
+            "author",
+            "x-codex-turn-metadata",
+        ] {
+            assert!(!is_credential(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn they_are_taken_out_of_all_that_was_said() {
+        let mut credentials = Credentials::default();
+        let key = "sk-Aa0123456789";
+        let headers = vec![
+            ("X-Api-Key".into(), key.to_owned()),
+            ("a".into(), "b".into()),
+        ];
+        let headers = credentials.headers(&headers);
+        assert_eq!(headers[0], ("X-Api-Key".into(), REDACTED.into()));
+        assert_eq!(
+            credentials.target("/v1/x?alt=sse&key=Zz9876543210&token="),
+            "/v1/x?alt=sse&key=(redacted)&token="
+        );
+        let mut seen = Seen::default();
+        seen.response.bytes = format!("wrong key {key} or Zz9876543210").into_bytes();
+        seen.problem = Some(format!("HTTP 401: wrong key {key}"));
+        credentials.clean(&mut seen);
+        assert_eq!(seen.response.bytes, b"wrong key *** or ***");
+        assert_eq!(seen.problem.as_deref(), Some("HTTP 401: wrong key ***"));
+    }
+}
