@@ -395,6 +395,97 @@ fn an_agent_of_an_agent_belongs_to_the_one_whose_call_began_it() {
 }
 
 #[test]
+fn agents_of_a_session_that_do_not_name_themselves_are_told_apart_by_their_context() {
+    let mut session = Session::default();
+    let mut named = |messages: &[Value], call: Option<(&str, &str)>| {
+        let asked = session
+            .ask(messages)
+            .headed("x-claude-code-session-id", "s");
+        if let Some((id, prompt)) = call {
+            asked.calls(id, "Task", json!({ "prompt": prompt }));
+        }
+    };
+    let (one, two) = ("look into the tests", "count the lines");
+    let after = |text: &str, id: &str| {
+        let call = calling(id, "Task", &json!({ "prompt": "ls" }));
+        [user(text), call, result(id, "ok")]
+    };
+    named(&[user("start")], Some(("x", one)));
+    named(&[user(one)], Some(("a", "ls")));
+    named(&after(one, "a"), None);
+    let mut root = vec![
+        user("start"),
+        calling("x", "Task", &json!({ "prompt": one })),
+        result("x", "ok"),
+    ];
+    named(&root, Some(("y", two)));
+    named(&[user(two)], Some(("b", "ls")));
+    named(&after(two, "b"), None);
+    root.extend([
+        calling("y", "Task", &json!({ "prompt": two })),
+        result("y", "ok"),
+    ]);
+    named(&root, None);
+    // Another session with the same words.
+    session
+        .ask(&[user("start")])
+        .headed("x-claude-code-session-id", "t");
+    assert_eq!(
+        session.roles(),
+        ["0.1", "1.1", "1.2", "0.2", "2.1", "2.2", "0.3", "3.1"]
+    );
+    let told = session.told();
+    let parents: Vec<_> = told.agents.iter().map(|agent| agent.parent).collect();
+    assert_eq!(parents, [None, Some(0), Some(0), None]);
+    assert!(
+        told.agents
+            .iter()
+            .all(|agent| agent.client == Some("claude-code"))
+    );
+    let times = ToolTimes::of(&session.requests, &told);
+    let began: Vec<_> = times
+        .tools
+        .iter()
+        .map(|tool| (tool.call_id.as_str(), tool.began))
+        .collect();
+    assert_eq!(
+        began,
+        [("a", None), ("x", Some(1)), ("b", None), ("y", Some(2))]
+    );
+}
+
+#[test]
+fn ids_that_a_server_gives_again_confuse_nobody() {
+    let mut session = Session::default();
+    let call = |command: &str| calling("call_0", "shell", &json!({ "command": command }));
+    session
+        .ask(&[user("do it")])
+        .calls("call_0", "shell", json!({ "command": "ls" }));
+    session
+        .ask(&[user("other work")])
+        .calls("call_0", "shell", json!({ "command": "pwd" }));
+    session
+        .ask(&[user("do it"), call("ls"), result("call_0", "ok")])
+        .calls("call_0", "shell", json!({ "command": "make" }));
+    session.ask(&[user("other work"), call("pwd"), result("call_0", "ok")]);
+    session.ask(&[
+        user("do it"),
+        call("ls"),
+        result("call_0", "ok"),
+        call("make"),
+        result("call_0", "done"),
+    ]);
+    assert_eq!(session.roles(), ["0.1", "1.1", "0.2", "1.2", "0.3"]);
+    let times = ToolTimes::of(&session.requests, &session.told());
+    let tools: Vec<_> = times
+        .tools
+        .iter()
+        .map(|tool| (tool.agent.unwrap(), tool.turn, tool.end - tool.start))
+        .collect();
+    assert_eq!(tools, [(0, 1, 160), (1, 1, 160), (0, 2, 160)]);
+}
+
+#[test]
 fn a_context_that_a_client_shortens_is_still_the_same() {
     let mut session = Session::default();
     let call = |id: &str| calling(id, "shell", &json!({}));

@@ -24,7 +24,8 @@ pub struct ToolTimes {
     /// answer that made the call, `end` is the beginning of the request that brought the
     /// result.
     pub tools: Vec<Tool>,
-    /// Calls whose results never came: the session ended, or went on without them.
+    /// Calls of whole answers whose results never came: the session ended, or went on without
+    /// them.
     pub unanswered: Vec<Unanswered>,
 }
 
@@ -80,8 +81,11 @@ struct Pending<'r> {
     agent: usize,
     turn: u32,
     call: &'r AnsweredCall,
-    /// The answer that made it came to its end.
+    /// The end of the answer that made it.
     done: u64,
+    /// The answer came to its end: of one that was cut off a client may run what it has of it,
+    /// or ask again.
+    is_wanted: bool,
 }
 
 impl ToolTimes {
@@ -105,35 +109,37 @@ impl ToolTimes {
                 else {
                     continue;
                 };
-                let of_agent =
-                    |call: &Pending<'_>| call.agent == agent && call.call.at <= asked.began;
-                let names = |call: &Pending<'_>| match (call_id, name) {
-                    (Some(id), _) => call.call.call.call_id == *id,
+                let own = |call: &Pending<'_>| call.agent == agent && call.call.at <= asked.began;
+                let found = match call_id {
+                    // Some servers give an id again in a later answer.
+                    Some(id) => pending
+                        .iter()
+                        .rposition(|call| own(call) && call.call.call.call_id == *id),
                     // Without ids results come in the order of the calls.
-                    (None, Some(name)) => call.call.call.name == *name,
-                    (None, None) => true,
+                    None => pending.iter().position(|call| {
+                        let named = name
+                            .as_ref()
+                            .is_none_or(|name| call.call.call.name == *name);
+                        own(call) && named
+                    }),
                 };
-                let found = pending
-                    .iter()
-                    .position(|call| of_agent(call) && names(call));
                 if let Some(found) = found {
                     times
                         .tools
                         .push(pending.remove(found).answered(asked.began, text, &begun));
                 }
             }
-            // Of an answer that was cut off the client runs nothing.
-            if !asked.has_failed() {
-                pending.extend(asked.calls.iter().map(|call| Pending {
-                    agent,
-                    turn,
-                    call,
-                    done: asked.done,
-                }));
-            }
+            pending.extend(asked.calls.iter().map(|call| Pending {
+                agent,
+                turn,
+                call,
+                done: asked.done,
+                is_wanted: !asked.has_failed(),
+            }));
         }
         times.unanswered = pending
             .into_iter()
+            .filter(|call| call.is_wanted)
             .map(|call| Unanswered {
                 agent: call.agent,
                 turn: call.turn,
