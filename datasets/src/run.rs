@@ -7,6 +7,7 @@
 //! Whoever measures writes these files, whoever reports reads them, and neither knows the
 //! other. `docs/run-directory.md` describes each of them.
 
+pub mod bodies;
 pub mod calibration;
 pub mod emissions;
 pub mod journal;
@@ -24,6 +25,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::atomic;
+use bodies::{BodyReader, BodyWriter};
 use calibration::Calibration;
 use journal::{Journal, TrialKey, Writer};
 use manifest::Manifest;
@@ -179,6 +181,32 @@ impl RunDirectory {
     #[must_use]
     pub fn journal(&self) -> PathBuf {
         self.file(formats::JOURNAL.name)
+    }
+
+    /// Begins what keeps the bodies of requests and responses.
+    ///
+    /// # Errors
+    /// [`Error::System`] when it cannot be made.
+    pub fn keep_bodies(&self) -> Result<BodyWriter, Error> {
+        let path = self.file(formats::BODIES.name);
+        let making = Error::system(format!("cannot make {}", path.display()));
+        BodyWriter::create(&path).map_err(making)
+    }
+
+    /// The bodies of requests and responses; `None` where none were kept.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when what is there cannot be read.
+    pub fn read_bodies(&self) -> Result<Option<BodyReader>, Error> {
+        let path = self.file(formats::BODIES.name);
+        match BodyReader::open(&path) {
+            Ok(bodies) => Ok(Some(bodies)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::Invalid {
+                path,
+                problem: error.to_string(),
+            }),
+        }
     }
 
     /// True emission times of a simulated endpoint.

@@ -144,23 +144,6 @@ pub fn catalogue(file: Option<&Path>) -> Result<Vec<Dataset>, Error> {
     Ok(datasets)
 }
 
-/// Where datasets are kept: `$XDG_CACHE_HOME/timeslip/datasets`, or below `~/.cache`.
-///
-/// # Errors
-/// [`Error::Config`] when there is no home.
-pub fn default_cache() -> Result<PathBuf, Error> {
-    let absolute = |name: &str| {
-        let path = PathBuf::from(std::env::var_os(name)?);
-        path.is_absolute().then_some(path)
-    };
-    let base = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
-    let base = base.ok_or_else(|| Error::Config {
-        place: "--cache".into(),
-        problem: "neither XDG_CACHE_HOME nor HOME says where; name a directory".into(),
-    })?;
-    Ok(base.join("timeslip").join("datasets"))
-}
-
 /// The SHA-256 of a file, in hexadecimal digits.
 ///
 /// # Errors

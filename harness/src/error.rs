@@ -53,6 +53,14 @@ pub enum Error {
         /// What the server did, or what is wrong with what it gave.
         problem: String,
     },
+    /// An agent cannot be had, or not be run here.
+    #[error("agent {agent}: {problem}")]
+    Agent {
+        /// Its name.
+        agent: String,
+        /// What is wrong and what to do.
+        problem: String,
+    },
     /// The plan holds no trial.
     #[error("nothing to run: {0}")]
     Empty(String),
@@ -111,6 +119,7 @@ impl Error {
             | Error::Profile(_)
             | Error::Suite(_)
             | Error::Unreachable { .. }
+            | Error::Agent { .. }
             | Error::Several(_)
             | Error::Run { .. } => exit::USAGE,
             Error::Record(run::Error::Journal(_)) | Error::Stopped { .. } => exit::INVALID,

@@ -11,6 +11,8 @@
 //! from the run directory, by the crate of reports.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod agents;
+mod cache;
 pub mod cli;
 pub mod console;
 pub mod downloads;

@@ -21,6 +21,8 @@ pub(crate) use prefill_fit::PrefillPoints;
 pub use prefill_fit::{PrefillModel, fit_prefill};
 pub use validity::every_endpoint_measured;
 
+use std::sync::Arc;
+
 use timeslip_datasets::run::journal::{Exchange, Tool, Trial};
 
 use crate::stages::{Provenance, Stage};
@@ -40,6 +42,13 @@ pub fn attribute(trial: &Trial, prefill: Option<PrefillModel>) -> Attribution {
         proxied: exchanges().any(|exchange| exchange.marks.proxy.is_some()),
     };
     let (mut works, mut parts) = (Vec::new(), Vec::new());
+    for run in &trial.agent_runs {
+        // One that asks for nothing starts up until it ends.
+        let end = run.first_request.unwrap_or(run.end);
+        let start = run.command_start.unwrap_or(run.start);
+        works.push(Work::start_up(start, end));
+        parts.push((0, Arc::default(), vec![measured(end, Stage::AgentStart)]));
+    }
     for exchange in &trial.exchanges {
         let segments = segments(exchange, context);
         let end = segments
@@ -72,13 +81,18 @@ pub fn attribute(trial: &Trial, prefill: Option<PrefillModel>) -> Attribution {
     )
 }
 
-fn tool_segments(tool: &Tool) -> Vec<Segment> {
-    let measured = |end, stage| Segment {
+/// What the client's own marks say.
+fn measured(end: u64, stage: Stage) -> Segment {
+    Segment {
         end,
         stage,
         provenance: Provenance::Measured,
         error_ns: None,
-    };
+    }
+}
+
+fn tool_segments(tool: &Tool) -> Vec<Segment> {
+    let length = tool.end.saturating_sub(tool.start);
     match tool.command_start {
         Some(start) => vec![
             measured(start, Stage::ToolSandbox),
@@ -86,6 +100,12 @@ fn tool_segments(tool: &Tool) -> Vec<Segment> {
             measured(tool.command_end.unwrap_or(tool.end), Stage::ToolCommand),
             measured(tool.end, Stage::ToolSandbox),
         ],
+        // Of a recorded client it is not known what of it was the client's own.
+        None if tool.agent.is_some() => vec![Segment {
+            provenance: Provenance::Estimated,
+            error_ns: tool.reported_ns.map(|own| length.saturating_sub(own)),
+            ..measured(tool.end, Stage::ToolCommand)
+        }],
         None => vec![measured(tool.end, Stage::ToolSandbox)],
     }
 }

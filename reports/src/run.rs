@@ -225,7 +225,9 @@ fn trial_data(plan: &Plan, trial: &Trial, prefill: Option<PrefillModel>) -> Tria
         .and_then(|tasks| tasks.get(&trial.key.task));
     let told = || {
         let exchanges = trial.exchanges.iter();
-        exchanges.filter(|exchange| exchange.backoff_until.is_none() && !exchange.warm_up)
+        exchanges.filter(|exchange| {
+            exchange.backoff_until.is_none() && !exchange.warm_up && exchange.side.is_none()
+        })
     };
     let mut exchanges = Vec::with_capacity(told().count());
     let lag_ms = plan.limits.client_lag_ms;

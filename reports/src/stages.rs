@@ -82,6 +82,8 @@ stages! {
         "`start` to `command_start`, `command_end` to `end`", "measured";
     ToolCommand = "tool_command" in Tool: "The command of a tool call itself.",
         "`command_start` to `command_end`", "measured";
+    AgentStart = "agent_start" in Harness: "A real agent's own start-up, up to its first request.",
+        "`command_start` to `first_request` of an agent's run", "measured";
     Harness = "harness" in Harness: "Prompt building, parsing, bookkeeping: everything else.",
         "between exchanges and tool calls", "measured";
     Wait = "wait" in Wait: "Rate-limit backoff, retries, permits, ends of answers that do not come.",

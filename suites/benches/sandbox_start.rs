@@ -56,6 +56,7 @@ fn measure(sandbox: &Sandbox) -> f64 {
         disk: None,
         root: None,
         user: None,
+        cancel: None,
     };
     let (mut starts, mut ends, mut wholes) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..ROUNDS + 10 {

@@ -29,8 +29,8 @@ pub use error::{Error, Result};
 pub use grade::{Grade, Infrastructure, PatchStatus};
 pub use path_guard::PathRefusal;
 pub use sandbox::{
-    BACKENDS, Backend, Capabilities, Detection, DiskQuota, Exceeded, Execution, Exit, Image,
-    Invocation, Limits, Mount, Quota, Root, Sandbox,
+    BACKENDS, Backend, Cancel, Capabilities, Detection, DiskQuota, Exceeded, Execution, Exit,
+    Image, Invocation, Limits, Mount, Quota, Root, Sandbox,
 };
 pub use steps::{grade, grade_patch};
 pub use suite::{Quarantined, Suite, SuiteFile, SuiteLimits, TaskSample};

@@ -36,12 +36,12 @@ use timeslip_datasets::run::journal::Warmth;
 use crate::Result;
 use owner::Owner;
 
-pub use backend::{Backend, Capabilities, DockerfileReach, Isolation};
+pub use backend::{Backend, Capabilities, DockerfileReach, Isolation, Ports};
 pub use cleanup::clean_up;
 pub use disk::DiskQuota;
 pub use execution::{Exceeded, Execution, Exit};
 pub use image::Image;
-pub use invocation::{Invocation, Limits, Mount, Quota};
+pub use invocation::{Cancel, Invocation, Limits, Mount, Quota};
 pub(crate) use layer::{Layer, copy};
 pub use owner::Leftovers;
 pub use root::{FileContent, Keep, Root, RootFiles, Snapshot};

@@ -17,7 +17,7 @@ use timeslip_datasets::run::journal::Warmth;
 
 use crate::path_guard::{self, PathRefusal};
 use crate::sandbox::{DiskQuota, FileContent, Layer, Root, RootFiles, SYSTEM_PATH, TMP};
-use crate::{Invocation, Limits, Mount, Quota, Result};
+use crate::{Error, Invocation, Limits, Mount, Quota, Result};
 
 pub(crate) use container::quoted;
 pub use environment::{ImageHolds, TaskEnvironment};
@@ -153,6 +153,7 @@ impl Workspace {
             disk: self.disk.clone(),
             root: self.root.clone(),
             user: None,
+            cancel: None,
         };
         invocation = self.by(self.user().name(), invocation);
         if let Some(logs) = &self.logs {
@@ -172,6 +173,15 @@ impl Workspace {
             invocation.environment.push(("PATH".to_owned(), path));
         }
         invocation
+    }
+
+    /// An empty directory of this machine that belongs to the trial: what a command writes
+    /// into it counts, where it is mounted, and it goes with the workspace. It is there for
+    /// one that was made earlier under the same name, with what it holds.
+    pub fn own_directory(&self, name: &str) -> Result<PathBuf> {
+        let path = self.directory.join(name);
+        fs::create_dir_all(&path).map_err(Error::io("cannot be created", &path))?;
+        Ok(path)
     }
 
     /// The host directory that the task's own directory is, unless that is part of the

@@ -27,6 +27,9 @@ pub(crate) const JOURNAL: FileFormat = FileFormat {
 /// The instrument's own error.
 pub(crate) const CALIBRATION: FileFormat = FileFormat::of_manifest("calibration.json");
 
+/// What recorded clients and their servers said.
+pub(crate) const BODIES: FileFormat = FileFormat::of_manifest("bodies.jsonl");
+
 /// True emission times of simulated endpoints, a file each.
 pub(crate) const EMISSIONS: FileFormat = FileFormat::of_manifest("emissions/");
 
@@ -64,10 +67,11 @@ mod tests {
 
     #[test]
     fn the_documentation_has_every_file_and_its_version() {
-        const FORMATS: [FileFormat; 6] = [
+        const FORMATS: [FileFormat; 7] = [
             MANIFEST,
             JOURNAL,
             CALIBRATION,
+            BODIES,
             EMISSIONS,
             TRAJECTORIES,
             PREDICTIONS,

@@ -74,6 +74,8 @@ pub enum Event {
     Exchange(Box<Exchange>),
     /// A tool call ended.
     Tool(Tool),
+    /// A real agent's process ended.
+    AgentRun(AgentRun),
     /// The trial is over and graded.
     TrialFinished(TrialFinished),
 }
@@ -447,6 +449,12 @@ pub struct Exchange {
     /// Backoff slept after this exchange before the next try.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub backoff_until: Option<u64>,
+    /// What the request said, in `bodies.jsonl`: its SHA-256 in hexadecimal digits.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub request_body: Option<String>,
+    /// What the response said, likewise.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub response_body: Option<String>,
 }
 
 /// Bytes that a token of reasoning has at least, on the average of any text.
@@ -516,6 +524,28 @@ pub struct Tool {
     /// How it ended: `exit 0`, `timed out after 5 s`, `refused` …
     pub status: String,
     /// Bytes the command wrote, before any cut.
+    pub output_bytes: u64,
+}
+
+/// One run of a real agent's process; the built-in agent has none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentRun {
+    /// Its sandbox was asked to start.
+    pub start: u64,
+    /// The agent's own command began.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub command_start: Option<u64>,
+    /// The first byte of its first request came, of any kind.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub first_request: Option<u64>,
+    /// The agent's own command ended.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub command_end: Option<u64>,
+    /// Nothing of it was left.
+    pub end: u64,
+    /// How it ended: `exit 0`, `signal 9` …
+    pub status: String,
+    /// Bytes it printed.
     pub output_bytes: u64,
 }
 

@@ -143,6 +143,21 @@ pub struct PlannedEndpoint {
     /// What its tokens cost; unknown when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<Price>,
+    /// The real agent that asks it; the built-in one when absent. The name is then that of
+    /// both, as `codex@spark-sim`, where a run has more than one agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<PlannedAgent>,
+}
+
+/// A real agent of a plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlannedAgent {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// How it is installed, started and pointed at a server: the fields of its adapter.
+    pub adapter: Map<String, Value>,
 }
 
 impl PlannedEndpoint {
@@ -287,6 +302,7 @@ mod tests {
             headers: BTreeMap::new(),
             body: Map::new(),
             price: None,
+            agent: None,
         }
     }
 

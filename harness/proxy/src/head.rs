@@ -114,8 +114,8 @@ fn framing(headers: &Headers) -> Option<Result<Following, &'static str>> {
     Some(length.map_err(|_| "its length is no number"))
 }
 
-/// The head of a request as it goes on: another path and host, and every other byte as it
-/// was.
+/// The head of a request as it goes on: another path and host, the headers that the upstream
+/// is given in the place of the client's, and every other byte as it was.
 pub fn rewritten(raw: &[u8], head: &RequestHead, upstream: &Upstream) -> Vec<u8> {
     let mut lines = raw.split_inclusive(|byte| *byte == b'\n');
     let first = lines.next().unwrap_or_default();
@@ -133,9 +133,13 @@ pub fn rewritten(raw: &[u8], head: &RequestHead, upstream: &Upstream) -> Vec<u8>
     if value(&head.headers, "host").is_none() {
         out.extend_from_slice(format!("Host: {authority}\r\n").as_bytes());
     }
+    for (name, value) in upstream.own_headers() {
+        out.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+    }
     for line in lines {
         let name = line.iter().position(|byte| *byte == b':');
         match name.map(|end| line.split_at(end)) {
+            Some((name, _)) if upstream.replaces(&String::from_utf8_lossy(name)) => {}
             Some((name, rest)) if name.eq_ignore_ascii_case(b"host") => {
                 let end = rest.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
                 out.extend_from_slice(name);
@@ -152,6 +156,7 @@ pub fn rewritten(raw: &[u8], head: &RequestHead, upstream: &Upstream) -> Vec<u8>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use timeslip_wire::Secret;
     use timeslip_wire::connection::Target;
 
     #[test]
@@ -159,6 +164,7 @@ mod tests {
         let upstream = Upstream {
             target: Target::parse("https://host.test/api").unwrap(),
             mount: "/v1".into(),
+            headers: None,
         };
         for (raw, expected) in [
             (
@@ -174,6 +180,24 @@ mod tests {
             let out = rewritten(raw.as_bytes(), &head, &upstream);
             assert_eq!(String::from_utf8(out).unwrap(), expected);
         }
+    }
+
+    #[test]
+    fn credentials_are_the_upstreams_own() {
+        let own = |name: &str, value: &str| (name.to_owned(), Secret(value.to_owned()));
+        let mut upstream = Upstream::at_its_own_path(Target::parse("http://host.test").unwrap());
+        upstream.headers = Some(vec![own("x-api-key", "k1"), own("X-Team", "a")]);
+        let raw = "GET / HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer placeholder\r\nx-team: b\r\nX-Api-Key: p\r\nAccept: */*\r\n\r\n";
+        let head = request(raw.as_bytes()).unwrap();
+        let out = rewritten(raw.as_bytes(), &head, &upstream);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "GET / HTTP/1.1\r\nx-api-key: k1\r\nX-Team: a\r\nHost: host.test\r\nAccept: */*\r\n\r\n"
+        );
+        upstream.headers = Some(Vec::new());
+        let out = rewritten(raw.as_bytes(), &head, &upstream);
+        let expected = "GET / HTTP/1.1\r\nHost: host.test\r\nx-team: b\r\nAccept: */*\r\n\r\n";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 
     #[test]

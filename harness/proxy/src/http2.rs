@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Bytes, BytesMut};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::client::conn::http2::SendRequest;
-use hyper::header::{HOST, HeaderMap};
+use hyper::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Request, Response, Uri};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -133,6 +133,16 @@ impl Streams {
             .path_and_query(self.way.upstream.resource(&asked))
             .build()?;
         head.headers.remove(HOST);
+        let upstream = &self.way.upstream;
+        let names: Vec<HeaderName> = head.headers.keys().cloned().collect();
+        for name in names.iter().filter(|name| upstream.replaces(name.as_str())) {
+            head.headers.remove(name);
+        }
+        for (name, value) in upstream.own_headers() {
+            let name = HeaderName::try_from(name).map_err(hyper::http::Error::from)?;
+            let value = HeaderValue::try_from(value).map_err(hyper::http::Error::from)?;
+            head.headers.append(name, value);
+        }
         let tap = Tap {
             id,
             teller: teller.clone(),

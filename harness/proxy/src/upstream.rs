@@ -1,6 +1,9 @@
 //! The server that a proxy stands before.
 
+use timeslip_wire::Secret;
 use timeslip_wire::connection::Target;
+
+use crate::credential::is_credential;
 
 /// Where requests go.
 #[derive(Clone, Debug)]
@@ -9,6 +12,10 @@ pub struct Upstream {
     pub target: Target,
     /// The path that clients have in its place, such as `/v1`; without a slash at its end.
     pub mount: String,
+    /// Headers of every request, the credentials among them, in the place of the client's
+    /// own: those of the same names and all credentials go no further. Where this is absent,
+    /// the client's own pass through.
+    pub headers: Option<Vec<(String, Secret)>>,
 }
 
 impl Upstream {
@@ -19,7 +26,20 @@ impl Upstream {
         Upstream {
             mount: target.path.clone(),
             target,
+            headers: None,
         }
+    }
+
+    /// The headers that it is given in the place of the client's.
+    pub(crate) fn own_headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        let headers = self.headers.iter().flatten();
+        headers.map(|(name, Secret(value))| (name.as_str(), value.as_str()))
+    }
+
+    /// Whether a header of the client's goes no further.
+    pub(crate) fn replaces(&self, name: &str) -> bool {
+        let own = |(other, _): (&str, &str)| other.eq_ignore_ascii_case(name);
+        self.headers.is_some() && (is_credential(name) || self.own_headers().any(own))
     }
 
     /// What a request is asked for upstream that a client asks for at `asked`. What is not
@@ -63,6 +83,7 @@ mod tests {
         let upstream = |url: &str, mount: &str| Upstream {
             target: Target::parse(url).unwrap(),
             mount: mount.into(),
+            headers: None,
         };
         let codex = upstream("https://chatgpt.com/backend-api/codex", "/v1");
         let azure = upstream("https://a.test/openai/?api-version=1", "/v1");

@@ -1,5 +1,6 @@
 //! The commands: one file each, and one line in [`COMMANDS`].
 
+mod agents;
 mod calibrate;
 mod compare;
 mod completions;
@@ -7,6 +8,7 @@ mod config;
 mod conformance;
 mod datasets;
 mod doctor;
+mod door;
 mod gate;
 mod grade;
 mod history;
@@ -61,6 +63,7 @@ static COMMANDS: &[Command] = &[
     command!(serve),
     command!(suites),
     command!(verify),
+    command!(agents),
     command!(datasets),
     command!(presets),
     command!(doctor),
@@ -68,6 +71,7 @@ static COMMANDS: &[Command] = &[
     command!(config),
     command!(completions),
     command!(man),
+    command!(door),
 ];
 
 /// The whole command line.

@@ -100,6 +100,7 @@ fn smallest(workspace: &Path, root: Option<Root>) -> Invocation {
         disk: None,
         root,
         user: None,
+        cancel: None,
     }
 }
 

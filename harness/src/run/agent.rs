@@ -1,42 +1,31 @@
-//! The built-in agent: ask the model, run the tools it calls, until it submits.
+//! Who does the work of a trial: the built-in agent, or a real one in the trial's sandbox.
 
-mod contention;
-mod edit;
-mod tools;
+mod builtin;
+mod door;
+mod external;
 mod transcript;
 
-pub use tools::{Bench, specs};
+pub use door::{Opening, go_through};
+pub use external::External;
 pub(crate) use transcript::append;
 
-use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
-use data_encoding::HEXLOWER;
-use sha2::{Digest, Sha256};
 use timeslip_datasets::atif::Trajectory;
 use timeslip_datasets::run::journal::{EndedBy, Event};
-use timeslip_wire::protocols::{Item, ToolSpec};
-use timeslip_wire::{Endpoint, Failure, Session, says_context_limit};
+use timeslip_suites::{Limits, Sandbox, Workspace};
+use timeslip_wire::Endpoint;
 use tokio::runtime::Handle;
-use tokio::time::Instant;
 
-const INSTRUCTIONS: &str = "You are a software engineer working alone in a sandbox without network. \
-Solve the task in the working directory. Look before you change anything, make the smallest change that is right, \
-check it by running it, and call submit when you are done. Nobody answers questions.";
-
-/// The instructions, after a salt of the run's and the endpoint's own where it is wanted:
-/// a prompt cache knows a prompt by its beginning.
-fn instructions(endpoint: &Endpoint, run_id: &str) -> Cow<'static, str> {
-    if !endpoint.options.salt {
-        return INSTRUCTIONS.into();
-    }
-    let hash = Sha256::digest(format!("{run_id}/{}", endpoint.name));
-    format!("Session {}.\n{INSTRUCTIONS}", HEXLOWER.encode(&hash[..8])).into()
+/// An agent.
+#[derive(Clone, Debug)]
+pub enum Agent {
+    /// The one that is part of timeslip: its tools run in the sandbox, itself outside.
+    BuiltIn,
+    /// A real one: all of it runs in the sandbox, behind a recording proxy.
+    External(Arc<External>),
 }
-
-/// All that one trial says, answers and results together; neither a hostile server nor
-/// thousands of calls may fill memory.
-const MAX_CONVERSATION: usize = 32 << 20;
 
 /// One trial's worth of work.
 #[derive(Debug)]
@@ -49,10 +38,8 @@ pub struct Assignment<'a> {
     pub endpoint: &'a Endpoint,
     /// What the model is told.
     pub prompt: &'a str,
-    /// Where its tools run.
+    /// Where commands run.
     pub bench: Bench,
-    /// The tools.
-    pub tools: &'a [ToolSpec],
     /// Stable id of the conversation.
     pub cache_key: String,
     /// Model calls that the trial has made already, for a task of several steps.
@@ -61,6 +48,19 @@ pub struct Assignment<'a> {
     pub turns: u32,
     /// Most time.
     pub time: Duration,
+}
+
+/// Where commands run.
+#[derive(Clone, Debug)]
+pub struct Bench {
+    /// The task's files.
+    pub workspace: Arc<Workspace>,
+    /// What runs commands.
+    pub sandbox: Sandbox,
+    /// Bounds of one command.
+    pub limits: Limits,
+    /// Mebibytes that all of them may write.
+    pub disk_mb: u64,
 }
 
 /// Why the agent stopped.
@@ -82,6 +82,21 @@ impl Stop {
     fn because(by: EndedBy, why: String) -> Self {
         Stop { by, why: Some(why) }
     }
+
+    fn out_of_time(time: Duration) -> Self {
+        let why = format!("the trial's {} s are over", time.as_secs());
+        Stop::because(EndedBy::TimeLimit, why)
+    }
+
+    fn out_of_turns(turns: u32) -> Self {
+        let why = format!("the trial's {turns} turns are over");
+        Stop::because(EndedBy::TurnLimit, why)
+    }
+
+    fn out_of_disk(disk_mb: u64) -> Self {
+        let why = format!("disk limit: the trial wrote more than {disk_mb} MiB");
+        Stop::because(EndedBy::DiskLimit, why)
+    }
 }
 
 /// What came of an assignment.
@@ -93,135 +108,22 @@ pub struct Work {
     pub transcript: Trajectory,
     /// Model calls that the trial has made so far.
     pub turns: u32,
+    /// When it ended, on the run's clock. Reading what was recorded of it takes longer.
+    pub end: u64,
 }
 
-/// Works until the model submits or something stops it. `origin` is the trial's
-/// start on the run's clock; everything timed goes to `record` as it happens.
-pub async fn work(assignment: Assignment<'_>, origin: u64, mut record: impl FnMut(Event)) -> Work {
-    let mut turn = assignment.turns_before;
-    let mut transcript = transcript::start(
-        &assignment.cache_key,
-        &assignment.endpoint.model,
-        assignment.prompt,
-    );
-    let stop = converse(assignment, origin, &mut record, &mut transcript, &mut turn).await;
-    Work {
-        stop,
-        transcript,
-        turns: turn,
+impl Agent {
+    /// Works until the agent says that it is done or something stops it. `origin` is the
+    /// trial's start on the run's clock; everything timed goes to `record`.
+    pub async fn work(
+        &self,
+        assignment: Assignment<'_>,
+        origin: u64,
+        record: impl FnMut(Event),
+    ) -> Work {
+        match self {
+            Agent::BuiltIn => builtin::work(assignment, origin, record).await,
+            Agent::External(agent) => agent.work(assignment, origin, record).await,
+        }
     }
-}
-
-/// The conversation; `turn` is the last one that was begun.
-async fn converse(
-    assignment: Assignment<'_>,
-    origin: u64,
-    record: &mut impl FnMut(Event),
-    transcript: &mut Trajectory,
-    turn: &mut u32,
-) -> Stop {
-    let Assignment {
-        measuring,
-        run_id,
-        endpoint,
-        prompt,
-        bench,
-        tools,
-        cache_key,
-        turns_before,
-        turns,
-        time,
-    } = assignment;
-    let deadline = Instant::now() + time;
-    let out_of_time = || {
-        let why = format!("the trial's {} s are over", time.as_secs());
-        Stop::because(EndedBy::TimeLimit, why)
-    };
-    let disk_mb = bench.disk_mb;
-    let mut session = Session::new(endpoint, cache_key, origin).on(measuring);
-    let redaction = endpoint.redaction();
-    let instructions = instructions(endpoint, run_id);
-    let mut items = vec![Item::User(prompt.to_owned())];
-    let mut kept = 0;
-    session
-        .warm_up(&instructions, tools, deadline, |exchange| {
-            record(Event::Exchange(Box::new(exchange)));
-        })
-        .await;
-    for next in turns_before + 1..=turns {
-        *turn = next;
-        let asked = session.ask(next, &instructions, tools, &items, deadline, |exchange| {
-            record(Event::Exchange(Box::new(exchange)));
-        });
-        let answer = match asked.await {
-            Ok(answer) => answer,
-            Err(Failure::Deadline) => return out_of_time(),
-            Err(failure) => return failed(endpoint, &failure),
-        };
-        let mut results = Vec::with_capacity(answer.calls.len());
-        let (mut submitted, mut over_disk) = (false, false);
-        for call in &answer.calls {
-            let remaining = deadline.saturating_duration_since(Instant::now());
-            if remaining.is_zero() || kept > MAX_CONVERSATION {
-                break;
-            }
-            let working = tools::call(&bench, next, call, origin, remaining);
-            let mut done = session.during(working).await;
-            // No sandbox has a key, but a server may have told one in a way of its own.
-            redaction.tool(&mut done.tool, &mut done.output);
-            record(Event::Tool(done.tool));
-            submitted |= done.submitted;
-            over_disk |= done.over_disk;
-            kept += done.output.len();
-            results.push(Item::ToolResult {
-                call_id: call.call_id.clone(),
-                output: done.output,
-            });
-            if over_disk {
-                break;
-            }
-        }
-        transcript::add_turn(transcript, &answer, &results);
-        if let (true, Some(reason)) = (answer.calls.is_empty(), &answer.incomplete) {
-            let reason: String = endpoint.redact(reason).chars().take(80).collect();
-            let by = match says_context_limit(&reason) {
-                true => EndedBy::ContextLimit,
-                false => EndedBy::OutputLimit,
-            };
-            return Stop::because(by, format!("the server cut the answer short: {reason}"));
-        }
-        if over_disk {
-            let why = format!("disk limit: the trial wrote more than {disk_mb} MiB");
-            return Stop::because(EndedBy::DiskLimit, why);
-        }
-        if submitted || answer.calls.is_empty() {
-            return Stop::FINISHED;
-        }
-        kept += answer
-            .items
-            .iter()
-            .map(|item| item.to_string().len())
-            .sum::<usize>();
-        if kept > MAX_CONVERSATION {
-            let limit = MAX_CONVERSATION >> 20;
-            let why = format!("the conversation exceeds {limit} MiB");
-            return Stop::because(EndedBy::ContextLimit, why);
-        }
-        if results.len() < answer.calls.len() {
-            return out_of_time();
-        }
-        items.extend(answer.items.into_iter().map(Item::Output));
-        items.extend(results);
-    }
-    let why = format!("the trial's {turns} turns are over");
-    Stop::because(EndedBy::TurnLimit, why)
-}
-
-/// What ended the last try of a turn, with the server's words.
-fn failed(endpoint: &Endpoint, failure: &Failure) -> Stop {
-    let by = match failure.context_limit() {
-        true => EndedBy::ContextLimit,
-        false => EndedBy::Endpoint,
-    };
-    Stop::because(by, endpoint.redact(&failure.to_string()))
 }

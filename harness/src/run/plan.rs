@@ -1,5 +1,6 @@
 //! Resolving configuration and command line into the plan of a run.
 
+mod arms;
 mod description;
 mod endpoints;
 mod order;
@@ -25,6 +26,8 @@ pub struct Overrides {
     pub suites: Vec<String>,
     /// Endpoints instead of the configured ones.
     pub endpoints: Vec<String>,
+    /// Agents instead of the configured ones.
+    pub agents: Vec<String>,
     /// The endpoint that the others are held against.
     pub baseline: Option<String>,
     /// Only these tasks.
@@ -92,7 +95,7 @@ pub fn resolve(
             });
         }
     }
-    let endpoints = endpoints(config, overrides)?;
+    let endpoints = arms::arms(config, overrides)?;
     let files = suites::suite_files(config, overrides)?;
     let loaded = files
         .iter()

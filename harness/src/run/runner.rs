@@ -20,13 +20,12 @@ use timeslip_suites::sandbox::Scratch;
 use timeslip_suites::steps::{self, StepGrade};
 use timeslip_suites::{Limits, Sandbox, Suite, Task, Workspace};
 use timeslip_wire::clock;
-use timeslip_wire::protocols::ToolSpec;
 use timeslip_wire::{Endpoint, Redaction};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use crate::run::admission::Admission;
-use crate::run::agent::{self, Assignment, Bench, Stop};
+use crate::run::agent::{self, Agent, Assignment, Bench, Stop};
 use crate::run::apart::apart;
 
 /// Something the runner did.
@@ -60,7 +59,7 @@ struct RunContext {
     plan: Plan,
     tasks: HashMap<(String, String), Task>,
     endpoints: HashMap<String, Endpoint>,
-    tools: Vec<ToolSpec>,
+    agents: HashMap<String, Agent>,
     place: Place,
     admission: Admission,
     next: AtomicUsize,
@@ -69,11 +68,13 @@ struct RunContext {
 }
 
 /// Runs every trial of the plan that is not in `finished`, `plan.concurrency` at a
-/// time. Ends early when nobody listens to `events` any more.
+/// time; `agents` are those of its endpoints, by name. Ends early when nobody listens to
+/// `events` any more.
 pub async fn run(
     plan: &Plan,
     suites: Vec<Suite>,
     endpoints: Vec<Endpoint>,
+    agents: HashMap<String, Agent>,
     place: Place,
     finished: &HashSet<TrialKey>,
     events: mpsc::Sender<RunEvent>,
@@ -88,7 +89,7 @@ pub async fn run(
             .into_iter()
             .map(|endpoint| (endpoint.name.clone(), endpoint))
             .collect(),
-        tools: agent::specs(),
+        agents,
         place,
         admission: Admission::per_core(),
         next: AtomicUsize::new(0),
@@ -159,7 +160,7 @@ async fn trial(shared: &RunContext, key: &TrialKey) {
     };
     let warmth = prepared.as_ref().map(|(.., workspace)| workspace.warmth());
     emit(started(origin - preparing, warmth.ok()));
-    let (endpoint, task, directory, workspace) = match prepared {
+    let (endpoint, agent, task, directory, workspace) = match prepared {
         Ok(prepared) => prepared,
         Err(problem) => {
             emit(Event::TrialFinished(failed(problem, 0)));
@@ -170,6 +171,7 @@ async fn trial(shared: &RunContext, key: &TrialKey) {
         shared,
         key,
         endpoint,
+        agent,
         redaction: endpoint.redaction(),
         task,
         workspace: Arc::new(workspace),
@@ -212,11 +214,15 @@ fn cache_key(seed: u64, key: &TrialKey, step: usize) -> String {
 async fn prepare<'a>(
     shared: &'a RunContext,
     key: &TrialKey,
-) -> Result<(&'a Endpoint, &'a Task, Scratch, Workspace), String> {
+) -> Result<(&'a Endpoint, &'a Agent, &'a Task, Scratch, Workspace), String> {
     let endpoint = shared
         .endpoints
         .get(&key.endpoint)
         .ok_or("the plan names an unknown endpoint")?;
+    let agent = shared
+        .agents
+        .get(&key.endpoint)
+        .ok_or("the plan names an unknown agent")?;
     let task = shared
         .tasks
         .get(&(key.suite.clone(), key.task.clone()))
@@ -229,7 +235,7 @@ async fn prepare<'a>(
         directory.path().to_owned(),
     );
     let workspace = apart(move || steps::begin(&task_, &sandbox, &path)).await?;
-    Ok((endpoint, task, directory, workspace))
+    Ok((endpoint, agent, task, directory, workspace))
 }
 
 /// What one trial works with.
@@ -237,6 +243,7 @@ struct TrialSite<'a> {
     shared: &'a RunContext,
     key: &'a TrialKey,
     endpoint: &'a Endpoint,
+    agent: &'a Agent,
     /// Whatever comes out of a sandbox may hold what a server wrote into it.
     redaction: Redaction,
     task: &'a Task,
@@ -283,21 +290,20 @@ impl TrialSite<'_> {
                     },
                     disk_mb: limits.disk_mb.min(self.task.workspace.needs.disk_mb),
                 },
-                tools: &self.shared.tools,
                 cache_key: cache_key(self.shared.plan.seed, self.key, step),
                 turns_before: turns,
                 turns: limits.turns,
                 time: left.min(asked.time),
             };
-            let work = agent::work(assignment, origin, &mut emit).await;
+            let work = self.agent.work(assignment, origin, &mut emit).await;
             turns = work.turns;
-            wall_ns = clock::now() - origin;
+            wall_ns = work.end - origin;
             match &mut transcript {
                 Some(transcript) => agent::append(transcript, work.transcript),
                 None => transcript = Some(work.transcript),
             }
             let ended = &*stop.insert(work.stop);
-            let pausing = clock::now();
+            let pausing = work.end;
             let admitted = self.shared.admission.wait().await;
             let grading = clock::now();
             let graded = self.grade(step).await;

@@ -43,6 +43,11 @@ fn every_example_is_accepted_by_the_command_that_it_is_for() {
                 assert_eq!(ClaimsFile::parse(&text).unwrap().claims.len(), 3);
             }
             "suite.toml" => suite_file(&file),
+            "my-agent" => {
+                let agent = ["--agent", "./my-agent/my-agent.toml"];
+                let plan = run(&examples(), &[&["run", "--dry-run"][..], &agent].concat());
+                assert!(plan.contains("my-agent 1, chat-completions"), "{plan}");
+            }
             _ => {
                 let plan = run(&examples(), &["run", "--dry-run", "--config", name]);
                 assert!(

@@ -1,6 +1,7 @@
 //! The integration tests of the application.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod agents;
 mod bad_input;
 mod conformance;
 mod datasets;

@@ -21,7 +21,9 @@ pub(super) struct Work {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A request and its answer, or what the trial began with.
+    /// What a trial of a real client begins with.
+    StartUp,
+    /// A request and its answer.
     Exchange,
     /// One beside the conversation.
     Side,
@@ -42,6 +44,16 @@ impl Work {
                 Some(_) => Kind::Side,
                 None => Kind::Exchange,
             },
+        }
+    }
+
+    /// A client's start-up, which is the first agent's.
+    pub fn start_up(start: u64, end: u64) -> Self {
+        Work {
+            start,
+            end,
+            agent: 0,
+            kind: Kind::StartUp,
         }
     }
 
@@ -103,7 +115,7 @@ fn latest(
     before: u64,
     counts: impl Fn(&Work) -> bool,
 ) -> Option<usize> {
-    let is_leaf = |work: &Work| matches!(work.kind, Kind::Exchange | Kind::Tool);
+    let is_leaf = |work: &Work| !matches!(work.kind, Kind::Side | Kind::Delegation(_));
     let counting = left.iter().copied();
     let counting = counting.filter(|place| is_leaf(&works[*place]) && counts(&works[*place]));
     counting.max_by_key(|place| (works[*place].end.min(before), works[*place].start, *place))

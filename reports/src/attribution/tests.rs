@@ -21,6 +21,7 @@ fn trial(wall_ns: u64, exchanges: Vec<Exchange>, tools: Vec<Tool>) -> Trial {
         },
         exchanges,
         tools,
+        agent_runs: Vec::new(),
         finished: TrialFinished {
             outcome: Outcome::Resolved,
             ended_by: None,

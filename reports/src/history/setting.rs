@@ -107,6 +107,7 @@ mod tests {
             headers: BTreeMap::new(),
             body: serde_json::Map::new(),
             price: None,
+            agent: None,
         }
     }
 

@@ -48,6 +48,8 @@ pub struct Capabilities {
     pub isolated: bool,
     /// Commands reach the network that this machine reaches.
     pub network: bool,
+    /// Where a command can open a port for this process to listen on.
+    pub ports: Ports,
     /// Commands can run in this machine's own system, without an image.
     pub machine_system: bool,
     /// Images are found, fetched and built by name, by a container engine.
@@ -56,6 +58,18 @@ pub struct Capabilities {
     pub users: bool,
     /// Where a Dockerfile may write that is followed in a root file system of its own.
     pub dockerfile_reach: DockerfileReach,
+}
+
+/// Where a command can open a port for this process to listen on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ports {
+    /// In a network of the command's own, in which there is nothing else; the open port is
+    /// handed out.
+    Own,
+    /// In this machine's network, which is the command's as well.
+    Machine,
+    /// Nowhere.
+    None,
 }
 
 /// Where a Dockerfile may write.
@@ -140,7 +154,10 @@ pub(super) fn run(
         .run(invocation)
         .map_err(|error| failure(backend, format!("a command could not be started: {error}")))?;
     if execution.command_started.is_none()
-        && !matches!(execution.exit, Exit::TimedOut | Exit::DiskLimit)
+        && !matches!(
+            execution.exit,
+            Exit::TimedOut | Exit::DiskLimit | Exit::Cancelled
+        )
     {
         let printed = String::from_utf8_lossy(&execution.output);
         let message = format!(
@@ -169,6 +186,7 @@ pub(super) fn probe(backend: &'static str, isolation: &dyn Isolation) -> Result<
         disk: None,
         root: None,
         user: None,
+        cancel: None,
     };
     match run(backend, isolation, &invocation)?.exit {
         Exit::Code(0) => Ok(()),

@@ -10,7 +10,7 @@ use std::process::Command;
 
 use timeslip_datasets::run::journal::Warmth;
 
-use super::backend::{self, Backend, Capabilities, DockerfileReach, Isolation};
+use super::backend::{self, Backend, Capabilities, DockerfileReach, Isolation, Ports};
 use super::cgroup::{self, Group};
 use super::execution::Execution;
 use super::image::Image;
@@ -97,6 +97,7 @@ impl Backend for Bubblewrap {
         Capabilities {
             isolated: true,
             network: false,
+            ports: Ports::Own,
             machine_system: true,
             images: false,
             users: false,
@@ -199,7 +200,7 @@ impl Installed {
             .args(supervise::launcher_arguments(
                 &invocation.command,
                 &invocation.working_directory,
-                &invocation.limits,
+                invocation,
                 group,
             ));
         command

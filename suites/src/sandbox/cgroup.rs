@@ -277,6 +277,7 @@ mod tests {
     const QUOTA: Quota = Quota {
         cpus: Some(2),
         processes: 64,
+        reserves_memory: false,
     };
 
     /// A directory that stands in for a group: the kernel's files are just files.

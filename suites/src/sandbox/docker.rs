@@ -18,7 +18,7 @@ use std::path::Path;
 
 use timeslip_datasets::run::journal::Warmth;
 
-use super::backend::{self, Backend, Capabilities, DockerfileReach, Isolation};
+use super::backend::{self, Backend, Capabilities, DockerfileReach, Isolation, Ports};
 use super::execution::Execution;
 use super::image::Image;
 use super::invocation::Invocation;
@@ -44,6 +44,7 @@ impl Backend for Docker {
         Capabilities {
             isolated: true,
             network: false,
+            ports: Ports::None,
             machine_system: false,
             images: true,
             users: true,

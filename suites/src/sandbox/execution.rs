@@ -14,6 +14,8 @@ pub enum Exit {
     TimedOut,
     /// It was killed because more was written than [`crate::Invocation::disk`] allows.
     DiskLimit,
+    /// It was killed because [`crate::Invocation::stop`] said so.
+    Cancelled,
 }
 
 impl fmt::Display for Exit {
@@ -23,6 +25,7 @@ impl fmt::Display for Exit {
             Exit::Signal(signal) => write!(f, "was killed by signal {signal}"),
             Exit::TimedOut => f.write_str("took too long"),
             Exit::DiskLimit => f.write_str("was killed: more was written than the disk limit"),
+            Exit::Cancelled => f.write_str("was cancelled"),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! What is asked of a sandbox: one command, what it sees, and its bounds.
 
+use std::io::{self, PipeReader, PipeWriter, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::disk::DiskQuota;
@@ -26,6 +28,9 @@ pub struct Quota {
     pub cpus: Option<u32>,
     /// Processes and threads at once.
     pub processes: u32,
+    /// Programs reserve far more memory than they use: where no control group bounds what is
+    /// used, nothing is bounded, because a bound on the address space would end them.
+    pub reserves_memory: bool,
 }
 
 impl Default for Quota {
@@ -34,6 +39,7 @@ impl Default for Quota {
         Self {
             cpus: None,
             processes: 2048,
+            reserves_memory: false,
         }
     }
 }
@@ -71,7 +77,39 @@ pub struct Invocation {
     /// The user it runs as, where that is a container: by name or number. Its image's
     /// own if not given. Other sandboxes have only one.
     pub user: Option<String>,
+    /// What may end it from outside. Containers do not listen to it.
+    pub cancel: Option<Cancel>,
 }
+
+/// Cancels a command from outside, whatever it is doing.
+#[derive(Clone, Debug)]
+pub struct Cancel(Arc<(PipeReader, PipeWriter)>);
+
+impl Cancel {
+    /// Of one command; an error where there are no more descriptors.
+    pub fn new() -> io::Result<Self> {
+        io::pipe().map(|pipe| Cancel(Arc::new(pipe)))
+    }
+
+    /// Ends it, or has it end as soon as it begins.
+    pub fn cancel(&self) {
+        // Both ends are held here: it fails only when it has been said thousands of times.
+        let _ = (&self.0.1).write_all(b"x");
+    }
+
+    /// Says something once the command is to end.
+    pub(super) fn listener(&self) -> io::Result<PipeReader> {
+        self.0.0.try_clone()
+    }
+}
+
+impl PartialEq for Cancel {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Cancel {}
 
 impl Invocation {
     /// The same, with as much to write as if nothing had been written yet.

@@ -15,12 +15,12 @@ use std::time::Instant;
 
 use timeslip_datasets::run::journal::Warmth;
 
-use super::backend::{self, Backend, Capabilities, DockerfileReach, Isolation};
+use super::backend::{self, Backend, Capabilities, DockerfileReach, Isolation, Ports};
 use super::cgroup::{self, Group};
 use super::descendants;
 use super::execution::Execution;
 use super::image::Image;
-use super::invocation::Invocation;
+use super::invocation::{Invocation, Mount};
 use super::owner::Owner;
 use super::root::Root;
 use super::scratch::Scratch;
@@ -46,6 +46,7 @@ impl Backend for Process {
         Capabilities {
             isolated: false,
             network: true,
+            ports: Ports::Machine,
             machine_system: true,
             images: false,
             users: false,
@@ -110,7 +111,7 @@ impl Staged {
         let copies = Owner::current().scratch()?;
         let mut mappings = Vec::new();
         for (index, mount) in invocation.mounts.iter().enumerate() {
-            let host = if mount.writable {
+            let host = if mount.writable || in_place(mount) {
                 fs::canonicalize(&mount.host).map_err(Error::io("cannot be found", &mount.host))?
             } else {
                 copies.path().join(index.to_string())
@@ -119,7 +120,7 @@ impl Staged {
         }
         mappings.sort_by_key(|(inside, _)| std::cmp::Reverse(inside.len()));
         for (index, mount) in invocation.mounts.iter().enumerate() {
-            if !mount.writable {
+            if !mount.writable && !in_place(mount) {
                 copy_rewritten(
                     &mount.host,
                     &copies.path().join(index.to_string()),
@@ -148,11 +149,17 @@ impl Staged {
             .args(supervise::launcher_arguments(
                 &rewritten(&invocation.command),
                 &rewritten(&invocation.working_directory),
-                &invocation.limits,
+                invocation,
                 group,
             ));
         command
     }
+}
+
+/// Whether what is mounted is there already: an agent's programs, which name no path that
+/// would have to be rewritten.
+fn in_place(mount: &Mount) -> bool {
+    mount.host == Path::new(&mount.inside)
 }
 
 /// Copies a file or directory, rewriting every text file on the way.

@@ -134,6 +134,7 @@ fn unpacking(archive: &Path, into: &Path) -> Invocation {
         disk: None,
         root: None,
         user: None,
+        cancel: None,
     }
 }
 

@@ -14,7 +14,7 @@ use super::capture::Capture;
 use super::cgroup::{Cgroups, Group};
 use super::disk::{self, DiskQuota, DiskWatch};
 use super::execution::{Exceeded, Execution, Exit};
-use super::invocation::{Invocation, Limits};
+use super::invocation::{Cancel, Invocation, Limits};
 
 /// The command itself is about to start.
 const STARTED: u8 = b's';
@@ -55,13 +55,13 @@ const DRAIN: Duration = Duration::from_millis(500);
 pub(super) fn launcher_arguments(
     command: &str,
     working_directory: &str,
-    limits: &Limits,
+    Invocation { limits, quota, .. }: &Invocation,
     group: Option<&Group>,
 ) -> [String; 7] {
-    let memory = match group {
+    let memory = match group.is_some() || quota.reserves_memory {
         // The group bounds what is used, not what is reserved.
-        Some(_) => "unlimited".to_owned(),
-        None => limits.memory_mb.saturating_mul(1024).to_string(),
+        true => "unlimited".to_owned(),
+        false => limits.memory_mb.saturating_mul(1024).to_string(),
     };
     [
         "-c".to_owned(),
@@ -84,6 +84,7 @@ pub(super) fn in_group(
         limits,
         quota,
         disk,
+        cancel,
         ..
     } = invocation;
     let group = match Cgroups::find() {
@@ -94,6 +95,7 @@ pub(super) fn in_group(
         command(group.as_ref()),
         limits,
         disk.as_ref(),
+        cancel.as_ref(),
         group.as_ref(),
     )
 }
@@ -113,14 +115,16 @@ pub(super) fn warnings() -> Vec<String> {
         .collect()
 }
 
-/// Runs `command`, which starts the launcher, until it ends, its time is over or too much
-/// was written.
+/// Runs `command`, which starts the launcher, until it ends, its time is over, too much was
+/// written or it is cancelled.
 fn run(
     mut command: Command,
     limits: &Limits,
     disk: Option<&DiskQuota>,
+    cancel: Option<&Cancel>,
     group: Option<&Group>,
 ) -> io::Result<Execution> {
+    let cancel = cancel.map(Cancel::listener).transpose()?;
     let (output, output_writer) = io::pipe()?;
     let (marks, marks_writer) = io::pipe()?;
     command
@@ -147,13 +151,15 @@ fn run(
         output: Some(output),
         exited: Some(exited),
         full: Some(full),
+        cancel,
         over_disk: false,
+        cancelled: false,
         capture: Capture::new(limits.output_bytes),
         command_started: None,
         command_ended: None,
     };
     let in_time = streams.follow(Some(spawned + limits.wall), Streams::is_over)?;
-    if !in_time || streams.over_disk {
+    if !in_time || streams.over_disk || streams.cancelled {
         kill(&child, group);
         streams.follow(None, Streams::has_exited)?;
     }
@@ -169,10 +175,11 @@ fn run(
         command_started: streams.command_started,
         command_ended: streams.command_ended,
         ended,
-        exit: match (streams.over_disk, in_time) {
-            (true, _) => Exit::DiskLimit,
-            (false, true) => exit_of(status),
-            (false, false) => Exit::TimedOut,
+        exit: match (streams.over_disk, streams.cancelled, in_time) {
+            (true, ..) => Exit::DiskLimit,
+            (_, true, _) => Exit::Cancelled,
+            (.., true) => exit_of(status),
+            (.., false) => Exit::TimedOut,
         },
         output_total_bytes: streams.capture.total(),
         output: streams.capture.finish(),
@@ -225,7 +232,10 @@ struct Streams {
     exited: Option<PipeReader>,
     /// Says something when too much was written.
     full: Option<PipeReader>,
+    /// Says something when the command is to end.
+    cancel: Option<PipeReader>,
     over_disk: bool,
+    cancelled: bool,
     capture: Capture,
     command_started: Option<Instant>,
     command_ended: Option<Instant>,
@@ -237,7 +247,7 @@ impl Streams {
     }
 
     fn is_over(&self) -> bool {
-        self.has_exited() || self.over_disk
+        self.has_exited() || self.over_disk || self.cancelled
     }
 
     fn is_drained(&self) -> bool {
@@ -261,7 +271,13 @@ impl Streams {
 
     /// Waits for the next thing to happen and takes it in.
     fn listen(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        let sources = [&self.marks, &self.output, &self.exited, &self.full];
+        let sources = [
+            &self.marks,
+            &self.output,
+            &self.exited,
+            &self.full,
+            &self.cancel,
+        ];
         let mut polled: Vec<PollFd<'_>> = sources
             .iter()
             .filter_map(|source| source.as_ref())
@@ -274,7 +290,7 @@ impl Streams {
         }
         let now = Instant::now();
         let mut ready = polled.iter().map(|fd| !fd.revents().is_empty());
-        let [marks, output, exited, full] =
+        let [marks, output, exited, full, cancel] =
             sources.map(|source| source.is_some() && ready.next().unwrap_or_default());
         if marks {
             self.take_marks(now)?;
@@ -287,6 +303,9 @@ impl Streams {
         }
         if full {
             self.over_disk |= read_some(&mut self.full, &mut [0])? > 0;
+        }
+        if cancel {
+            self.cancelled |= read_some(&mut self.cancel, &mut [0])? > 0;
         }
         Ok(())
     }

@@ -140,8 +140,8 @@ impl Verifier for ResultParser {
                 attempt.step.verifier_time.as_secs_f64()
             )),
             Exit::DiskLimit => Grade::no_verdict("disk limit: the tests wrote too much"),
-            Exit::Signal(signal) => {
-                Grade::no_verdict(format!("the evaluation was killed by signal {signal}"))
+            exit @ (Exit::Signal(_) | Exit::Cancelled) => {
+                Grade::no_verdict(format!("the evaluation {exit}"))
             }
             Exit::Code(_) => match reported(&scripts) {
                 Ok(passed) => self.verdict(patch.is_some(), &passed),

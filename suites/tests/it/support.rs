@@ -87,6 +87,7 @@ pub fn invocation(workspace: &Path, command: &str, limits: Limits) -> Invocation
         disk: None,
         root: None,
         user: None,
+        cancel: None,
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{Exchange, Header, Tool, TrialFinished, TrialKey, TrialStarted};
+use super::{AgentRun, Exchange, Header, Tool, TrialFinished, TrialKey, TrialStarted};
 use crate::run::formats;
 
 /// No honest line is longer; a longer one means the file is not a journal.
@@ -40,6 +40,8 @@ pub struct Trial {
     pub exchanges: Vec<Exchange>,
     /// Tool calls, in order.
     pub tools: Vec<Tool>,
+    /// Runs of a real agent's process, in order; none for the built-in agent.
+    pub agent_runs: Vec<AgentRun>,
     /// Its end.
     pub finished: TrialFinished,
 }
@@ -72,6 +74,7 @@ struct Open {
     started: Option<TrialStarted>,
     exchanges: Vec<Exchange>,
     tools: Vec<Tool>,
+    agent_runs: Vec<AgentRun>,
 }
 
 /// What a line is about, and nothing of what it says.
@@ -88,6 +91,7 @@ enum Kind {
     TrialStarted,
     Exchange,
     Tool,
+    AgentRun,
     TrialFinished,
 }
 
@@ -187,12 +191,17 @@ impl Journal {
                 let tool = self.record()?;
                 self.open.entry(key).or_default().tools.push(tool);
             }
+            Kind::AgentRun => {
+                let agent_run = self.record()?;
+                self.open.entry(key).or_default().agent_runs.push(agent_run);
+            }
             Kind::TrialFinished => {
                 let finished = self.record()?;
                 let Some(Open {
                     started: Some(started),
                     exchanges,
                     tools,
+                    agent_runs,
                 }) = self.open.remove(&key)
                 else {
                     return Err(format!("trial {key} ends without having started"));
@@ -202,6 +211,7 @@ impl Journal {
                     started,
                     exchanges,
                     tools,
+                    agent_runs,
                     finished,
                 }));
             }

@@ -2,47 +2,11 @@
 
 use timeslip_wire::Redaction;
 
+use crate::credential::is_credential;
 use crate::seen::{Headers, Seen};
 
 /// What stands for a credential.
 const REDACTED: &str = "(redacted)";
-
-/// Words in the name of a header or of a query's parameter whose value says who asks, or
-/// lets others ask. Names are read word by word: `x-ratelimit-remaining-tokens` is none.
-const WORDS: &[&str] = &[
-    "account",
-    "apikey",
-    "auth",
-    "authorization",
-    "cookie",
-    "credential",
-    "credentials",
-    "jwt",
-    "key",
-    "organization",
-    "password",
-    "project",
-    "secret",
-    "sig",
-    "signature",
-    "token",
-];
-
-/// Names that have such a word and say nothing of who asks, and one that has none and does.
-const NAMES: &[(&str, bool)] = &[
-    ("idempotency-key", false),
-    ("sec-websocket-key", false),
-    ("sec-websocket-protocol", true),
-];
-
-fn is_credential(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    if let Some((_, known)) = NAMES.iter().find(|(known, _)| *known == name) {
-        return *known;
-    }
-    let mut words = name.split(|c: char| !c.is_ascii_alphanumeric());
-    words.any(|word| WORDS.contains(&word) || word.ends_with("token") || word.ends_with("apikey"))
-}
 
 /// The credentials of one request.
 #[derive(Debug, Default)]

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use timeslip_datasets::text::plural;
 
+use crate::cache;
 use crate::console::say;
 use crate::downloads::{self, CONTENT, Dataset, Waiting};
 use crate::error::Error;
@@ -44,7 +45,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let all = downloads::catalogue(arguments.catalogue.as_deref())?;
     let cache = match &arguments.cache {
         Some(cache) => cache.clone(),
-        None => downloads::default_cache()?,
+        None => cache::folder("datasets")?,
     };
     match &arguments.command {
         Command::List => list(&all, &cache),

@@ -1,8 +1,9 @@
 //! `timeslip run`: the main job.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use timeslip_datasets::options::LimitsTable;
 use timeslip_datasets::run::journal::TrialKey;
@@ -14,7 +15,8 @@ use timeslip_wire::Measuring;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
-use super::report;
+use super::{agents, report};
+use crate::agents::Layers;
 use crate::cli::ad_hoc::AdHoc;
 use crate::cli::caveats;
 use crate::cli::claims::Claims;
@@ -23,6 +25,7 @@ use crate::cli::isolation::{self, Chosen};
 use crate::console::say;
 use crate::error::Error;
 use crate::instrument::calibration;
+use crate::run::agent::{Agent, External};
 use crate::run::config::Config;
 use crate::run::endpoints;
 use crate::run::environment;
@@ -43,7 +46,12 @@ pub(super) struct Arguments {
     /// configured]
     #[arg(long = "endpoint", value_name = "NAME")]
     endpoints: Vec<String>,
-    /// Hold the other endpoints against this one [default: the last one]
+    /// Give the tasks to this agent: builtin, one that `timeslip agents` lists, or the file of
+    /// one of your own (repeatable: each on every endpoint) [default: as configured]
+    #[arg(long = "agent", value_name = "NAME")]
+    agents: Vec<String>,
+    /// Hold the other endpoints against this one; of several agents it is AGENT@ENDPOINT
+    /// [default: the last one]
     #[arg(long, value_name = "NAME")]
     baseline: Option<String>,
     /// Run only this task, as TASK or SUITE/TASK (repeatable)
@@ -88,7 +96,7 @@ pub(super) struct Arguments {
     dry_run: bool,
     /// Finish an interrupted run
     #[arg(long, value_name = "RUN", conflicts_with_all = [
-        "config", "suites", "endpoints", "baseline", "tasks", "base_url", "attempts", "turns", "trial_seconds", "concurrency", "seed", "directory", "sandbox", "dry_run",
+        "config", "suites", "endpoints", "agents", "baseline", "tasks", "base_url", "attempts", "turns", "trial_seconds", "concurrency", "seed", "directory", "sandbox", "dry_run",
     ])]
     resume: Option<PathBuf>,
 }
@@ -98,6 +106,7 @@ struct Ready {
     directory: RunDirectory,
     manifest: Manifest,
     suites: Vec<Suite>,
+    agents: HashMap<String, Agent>,
     sandbox: Sandbox,
     recorded: Recorded,
     /// Keeps other processes from writing this run.
@@ -176,6 +185,7 @@ fn overrides(arguments: &Arguments) -> Overrides {
     Overrides {
         suites: arguments.suites.clone(),
         endpoints: arguments.endpoints.clone(),
+        agents: arguments.agents.clone(),
         baseline: arguments.baseline.clone(),
         tasks: arguments.tasks.clone(),
         ad_hoc: arguments.ad_hoc.table(),
@@ -234,9 +244,11 @@ fn fresh(
         Workspace::check(&task.workspace, &sandbox)?;
     }
     warnings.extend(caveats::of(planned, &sandbox.capabilities()));
+    let agents = installed(&plan, &sandbox)?;
+    let mut facts = environment::facts();
+    facts.extend(versions(&agents));
     let backend = sandbox.backend().name();
-    let (directory, manifest) =
-        RunDirectory::create(parent, backend, environment::facts(), warnings, plan)?;
+    let (directory, manifest) = RunDirectory::create(parent, backend, facts, warnings, plan)?;
     let sandbox = sandbox.for_run(&manifest.run_id);
     let lock = directory.lock()?;
     let recorded = Recorded::read(&directory, &manifest, bounds)?;
@@ -244,10 +256,47 @@ fn fresh(
         directory,
         manifest,
         suites,
+        agents,
         sandbox,
         recorded,
         lock,
     })
+}
+
+/// The agents of the plan's endpoints, by name, each installed.
+fn installed(plan: &Plan, sandbox: &Sandbox) -> Result<HashMap<String, Agent>, Error> {
+    let mut agents = HashMap::new();
+    for endpoint in &plan.endpoints {
+        let agent = match &endpoint.agent {
+            None => Agent::BuiltIn,
+            Some(agent) => {
+                External::check(&sandbox.capabilities()).map_err(|problem| Error::Agent {
+                    agent: agent.name.clone(),
+                    problem: format!("{}: {problem}", sandbox.backend().name()),
+                })?;
+                let installing = |adapter: &_| say(&agents::installing(adapter));
+                let external = External::of(agent, endpoint, &Layers::of_user()?, installing)?;
+                Agent::External(Arc::new(external))
+            }
+        };
+        agents.insert(endpoint.name.clone(), agent);
+    }
+    Ok(agents)
+}
+
+/// The versions that real agents print themselves, as facts of a run.
+fn versions(agents: &HashMap<String, Agent>) -> BTreeMap<String, String> {
+    let external = agents.values().filter_map(|agent| match agent {
+        Agent::BuiltIn => None,
+        Agent::External(agent) => Some(agent),
+    });
+    let named = external.map(|agent| {
+        (
+            format!("agent {}", agent.name()),
+            agent.version().to_owned(),
+        )
+    });
+    named.collect()
 }
 
 /// What a reader of the report has to know of a task in quarantine.
@@ -306,10 +355,12 @@ fn resume(
         })
         .collect::<Result<Vec<_>, Error>>()?;
     check(&manifest.plan, arguments, runtime)?;
+    let agents = installed(&manifest.plan, &sandbox)?;
     Ok(Ready {
         directory,
         manifest,
         suites,
+        agents,
         sandbox,
         recorded,
         lock,
@@ -322,6 +373,7 @@ fn measure(ready: Ready, scratch: &Path, runtime: Runtime) -> Result<File, Error
         directory,
         manifest,
         suites,
+        agents,
         sandbox,
         recorded,
         lock,
@@ -369,6 +421,7 @@ fn measure(ready: Ready, scratch: &Path, runtime: Runtime) -> Result<File, Error
         plan,
         suites,
         called,
+        agents,
         runner::Place {
             run_id: manifest.run_id.clone(),
             sandbox,

@@ -6,11 +6,11 @@ use timeslip_datasets::atif::{
 };
 use timeslip_wire::protocols::{Answer, Item, arguments};
 
-/// A trajectory that holds the prompt.
-pub(super) fn start(session: &str, model: &str, prompt: &str) -> Trajectory {
+/// A trajectory that holds the prompt; `agent` is a name and a version.
+pub(super) fn start(agent: (&str, &str), session: &str, model: &str, prompt: &str) -> Trajectory {
     let agent = AgentInfo {
-        name: "timeslip".into(),
-        version: env!("CARGO_PKG_VERSION").into(),
+        name: agent.0.into(),
+        version: agent.1.into(),
         model_name: Some(model.into()),
         other: Map::new(),
     };

@@ -50,6 +50,8 @@ table! {
         suites: Vec<String>,
         /// Endpoints to compare; without a `baseline` the last one is it.
         endpoints: Vec<String>,
+        /// Agents that do the work, each on every endpoint.
+        agents: Vec<String>,
         /// The endpoint that the others are held against; empty for the last one.
         baseline: String,
         /// Attempts of every task on every endpoint.

@@ -24,8 +24,12 @@ pub fn describe(plan: &Plan) -> String {
             (Some(simulation), _) => format!("simulated, profile {}", simulation.profile),
             (None, url) => url.clone().unwrap_or_default(),
         };
+        let agent = match &endpoint.agent {
+            Some(agent) => format!("{} {}, ", agent.name, agent.version),
+            None => String::new(),
+        };
         line(format_args!(
-            "{role:<10} {}: {} over {}, model {} ({place})",
+            "{role:<10} {}: {agent}{} over {}, model {} ({place})",
             endpoint.name, endpoint.protocol, endpoint.transport, endpoint.model
         ));
     }

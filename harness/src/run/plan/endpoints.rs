@@ -19,7 +19,7 @@ use crate::run::config::{Config, EndpointTable, credentials};
 pub const AD_HOC: &str = "command-line";
 
 /// Most endpoints of a run: the charts have colours and marks for so many.
-const MOST: usize = 8;
+pub(super) const MOST: usize = 8;
 
 /// The endpoints that configuration and command line name: candidates in their order, the
 /// baseline last. One alone has no baseline.
@@ -157,6 +157,7 @@ fn endpoint(name: &str, path: &Path, table: &EndpointTable) -> Result<PlannedEnd
         headers: table.headers.clone(),
         body: table.body.clone(),
         price: table.price.clone(),
+        agent: None,
     })
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use timeslip_datasets::run::journal::Warmth;
-use timeslip_suites::sandbox::{DockerfileReach, FileContent, Isolation, RootFiles};
+use timeslip_suites::sandbox::{DockerfileReach, FileContent, Isolation, Ports, RootFiles};
 use timeslip_suites::{
     Backend, Capabilities, Error, Exceeded, Execution, Exit, Image, Invocation, PathRefusal,
     Result, Root, Sandbox,
@@ -25,6 +25,7 @@ pub struct Fake {
 pub const CAPABILITIES: Capabilities = Capabilities {
     isolated: true,
     network: false,
+    ports: Ports::None,
     machine_system: true,
     images: true,
     users: false,

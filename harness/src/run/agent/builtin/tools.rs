@@ -1,18 +1,18 @@
 //! The tools the built-in agent offers, and how they run.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, Error};
 use serde_json::{Value, json};
 use timeslip_datasets::run::journal::Tool;
-use timeslip_suites::{Exit, Limits, Sandbox, Workspace};
+use timeslip_suites::Exit;
 use timeslip_wire::clock;
 use timeslip_wire::protocols::{ToolCall, ToolSpec, mend};
 
 use super::contention;
 use super::edit::{self, Edited};
+use crate::run::agent::Bench;
 
 /// The tools as the model sees them.
 #[must_use]
@@ -90,19 +90,6 @@ struct EditArguments {
     path: String,
     old_text: String,
     new_text: String,
-}
-
-/// Where tools run.
-#[derive(Clone, Debug)]
-pub struct Bench {
-    /// The task's files.
-    pub workspace: Arc<Workspace>,
-    /// What runs commands.
-    pub sandbox: Sandbox,
-    /// Bounds of one command.
-    pub limits: Limits,
-    /// Mebibytes that all of them may write.
-    pub disk_mb: u64,
 }
 
 /// What came of a call.
@@ -246,7 +233,7 @@ fn shell(bench: &Bench, arguments: &ShellArguments, origin: u64, remaining: Dura
         Exit::Code(code) => format!("exit {code}"),
         Exit::Signal(signal) => format!("signal {signal}"),
         Exit::TimedOut => format!("timed out after {} s", limits.wall.as_secs()),
-        Exit::DiskLimit => "killed".to_owned(),
+        Exit::DiskLimit | Exit::Cancelled => "killed".to_owned(),
     };
     let status = match execution.exceeded.note() {
         Some(note) => format!("{status}, {note}"),

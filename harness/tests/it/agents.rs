@@ -1,0 +1,194 @@
+//! A real agent in a sandbox: a small one, on real sockets. `scripts/agents` tries those that
+//! people use.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::support::{quick_config, timeslip};
+
+/// The example of the documentation.
+fn example() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/examples/my-agent/my-agent.toml")
+}
+
+/// An agent that is a script; `from` is the beginning of its file.
+fn script(folder: &Path, text: &str) -> PathBuf {
+    let agent = folder.join("own.toml");
+    let text = format!(
+        "name = \"own\"\nversion = \"1\"\ncommand = ['bash', '-c', '''{text}''', 'own', \
+         '{{instruction}}']\n[[speaks]]\nprotocol = \"chat-completions\"\n[speaks.environment]\n\
+         ORIGIN = \"{{origin}}\"\nKEY = \"{{key}}\"\n"
+    );
+    std::fs::write(&agent, text).unwrap();
+    agent
+}
+
+/// Runs one task with an agent on the fast endpoint; gives its standard error, the journal's
+/// lines and the summary.
+fn run(folder: &Path, agent: &Path, arguments: &[&str]) -> (String, Vec<Value>, Value) {
+    let config = quick_config(folder);
+    let output = timeslip()
+        .current_dir(folder)
+        .env("XDG_CACHE_HOME", folder)
+        .args(["run", "--config", config.to_str().unwrap()])
+        .args(["--suite", "terminal-mini", "--task", "word-tally"])
+        .args(["--agent", agent.to_str().unwrap()])
+        .args(arguments)
+        .output()
+        .unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    let read = |name: &str| {
+        let path = folder.join("runs/latest").join(name);
+        std::fs::read_to_string(path).unwrap_or_else(|_| panic!("{error}"))
+    };
+    let journal = read("journal.jsonl");
+    let lines = journal
+        .lines()
+        .skip(1)
+        .map(|line| serde_json::from_str(line).unwrap());
+    let (lines, summary) = (
+        lines.collect(),
+        serde_json::from_str(&read("summary.json")).unwrap(),
+    );
+    (error, lines, summary)
+}
+
+fn of<'a>(lines: &'a [Value], event: &'a str) -> impl Iterator<Item = &'a Value> {
+    lines.iter().filter(move |line| line["event"] == event)
+}
+
+#[test]
+fn an_agent_of_ones_own_solves_a_task_in_its_sandbox() {
+    for sandbox in ["bubblewrap", "process"] {
+        let folder = tempfile::tempdir().unwrap();
+        let arguments = ["--endpoint", "fast", "--sandbox", sandbox];
+        let (error, lines, summary) = run(folder.path(), &example(), &arguments);
+        if sandbox == "bubblewrap" && error.contains("bwrap is not installed") {
+            continue;
+        }
+        let finished = of(&lines, "trial_finished").next().unwrap();
+        assert_eq!(
+            (&finished["outcome"], &finished["ended_by"]),
+            (&json!("resolved"), &json!("agent")),
+            "{error}{finished}"
+        );
+        let ran = of(&lines, "agent_run").next().unwrap();
+        assert_eq!(ran["status"], "exit 0", "{ran}");
+        let at = |name: &str| ran[name].as_u64().unwrap();
+        let marks = [
+            "start",
+            "command_start",
+            "first_request",
+            "command_end",
+            "end",
+        ]
+        .map(at);
+        assert!(marks.is_sorted(), "{ran}");
+        assert!(of(&lines, "exchange").count() >= 2);
+        let endpoint = &summary["endpoints"]["fast"];
+        assert_eq!(endpoint["resolve_rate"]["point"], 1.0);
+    }
+}
+
+#[test]
+fn agents_and_endpoints_are_arms_of_one_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["--agent", "builtin", "--endpoint", "fast"];
+    let (error, lines, summary) = run(folder.path(), &example(), &arguments);
+    let endpoints = of(&lines, "trial_finished").map(|line| line["trial"]["endpoint"].as_str());
+    let mut endpoints: Vec<&str> = endpoints.map(Option::unwrap).collect();
+    endpoints.sort_unstable();
+    assert_eq!(endpoints, ["builtin@fast", "my-agent@fast"], "{error}");
+    assert!(
+        summary["endpoints"]["my-agent@fast"].is_object(),
+        "{summary}"
+    );
+    let manifest = std::fs::read_to_string(folder.path().join("runs/latest/run.json")).unwrap();
+    let manifest: Value = serde_json::from_str(&manifest).unwrap();
+    assert_eq!(manifest["plan"]["endpoints"][0]["agent"]["version"], "1");
+    let facts = manifest["environment"].as_array().unwrap();
+    assert!(facts.contains(&json!(["agent my-agent", "1"])), "{facts:?}");
+}
+
+/// What such an agent prints when it fails is told, in the trial's detail.
+fn said(text: &str, arguments: &[&str]) -> Value {
+    let folder = tempfile::tempdir().unwrap();
+    let agent = script(folder.path(), text);
+    let arguments = [&["--endpoint", "fast"][..], arguments].concat();
+    let (_, lines, _) = run(folder.path(), &agent, &arguments);
+    of(&lines, "trial_finished").next().unwrap().clone()
+}
+
+#[test]
+fn an_agent_that_asks_for_nothing_is_a_fault_of_the_harness() {
+    let finished = said("echo broken >&2; exit 3", &[]);
+    assert_eq!(finished["ended_by"], "harness");
+    let detail = finished["detail"].as_str().unwrap();
+    assert_eq!(
+        detail,
+        "own exited with code 3: broken; it asked its model for nothing"
+    );
+}
+
+#[test]
+fn an_agent_that_takes_too_long_is_ended_with_all_it_started() {
+    let finished = said("setsid sleep 600 & sleep 600", &["--trial-seconds", "2"]);
+    assert_eq!(finished["ended_by"], "time_limit", "{finished}");
+    assert!(finished["wall_ns"].as_u64().unwrap() < 60_000_000_000);
+}
+
+#[test]
+fn an_agents_network_is_the_proxy_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    // Another server of this machine.
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = other.local_addr().unwrap().port();
+    let text = format!(
+        "exec 2>&1; (echo >/dev/tcp/127.0.0.1/{port}) && echo reached; \
+         (echo >/dev/tcp/1.1.1.1/53) && echo away; \
+         (echo >${{ORIGIN/http:\\/\\//\\/dev\\/tcp\\/}}) ; env | grep -c '^HOME=/home/agent$'; \
+         ls -A \"$HOME\" | wc -l; exit 7"
+    );
+    let agent = script(folder.path(), &text);
+    let arguments = ["--endpoint", "fast", "--sandbox", "bubblewrap"];
+    let (error, lines, _) = run(folder.path(), &agent, &arguments);
+    let Some(finished) = of(&lines, "trial_finished").next() else {
+        assert!(error.contains("bwrap"), "{error}");
+        return;
+    };
+    let detail = finished["detail"].as_str().unwrap();
+    assert!(
+        !detail.contains("reached") && !detail.contains("away"),
+        "{detail}"
+    );
+}
+
+#[test]
+fn what_is_wrong_with_an_agent_is_told_before_anything_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let agent = folder.path().join("own.toml");
+    let refused = |text: &str| {
+        std::fs::write(&agent, text).unwrap();
+        let output = timeslip()
+            .current_dir(folder.path())
+            .args(["run", "--dry-run", "--suite", "terminal-mini"])
+            .args(["--agent", "./own.toml"])
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let error = refused("name = \"own\"\n");
+    assert!(
+        error.contains("./own.toml: ") && error.contains("`version`"),
+        "{error}"
+    );
+    let error = refused(
+        "name = \"own\"\nversion = \"1\"\ncommand = [\"x\", \"{task}\"]\n[[speaks]]\nprotocol = \"gemini\"\n",
+    );
+    assert!(
+        error.contains("./own.toml: line 3: {task} is not known"),
+        "{error}"
+    );
+}
