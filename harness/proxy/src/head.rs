@@ -19,6 +19,19 @@ pub struct RequestHead {
     pub upgrades: bool,
 }
 
+impl RequestHead {
+    /// What stands for a request that cannot be read.
+    pub fn unread() -> Self {
+        RequestHead {
+            method: String::new(),
+            target: String::new(),
+            headers: Headers::new(),
+            following: Following::Foreign,
+            upgrades: false,
+        }
+    }
+}
+
 /// A response without its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResponseHead {

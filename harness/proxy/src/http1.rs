@@ -23,7 +23,7 @@ use crate::proxy::Way;
 use crate::told::{Event, Id, Opened, Passed};
 
 /// Bytes read at once.
-const READ: usize = 16 << 10;
+pub const READ: usize = 16 << 10;
 /// How long the end of one side waits for the other's.
 const LINGER: Duration = Duration::from_secs(5);
 /// What refuses a client's upgrade so that it goes on over HTTP at once.
@@ -102,6 +102,11 @@ async fn relay(
         let mut down = pin!(relay.down(from_upstream, to_client));
         tokio::select! {
             ended = &mut up => match ended {
+                // What nobody waits for is not waited for.
+                Ended::Well if relay.is_idle() => {
+                    let rest = tokio::time::timeout(LINGER, down).await;
+                    rest.unwrap_or(Ended::Well)
+                }
                 Ended::Well => down.await,
                 ended => ended,
             },
@@ -201,9 +206,6 @@ impl Relay<'_> {
                 Ok(true) => {}
                 Ok(false) => {
                     self.client_left();
-                    if self.is_idle() {
-                        return Ended::Done;
-                    }
                     // It may only have ended its side, as it would with the upstream.
                     let _ = to.shutdown().await;
                     return Ended::Well;
@@ -525,13 +527,7 @@ impl Requests<'_> {
             return;
         }
         out.extend(held);
-        self.begin(RequestHead {
-            method: String::new(),
-            target: String::new(),
-            headers: Vec::new(),
-            following: Following::Foreign,
-            upgrades: false,
-        });
+        self.begin(RequestHead::unread());
         if let (Some(id), Some(problem)) = (self.current, self.messages.problem()) {
             self.relay.tell(id, Event::Unread(problem));
         }
@@ -572,19 +568,16 @@ async fn refuse(
     problem: &str,
 ) {
     let id = way.next();
-    let arrival = way.client.arrival();
-    let mut messages = Messages::new();
-    let read_head = matches!(messages.next(&mut &*first), Some(Piece::Head));
-    let head = Some(messages.head()).filter(|_| read_head);
-    if let Some(head) = head.and_then(|raw| head::request(raw).ok()) {
-        let event = Event::Request {
-            start: arrival.at,
-            head: Box::new(head),
-            transport: "http-sse",
-            opened: None,
-        };
-        way.teller.tell(id, event);
-    }
+    let start = way.client.arrival().at;
+    let whole = read_head(&mut from, first);
+    let head = tokio::time::timeout(LINGER, whole).await.ok().flatten();
+    let event = Event::Request {
+        start,
+        head: Box::new(head.unwrap_or_else(RequestHead::unread)),
+        transport: "http-sse",
+        opened: None,
+    };
+    way.teller.tell(id, event);
     let _ = own_answer(&mut to, "502 Bad Gateway", &format!("{problem}\n")).await;
     let _ = to.shutdown().await;
     let at = clock::now();
@@ -599,6 +592,26 @@ async fn refuse(
         }
     };
     let _ = tokio::time::timeout(LINGER, rest).await;
+}
+
+/// Reads the head of a request that begins with `first`.
+async fn read_head(from: &mut ReadHalf<Timed>, first: &[u8]) -> Option<RequestHead> {
+    let mut messages = Messages::new();
+    let mut bytes = BytesMut::from(first);
+    loop {
+        let mut left = &bytes[..];
+        while let Some(piece) = messages.next(&mut left) {
+            match piece {
+                Piece::Head => return head::request(messages.head()).ok(),
+                Piece::Framing(_) => {}
+                Piece::Data(_) | Piece::End | Piece::Foreign(_) => return None,
+            }
+        }
+        bytes.clear();
+        if !read(from, &mut bytes).await.unwrap_or(false) {
+            return None;
+        }
+    }
 }
 
 /// Writes an answer of the proxy's own, after which the connection ends.

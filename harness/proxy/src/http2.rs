@@ -6,6 +6,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
@@ -30,6 +31,9 @@ pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const WINDOW: u32 = 1 << 20;
 /// Streams of one connection at once.
 const MAX_STREAMS: u32 = 256;
+
+/// How long the end of the client's connection waits for the upstream's.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// Why a stream is reset.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +79,7 @@ pub async fn serve(way: Way, client: Timed, first: BytesMut) {
     let Ok((sender, driver)) = handshake else {
         return;
     };
-    let driver = tokio::spawn(driver);
+    let mut driver = tokio::spawn(driver);
     let streams = Arc::new(Streams {
         way,
         sender,
@@ -94,10 +98,11 @@ pub async fn serve(way: Way, client: Timed, first: BytesMut) {
         .max_header_list_size(MAX_HEAD as u32)
         .serve_connection(TokioIo::new(client), handler)
         .await;
-    // Whatever was still asked for, nobody waits for it any more.
-    driver.abort();
-    let _ = driver.await;
-    let _ = upstream.reset();
+    // Its streams are cancelled, and the connection ends once that is said.
+    if tokio::time::timeout(LINGER, &mut driver).await.is_err() {
+        driver.abort();
+        let _ = upstream.reset();
+    }
 }
 
 impl Streams {

@@ -195,7 +195,7 @@ async fn serve(socket: TcpStream, common: &Common) {
         connection: common.connections.fetch_add(1, Relaxed) + 1,
         requests: AtomicU64::new(0),
     };
-    let mut first = BytesMut::new();
+    let mut first = BytesMut::with_capacity(http1::READ);
     loop {
         match client.read_buf(&mut first).await {
             // One that says nothing asks for nothing.

@@ -8,6 +8,7 @@ mod socket;
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, SyncSender};
+use std::time::Duration;
 
 use timeslip_wire::clock;
 
@@ -44,10 +45,22 @@ enum Open {
     Socket(Box<Socket>),
 }
 
+/// How long is slept while there is something to record. Whoever tells of it has nobody to
+/// wake then, which would take longer than all else that is done with an event.
+const NAP: Duration = Duration::from_millis(5);
+
 /// Records until nobody tells of anything any more.
 pub fn run(mut recording: Recording, told: &Receiver<(Id, Event)>) {
-    for (id, event) in told {
-        recording.take(id, event);
+    while let Ok(first) = told.recv() {
+        let mut next = Some(first);
+        while let Some((id, event)) = next.take() {
+            recording.take(id, event);
+            for (id, event) in told.try_iter() {
+                recording.take(id, event);
+            }
+            std::thread::sleep(NAP);
+            next = told.try_recv().ok();
+        }
     }
     let at = clock::now();
     let ids: Vec<Id> = recording.open.keys().copied().collect();

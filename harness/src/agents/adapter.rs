@@ -369,18 +369,51 @@ protocol = "responses"
             let error = Adapter::parse(Path::new("a.toml"), &text).unwrap_err();
             error.to_string()
         };
-        insta::assert_snapshot!(error("\"responses\"", "\"response\""), @r#"
-        a.toml: TOML parse error at line 6, column 12
-          |
-        6 | protocol = "response"
-          |            ^^^^^^^^^^
-        '"'response' is not known; known are responses, chat-completions, anthropic-messages, gemini, ollama
-        "#);
-        insta::assert_snapshot!(error("{instruction}", "{task}"), @"");
-        insta::assert_snapshot!(error("{instruction}", "x"), @"");
-        insta::assert_snapshot!(error("version = \"1\"\n", ""), @"");
-        insta::assert_snapshot!(error("name = \"mine\"", "name = \"../mine\""), @"");
-        insta::assert_snapshot!(error("name = \"mine\"", "nam = \"mine\""), @"");
+        for (from, to, line, problem) in [
+            (
+                "\"responses\"",
+                "\"response\"",
+                "line 6,",
+                "'response' is not known; known are responses,",
+            ),
+            (
+                "{instruction}",
+                "{task}",
+                "line 4:",
+                "{task} is not known; known are {origin},",
+            ),
+            ("{instruction}", "x", "a.toml:", "never says {instruction}"),
+            (
+                "version = \"1\"\n",
+                "",
+                "line 1,",
+                "missing field `version`",
+            ),
+            (
+                "\"mine\"",
+                "\"../mine\"",
+                "line 2,",
+                "'../mine' is not plain",
+            ),
+            ("\"mine\"", "\"builtin\"", "a.toml:", "choose another"),
+            ("name =", "nam =", "line 2,", "unknown field `nam`"),
+            (
+                "[[speaks]]",
+                "files = { \"/x\" = \"\" }\n[[speaks]]",
+                "a.toml:",
+                "is not in {home}",
+            ),
+            (
+                "[[speaks]]",
+                "folder = \"nowhere\"\n[[speaks]]",
+                "a.toml:",
+                "No such file",
+            ),
+        ] {
+            let error = error(from, to);
+            let told = error.starts_with("a.toml:") && error.contains(line);
+            assert!(told && error.contains(problem), "{error}");
+        }
     }
 
     #[test]

@@ -57,6 +57,13 @@ impl Credentials {
                 Err(error) => *body = error.into_bytes(),
             }
         }
+        let headers = seen
+            .request_headers
+            .iter_mut()
+            .chain(&mut seen.response_headers);
+        for (_, value) in headers.filter(|(_, value)| *value != REDACTED) {
+            *value = redaction.work(std::mem::take(value));
+        }
         if let Some(answer) = &mut seen.answer {
             redaction.answer(answer);
         }

@@ -252,13 +252,12 @@ impl Exchanging {
                 }
                 Some((recorder, whole, failure))
             }
-            Reading::Whole(recorder, protocol) => {
+            Reading::Whole(mut recorder, protocol) => {
                 let head = self.head.as_deref();
                 let body = self.response.bytes();
-                let failure = whole(protocol, head, body, ended)
-                    .err()
-                    .map(|failure| seen.problem.clone().unwrap_or(failure));
-                Some((*recorder, None, failure))
+                let failure = whole(&mut recorder, protocol, head, body, ended).err();
+                let lost = || seen.problem.clone().or_else(|| cut.clone());
+                Some((*recorder, None, failure.map(|why| lost().unwrap_or(why))))
             }
         };
         seen.request = self.request.into_body();
@@ -353,24 +352,29 @@ impl Streaming {
     }
 }
 
-/// Reads an answer that did not stream.
+/// Reads an answer that did not stream, or what the server said instead of one.
 ///
 /// # Errors
 /// Why there is none.
 fn whole(
+    recorder: &mut Recorder,
     protocol: &dyn Protocol,
     head: Option<&ResponseHead>,
     body: &[u8],
     ended: Option<Arrival>,
 ) -> Result<(), String> {
-    let (Some(head), Some(_)) = (head, ended) else {
+    let (Some(head), Some(arrival)) = (head, ended) else {
         return Err("the answer ended early".into());
     };
     if !(200..300).contains(&head.status) {
         let headers = header_map(&head.headers);
         return Err(refusal(protocol, head.status, &headers, body).to_string());
     }
-    Err("the answer did not stream".into())
+    match recorder.whole(arrival, protocol, body) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err("no answer is in it".into()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// The finished exchange, which was done at `done` from the origin.

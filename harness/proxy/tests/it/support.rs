@@ -109,6 +109,34 @@ pub fn read_head(mut stream: &TcpStream) -> String {
     String::from_utf8(head).unwrap()
 }
 
+/// Reads a body in chunks.
+pub fn read_chunks(stream: &TcpStream) -> Vec<u8> {
+    let mut body = Vec::new();
+    loop {
+        let mut size = Vec::new();
+        while !size.ends_with(b"\r\n") {
+            size.extend(read_exactly(stream, 1));
+        }
+        let size = std::str::from_utf8(&size).unwrap().trim().to_owned();
+        let size = usize::from_str_radix(&size, 16).unwrap();
+        body.extend(read_exactly(stream, size));
+        read_exactly(stream, 2);
+        if size == 0 {
+            return body;
+        }
+    }
+}
+
+/// Reads a request whose length is in its head.
+pub fn read_request(stream: &TcpStream) -> String {
+    let head = read_head(stream);
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "));
+    let body = read_exactly(stream, length.unwrap_or("0").parse().unwrap());
+    head + &String::from_utf8(body).unwrap()
+}
+
 /// Reads to the end; whether that was a clean one.
 pub fn read_all(mut stream: &TcpStream) -> (Vec<u8>, bool) {
     let mut bytes = Vec::new();

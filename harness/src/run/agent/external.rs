@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver};
 
 use serde_json::Value;
-use timeslip_datasets::run::journal::{AgentRun, EndedBy, Event};
+use timeslip_datasets::run::journal::{AgentRun, EndedBy, Event, Exchange};
 use timeslip_datasets::run::plan::{PlannedAgent, PlannedEndpoint};
 use timeslip_proxy::Seen;
 use timeslip_suites::sandbox::Ports;
@@ -294,7 +294,6 @@ struct Ran {
     /// When its sandbox was asked to start.
     start: u64,
     execution: Execution,
-    /// When the first byte of its first request came.
     lines: Lines,
 }
 
@@ -336,7 +335,9 @@ fn follow(
     let mut answers = 0;
     for seen in told {
         let exchange = seen.exchange.as_ref();
-        answers += u32::from(exchange.is_some_and(|one| one.error.is_none()));
+        // A warm-up is answered without output.
+        let answered = |one: &Exchange| one.error.is_none() && one.marks.first_token.is_some();
+        answers += u32::from(exchange.is_some_and(answered));
         let answer = seen.answer.as_ref();
         let goes_on = answer.is_some_and(|answer| !answer.calls.is_empty());
         if answers >= turns && goes_on {

@@ -2,8 +2,6 @@
 
 use std::collections::HashSet;
 
-use serde_json::Map;
-use timeslip_datasets::options::EndpointOptions;
 use timeslip_datasets::run::plan::{PlannedAgent, PlannedEndpoint};
 
 use super::Overrides;
@@ -140,13 +138,6 @@ pub fn arm(
         name: named(&adapter.name),
         protocol: way.protocol.clone(),
         transport: way.transport.clone(),
-        // It writes its own requests, and tries them again by rules of its own.
-        options: EndpointOptions {
-            retries: 0,
-            idle_seconds: endpoint.options.idle_seconds,
-            ..EndpointOptions::default()
-        },
-        body: Map::new(),
         agent: Some(PlannedAgent {
             name: adapter.name.clone(),
             version: adapter.version.clone(),
