@@ -4,6 +4,7 @@
 //! to an old run. Every instant of a trial is given to exactly one stage: the exchanges
 //! and tool calls that it waited for are laid on a line, and the gaps are the harness's own.
 
+pub(crate) mod client_cost;
 pub(crate) mod contention;
 pub(crate) mod cost;
 mod critical_path;

@@ -117,6 +117,40 @@ pub struct ExchangeData {
     pub transport: String,
 }
 
+/// What the client of a trial asked, and what lay between its turns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClientCost {
+    /// Requests of any kind, tries that were repeated included.
+    pub requests: u32,
+    /// Requests beside the conversation: titles, token counts, lists of models.
+    pub side_requests: u32,
+    /// Connections that were opened.
+    pub connections: u32,
+    /// Bytes of the requests of which they are known.
+    pub request_bytes: Total,
+    /// From an answer's last call, or else its end, to the agent's next request, in
+    /// nanoseconds.
+    pub between_turns_ns: Total,
+    /// The same without the tools' own time, of the turns of which that is known.
+    pub turn_overhead_ns: Total,
+}
+
+/// A sum and how many values it is of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Total {
+    /// The sum.
+    pub sum: u64,
+    /// How many.
+    pub count: u32,
+}
+
+impl Total {
+    /// Both, for a mean; `None` of nothing.
+    pub(crate) fn parts(self) -> Option<(f64, f64)> {
+        (self.count > 0).then(|| (self.sum as f64, f64::from(self.count)))
+    }
+}
+
 /// One attempt of one task on one endpoint.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrialData {
@@ -158,6 +192,8 @@ pub struct TrialData {
     pub tool_sum_ns: u64,
     /// Tool calls made.
     pub tool_calls: u32,
+    /// What its client asked, and what lay between its turns.
+    pub client: ClientCost,
     /// US dollars for every token of the trial, retries included; `None` when a price or
     /// a usage is unknown.
     pub cost_usd: Option<f64>,

@@ -98,7 +98,7 @@ pub fn nothing_resolved(run: &RunData, sides: Sides) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::Role;
+    use crate::data::{ClientCost, Role};
 
     fn endpoint(name: &str, role: Role) -> EndpointData {
         EndpointData {
@@ -138,6 +138,7 @@ mod tests {
             unusual: Default::default(),
             tool_sum_ns: 0,
             tool_calls: 0,
+            client: ClientCost::default(),
             cost_usd: None,
         };
         let mut trials = vec![trial("a", Outcome::Resolved); 9];

@@ -9,6 +9,7 @@ use timeslip_datasets::run::manifest::Manifest;
 use timeslip_datasets::run::plan::{Plan, PlannedEndpoint};
 use timeslip_datasets::run::{Error, RunDirectory};
 
+use crate::attribution::client_cost::client_cost;
 use crate::attribution::contention::Contention;
 use crate::attribution::prompt_cache::{self, FirstPrompts};
 use crate::attribution::streaming::Decode;
@@ -259,6 +260,7 @@ fn trial_data(plan: &Plan, trial: &Trial, prefill: Option<PrefillModel>) -> Tria
             .map(|tool| tool.end.saturating_sub(tool.start))
             .fold(0, u64::saturating_add),
         tool_calls: u32::try_from(trial.tools.len()).unwrap_or(u32::MAX),
+        client: client_cost(trial),
         cost_usd: price.and_then(|price| cost::cost_usd(price, &trial.exchanges)),
     }
 }

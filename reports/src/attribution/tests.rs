@@ -6,7 +6,7 @@ use timeslip_datasets::run::journal::{
 
 use super::*;
 
-fn trial(wall_ns: u64, exchanges: Vec<Exchange>, tools: Vec<Tool>) -> Trial {
+pub(super) fn trial(wall_ns: u64, exchanges: Vec<Exchange>, tools: Vec<Tool>) -> Trial {
     Trial {
         key: TrialKey {
             suite: "s".into(),

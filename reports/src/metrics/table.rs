@@ -6,7 +6,7 @@ use super::source::Source;
 use super::{Better, Metric, Statistic, Unit};
 use crate::data::{ExchangeData, TrialData};
 use crate::stages::{Provenance, Stage, StageGroup};
-use crate::trial::{output_tokens, turns};
+use crate::trial::{group_ns, output_tokens, turns};
 
 use StageGroup::{Decode, Network, Prefill, Queue, Residue};
 
@@ -163,6 +163,56 @@ pub static METRICS: &[Metric] = &[
         name: "tool_calls",
         label: "tool calls",
         source: Source::Trial(|trial| Some(f64::from(trial.tool_calls))),
+        ..ROW
+    },
+    Metric {
+        name: "requests",
+        label: "requests",
+        source: Source::Trial(|trial| Some(f64::from(trial.client.requests))),
+        ..ROW
+    },
+    Metric {
+        name: "side_requests",
+        label: "requests beside the work",
+        source: Source::Trial(|trial| Some(f64::from(trial.client.side_requests))),
+        ..ROW
+    },
+    Metric {
+        name: "connections",
+        label: "connections opened",
+        source: Source::Trial(|trial| Some(f64::from(trial.client.connections))),
+        ..ROW
+    },
+    Metric {
+        name: "request_bytes",
+        label: "bytes per request",
+        source: Source::TrialSums(|trial| trial.client.request_bytes.parts()),
+        ..ROW
+    },
+    Metric {
+        name: "between_turns",
+        label: "last call to next request",
+        unit: Unit::Duration,
+        source: Source::TrialSums(|trial| trial.client.between_turns_ns.parts()),
+        ..ROW
+    },
+    Metric {
+        name: "turn_overhead",
+        label: "the same without tools",
+        unit: Unit::Duration,
+        source: Source::TrialSums(|trial| trial.client.turn_overhead_ns.parts()),
+        ..ROW
+    },
+    Metric {
+        name: "harness_share",
+        label: "share of task time that is the harness",
+        unit: Unit::Share,
+        source: Source::TrialSums(|trial| {
+            Some((
+                group_ns(trial, StageGroup::Harness) as f64,
+                trial.wall_ns as f64,
+            ))
+        }),
         ..ROW
     },
 ];

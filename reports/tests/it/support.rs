@@ -5,8 +5,8 @@ use timeslip_datasets::run::calibration::{Calibration, ErrorQuantiles, StreamCal
 use timeslip_datasets::run::journal::TcpSample;
 use timeslip_datasets::run::journal::{EndedBy, Outcome, Reported, StreamShape};
 use timeslip_reports::data::{
-    ConnectionFacts, EndpointData, ExchangeData, FirstOfKind, Role, RunData, Span, StageValue,
-    TrialData,
+    ClientCost, ConnectionFacts, EndpointData, ExchangeData, FirstOfKind, Role, RunData, Span,
+    StageValue, TrialData,
 };
 use timeslip_reports::render::CsvTable;
 use timeslip_reports::stages::{Provenance, Stage};
@@ -252,7 +252,7 @@ pub fn trial(task_index: u64, task: &str, endpoint: &str, attempt: u32, speed: S
         outcome,
         ended_by: Some(match outcome {
             Outcome::LimitReached => EndedBy::TurnLimit,
-            Outcome::Resolved | Outcome::Unresolved | Outcome::Error => EndedBy::Agent,
+            _ => EndedBy::Agent,
         }),
         detail: (outcome == Outcome::LimitReached)
             .then(|| "stopped after the last allowed turn".to_owned()),
@@ -266,6 +266,7 @@ pub fn trial(task_index: u64, task: &str, endpoint: &str, attempt: u32, speed: S
         unusual: Default::default(),
         tool_sum_ns: builder.tool_sum,
         tool_calls: turns,
+        client: ClientCost::default(),
         cost_usd: None,
     }
 }

@@ -4,6 +4,7 @@
 mod charts;
 mod claims;
 mod endpoints;
+mod harness;
 mod key_figures;
 mod meaning;
 mod method;
@@ -23,6 +24,7 @@ pub static SECTIONS: &[&Section] = &[
     &charts::SECTION,
     &claims::SECTION,
     &endpoints::SECTION,
+    &harness::SECTION,
     &stages::SECTION,
     &tasks::SECTION,
     &method::SECTION,
