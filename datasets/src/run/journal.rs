@@ -493,7 +493,7 @@ pub struct Tool {
     /// The agent, from 0, of a recording in which there are several.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub agent: Option<u32>,
-    /// The agent that the call began, whose work its time is.
+    /// The agent that the call began, or for which it waited: its time is that agent's work.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub began: Option<u32>,
     /// The model's id for the call.

@@ -40,15 +40,16 @@ pub struct Unanswered {
     pub call: AnsweredCall,
 }
 
-/// The agents that calls began.
-struct Begun<'r> {
-    /// By who called and the call's id.
-    agents: HashMap<(usize, &'r str), usize>,
+/// The agents of a recording, as their callers know them.
+struct Callees<'r> {
+    conversations: &'r Conversations,
+    /// By who called and the call's id: the agent that the call began.
+    begun: HashMap<(usize, &'r str), usize>,
     /// When the last answer of each agent had come.
     done: Vec<u64>,
 }
 
-impl<'r> Begun<'r> {
+impl<'r> Callees<'r> {
     fn of(requests: &[Asked], conversations: &'r Conversations) -> Self {
         let mut done = vec![0; conversations.agents.len()];
         for (asked, placed) in requests.iter().zip(&conversations.placed) {
@@ -56,23 +57,34 @@ impl<'r> Begun<'r> {
                 done[agent] = asked.done.max(done[agent]);
             }
         }
-        let agents = conversations.agents.iter().enumerate();
-        let agents = agents.filter_map(|(agent, known)| {
+        let begun = conversations.agents.iter().enumerate();
+        let begun = begun.filter_map(|(agent, known)| {
             Some(((known.parent?, known.begun_by.as_deref()?), agent))
         });
-        Begun {
-            agents: agents.collect(),
+        Callees {
+            conversations,
+            begun: begun.collect(),
             done,
         }
     }
 
-    /// The agent whose work the time of a call is: one that it began and that was done when
-    /// the result came. Of one that goes on beside its parent the call only says that it began.
-    fn within(&self, caller: usize, call_id: &str, end: u64) -> Option<u32> {
-        let agent = *self.agents.get(&(caller, call_id))?;
-        u32::try_from(agent)
-            .ok()
-            .filter(|_| self.done[agent] <= end)
+    /// The agent that a call began; or the one for which it waited: it names an agent of the
+    /// same caller that was done while it lasted. Of several the last that was.
+    fn of_call(&self, caller: usize, call: &AnsweredCall, end: u64) -> Option<u32> {
+        let AnsweredCall { call, at } = call;
+        let begun = self.begun.get(&(caller, call.call_id.as_str())).copied();
+        let agents = self.conversations.agents.iter().enumerate();
+        let waited_for = agents.filter(|(agent, known)| {
+            let done = (at + 1..=end).contains(&self.done[*agent]);
+            let named = known
+                .id
+                .as_deref()
+                .is_some_and(|id| call.arguments.contains(id));
+            known.parent == Some(caller) && done && named
+        });
+        let waited_for = waited_for.map(|(agent, _)| agent);
+        let agent = begun.or_else(|| waited_for.max_by_key(|agent| self.done[*agent]));
+        u32::try_from(agent?).ok()
     }
 }
 
@@ -93,7 +105,7 @@ impl ToolTimes {
     #[must_use]
     pub fn of(requests: &[Asked], conversations: &Conversations) -> Self {
         let mut times = ToolTimes::default();
-        let begun = Begun::of(requests, conversations);
+        let callees = Callees::of(requests, conversations);
         let mut pending: Vec<Pending<'_>> = Vec::new();
         for (asked, placed) in requests.iter().zip(&conversations.placed) {
             let (Some(agent), Role::Turn { turn, .. }) = (placed.agent, placed.role) else {
@@ -126,7 +138,7 @@ impl ToolTimes {
                 if let Some(found) = found {
                     times
                         .tools
-                        .push(pending.remove(found).answered(asked.began, text, &begun));
+                        .push(pending.remove(found).answered(asked.began, text, &callees));
                 }
             }
             pending.extend(asked.calls.iter().map(|call| Pending {
@@ -151,13 +163,13 @@ impl ToolTimes {
 }
 
 impl Pending<'_> {
-    fn answered(self, end: u64, result: &str, begun: &Begun<'_>) -> Tool {
+    fn answered(self, end: u64, result: &str, callees: &Callees<'_>) -> Tool {
         let AnsweredCall { call, at: start } = self.call;
         let overlap = self.done.min(end).saturating_sub(*start);
         Tool {
             turn: self.turn,
             agent: u32::try_from(self.agent).ok(),
-            began: begun.within(self.agent, &call.call_id, end),
+            began: callees.of_call(self.agent, self.call, end),
             call_id: call.call_id.clone(),
             name: call.name.clone(),
             start: *start,

@@ -254,6 +254,15 @@ fn tools_of_several_agents_are_kept_apart() {
             .filter(|(_, placed)| placed.agent == Some(1));
         let done = of_agent.map(|(asked, _)| asked.done).max().unwrap();
         assert_eq!(call.end > done, name != "codex-sse-sub", "{name}");
-        assert_eq!(call.began, (name != "codex-sse-sub").then_some(1), "{name}");
+        assert_eq!(call.began, Some(1), "{name}");
+        // Whoever goes on beside its parent is waited for by another call.
+        let waiting = times.tools.iter().filter(|tool| tool.name == "wait_agent");
+        let waited_for: Vec<_> = waiting.map(|tool| tool.began).collect();
+        let expected = if name == "codex-sse-sub" {
+            vec![Some(2)]
+        } else {
+            Vec::new()
+        };
+        assert_eq!(waited_for, expected, "{name}");
     }
 }
