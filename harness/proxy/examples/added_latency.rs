@@ -191,7 +191,7 @@ fn read_all(address: SocketAddr, streams: u32) -> Outcome<Vec<ReadAnswer>> {
     answers
         .into_iter()
         .enumerate()
-        .map(|(at, (asked, pieces))| parse(at as u32 % ANSWERS == 0, asked, pieces))
+        .map(|(at, (asked, pieces))| parse((at as u32).is_multiple_of(ANSWERS), asked, pieces))
         .collect()
 }
 

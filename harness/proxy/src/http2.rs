@@ -21,9 +21,9 @@ use tokio::io::AsyncReadExt;
 
 use crate::head::{RequestHead, ResponseHead};
 use crate::messages::{Following, MAX_HEAD};
-use crate::proxy::Way;
 use crate::seen::Headers;
 use crate::told::{Copied, Event, Id, Opened, Passed, Teller};
+use crate::way::Way;
 
 /// What a client says first.
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
