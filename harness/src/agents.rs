@@ -6,12 +6,14 @@
 
 mod adapter;
 mod layer;
+mod sign_in;
 mod template;
 
 use std::path::Path;
 
 pub use adapter::{Adapter, Install, Installer, Pointing, Speaks};
 pub use layer::{Layer, Layers};
+pub use sign_in::{SignIn, UpstreamOf};
 pub use template::{Template, Values};
 
 use crate::error::Error;

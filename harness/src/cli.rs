@@ -8,6 +8,7 @@ mod error;
 mod interrupt;
 mod isolation;
 mod output;
+mod recording;
 mod runtime;
 mod sandbox_times;
 mod tasks;

@@ -2,8 +2,8 @@
 //! of its requests is, and how long its tools took.
 //!
 //! Everything here is computed from a list of requests and changes nothing. What a client says
-//! of its requests comes first ([`clients`]), then the context that grows from one request to
-//! the next ([`context`]). The connection that a request came on is never asked for: clients
+//! of its requests comes first (`clients`), then the context that grows from one request to
+//! the next (`context`). The connection that a request came on is never asked for: clients
 //! share them between agents, and change them from one request to the next.
 
 mod clients;
@@ -11,6 +11,8 @@ mod context;
 mod conversations;
 mod lines;
 mod sides;
+#[cfg(test)]
+mod tests;
 mod tool_times;
 
 pub use conversations::{Agent, Conversations, Placed, Role};

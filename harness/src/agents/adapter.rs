@@ -9,6 +9,7 @@ use timeslip_wire::protocols;
 use timeslip_wire::transports;
 
 use super::BUILT_IN;
+use super::sign_in::SignIn;
 use super::template::{INSTRUCTION, PLACES, Template, Values};
 use crate::error::Error;
 
@@ -52,6 +53,10 @@ pub struct Adapter {
     /// The ways in which it speaks to a server, the one to prefer first.
     #[serde(deserialize_with = "not_empty")]
     pub speaks: Vec<Speaks>,
+    /// How it is recorded with a sign-in of its own; without it, by the variables of the first
+    /// way that hold no key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sign_in: Option<SignIn>,
 }
 
 /// What an agent is installed from.
@@ -220,6 +225,41 @@ impl Adapter {
         all
     }
 
+    /// How it is pointed at a proxy that passes its own credentials on: `arguments` and
+    /// `environment` alone.
+    #[must_use]
+    pub fn signed_in(&self, values: &Values<'_>) -> Pointing {
+        let none = BTreeMap::new();
+        let (arguments, environment, places) = match &self.sign_in {
+            Some(own) => (own.arguments.iter().collect(), &own.environment, &none),
+            None => (
+                Vec::new(),
+                &self.speaks[0].environment,
+                &self.speaks[0].places,
+            ),
+        };
+        let needs_no_key = |text: &Template| !text.places().any(|place| place == "key");
+        Pointing {
+            arguments: arguments
+                .into_iter()
+                .map(|text: &Template| text.fill(values, places))
+                .collect(),
+            environment: environment
+                .iter()
+                .filter(|(_, text)| needs_no_key(text))
+                .map(|(name, text)| (name.clone(), text.fill(values, places)))
+                .collect(),
+            ..Pointing::default()
+        }
+    }
+
+    /// Whether a program is this agent's.
+    #[must_use]
+    pub fn is_started_by(&self, program: &str) -> bool {
+        let own = self.command.first().map(ToString::to_string);
+        own.is_some_and(|own| own == program)
+    }
+
     /// How it is started so that it speaks to a server in one of its ways.
     #[must_use]
     pub fn pointing(&self, way: &Speaks, values: &Values<'_>) -> Pointing {
@@ -329,18 +369,51 @@ protocol = "responses"
             let error = Adapter::parse(Path::new("a.toml"), &text).unwrap_err();
             error.to_string()
         };
-        insta::assert_snapshot!(error("\"responses\"", "\"response\""), @r#"
-        a.toml: TOML parse error at line 6, column 12
-          |
-        6 | protocol = "response"
-          |            ^^^^^^^^^^
-        '"'response' is not known; known are responses, chat-completions, anthropic-messages, gemini, ollama
-        "#);
-        insta::assert_snapshot!(error("{instruction}", "{task}"), @"");
-        insta::assert_snapshot!(error("{instruction}", "x"), @"");
-        insta::assert_snapshot!(error("version = \"1\"\n", ""), @"");
-        insta::assert_snapshot!(error("name = \"mine\"", "name = \"../mine\""), @"");
-        insta::assert_snapshot!(error("name = \"mine\"", "nam = \"mine\""), @"");
+        for (from, to, line, problem) in [
+            (
+                "\"responses\"",
+                "\"response\"",
+                "line 6,",
+                "'response' is not known; known are responses,",
+            ),
+            (
+                "{instruction}",
+                "{task}",
+                "line 4:",
+                "{task} is not known; known are {origin},",
+            ),
+            ("{instruction}", "x", "a.toml:", "never says {instruction}"),
+            (
+                "version = \"1\"\n",
+                "",
+                "line 1,",
+                "missing field `version`",
+            ),
+            (
+                "\"mine\"",
+                "\"../mine\"",
+                "line 2,",
+                "'../mine' is not plain",
+            ),
+            ("\"mine\"", "\"builtin\"", "a.toml:", "choose another"),
+            ("name =", "nam =", "line 2,", "unknown field `nam`"),
+            (
+                "[[speaks]]",
+                "files = { \"/x\" = \"\" }\n[[speaks]]",
+                "a.toml:",
+                "is not in {home}",
+            ),
+            (
+                "[[speaks]]",
+                "folder = \"nowhere\"\n[[speaks]]",
+                "a.toml:",
+                "No such file",
+            ),
+        ] {
+            let error = error(from, to);
+            let told = error.starts_with("a.toml:") && error.contains(line);
+            assert!(told && error.contains(problem), "{error}");
+        }
     }
 
     #[test]

@@ -190,7 +190,8 @@ impl Layer {
             // Its configuration is not the user's.
             .env("HOME", home.path());
         let shown = adapter.ask_version.join(" ");
-        let text = output(&mut command).map_err(|problem| format!("`{shown}`: {problem}"))?;
+        let printed = output(&mut command).map_err(|problem| format!("`{shown}`: {problem}"))?;
+        let text = format!("{}\n{}", printed.out, printed.error);
         let line = text.lines().find(|line| line.contains(&adapter.version));
         match line {
             Some(line) => Ok(line.trim().chars().take(200).collect()),
@@ -240,7 +241,7 @@ impl Installer {
                 output(pip.args(["install", "--quiet"]).args(packages)).map_err(failed)?;
                 let mut python = Command::new(layer.join("bin/python3"));
                 let asked = python.args(["-c", "import sys; print(sys.base_prefix)"]);
-                let prefix = PathBuf::from(output(asked).map_err(failed)?.trim());
+                let prefix = PathBuf::from(output(asked).map_err(failed)?.out);
                 let shown = SHOWN.iter().any(|tree| prefix.starts_with(tree));
                 Ok(Vec::from_iter((!shown).then_some(prefix)))
             }
@@ -248,8 +249,14 @@ impl Installer {
     }
 }
 
+/// What a program printed.
+struct Printed {
+    out: String,
+    error: String,
+}
+
 /// Runs a program to its end; what it prints, or what it complains of.
-fn output(command: &mut Command) -> Result<String, String> {
+fn output(command: &mut Command) -> Result<Printed, String> {
     let program = command.get_program().to_string_lossy().into_owned();
     let done = command.stdin(Stdio::null()).output().map_err(|error| {
         let advice = match error.kind() {
@@ -259,12 +266,14 @@ fn output(command: &mut Command) -> Result<String, String> {
         format!("cannot run {program}: {error}{advice}")
     })?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-    match (done.status.success(), text(&done.stderr)) {
-        (true, _) => Ok(text(&done.stdout)),
-        (false, error) if error.is_empty() => {
-            Err(format!("{} ({})", text(&done.stdout), done.status))
-        }
-        (false, error) => Err(format!("{error} ({})", done.status)),
+    let printed = Printed {
+        out: text(&done.stdout),
+        error: text(&done.stderr),
+    };
+    match (done.status.success(), printed.error.is_empty()) {
+        (true, _) => Ok(printed),
+        (false, true) => Err(format!("{} ({})", printed.out, done.status)),
+        (false, false) => Err(format!("{} ({})", printed.error, done.status)),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use timeslip_datasets::run::plan::Plan;
 use timeslip_datasets::text::plural;
 use timeslip_suites::{Capabilities, Task};
 
@@ -24,6 +25,31 @@ pub(super) fn of<'a>(
     let sentences = found.iter();
     let sentences = sentences.map(|(caveat, tasks)| sentence(tasks, caveat));
     sentences.collect()
+}
+
+/// One sentence for every endpoint that is told things which the real agent in front of it
+/// does not follow: it writes its own requests.
+pub(super) fn of_agents(plan: &Plan) -> impl Iterator<Item = String> {
+    plan.endpoints.iter().filter_map(|endpoint| {
+        let agent = endpoint.agent.as_ref()?;
+        let options = &endpoint.options;
+        let told = [
+            ("body", !endpoint.body.is_empty()),
+            ("prewarm", options.prewarm),
+            ("deflate", options.deflate),
+            ("shared_connection", options.shared_connection),
+            ("salt", options.salt),
+        ];
+        let told = told.iter().filter(|(_, is_told)| *is_told);
+        let told: Vec<String> = told.map(|(field, _)| format!("`{field}`")).collect();
+        let sentence = format!(
+            "endpoint {}: {} does not follow {}, it writes its own requests",
+            endpoint.name,
+            agent.name,
+            told.join(", ")
+        );
+        (!told.is_empty()).then_some(sentence)
+    })
 }
 
 /// `a network is wanted, but there is none: 4 tasks (a, b, c, …)`.

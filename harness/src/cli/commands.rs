@@ -15,6 +15,7 @@ mod history;
 mod man;
 mod presets;
 mod probe;
+mod record;
 mod report;
 mod run;
 mod schema;
@@ -56,6 +57,7 @@ static COMMANDS: &[Command] = &[
     command!(compare),
     command!(gate),
     command!(grade),
+    command!(record),
     command!(calibrate),
     command!(conformance),
     command!(probe),

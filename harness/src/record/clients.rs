@@ -44,8 +44,16 @@ use Source::{Body, Header, HeaderField};
 static CLIENTS: &[Client] = &[
     Client {
         name: "codex",
-        session: &[Body("client_metadata.session_id"), Header("session-id")],
-        agent: &[Body("client_metadata.thread_id"), Header("thread-id")],
+        session: &[
+            Body("client_metadata.session_id"),
+            Header("session-id"),
+            Header("session_id"),
+        ],
+        agent: &[
+            Body("client_metadata.thread_id"),
+            Header("thread-id"),
+            Header("conversation_id"),
+        ],
         parent: Parent::Named(&[
             Body("client_metadata.x-codex-parent-thread-id"),
             Body("client_metadata.x-codex-turn-metadata.parent_thread_id"),

@@ -41,9 +41,6 @@ impl Context {
 fn key(item: &ItemSeen) -> Option<Digest> {
     match &item.kind {
         ItemKind::System(_) | ItemKind::Reasoning => None,
-        ItemKind::Call(call) if !call.call_id.is_empty() => {
-            Some(Digest::of(&["call", &call.call_id]))
-        }
         ItemKind::Result {
             call_id: Some(id), ..
         } => Some(Digest::of(&["result", id])),

@@ -1,6 +1,7 @@
 //! Which agent and which turn a request is.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use serde_json::Value;
 use timeslip_wire::protocols::{Digest, ItemKind, ItemSeen, RequestSeen};
@@ -79,6 +80,7 @@ impl Conversations {
             telling.place(request);
         }
         telling.find_sides();
+        telling.agree();
         telling.finish()
     }
 
@@ -119,6 +121,17 @@ struct Known {
     is_continued: bool,
 }
 
+/// Whose a request may be, in the words of its client.
+#[derive(Clone, Copy, Debug)]
+enum Whose {
+    /// This agent's.
+    Agent(usize),
+    /// An agent's of the session that this one began: who they are the context tells.
+    Session(usize),
+    /// Nothing is said.
+    Unsaid,
+}
+
 /// A call that was made, and by whom.
 struct Made<'r> {
     agent: usize,
@@ -132,6 +145,8 @@ struct Telling<'r> {
     known: Vec<Known>,
     agents: Vec<Agent>,
     named: HashMap<Key, usize>,
+    /// The first agent of each one's session, where requests name their session alone.
+    sessions: Vec<Option<usize>>,
     /// Requests by their whole context.
     contexts: HashMap<Digest, Vec<usize>>,
     responses: HashMap<&'r str, usize>,
@@ -149,6 +164,7 @@ impl<'r> Telling<'r> {
             known: Vec::with_capacity(requests.len()),
             agents: Vec::new(),
             named: HashMap::new(),
+            sessions: Vec::new(),
             contexts: HashMap::new(),
             responses: HashMap::new(),
             callers: HashMap::new(),
@@ -172,16 +188,26 @@ impl<'r> Telling<'r> {
             return;
         };
         let context = Context::of(seen);
-        let own = identity
-            .as_ref()
-            .map(|identity| self.agent_of(identity, asked, seen));
-        let known = match self.tried_before(request, own, &context) {
+        let whose = match &identity {
+            Some(identity) => self.named_by(identity, asked, seen),
+            None => Whose::Unsaid,
+        };
+        let known = match self.tried_before(request, whose, &context) {
             Some(before) => Known {
                 repeats: Some(before),
                 is_continued: false,
                 ..self.known[before]
             },
-            None => self.first_try(asked, seen, &context, own, identity.as_ref()),
+            None => {
+                let purpose = identity.as_ref().and_then(|said| said.purpose.as_deref());
+                let side = purpose.and_then(Side::of_purpose);
+                let side = side.or((!seen.generates).then_some(Side::Prewarm));
+                let known = self.first_try(asked, seen, &context, whose);
+                Known {
+                    side: side.or(known.side),
+                    ..known
+                }
+            }
         };
         if let Some(extended) = known.extends {
             self.known[extended].is_continued = true;
@@ -195,70 +221,111 @@ impl<'r> Telling<'r> {
         asked: &'r Asked,
         seen: &'r RequestSeen,
         context: &Context,
-        own: Option<usize>,
-        identity: Option<&Identity>,
+        whose: Whose,
     ) -> Known {
-        let purpose = identity.and_then(|identity| identity.purpose.as_deref());
-        let side = purpose.and_then(Side::of_purpose);
-        let side = side.or((!seen.generates).then_some(Side::Prewarm));
         let previous = seen.previous_response.as_deref();
-        if let Some(previous) = previous {
-            let extends = self.responses.get(previous).copied();
-            let of_previous = extends.and_then(|request| self.known[request].agent);
-            if own.or(of_previous).is_some() {
-                return Known {
-                    agent: own.or(of_previous),
-                    side,
-                    extends,
-                    ..Known::default()
-                };
-            }
-        }
-        let grown = self.grown_from(seen, context, own);
+        let previous = previous.and_then(|id| self.responses.get(id).copied());
+        let previous = previous.filter(|request| self.may_be(whose, self.known[*request].agent));
+        let grown = match previous {
+            Some(previous) => Some((previous, 0)),
+            None => self.grown_from(seen, context, whose),
+        };
         let (extends, fresh) = grown.unzip();
-        let agent = own
-            .or_else(|| self.known[extends?].agent)
-            .or_else(|| self.caller(seen));
+        let agent = match whose {
+            Whose::Agent(agent) => Some(agent),
+            Whose::Session(_) | Whose::Unsaid => extends
+                .and_then(|request| self.known[request].agent)
+                .or_else(|| self.caller(seen, whose)),
+        };
         let known = Known {
             agent,
-            side,
             extends,
             fresh: fresh.unwrap_or(0),
             ..Known::default()
         };
-        if agent.is_some() {
+        if let Some(agent) = agent {
             if extends.is_none() {
-                self.find_summary(agent, seen);
+                self.find_summary(Some(agent), seen);
             }
             return known;
         }
-        if self.with_tools && seen.tools.is_empty() {
-            let side = side.or(Some(Side::Other));
-            return Known { side, ..known };
-        }
-        let begun_by = self.begun_by(asked, seen, |_| true);
-        let agent = match begun_by {
-            Some(made) => self.begin(made),
-            None => match self.find_summary(None, seen) {
-                Some(agent) => agent,
-                None => self.add(Agent {
-                    parent: self.waiting(asked),
-                    ..Agent::default()
-                }),
+        match whose {
+            Whose::Agent(agent) => Known {
+                agent: Some(agent),
+                ..known
             },
-        };
-        Known {
-            agent: Some(agent),
-            ..known
+            Whose::Session(first) => Known {
+                agent: Some(self.agent_within(first, asked, seen)),
+                ..known
+            },
+            Whose::Unsaid if self.with_tools && seen.tools.is_empty() => Known {
+                side: Some(Side::Other),
+                ..known
+            },
+            Whose::Unsaid => Known {
+                agent: Some(self.agent_unsaid(asked, seen)),
+                ..known
+            },
         }
     }
 
-    /// The agent that a client names; it begins with the first request that names it.
-    fn agent_of(&mut self, identity: &Identity, asked: &Asked, seen: &RequestSeen) -> usize {
-        let key = &identity.key;
-        if let Some(known) = self.named.get(key) {
-            return *known;
+    /// Whether a request may be an agent's.
+    fn may_be(&self, whose: Whose, agent: Option<usize>) -> bool {
+        match whose {
+            Whose::Agent(own) => agent == Some(own),
+            Whose::Session(first) => agent.is_some_and(|agent| self.sessions[agent] == Some(first)),
+            Whose::Unsaid => true,
         }
+    }
+
+    /// The agent of a request that goes on with nothing and names its session alone: one that a
+    /// call of the session has just begun, or else the first.
+    fn agent_within(&mut self, first: usize, asked: &Asked, seen: &RequestSeen) -> usize {
+        let of_session = |made: &Made<'_>| {
+            !made.is_answered && self.may_be(Whose::Session(first), Some(made.agent))
+        };
+        let offers = !seen.tools.is_empty();
+        let begun_by = self.begun_by(asked, seen, of_session).filter(|_| offers);
+        let Some(made) = begun_by else {
+            self.find_summary(Some(first), seen);
+            return first;
+        };
+        let agent = self.begin(made);
+        self.sessions[agent] = Some(first);
+        self.agents[agent].client = self.agents[first].client;
+        agent
+    }
+
+    /// The agent of a request that goes on with nothing and names nobody.
+    fn agent_unsaid(&mut self, asked: &Asked, seen: &RequestSeen) -> usize {
+        if let Some(made) = self.begun_by(asked, seen, |_| true) {
+            return self.begin(made);
+        }
+        if let Some(agent) = self.find_summary(None, seen) {
+            return agent;
+        }
+        let parent = self.waiting(asked);
+        self.add(Agent {
+            parent,
+            ..Agent::default()
+        })
+    }
+
+    /// Whom a client names; an agent begins with the first request that names it.
+    fn named_by(&mut self, identity: &Identity, asked: &Asked, seen: &RequestSeen) -> Whose {
+        let key = &identity.key;
+        let named = match self.named.get(key) {
+            Some(known) => *known,
+            None => self.agent_named(identity, asked, seen),
+        };
+        match key.agent {
+            Some(_) => Whose::Agent(named),
+            None => Whose::Session(named),
+        }
+    }
+
+    fn agent_named(&mut self, identity: &Identity, asked: &Asked, seen: &RequestSeen) -> usize {
+        let key = &identity.key;
         let (parent, begun_by) = match &identity.begun {
             Begun::ByNobody => (None, None),
             Begun::By(parent) => {
@@ -285,6 +352,7 @@ impl<'r> Telling<'r> {
         let new = &mut self.agents[agent];
         new.client = Some(key.client);
         new.id = key.agent.clone().or_else(|| key.session.clone());
+        self.sessions[agent] = key.agent.is_none().then_some(agent);
         self.named.insert(key.clone(), agent);
         agent
     }
@@ -298,6 +366,7 @@ impl<'r> Telling<'r> {
 
     fn add(&mut self, agent: Agent) -> usize {
         self.agents.push(agent);
+        self.sessions.push(None);
         self.agents.len() - 1
     }
 
@@ -356,14 +425,14 @@ impl<'r> Telling<'r> {
         &self,
         seen: &RequestSeen,
         context: &Context,
-        own: Option<usize>,
+        whose: Whose,
     ) -> Option<(usize, usize)> {
         for (part, fresh) in context.parts() {
             let Some(requests) = self.contexts.get(&part) else {
                 continue;
             };
             let new = &seen.items[fresh..];
-            let of_agent = |request: &&usize| own.is_none() || self.known[**request].agent == own;
+            let of_agent = |request: &&usize| self.may_be(whose, self.known[**request].agent);
             let fitting = requests.iter().rev().filter(of_agent).take(LOOK_BACK);
             let fitting = fitting.filter_map(|request| {
                 Some((*request, goes_on(&self.requests[*request].calls, new)?))
@@ -378,34 +447,35 @@ impl<'r> Telling<'r> {
     }
 
     /// The agent whose calls, and nobody else's, a request repeats or answers.
-    fn caller(&self, seen: &RequestSeen) -> Option<usize> {
+    fn caller(&self, seen: &RequestSeen, whose: Whose) -> Option<usize> {
         let ids = seen.items.iter().rev().filter_map(|item| match &item.kind {
             ItemKind::Call(call) => Some(call.call_id.as_str()),
             ItemKind::Result { call_id, .. } => call_id.as_deref(),
             _ => None,
         });
-        ids.filter_map(|id| *self.callers.get(id)?).next()
+        let mut callers = ids.filter_map(|id| *self.callers.get(id)?);
+        callers.find(|caller| self.may_be(whose, Some(*caller)))
     }
 
     /// The try before this one: the same body again after a failure, or what the client says
     /// is one.
-    fn tried_before(&self, request: usize, own: Option<usize>, context: &Context) -> Option<usize> {
+    fn tried_before(&self, request: usize, whose: Whose, context: &Context) -> Option<usize> {
         let asked = &self.requests[request];
         let counted = clients::retries(asked) > 0;
         let earlier = (request.saturating_sub(LOOK_BACK)..request).rev();
-        let mut of_agent = earlier.filter(|before| {
-            let known = &self.known[*before];
-            self.requests[*before].seen.is_some() && (own.is_none() || known.agent == own)
+        let mut own = earlier.filter(|before| {
+            self.requests[*before].seen.is_some() && self.may_be(whose, self.known[*before].agent)
         });
-        let latest = of_agent.clone().next();
-        let same_body = of_agent.find(|before| {
+        let latest = own.clone().next();
+        let same_body = own.find(|before| {
             let before = &self.requests[*before];
             let same = asked.body.is_some() && before.body == asked.body;
             same && before.done <= asked.began && (counted || before.has_failed())
         });
         same_body.or_else(|| {
+            let is_agents = matches!(whose, Whose::Agent(_));
             let before =
-                latest.filter(|before| own.is_some() && self.requests[*before].has_failed())?;
+                latest.filter(|before| is_agents && self.requests[*before].has_failed())?;
             let seen = self.requests[before].seen.as_ref()?;
             // Sent anew over another connection it may be whole where it was a part.
             let last = |seen: &RequestSeen| seen.items.last().map(|item| item.hash);
@@ -507,7 +577,7 @@ impl<'r> Telling<'r> {
     }
 
     /// Finds the requests of an agent that are no turns: they offer no tools where others do,
-    /// and go on with nothing.
+    /// and the conversation goes on without them.
     fn find_sides(&mut self) {
         let mut with_tools = vec![false; self.agents.len()];
         let mut first_done = vec![u64::MAX; self.agents.len()];
@@ -519,12 +589,18 @@ impl<'r> Telling<'r> {
             }
         }
         let earliest = first_done.iter().copied().min().unwrap_or(u64::MAX);
-        for (known, asked) in self.known.iter_mut().zip(self.requests) {
+        let extended = self.known.iter().map(|known| known.extends).zip(0..);
+        let went_on: HashMap<usize, usize> = extended
+            .filter_map(|(extended, request)| Some((extended?, request)))
+            .collect();
+        for (request, (known, asked)) in self.known.iter_mut().zip(self.requests).enumerate() {
             let Some(seen) = &asked.seen else { continue };
+            // Of several that go on with the same, the last is the conversation.
+            let left = |extended: usize| !known.is_continued && went_on[&extended] != request;
             let beside = turns(known).is_some_and(|agent| with_tools[agent])
                 && seen.tools.is_empty()
                 && seen.previous_response.is_none()
-                && known.extends.is_none();
+                && known.extends.is_none_or(left);
             if beside {
                 known.side = Some(Side::Other);
             }
@@ -534,6 +610,21 @@ impl<'r> Telling<'r> {
                     known.side = Some(Side::Title);
                 }
             }
+        }
+    }
+
+    /// Makes all tries of a request what the last of them is, which is the one that came
+    /// through.
+    fn agree(&mut self) {
+        let mut firsts: Vec<usize> = Vec::with_capacity(self.known.len());
+        let mut latest = HashMap::new();
+        for (request, known) in self.known.iter().enumerate() {
+            let first = known.repeats.map_or(request, |before| firsts[before]);
+            firsts.push(first);
+            latest.insert(first, (known.agent, known.side));
+        }
+        for (known, first) in self.known.iter_mut().zip(firsts) {
+            (known.agent, known.side) = latest[&first];
         }
     }
 
@@ -581,7 +672,7 @@ impl<'r> Telling<'r> {
 
 /// How well what is new in a request goes on with an answer's calls: 2 where it repeats one of
 /// them, 1 where it repeats none, `None` where it repeats others.
-fn goes_on(calls: &[AnsweredCall], new: &[ItemSeen]) -> Option<u32> {
+fn goes_on(calls: &[AnsweredCall], new: &[Arc<ItemSeen>]) -> Option<u32> {
     let repeated = new.iter().filter_map(|item| match &item.kind {
         ItemKind::Call(call) => Some(call),
         _ => None,
@@ -601,7 +692,7 @@ fn goes_on(calls: &[AnsweredCall], new: &[ItemSeen]) -> Option<u32> {
 }
 
 /// What the user says in some items.
-fn user_texts(items: &[ItemSeen]) -> impl Iterator<Item = &str> {
+fn user_texts(items: &[Arc<ItemSeen>]) -> impl Iterator<Item = &str> {
     items.iter().filter_map(|item| match &item.kind {
         ItemKind::User(text) => Some(text.trim()),
         _ => None,

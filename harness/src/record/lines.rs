@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 
 use timeslip_datasets::run::bodies::BodyWriter;
-use timeslip_datasets::run::journal::{Event, Exchange, Marks, Tool};
+use timeslip_datasets::run::journal::{Event, Exchange, Marks};
 use timeslip_proxy::Seen;
 use timeslip_wire::Redaction;
-use timeslip_wire::protocols::{Answer, Digest, Item, ItemKind, RequestSeen};
+use timeslip_wire::protocols::{Answer, CommonItems, Digest, Item, ItemKind, RequestSeen};
 
 use super::conversations::{Agent, Conversations, Role};
 use super::tool_times::ToolTimes;
@@ -17,6 +17,8 @@ use super::{AnsweredCall, Asked, Side, sides};
 #[derive(Debug)]
 pub struct Recording {
     requests: Vec<(Asked, Exchange, Option<Answer>)>,
+    /// What their conversations have in common.
+    common: CommonItems,
     redaction: Redaction,
     bodies: Option<BodyWriter>,
     unread: u32,
@@ -53,6 +55,7 @@ impl Recording {
     pub fn new(redaction: Redaction, bodies: Option<BodyWriter>) -> Self {
         Recording {
             requests: Vec::new(),
+            common: CommonItems::default(),
             redaction,
             bodies,
             unread: 0,
@@ -67,7 +70,10 @@ impl Recording {
     pub fn take(&mut self, seen: Seen) -> io::Result<()> {
         let first = self.first_request.into_iter().chain([began(&seen)]);
         self.first_request = first.min();
-        let asked = Asked::of(&seen);
+        let mut asked = Asked::of(&seen);
+        if let Some(said) = &mut asked.seen {
+            self.common.share(said);
+        }
         let side = sides::of_request(&asked);
         self.unread += u32::from(seen.exchange.is_none() && side == Some(Side::Other));
         if seen.upgrade.is_some() {
@@ -152,7 +158,6 @@ impl Recording {
             .map(|exchange| Event::Exchange(Box::new(exchange)))
             .collect();
         lines.events.extend(times.tools.into_iter().map(|mut tool| {
-            tool.began = begun_by(&tool, &conversations.agents);
             self.redaction.tool(&mut tool, &mut String::new());
             Event::Tool(tool)
         }));
@@ -194,16 +199,6 @@ fn repeated(exchanges: &mut [Exchange]) {
         let again = next.insert((exchange.agent, exchange.turn), exchange.marks.start);
         exchange.backoff_until = again.filter(|_| exchange.error.is_some());
     }
-}
-
-/// The agent that a call began.
-fn begun_by(tool: &Tool, agents: &[Agent]) -> Option<u32> {
-    let parent = |agent: &Agent| agent.parent.and_then(|parent| u32::try_from(parent).ok());
-    let is_it = |agent: &Agent| {
-        agent.begun_by.as_ref() == Some(&tool.call_id) && parent(agent) == tool.agent
-    };
-    let began = agents.iter().position(is_it)?;
-    u32::try_from(began).ok()
 }
 
 /// When a request's first byte came, or else its last.

@@ -1,5 +1,7 @@
 //! How long tools took: from a call's own last byte to the request that brings its result.
 
+use std::collections::HashMap;
+
 use timeslip_datasets::run::journal::Tool;
 use timeslip_wire::protocols::ItemKind;
 
@@ -22,7 +24,8 @@ pub struct ToolTimes {
     /// answer that made the call, `end` is the beginning of the request that brought the
     /// result.
     pub tools: Vec<Tool>,
-    /// Calls whose results never came: the session ended, or went on without them.
+    /// Calls of whole answers whose results never came: the session ended, or went on without
+    /// them.
     pub unanswered: Vec<Unanswered>,
 }
 
@@ -37,13 +40,52 @@ pub struct Unanswered {
     pub call: AnsweredCall,
 }
 
+/// The agents that calls began.
+struct Begun<'r> {
+    /// By who called and the call's id.
+    agents: HashMap<(usize, &'r str), usize>,
+    /// When the last answer of each agent had come.
+    done: Vec<u64>,
+}
+
+impl<'r> Begun<'r> {
+    fn of(requests: &[Asked], conversations: &'r Conversations) -> Self {
+        let mut done = vec![0; conversations.agents.len()];
+        for (asked, placed) in requests.iter().zip(&conversations.placed) {
+            if let Some(agent) = placed.agent {
+                done[agent] = asked.done.max(done[agent]);
+            }
+        }
+        let agents = conversations.agents.iter().enumerate();
+        let agents = agents.filter_map(|(agent, known)| {
+            Some(((known.parent?, known.begun_by.as_deref()?), agent))
+        });
+        Begun {
+            agents: agents.collect(),
+            done,
+        }
+    }
+
+    /// The agent whose work the time of a call is: one that it began and that was done when
+    /// the result came. Of one that goes on beside its parent the call only says that it began.
+    fn within(&self, caller: usize, call_id: &str, end: u64) -> Option<u32> {
+        let agent = *self.agents.get(&(caller, call_id))?;
+        u32::try_from(agent)
+            .ok()
+            .filter(|_| self.done[agent] <= end)
+    }
+}
+
 /// A call whose result has not come yet.
 struct Pending<'r> {
     agent: usize,
     turn: u32,
     call: &'r AnsweredCall,
-    /// The answer that made it came to its end.
+    /// The end of the answer that made it.
     done: u64,
+    /// The answer came to its end: of one that was cut off a client may run what it has of it,
+    /// or ask again.
+    is_wanted: bool,
 }
 
 impl ToolTimes {
@@ -51,6 +93,7 @@ impl ToolTimes {
     #[must_use]
     pub fn of(requests: &[Asked], conversations: &Conversations) -> Self {
         let mut times = ToolTimes::default();
+        let begun = Begun::of(requests, conversations);
         let mut pending: Vec<Pending<'_>> = Vec::new();
         for (asked, placed) in requests.iter().zip(&conversations.placed) {
             let (Some(agent), Role::Turn { turn, .. }) = (placed.agent, placed.role) else {
@@ -66,35 +109,37 @@ impl ToolTimes {
                 else {
                     continue;
                 };
-                let of_agent =
-                    |call: &Pending<'_>| call.agent == agent && call.call.at <= asked.began;
-                let names = |call: &Pending<'_>| match (call_id, name) {
-                    (Some(id), _) => call.call.call.call_id == *id,
+                let own = |call: &Pending<'_>| call.agent == agent && call.call.at <= asked.began;
+                let found = match call_id {
+                    // Some servers give an id again in a later answer.
+                    Some(id) => pending
+                        .iter()
+                        .rposition(|call| own(call) && call.call.call.call_id == *id),
                     // Without ids results come in the order of the calls.
-                    (None, Some(name)) => call.call.call.name == *name,
-                    (None, None) => true,
+                    None => pending.iter().position(|call| {
+                        let named = name
+                            .as_ref()
+                            .is_none_or(|name| call.call.call.name == *name);
+                        own(call) && named
+                    }),
                 };
-                let found = pending
-                    .iter()
-                    .position(|call| of_agent(call) && names(call));
                 if let Some(found) = found {
                     times
                         .tools
-                        .push(pending.remove(found).answered(asked.began, text));
+                        .push(pending.remove(found).answered(asked.began, text, &begun));
                 }
             }
-            // Of an answer that was cut off the client runs nothing.
-            if !asked.has_failed() {
-                pending.extend(asked.calls.iter().map(|call| Pending {
-                    agent,
-                    turn,
-                    call,
-                    done: asked.done,
-                }));
-            }
+            pending.extend(asked.calls.iter().map(|call| Pending {
+                agent,
+                turn,
+                call,
+                done: asked.done,
+                is_wanted: !asked.has_failed(),
+            }));
         }
         times.unanswered = pending
             .into_iter()
+            .filter(|call| call.is_wanted)
             .map(|call| Unanswered {
                 agent: call.agent,
                 turn: call.turn,
@@ -106,12 +151,13 @@ impl ToolTimes {
 }
 
 impl Pending<'_> {
-    fn answered(self, end: u64, result: &str) -> Tool {
+    fn answered(self, end: u64, result: &str, begun: &Begun<'_>) -> Tool {
         let AnsweredCall { call, at: start } = self.call;
         let overlap = self.done.min(end).saturating_sub(*start);
         Tool {
             turn: self.turn,
             agent: u32::try_from(self.agent).ok(),
+            began: begun.within(self.agent, &call.call_id, end),
             call_id: call.call_id.clone(),
             name: call.name.clone(),
             start: *start,

@@ -7,7 +7,9 @@ mod secrets;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use serde_json::Map;
 use timeslip_datasets::run::plan::{Plan, PlannedEndpoint};
+use timeslip_proxy::Upstream;
 use timeslip_simulator::{KnownTask, Model, Options, Profile, Running};
 use timeslip_suites::Suite;
 use timeslip_wire::connection::Target;
@@ -141,6 +143,22 @@ pub fn simulated(
 pub fn simulated_url(address: SocketAddr, protocol: &str) -> String {
     let path = protocols::by_name(protocol).map_or("", |protocol| protocol.base_path());
     format!("http://{address}{path}")
+}
+
+/// An endpoint as a proxy asks it, for a client that has neither its key nor its headers.
+#[must_use]
+pub fn upstream(endpoint: &Endpoint) -> Upstream {
+    let headers = |key| endpoint.protocol.headers(key, &Map::new());
+    let of_protocol = headers(None);
+    let key = endpoint.key.as_ref().map(|Secret(key)| key.as_str());
+    let of_key = headers(key).into_iter();
+    let of_key = of_key.filter(|header| !of_protocol.contains(header));
+    let of_key = of_key.map(|(name, value)| (name.to_owned(), Secret(value)));
+    Upstream {
+        target: endpoint.target.clone(),
+        mount: endpoint.protocol.base_path().to_owned(),
+        headers: Some(of_key.chain(endpoint.headers.clone()).collect()),
+    }
 }
 
 fn endpoint(planned: &PlannedEndpoint, url: &str) -> Result<Endpoint, Error> {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use crate::server::{canned, http};
 use crate::support::{quick_config, timeslip};
 
 /// The example of the documentation.
@@ -13,7 +14,7 @@ fn example() -> PathBuf {
 }
 
 /// An agent that is a script; `from` is the beginning of its file.
-fn script(folder: &Path, text: &str) -> PathBuf {
+fn script_at(folder: &Path, text: &str) -> PathBuf {
     let agent = folder.join("own.toml");
     let text = format!(
         "name = \"own\"\nversion = \"1\"\ncommand = ['bash', '-c', '''{text}''', 'own', \
@@ -114,7 +115,7 @@ fn agents_and_endpoints_are_arms_of_one_run() {
 /// What such an agent prints when it fails is told, in the trial's detail.
 fn said(text: &str, arguments: &[&str]) -> Value {
     let folder = tempfile::tempdir().unwrap();
-    let agent = script(folder.path(), text);
+    let agent = script_at(folder.path(), text);
     let arguments = [&["--endpoint", "fast"][..], arguments].concat();
     let (_, lines, _) = run(folder.path(), &agent, &arguments);
     of(&lines, "trial_finished").next().unwrap().clone()
@@ -150,7 +151,7 @@ fn an_agents_network_is_the_proxy_alone() {
          (echo >${{ORIGIN/http:\\/\\//\\/dev\\/tcp\\/}}) ; env | grep -c '^HOME=/home/agent$'; \
          ls -A \"$HOME\" | wc -l; exit 7"
     );
-    let agent = script(folder.path(), &text);
+    let agent = script_at(folder.path(), &text);
     let arguments = ["--endpoint", "fast", "--sandbox", "bubblewrap"];
     let (error, lines, _) = run(folder.path(), &agent, &arguments);
     let Some(finished) = of(&lines, "trial_finished").next() else {
@@ -162,6 +163,78 @@ fn an_agents_network_is_the_proxy_alone() {
         !detail.contains("reached") && !detail.contains("away"),
         "{detail}"
     );
+}
+
+#[test]
+fn an_agent_that_uses_up_its_turns_is_ended_and_graded() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["--endpoint", "fast", "--turns", "1"];
+    let (error, lines, _) = run(folder.path(), &example(), &arguments);
+    let finished = of(&lines, "trial_finished").next().unwrap();
+    assert_eq!(finished["ended_by"], "turn_limit", "{error}");
+    assert_eq!(finished["outcome"], "limit_reached");
+    assert_eq!(finished["detail"], "the trial's 1 turns are over");
+}
+
+#[test]
+fn the_endpoints_key_is_put_in_outside_of_the_sandbox() {
+    let key = "sk-never-inside-4711";
+    let answer = r#"{"choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":"Done."}}]}"#;
+    let head = format!(
+        "content-type: application/json\r\ncontent-length: {}\r\n",
+        answer.len()
+    );
+    let (port, server) = canned(vec![http("200 OK", &head, answer)]);
+    let folder = tempfile::tempdir().unwrap();
+    let script = r#"
+exec 3<>/dev/tcp/127.0.0.1/${ORIGIN##*:}
+body="{\"model\":\"m\",\"messages\":[]}"
+printf "%s\r\n" "POST /v1/chat/completions HTTP/1.1" "host: x" "x-api-key: $KEY" \
+    "authorization: Bearer $KEY" "content-length: ${#body}" "connection: close" "" >&3
+printf %s "$body" >&3
+cat <&3
+env
+exit 3
+"#;
+    let agent = script_at(folder.path(), script);
+    let output = timeslip()
+        .current_dir(folder.path())
+        .env("MY_KEY", key)
+        .args([
+            "run",
+            "--suite",
+            "terminal-mini",
+            "--task",
+            "word-tally",
+            "--no-check",
+        ])
+        .args([
+            "--base-url",
+            &format!("http://127.0.0.1:{port}/v1"),
+            "--model",
+            "m",
+        ])
+        .args(["--protocol", "chat-completions", "--api-key-env", "MY_KEY"])
+        .args(["--agent", agent.to_str().unwrap(), "--directory", "runs"])
+        .output()
+        .unwrap();
+    let requests = server.join().unwrap();
+    let sent = requests[0].to_ascii_lowercase();
+    assert!(
+        sent.contains(&format!("authorization: bearer {key}\r\n")),
+        "{sent}"
+    );
+    assert!(
+        !sent.contains("bearer timeslip") && !sent.contains("x-api-key"),
+        "{sent}"
+    );
+    let error = String::from_utf8(output.stderr).unwrap();
+    let journal = std::fs::read_to_string(folder.path().join("runs/latest/journal.jsonl"));
+    let journal = journal.unwrap_or_else(|_| panic!("{error}"));
+    assert!(!journal.contains(key), "{journal}");
+    let last: Value = serde_json::from_str(journal.lines().last().unwrap()).unwrap();
+    let detail = last["detail"].as_str().unwrap();
+    assert!(detail.starts_with("own exited with code 3: "), "{detail}");
 }
 
 #[test]

@@ -254,5 +254,6 @@ fn tools_of_several_agents_are_kept_apart() {
             .filter(|(_, placed)| placed.agent == Some(1));
         let done = of_agent.map(|(asked, _)| asked.done).max().unwrap();
         assert_eq!(call.end > done, name != "codex-sse-sub", "{name}");
+        assert_eq!(call.began, (name != "codex-sse-sub").then_some(1), "{name}");
     }
 }

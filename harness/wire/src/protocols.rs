@@ -29,7 +29,9 @@ mod whole;
 pub(crate) use errors::{error_event, failure_in, says_error, server_error};
 pub use fields::arguments;
 pub use mend::mend;
-pub use requests::{Digest, ItemKind, ItemSeen, RequestSeen, TextSeen, ToolSeen, of_path};
+pub use requests::{
+    CommonItems, Digest, ItemKind, ItemSeen, RequestSeen, TextSeen, ToolSeen, of_path,
+};
 pub use running_times::RunningTimes;
 pub use websocket::{Addressee, Asked, Lanes, WebSocketForm};
 

@@ -295,6 +295,7 @@ fn part_at_end(text: &str, secret: &str) -> Option<usize> {
 mod tests {
     use super::*;
     use data_encoding::{BASE64, BASE64URL};
+    use timeslip_datasets::run::journal::CallArrival;
 
     const KEY: &str = "sk-Te/st+\"K3y\"~4711?";
 
@@ -327,6 +328,25 @@ mod tests {
                 assert!(!without.contains(part), "{text}: {without}");
             }
         }
+    }
+
+    #[test]
+    fn names_in_an_exchange_are_without_secrets_and_short() {
+        let call = CallArrival {
+            call_id: format!("call {KEY}"),
+            name: format!("{KEY}{}", "x".repeat(2 * MAX_NAME)),
+            at: 7,
+        };
+        let mut exchange = Exchange {
+            response_id: Some(KEY.to_owned()),
+            calls: vec![call],
+            ..Exchange::default()
+        };
+        redaction().exchange(&mut exchange);
+        assert_eq!(exchange.response_id.as_deref(), Some(MASK));
+        let CallArrival { call_id, name, at } = &exchange.calls[0];
+        assert_eq!((call_id.as_str(), *at), ("call ***", 7));
+        assert!(name.starts_with(MASK) && name.len() == MAX_NAME, "{name}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use timeslip_datasets::run::journal::{
-    EventColumns, EventKind, Marks, Outcome, Reported, StreamEvent, TcpSample, TrialFinished,
-    TrialKey, TrialStarted, Usage,
+    AgentRun, EventColumns, EventKind, Marks, Outcome, Reported, StreamEvent, TcpSample,
+    TrialFinished, TrialKey, TrialStarted, Usage,
 };
 
 use super::*;
@@ -338,4 +338,32 @@ proptest! {
         }
         prop_assert_eq!(at, wall);
     }
+}
+
+#[test]
+fn an_agent_starts_up_until_its_first_request() {
+    let run = AgentRun {
+        start: 10,
+        command_start: Some(30),
+        first_request: Some(90),
+        command_end: Some(750),
+        end: 760,
+        status: "exit 0".into(),
+        output_bytes: 0,
+    };
+    let of = |run: AgentRun| {
+        let mut trial = trial(800, vec![example()], Vec::new());
+        trial.agent_runs.push(run);
+        let attribution = attribute(&trial, None);
+        let sum: u64 = attribution.stages.iter().map(|stage| stage.ns).sum();
+        assert_eq!(sum, 800);
+        [Stage::AgentStart, Stage::Harness].map(|stage| value(&attribution, stage))
+    };
+    // Before it, after it, and after the answer.
+    assert_eq!(of(run.clone()), [60, 30 + 10 + 90]);
+    let late = AgentRun {
+        first_request: Some(5_000),
+        ..run
+    };
+    assert!(of(late)[0] <= 70 + 90);
 }

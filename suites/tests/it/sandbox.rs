@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::support::{LIMITS, bubblewrap, invocation, rootfs, run, run_limited, sandboxes};
-use timeslip_suites::{BACKENDS, Exit, Image, Limits, Mount, sandbox};
+use timeslip_suites::{BACKENDS, Cancel, Exit, Image, Limits, Mount, sandbox};
 
 #[test]
 fn exit_codes_and_merged_output_come_back() {
@@ -67,6 +67,51 @@ fn a_timeout_kills_everything() {
         assert!(execution.command_started.is_some());
         assert_eq!(execution.command_ended, None);
         assert!(began.elapsed() < Duration::from_secs(5));
+    }
+}
+
+#[test]
+fn a_command_is_cancelled_with_all_it_started_whenever_that_is_said() {
+    for sandbox in sandboxes() {
+        for early in [true, false] {
+            let began = Instant::now();
+            let workspace = tempfile::tempdir().unwrap();
+            let command = "echo begun; setsid sleep 30 & sleep 30";
+            let mut invocation = invocation(workspace.path(), command, LIMITS);
+            let cancel = Cancel::new().unwrap();
+            invocation.cancel = Some(cancel.clone());
+            let other = std::thread::spawn(move || {
+                if !early {
+                    std::thread::sleep(Duration::from_millis(500));
+                }
+                cancel.cancel();
+            });
+            if early {
+                other.join().unwrap();
+            }
+            let execution = sandbox.run(&invocation).unwrap();
+            assert_eq!(execution.exit, Exit::Cancelled);
+            assert_eq!(execution.command_ended, None);
+            assert!(began.elapsed() < Duration::from_secs(20));
+        }
+    }
+}
+
+#[test]
+fn what_is_mounted_where_it_lies_is_not_copied() {
+    for sandbox in sandboxes() {
+        let (workspace, layer) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let path = layer.path().to_str().unwrap().to_owned();
+        std::fs::write(layer.path().join("program"), "echo from /app\n").unwrap();
+        let command = format!("bash {path}/program; cat {path}/program");
+        let mut invocation = invocation(workspace.path(), &command, LIMITS);
+        invocation.mounts.push(Mount {
+            host: layer.path().to_owned(),
+            inside: path,
+            writable: false,
+        });
+        let execution = sandbox.run(&invocation).unwrap();
+        assert_eq!(execution.text(), "from /app\necho from /app\n");
     }
 }
 

@@ -244,6 +244,7 @@ fn fresh(
         Workspace::check(&task.workspace, &sandbox)?;
     }
     warnings.extend(caveats::of(planned, &sandbox.capabilities()));
+    warnings.extend(caveats::of_agents(&plan));
     let agents = installed(&plan, &sandbox)?;
     let mut facts = environment::facts();
     facts.extend(versions(&agents));

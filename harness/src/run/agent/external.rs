@@ -6,13 +6,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver};
 
-use serde_json::{Map, Value};
-use timeslip_datasets::run::journal::{AgentRun, EndedBy, Event};
+use serde_json::Value;
+use timeslip_datasets::run::journal::{AgentRun, EndedBy, Event, Exchange};
 use timeslip_datasets::run::plan::{PlannedAgent, PlannedEndpoint};
-use timeslip_proxy::{Seen, Upstream};
+use timeslip_proxy::Seen;
 use timeslip_suites::sandbox::Ports;
 use timeslip_suites::{Cancel, Capabilities, Execution, Exit, Invocation, Limits, Mount, Quota};
-use timeslip_wire::{Endpoint, Secret, clock, says_context_limit};
+use timeslip_wire::{clock, says_context_limit};
 
 use super::door::{Door, NO_DOOR};
 use super::{Assignment, Bench, Stop, Work, transcript};
@@ -20,6 +20,7 @@ use crate::agents::{Adapter, Layer, Layers, Pointing, Speaks, Values};
 use crate::console;
 use crate::error::Error;
 use crate::record::{Lines, Recording};
+use crate::run::endpoints;
 
 /// What the agent is given as its key: the endpoint's own never enters a sandbox.
 const KEY: &str = "timeslip";
@@ -186,11 +187,7 @@ impl External {
         let (told, seen) = mpsc::sync_channel(WAITING);
         let proxy = timeslip_proxy::start(timeslip_proxy::Options {
             listeners: vec![listener],
-            upstream: Upstream {
-                target: endpoint.target.clone(),
-                mount: base_path.to_owned(),
-                headers: Some(own_headers(endpoint)),
-            },
+            upstream: endpoints::upstream(endpoint),
             origin,
             limits: timeslip_proxy::Limits::default(),
             seen: told,
@@ -292,26 +289,11 @@ impl External {
     }
 }
 
-/// What the endpoint is given in the place of the agent's own credentials: its key, and the
-/// headers of its configuration.
-fn own_headers(endpoint: &Endpoint) -> Vec<(String, Secret)> {
-    let headers = |key| endpoint.protocol.headers(key, &Map::new());
-    let of_protocol = headers(None);
-    let key = endpoint.key.as_ref().map(|key| key.0.as_str());
-    let of_key = headers(key).into_iter();
-    of_key
-        .filter(|header| !of_protocol.contains(header))
-        .map(|(name, value)| (name.to_owned(), Secret(value)))
-        .chain(endpoint.headers.clone())
-        .collect()
-}
-
 /// What came of a run of the agent.
 struct Ran {
     /// When its sandbox was asked to start.
     start: u64,
     execution: Execution,
-    /// When the first byte of its first request came.
     lines: Lines,
 }
 
@@ -353,7 +335,9 @@ fn follow(
     let mut answers = 0;
     for seen in told {
         let exchange = seen.exchange.as_ref();
-        answers += u32::from(exchange.is_some_and(|one| one.error.is_none()));
+        // A warm-up is answered without output.
+        let answered = |one: &Exchange| one.error.is_none() && one.marks.first_token.is_some();
+        answers += u32::from(exchange.is_some_and(answered));
         let answer = seen.answer.as_ref();
         let goes_on = answer.is_some_and(|answer| !answer.calls.is_empty());
         if answers >= turns && goes_on {

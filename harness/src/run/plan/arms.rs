@@ -2,8 +2,6 @@
 
 use std::collections::HashSet;
 
-use serde_json::Map;
-use timeslip_datasets::options::EndpointOptions;
 use timeslip_datasets::run::plan::{PlannedAgent, PlannedEndpoint};
 
 use super::Overrides;
@@ -90,7 +88,11 @@ fn name_of(agent: &Option<Adapter>) -> &str {
     agent.as_ref().map_or(agents::BUILT_IN, |one| &one.name)
 }
 
-fn arm(
+/// An agent on an endpoint; where there are `several` agents, it is named by both.
+///
+/// # Errors
+/// [`Error::Config`] when it does not speak the endpoint's protocol.
+pub fn arm(
     agent: Option<&Adapter>,
     endpoint: &PlannedEndpoint,
     several: bool,
@@ -136,13 +138,6 @@ fn arm(
         name: named(&adapter.name),
         protocol: way.protocol.clone(),
         transport: way.transport.clone(),
-        // It writes its own requests, and tries them again by rules of its own.
-        options: EndpointOptions {
-            retries: 0,
-            idle_seconds: endpoint.options.idle_seconds,
-            ..EndpointOptions::default()
-        },
-        body: Map::new(),
         agent: Some(PlannedAgent {
             name: adapter.name.clone(),
             version: adapter.version.clone(),

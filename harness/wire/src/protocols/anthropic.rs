@@ -15,7 +15,7 @@ use super::calls::tell_apart;
 use super::endings::{self, Ending};
 use super::fields::{
     Held, Literal, MAX_PARTS, Number, Object, Text, arguments, body, bound, length, literal,
-    literal_text, named, parse, text, too_many,
+    literal_text, named, parse, taken, text, too_many,
 };
 use super::mend::mended;
 use super::server_timings::{LlamaTimings, ServerTimings};
@@ -279,7 +279,7 @@ impl AnthropicDecoder {
             "ping" => Ok(PayloadMeaning::KEEP_ALIVE),
             "message_start" => {
                 let mut start: Value = parse("message_start", data)?;
-                let message = start["message"].take();
+                let message = taken(&mut start, "message");
                 self.answer.id = named(&message["id"]);
                 self.answer.served_model = named(&message["model"]);
                 self.count(&message["usage"]);
@@ -290,7 +290,7 @@ impl AnthropicDecoder {
             "content_block_start" => {
                 self.held.add(data)?;
                 let mut start: Value = parse("content_block_start", data)?;
-                self.begin(event.index.count(), start["content_block"].take())
+                self.begin(event.index.count(), taken(&mut start, "content_block"))
             }
             "content_block_stop" => {
                 self.end_block(event.index.count());
@@ -533,7 +533,9 @@ fn finish(block: Block, answer: &mut Answer) -> Option<Value> {
             });
         }
         // Of a tool that the server runs itself.
-        _ if !streamed.is_empty() => value["input"] = Value::Object(arguments(&streamed)),
+        _ if !streamed.is_empty() && value.is_object() => {
+            value["input"] = Value::Object(arguments(&streamed))
+        }
         _ => {}
     }
     // Anything that is no block at all would be refused on the way back.

@@ -38,6 +38,11 @@ pub(super) fn parse<'de, T: Deserialize<'de>>(
     })
 }
 
+/// Takes a field out of a value; of one that is no object, nothing. Indexing would panic there.
+pub(super) fn taken(value: &mut Value, field: &str) -> Value {
+    value.get_mut(field).map(Value::take).unwrap_or_default()
+}
+
 /// Longest payload that is quoted when it cannot be read.
 const MAX_QUOTED: usize = 500;
 

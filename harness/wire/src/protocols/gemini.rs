@@ -13,7 +13,7 @@ use super::calls::{Calls, Unanswered};
 use super::endings::{self, Ending};
 use super::fields::{
     Few, Held, MAX_PARTS, Number, Object, Text, body, bound, length, literal_text, named, parse,
-    text, too_many,
+    taken, text, too_many,
 };
 use super::mend::mended;
 use super::partial_arguments::{self, Growing};
@@ -468,7 +468,7 @@ impl GeminiDecoder {
             step.tool_arguments = step.tool_arguments.saturating_add(length(&arguments));
             return self.whole(call, signature, arguments);
         };
-        let pieces = call["partialArgs"].take();
+        let pieces = taken(&mut call, "partialArgs");
         let bytes = partial_arguments::bytes(&pieces);
         step.tool_arguments = step.tool_arguments.saturating_add(bytes);
         growing.take(&call, signature, &pieces)?;

@@ -6,7 +6,8 @@
 
 mod digest;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -52,11 +53,11 @@ pub struct RequestSeen {
     /// False for a warm-up, which only has the prompt read.
     pub generates: bool,
     /// Instructions: those outside the conversation, and those at its beginning.
-    pub system: Option<TextSeen>,
+    pub system: Option<Arc<TextSeen>>,
     /// Tools on offer, in order.
     pub tools: Vec<ToolSeen>,
     /// The conversation, in order; of one that goes on from a previous response what is new.
-    pub items: Vec<ItemSeen>,
+    pub items: Vec<Arc<ItemSeen>>,
     /// The response from which the conversation goes on.
     pub previous_response: Option<String>,
     /// What the body names the request by: `prompt_cache_key`, `client_metadata.thread_id` …
@@ -128,6 +129,27 @@ impl RequestSeen {
         let path = path.split(['?', '#']).next().unwrap_or_default();
         let protocol = of_path(path).or_else(|| of_body(&body))?;
         Some((protocol, protocol.request_seen(path, &body)?))
+    }
+}
+
+/// What requests have in common, so that it is held once: each repeats all those before it.
+#[derive(Debug, Default)]
+pub struct CommonItems {
+    items: HashMap<Digest, Arc<ItemSeen>>,
+    systems: HashMap<Digest, Arc<TextSeen>>,
+}
+
+impl CommonItems {
+    /// Replaces what a request repeats by what is held already; the rest will be.
+    pub fn share(&mut self, seen: &mut RequestSeen) {
+        for item in &mut seen.items {
+            let known = self.items.entry(item.hash);
+            *item = Arc::clone(known.or_insert_with(|| Arc::clone(item)));
+        }
+        if let Some(system) = &mut seen.system {
+            let known = self.systems.entry(system.sha256);
+            *system = Arc::clone(known.or_insert_with(|| Arc::clone(system)));
+        }
     }
 }
 
@@ -324,7 +346,7 @@ impl Reading {
     fn item(&mut self, kind: ItemKind, hash: Digest) {
         self.too_much |= self.seen.items.len() == MAX_ITEMS;
         if !self.too_much {
-            self.seen.items.push(ItemSeen { kind, hash });
+            self.seen.items.push(Arc::new(ItemSeen { kind, hash }));
         }
     }
 
@@ -377,10 +399,11 @@ impl Reading {
                 add(&mut instructions, text);
             }
         }
-        seen.system = (!instructions.is_empty()).then(|| TextSeen {
+        let system = (!instructions.is_empty()).then(|| TextSeen {
             sha256: Digest::of_text(&instructions),
             text: instructions,
         });
+        seen.system = system.map(Arc::new);
         (!too_much).then_some(seen)
     }
 }
@@ -454,6 +477,29 @@ mod tests {
         assert!(read(&list(r#"{"role":"user","content":"x"}"#, MAX_ITEMS + 1)).is_none());
         assert!(read(&list("0", MAX_VALUES + 10)).is_none());
         assert!(read(&list(&"x".repeat(1 << 20), 17)).is_none());
+    }
+
+    #[test]
+    fn what_is_repeated_is_held_once() {
+        let message = |text: &str| json!({ "role": "user", "content": text });
+        let read = |messages: Value| {
+            let body = json!({ "system": "s", "messages": messages });
+            RequestSeen::read("/messages", body.to_string().as_bytes())
+                .unwrap()
+                .1
+        };
+        let mut first = read(json!([message("a")]));
+        let mut second = read(json!([message("a"), message("b")]));
+        let before = second.clone();
+        let mut common = CommonItems::default();
+        common.share(&mut first);
+        common.share(&mut second);
+        assert_eq!(second, before);
+        assert!(Arc::ptr_eq(&first.items[0], &second.items[0]));
+        assert!(Arc::ptr_eq(
+            first.system.as_ref().unwrap(),
+            second.system.as_ref().unwrap()
+        ));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use timeslip_datasets::run::journal::EventKind;
 use super::calls::tell_apart;
 use super::fields::{
     Held, Literal, MAX_PARTS, Number, Object, Text, body, bound, length, literal, literal_text,
-    named, parse, text, too_many,
+    named, parse, taken, text, too_many,
 };
 use super::mend::mended;
 use super::output_items::{Streamed, append, arguments_field, content};
@@ -330,7 +330,7 @@ impl ResponsesDecoder {
             "response.output_item.done" => {
                 self.held.add(data)?;
                 let mut event: Value = parse(kind, data)?;
-                let item = event["item"].take();
+                let item = taken(&mut event, "item");
                 // A server that does not stream an item sends it whole: that is output, too.
                 self.take_item(item, head.output_index.count(), true)
             }
@@ -495,7 +495,7 @@ impl ResponsesDecoder {
             return Err(failed(&event, "failed"));
         }
         let mut unseen = PayloadMeaning::NOTHING;
-        if let Value::Array(items) = response["output"].take() {
+        if let Value::Array(items) = taken(response, "output") {
             let mut missing = items.len().saturating_sub(self.answer.items.len());
             for (index, item) in (0..).zip(items) {
                 if missing == 0 || self.has(&item) {

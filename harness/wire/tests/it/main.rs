@@ -8,6 +8,7 @@ mod hostile_payloads;
 mod hostile_streams;
 mod http2;
 mod lanes;
+mod other_values;
 mod protocol_requests;
 mod protocol_streams;
 mod recorded;

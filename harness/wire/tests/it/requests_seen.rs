@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -170,8 +171,9 @@ fn cache_markers_and_the_way_of_writing_make_no_difference() {
         { "role": "assistant", "content": [{ "type": "tool_use", "id": "a", "name": "f", "input": { "y": 2, "x": 1 } }] },
         { "role": "user", "content": [{ "tool_use_id": "a", "type": "tool_result", "content": "ok", "is_error": false }] },
     ] }));
-    let hashes =
-        |items: &[protocols::ItemSeen]| -> Vec<_> { items.iter().map(|item| item.hash).collect() };
+    let hashes = |items: &[Arc<protocols::ItemSeen>]| -> Vec<_> {
+        items.iter().map(|item| item.hash).collect()
+    };
     assert_eq!(hashes(&marked), hashes(&plain));
     // What means something else has another hash.
     let other = items(json!({ "messages": [

@@ -1,0 +1,301 @@
+//! `timeslip record`: any client, unmodified, from its start to its end.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::sync::mpsc::{self, SyncSender};
+use std::thread::JoinHandle;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use timeslip_datasets::run::RunDirectory;
+use timeslip_datasets::run::journal::{
+    AgentRun, EndedBy, Event, Outcome, Record, TrialFinished, TrialKey, TrialStarted, Writer,
+};
+use timeslip_datasets::text::plural;
+use timeslip_proxy::{Limits, Options, Running, Seen};
+use timeslip_suites::{Sandbox, Suite};
+use timeslip_wire::clock;
+
+use super::report;
+use crate::agents::{Pointing, Values};
+use crate::cli::claims::Claims;
+use crate::cli::interrupt::Interruption;
+use crate::cli::recording::{Asked, Client, Opened};
+use crate::console::say;
+use crate::error::Error;
+use crate::exit;
+use crate::record::{Lines, Recording};
+use crate::run::config::Config;
+use crate::run::environment;
+
+/// Requests that wait to be taken in.
+const WAITING: usize = 1024;
+
+/// What a client has for a key that the proxy replaces.
+const KEY: &str = "timeslip";
+
+/// Record what any client asks its model, and where the time goes
+#[derive(Debug, clap::Parser)]
+pub(super) struct Arguments {
+    /// Read this configuration file [default: timeslip.toml, if there is one]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Send what the client asks to this endpoint, with the endpoint's own key
+    #[arg(long, short = 'e', value_name = "NAME", conflicts_with = "upstream")]
+    endpoint: Option<String>,
+    /// Send what the client asks to this base URL, with the client's own sign-in [default:
+    /// where the client asks by itself]
+    #[arg(long, value_name = "URL")]
+    upstream: Option<String>,
+    /// The client, where its program does not tell: one of `timeslip agents`, or a TOML file
+    #[arg(long, value_name = "NAME")]
+    agent: Option<String>,
+    /// Listen on this address [default: a free port of 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// Keep nothing of what is said, only times and counts
+    #[arg(long)]
+    no_bodies: bool,
+    /// Make run directories here [default: as configured]
+    #[arg(long, value_name = "DIR")]
+    directory: Option<PathBuf>,
+    /// The client's command line; without it, any client is served until Ctrl-C
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+/// How the command went, in nanoseconds from the start of the recording.
+struct Ended {
+    start: u64,
+    end: u64,
+    status: ExitStatus,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
+    if arguments.command.is_empty() && arguments.listen.is_none() {
+        return Err(Error::Config {
+            place: "record".to_owned(),
+            problem: "nothing to record; give a command after `--`, or --listen ADDRESS for \
+                      clients that are started elsewhere"
+                .to_owned(),
+        });
+    }
+    let config = Config::load(arguments.config.as_deref())?;
+    let client = Client::of(arguments.command.first(), arguments.agent.as_deref())?;
+    let (endpoint, url) = (arguments.endpoint.as_deref(), arguments.upstream.as_deref());
+    let asked = Asked::of(&config, endpoint, url, &client)?;
+    let scratch = Sandbox::scratch()?;
+    let listener = listen(arguments.listen)?;
+    let address = listener.local_addr();
+    let address = address.map_err(Error::system("cannot listen"))?;
+    let (plan, trial) = asked.plan(&client)?;
+    let parent = arguments.directory.as_ref();
+    let parent = parent.or(config.run.directory.as_ref());
+    let parent = parent.map_or(Path::new("runs"), PathBuf::as_path);
+    let warning = "Recorded, not graded: how the command ended is all that is known of its result.";
+    let (directory, _) = RunDirectory::create(
+        parent,
+        "none",
+        environment::facts(),
+        vec![warning.to_owned()],
+        plan,
+    )?;
+    let _lock = directory.lock()?;
+    let log = asked.simulated().map(|name| directory.emissions(name));
+    let suites = Suite::shipped(scratch.path())?;
+    let opened = asked.open(&suites, log.transpose()?.as_deref())?;
+    let (origin_url, base_url) = opened.urls(address);
+    let pointing = client.pointing(
+        asked.way(),
+        &Values {
+            origin: &origin_url,
+            base_url: &base_url,
+            model: asked.model(),
+            key: KEY,
+            home: &scratch.path().to_string_lossy(),
+            layer: "",
+            instruction: "",
+        },
+    );
+    let Opened {
+        upstream,
+        redaction,
+        server: _server,
+    } = opened;
+    let bodies = match arguments.no_bodies {
+        true => None,
+        false => Some(directory.keep_bodies()?),
+    };
+    say(&format!("recording {}", directory.path().display()));
+    let interruption = Interruption::expect();
+    let origin = clock::now();
+    let (told, recording) = follow(Recording::new(redaction, bodies))?;
+    let proxy = timeslip_proxy::start(Options {
+        listeners: vec![listener],
+        upstream,
+        origin,
+        limits: Limits::default(),
+        seen: told,
+    });
+    let proxy = proxy.map_err(Error::system("cannot start the proxy"))?;
+    let ended = match arguments.command.split_first() {
+        Some((program, rest)) => Some(conduct(program, rest, pointing, origin)?),
+        None => {
+            say(&format!("listening; base URL {base_url}; Ctrl-C ends it"));
+            super::runtime()?.block_on(interruption.wait());
+            None
+        }
+    };
+    let wall_ns = clock::now() - origin;
+    let lines = finish(proxy, recording)?;
+    say(&told_of(&lines));
+    write_down(&directory, &trial, lines, ended.as_ref(), wall_ns)?;
+    report::render(directory.path(), &Claims::default())?;
+    Ok(ended.map_or(exit::PASS, |ended| exit_code(ended.status)))
+}
+
+fn listen(address: Option<SocketAddr>) -> Result<TcpListener, Error> {
+    let address = address.unwrap_or((Ipv4Addr::LOCALHOST, 0).into());
+    TcpListener::bind(address).map_err(Error::system(format!("cannot listen on {address}")))
+}
+
+/// Takes in what the proxy tells, on a thread of its own.
+fn follow(
+    mut recording: Recording,
+) -> Result<(SyncSender<Seen>, JoinHandle<io::Result<Lines>>), Error> {
+    let (told, seen) = mpsc::sync_channel(WAITING);
+    let thread = std::thread::Builder::new().name("timeslip-record".into());
+    let thread = thread.spawn(move || {
+        for seen in seen {
+            recording.take(seen)?;
+        }
+        Ok(recording.finish())
+    });
+    let thread = thread.map_err(Error::system("cannot start the thread that records"))?;
+    Ok((told, thread))
+}
+
+/// Runs the client to its end.
+fn conduct(
+    program: &OsString,
+    rest: &[OsString],
+    pointing: Pointing,
+    origin: u64,
+) -> Result<Ended, Error> {
+    for (path, content) in &pointing.files {
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        let written = fs::create_dir_all(folder).and_then(|()| fs::write(path, content));
+        written.map_err(Error::system(format!("cannot write {}", path.display())))?;
+    }
+    let start = clock::now() - origin;
+    let status = Command::new(program)
+        .args(pointing.arguments)
+        .args(rest)
+        .envs(pointing.environment)
+        // The proxy itself is asked through no other.
+        .envs(["NO_PROXY", "no_proxy"].map(|name| (name, "127.0.0.1,localhost")))
+        .status();
+    let name = program.to_string_lossy();
+    let status = status.map_err(Error::system(format!("cannot start {name}")))?;
+    Ok(Ended {
+        start,
+        end: clock::now() - origin,
+        status,
+    })
+}
+
+/// Ends the proxy, and with it what it tells.
+fn finish(proxy: Running, recording: JoinHandle<io::Result<Lines>>) -> Result<Lines, Error> {
+    drop(proxy);
+    let crashed = |_| Err(io::Error::other("the thread that records crashed"));
+    let lines = recording.join().unwrap_or_else(crashed);
+    lines.map_err(Error::system("cannot keep what was said"))
+}
+
+/// What was recorded, in a sentence.
+fn told_of(lines: &Lines) -> String {
+    let sides = lines.sides.iter();
+    let sides: Vec<String> = sides
+        .map(|(side, n)| format!("{n} {}", side.name()))
+        .collect();
+    let beside = match sides.is_empty() {
+        true => String::new(),
+        false => format!("; beside them {}", sides.join(", ")),
+    };
+    let unread = match lines.unread {
+        0 => String::new(),
+        n => format!(
+            "; {} could not be read and went through",
+            plural(n as usize, "request")
+        ),
+    };
+    format!(
+        "recorded {} of {}{beside}{unread}",
+        plural(lines.turns as usize, "turn"),
+        plural(lines.agents.len(), "agent")
+    )
+}
+
+/// Writes the recording's one trial.
+fn write_down(
+    directory: &RunDirectory,
+    trial: &TrialKey,
+    lines: Lines,
+    ended: Option<&Ended>,
+    wall_ns: u64,
+) -> Result<(), Error> {
+    let at = OffsetDateTime::now_utc().format(&Rfc3339);
+    let started = Event::TrialStarted(TrialStarted {
+        at: at.unwrap_or_default(),
+        setup_ns: 0,
+        warmth: None,
+    });
+    let agent_run = ended.map(|ended| {
+        Event::AgentRun(AgentRun {
+            start: ended.start,
+            command_start: Some(ended.start),
+            first_request: lines.first_request,
+            command_end: Some(ended.end),
+            end: ended.end,
+            status: ended.status.to_string(),
+            output_bytes: 0,
+        })
+    });
+    let succeeded = ended.is_none_or(|ended| ended.status.success());
+    let finished = Event::TrialFinished(TrialFinished {
+        outcome: Outcome::Ungraded,
+        ended_by: Some(EndedBy::Agent),
+        detail: ended
+            .filter(|_| !succeeded)
+            .map(|ended| ended.status.to_string()),
+        wall_ns,
+        grading_ns: 0,
+        reward: None,
+        failed_tests: Vec::new(),
+    });
+    let path = directory.journal();
+    let writing = || Error::system(format!("cannot write {}", path.display()));
+    let whole = fs::metadata(&path).map_err(writing())?.len();
+    let mut journal = Writer::resume(&path, whole).map_err(writing())?;
+    let events = [started].into_iter().chain(agent_run).chain(lines.events);
+    for event in events.chain([finished]) {
+        let record = Record {
+            trial: trial.clone(),
+            event,
+        };
+        journal.append(&record).map_err(writing())?;
+    }
+    Ok(())
+}
+
+/// The command's own, as shells give it.
+fn exit_code(status: ExitStatus) -> u8 {
+    use std::os::unix::process::ExitStatusExt;
+    let code = status.code().or(status.signal().map(|signal| 128 + signal));
+    code.and_then(|code| u8::try_from(code).ok())
+        .unwrap_or(exit::UNEXPECTED)
+}
