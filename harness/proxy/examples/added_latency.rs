@@ -23,6 +23,11 @@ use timeslip_wire::timer::Timer;
 use timeslip_wire::{clock, measuring};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+// As in the application: with one heap for all threads, the one that records would keep the
+// one that passes on waiting for its lock.
+#[global_allocator]
+static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Streams at once, and tokens a second of each. The last load takes all that two cores have:
 /// a server, a proxy and a client each spend 15 to 20 µs in the kernel on an event there.
 const LOADS: [(u32, f64); 4] = [(1, 1000.0), (32, 100.0), (32, 300.0), (32, 1000.0)];
