@@ -479,6 +479,11 @@ fn alone(summary: &Summary) -> Conclusion {
 
 fn alone_sentence(name: &str, endpoint: &EndpointSummary) -> String {
     let rate = &endpoint.resolve_rate;
+    if let (None, Some(median)) = (rate.point, endpoint.wall_ms.p50) {
+        let trials = plural(endpoint.trials, "trial");
+        let median = milliseconds(median);
+        return format!("{name} takes {median} (median of {trials}); nobody graded the result.");
+    }
     let interval = interval_words(rate, |range| {
         format!("95 % interval {}", percent_range(range))
     });

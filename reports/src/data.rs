@@ -185,7 +185,7 @@ impl TrialData {
     /// endpoint that fails has not solved the task.
     #[must_use]
     pub fn judged(&self) -> bool {
-        self.ended_by != Some(EndedBy::Harness)
+        self.outcome != Outcome::Ungraded && self.ended_by != Some(EndedBy::Harness)
     }
 
     /// Part of `wall_ns` that went into waiting: backoff and tries that gave nothing.

@@ -564,6 +564,8 @@ pub enum Outcome {
     /// The endpoint failed before the grader accepted what was left, or there is no
     /// verdict; counted as not resolved, shown apart.
     Error,
+    /// Nobody graded it: a recording of somebody's own work.
+    Ungraded,
 }
 
 impl Outcome {
@@ -575,6 +577,7 @@ impl Outcome {
             Outcome::Unresolved => "unresolved",
             Outcome::LimitReached => "limit_reached",
             Outcome::Error => "error",
+            Outcome::Ungraded => "ungraded",
         }
     }
 

@@ -19,21 +19,28 @@ use std::thread;
 use timeslip_proxy::{Limits, Options, Upstream};
 use timeslip_simulator::{Emission, Model, Profile};
 use timeslip_wire::connection::Target;
+use timeslip_wire::timer::Timer;
 use timeslip_wire::{clock, measuring};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+/// Streams at once, and tokens a second of each. The last load takes all that two cores have:
+/// a server, a proxy and a client each spend 15 to 20 µs in the kernel on an event there.
+const LOADS: [(u32, f64); 4] = [(1, 1000.0), (32, 100.0), (32, 300.0), (32, 1000.0)];
+/// Within what time streams begin.
+const SPREAD_NS: f64 = 100e6;
 /// Tokens of one answer.
-const TOKENS: u32 = 400;
+const TOKENS: u32 = 200;
 /// Answers that each stream reads one after another, in each round.
-const ANSWERS: u32 = 2;
+const ANSWERS: u32 = 3;
 /// Rounds, each directly and through the proxy.
-const ROUNDS: u32 = 4;
+const ROUNDS: u32 = 3;
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// What one answer looked like to the client, on the process's clock.
 struct ReadAnswer {
     id: String,
+    is_first: bool,
     asked: u64,
     first_byte: u64,
     events: Vec<u64>,
@@ -43,37 +50,38 @@ struct ReadAnswer {
 #[derive(Default)]
 struct Delays {
     events: Vec<u64>,
-    /// From asking to the server's having all of it, and from its first byte to ours.
+    /// From asking to the server's having all of it, and from its first event to our first
+    /// byte; of the first request of a connection apart, which has to be opened upstream.
     requests: Vec<u64>,
+    first: Vec<u64>,
 }
 
 fn main() -> Outcome<()> {
-    println!(
-        "priority of the measuring threads: {}",
-        measuring::go_first()
-    );
-    for streams in [1, 32] {
+    for (streams, rate) in LOADS {
         let mut direct = Delays::default();
         let mut proxied = Delays::default();
         for _ in 0..ROUNDS {
             for (through, delays) in [(false, &mut direct), (true, &mut proxied)] {
-                round(streams, through, delays)?;
+                round(streams, rate, through, delays)?;
             }
         }
-        println!("{streams} stream(s) of 1,000 tokens/s, µs:");
-        row("event, direct", &mut direct.events);
-        row("event, through the proxy", &mut proxied.events);
-        difference("event, added", &direct.events, &proxied.events);
-        row("request and first byte, direct", &mut direct.requests);
-        row(
-            "request and first byte, through the proxy",
-            &mut proxied.requests,
-        );
-        difference(
-            "request and first byte, added",
-            &direct.requests,
-            &proxied.requests,
-        );
+        println!("{streams} x {rate} tokens/s, in µs");
+        let rows = [
+            ("event", &mut direct.events, &mut proxied.events),
+            (
+                "request, there and back",
+                &mut direct.requests,
+                &mut proxied.requests,
+            ),
+            (
+                "the same on a new connection",
+                &mut direct.first,
+                &mut proxied.first,
+            ),
+        ];
+        for (name, direct, proxied) in rows {
+            compare(name, direct, proxied);
+        }
     }
     Ok(())
 }
@@ -85,29 +93,23 @@ fn quantile(sorted: &[u64], share: f64) -> f64 {
         .map_or(0.0, |ns| *ns as f64 / 1e3)
 }
 
-fn row(name: &str, delays: &mut [u64]) {
-    delays.sort_unstable();
-    let (median, p99) = (quantile(delays, 0.5), quantile(delays, 0.99));
-    println!(
-        "  {name:45} n {:7}  median {median:8.1}  p99 {p99:8.1}",
-        delays.len()
-    );
+/// Prints median and 99th percentile of both, and their differences.
+fn compare(name: &str, direct: &mut [u64], proxied: &mut [u64]) {
+    direct.sort_unstable();
+    proxied.sort_unstable();
+    for (share, words) in [(0.5, "median"), (0.99, "p99")] {
+        let (direct, proxied) = (quantile(direct, share), quantile(proxied, share));
+        let added = proxied - direct;
+        println!(
+            "  {name:30} {words:6}  direct {direct:8.1}  proxied {proxied:8.1}  added {added:8.1}"
+        );
+    }
 }
 
-fn difference(name: &str, direct: &[u64], proxied: &[u64]) {
-    let added = |share| quantile(proxied, share) - quantile(direct, share);
-    println!(
-        "  {name:45} {:9}  median {:8.1}  p99 {:8.1}",
-        "",
-        added(0.5),
-        added(0.99)
-    );
-}
-
-fn round(streams: u32, through: bool, delays: &mut Delays) -> Outcome<()> {
+fn round(streams: u32, rate: f64, through: bool, delays: &mut Delays) -> Outcome<()> {
     let (told, emissions) = channel();
     let profile = Profile {
-        decode_tokens_per_second: 1000.0,
+        decode_tokens_per_second: rate,
         request_overhead_ms: 5.0,
         link_round_trip_ms: 0.0,
         jitter: 0.05,
@@ -155,7 +157,10 @@ fn round(streams: u32, through: bool, delays: &mut Delays) -> Outcome<()> {
             .extend(events.map(|(read, sent)| read.saturating_sub(*sent)));
         let there = truth.received_ns.saturating_sub(answer.asked);
         let back = answer.first_byte.saturating_sub(truth.events_ns[0]);
-        delays.requests.push(there + back);
+        match answer.is_first {
+            true => delays.first.push(there + back),
+            false => delays.requests.push(there + back),
+        }
     }
     Ok(())
 }
@@ -171,7 +176,10 @@ fn read_all(address: SocketAddr, streams: u32) -> Outcome<Vec<ReadAnswer>> {
             .enable_all()
             .build()?;
         runtime.block_on(async {
-            let streams = (0..streams).map(|_| tokio::spawn(read(address)));
+            // One after the other, in no step with the tokens: all at once would be one burst.
+            let now = clock::now();
+            let begin = |at: u32| now + (f64::from(at) * 0.618_034 % 1.0 * SPREAD_NS) as u64;
+            let streams = (0..streams).map(|at| tokio::spawn(read(address, begin(at))));
             let mut answers = Vec::new();
             for stream in streams.collect::<Vec<_>>() {
                 answers.extend(stream.await??);
@@ -182,12 +190,15 @@ fn read_all(address: SocketAddr, streams: u32) -> Outcome<Vec<ReadAnswer>> {
     let answers = reading.join().map_err(|_| "the client panicked")??;
     answers
         .into_iter()
-        .map(|(asked, pieces)| parse(asked, pieces))
+        .enumerate()
+        .map(|(at, (asked, pieces))| parse((at as u32).is_multiple_of(ANSWERS), asked, pieces))
         .collect()
 }
 
 /// Asks over one connection, again and again.
-async fn read(address: SocketAddr) -> Outcome<Vec<(u64, Pieces)>> {
+async fn read(address: SocketAddr, begin: u64) -> Outcome<Vec<(u64, Pieces)>> {
+    let mut timer = Timer::new()?;
+    std::future::poll_fn(|cx| timer.poll_until(cx, begin)).await?;
     let mut stream = tokio::net::TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let body = format!(
@@ -218,9 +229,10 @@ async fn read(address: SocketAddr) -> Outcome<Vec<(u64, Pieces)>> {
 }
 
 /// Finds the events in what was read.
-fn parse(asked: u64, pieces: Pieces) -> Outcome<ReadAnswer> {
+fn parse(is_first: bool, asked: u64, pieces: Pieces) -> Outcome<ReadAnswer> {
     let mut answer = ReadAnswer {
         id: String::new(),
+        is_first,
         asked,
         first_byte: pieces.first().map_or(0, |(at, _)| *at),
         events: Vec::new(),

@@ -19,8 +19,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 
 use crate::head::{self, RequestHead};
 use crate::messages::{Following, Messages, Piece};
-use crate::proxy::Way;
 use crate::told::{Event, Id, Opened, Passed};
+use crate::way::Way;
 
 /// Bytes read at once.
 pub const READ: usize = 16 << 10;

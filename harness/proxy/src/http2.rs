@@ -9,21 +9,22 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http_body_util::Full;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::client::conn::http2::SendRequest;
 use hyper::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 use hyper::service::service_fn;
-use hyper::{Request, Response, Uri};
+use hyper::{Request, Response, StatusCode, Uri};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use timeslip_wire::clock;
 use timeslip_wire::connection::{Application, Probe, Timed};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
 use crate::head::{RequestHead, ResponseHead};
 use crate::messages::{Following, MAX_HEAD};
-use crate::proxy::Way;
 use crate::seen::Headers;
 use crate::told::{Copied, Event, Id, Opened, Passed, Teller};
+use crate::way::Way;
 
 /// What a client says first.
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -32,6 +33,10 @@ const WINDOW: u32 = 1 << 20;
 /// Streams of one connection at once.
 const MAX_STREAMS: u32 = 256;
 
+/// The transport, as the journal names it.
+const TRANSPORT: &str = "http2-sse";
+/// How long a client is told that there is no upstream.
+const REFUSING: Duration = Duration::from_secs(30);
 /// How long the end of the client's connection waits for the upstream's.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -58,11 +63,7 @@ pub async fn serve(way: Way, client: Timed, first: BytesMut) {
     let client = tokio::io::join(std::io::Cursor::new(first).chain(read), write);
     let connection = match way.open(Application::Http2).await {
         Ok(connection) => connection,
-        Err(problem) => {
-            let at = clock::now();
-            let problem = Some(problem);
-            return way.teller.tell(way.next(), Event::Over { at, problem });
-        }
+        Err(problem) => return refuse(way, client, problem).await,
     };
     let upstream = connection.probe;
     let opened = Opened {
@@ -91,11 +92,7 @@ pub async fn serve(way: Way, client: Timed, first: BytesMut) {
         async move { streams.pass_on(request).await }
     });
     // A connection that breaks is the client's business.
-    let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
-        .initial_stream_window_size(WINDOW)
-        .initial_connection_window_size(WINDOW)
-        .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(MAX_HEAD as u32)
+    let _ = server()
         .serve_connection(TokioIo::new(client), handler)
         .await;
     // Its streams are cancelled, and the connection ends once that is said.
@@ -105,24 +102,66 @@ pub async fn serve(way: Way, client: Timed, first: BytesMut) {
     }
 }
 
+fn server() -> hyper::server::conn::http2::Builder<TokioExecutor> {
+    let mut server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+    server
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_HEAD as u32);
+    server
+}
+
+/// Answers a client that cannot be connected to the upstream.
+async fn refuse(way: Way, client: impl AsyncRead + AsyncWrite + Unpin, problem: String) {
+    let refusal = service_fn(|request: Request<Incoming>| {
+        let id = way.next();
+        let (head, _) = request.into_parts();
+        let event = Event::Request {
+            start: way.client.arrival().at,
+            head: Box::new(told(&head)),
+            transport: TRANSPORT,
+            opened: None,
+        };
+        way.teller.tell(id, event);
+        let (at, problem) = (clock::now(), problem.clone());
+        let mut response = Response::new(Full::new(Bytes::from(format!("{problem}\n"))));
+        *response.status_mut() = StatusCode::BAD_GATEWAY;
+        way.teller
+            .tell(id, Event::OwnAnswer(response.status().as_u16()));
+        let problem = Some(problem);
+        way.teller.tell(id, Event::Over { at, problem });
+        async { Ok::<_, std::convert::Infallible>(response) }
+    });
+    // A connection that breaks is the client's business.
+    let serving = server().serve_connection(TokioIo::new(client), refusal);
+    let _ = tokio::time::timeout(REFUSING, serving).await;
+}
+
+/// The parts of a request's head that are told.
+fn told(head: &hyper::http::request::Parts) -> RequestHead {
+    let asked = head.uri.path_and_query();
+    RequestHead {
+        method: head.method.to_string(),
+        target: asked.map_or("/", |asked| asked.as_str()).to_owned(),
+        headers: owned(&head.headers),
+        following: Following::Head,
+        upgrades: false,
+    }
+}
+
 impl Streams {
     async fn pass_on(&self, request: Request<Incoming>) -> Result<Response<Passing>, Failure> {
         let id = self.way.next();
         let teller = &self.way.teller;
         let (mut head, body) = request.into_parts();
-        let asked = head.uri.path_and_query();
-        let asked = asked.map_or("/", |asked| asked.as_str()).to_owned();
+        let asked = told(&head);
+        let resource = self.way.upstream.resource(&asked.target);
         let opened = self.opened.lock().map_or(None, |mut opened| opened.take());
         let event = Event::Request {
             start: self.way.client.arrival().at,
-            head: Box::new(RequestHead {
-                method: head.method.to_string(),
-                target: asked.clone(),
-                headers: owned(&head.headers),
-                following: Following::Head,
-                upgrades: false,
-            }),
-            transport: "http2-sse",
+            head: Box::new(asked),
+            transport: TRANSPORT,
             opened: opened.map(Box::new),
         };
         teller.tell(id, event);
@@ -135,7 +174,7 @@ impl Streams {
         head.uri = Uri::builder()
             .scheme(if target.tls { "https" } else { "http" })
             .authority(target.authority())
-            .path_and_query(self.way.upstream.resource(&asked))
+            .path_and_query(resource)
             .build()?;
         head.headers.remove(HOST);
         let upstream = &self.way.upstream;

@@ -21,6 +21,7 @@ mod recording;
 mod seen;
 mod told;
 mod upstream;
+mod way;
 
 pub use proxy::{Limits, Options, Running, start};
 pub use seen::{Body, ClientSide, Headers, Seen};

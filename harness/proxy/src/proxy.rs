@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use timeslip_datasets::run::journal::StampSource;
 use timeslip_wire::Measuring;
-use timeslip_wire::connection::{self, Application, Connection, Probe, Timed};
+use timeslip_wire::connection::Timed;
 use timeslip_wire::measuring;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -20,14 +20,13 @@ use tokio::sync::Semaphore;
 use crate::budget::Budget;
 use crate::recording::{self, Recording};
 use crate::seen::Seen;
-use crate::told::{Id, Teller};
+use crate::told::Teller;
 use crate::upstream::Upstream;
+use crate::way::Way;
 use crate::{http1, http2};
 
 /// Connections of clients at once; more wait to be accepted.
 const MAX_CONNECTIONS: usize = 512;
-/// How long a connection to the upstream may take.
-const MAX_CONNECTING: Duration = Duration::from_secs(30);
 
 /// How much is kept of what is passed on. What is beyond is passed on all the same, and
 /// counted.
@@ -94,37 +93,6 @@ struct Common {
     room: Arc<Semaphore>,
 }
 
-/// One client's way to the upstream.
-#[derive(Debug)]
-pub(crate) struct Way {
-    pub(crate) upstream: Arc<Upstream>,
-    pub(crate) teller: Teller,
-    /// Times of the client's connection.
-    pub(crate) client: Arc<Probe>,
-    connection: u64,
-    requests: AtomicU64,
-}
-
-impl Way {
-    /// Names the next request.
-    pub(crate) fn next(&self) -> Id {
-        Id {
-            connection: self.connection,
-            request: self.requests.fetch_add(1, Relaxed),
-        }
-    }
-
-    /// Opens a connection to the upstream.
-    pub(crate) async fn open(&self, application: Application) -> Result<Connection, String> {
-        let opening = connection::open(&self.upstream.target, application);
-        let opened = tokio::time::timeout(MAX_CONNECTING, opening).await;
-        opened.unwrap_or_else(|_| {
-            let (host, time) = (self.upstream.target.authority(), MAX_CONNECTING);
-            Err(format!("no connection to {host} within {time:?}"))
-        })
-    }
-}
-
 /// Starts a proxy on a measuring thread of its own: one that captures packets lets what comes
 /// lie for a while where much does, which would delay what is passed on.
 ///
@@ -188,13 +156,12 @@ async fn accept(listener: tokio::net::TcpListener, common: Arc<Common>) {
 
 async fn serve(socket: TcpStream, common: &Common) {
     let mut client = Timed::new(socket);
-    let way = Way {
-        upstream: Arc::clone(&common.upstream),
-        teller: common.teller.clone(),
-        client: client.probe(),
-        connection: common.connections.fetch_add(1, Relaxed) + 1,
-        requests: AtomicU64::new(0),
-    };
+    let way = Way::new(
+        Arc::clone(&common.upstream),
+        common.teller.clone(),
+        client.probe(),
+        common.connections.fetch_add(1, Relaxed) + 1,
+    );
     let mut first = BytesMut::with_capacity(http1::READ);
     loop {
         match client.read_buf(&mut first).await {

@@ -10,7 +10,9 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Duration;
 
-use timeslip_wire::clock;
+use timeslip_datasets::run::journal::Exchange;
+use timeslip_wire::protocols::Answer;
+use timeslip_wire::{Recorder, clock};
 
 use crate::budget::Budget;
 use crate::seen::Seen;
@@ -68,6 +70,19 @@ pub fn run(mut recording: Recording, told: &Receiver<(Id, Event)>) {
         let problem = Some("the proxy was stopped".to_owned());
         recording.take(id, Event::Over { at, problem });
     }
+}
+
+/// The finished exchange, which was done at `done` from the origin.
+fn finished(
+    recorder: Recorder,
+    transport: &str,
+    done: u64,
+    failure: Option<String>,
+) -> (Exchange, Answer) {
+    let (mut exchange, answer) = recorder.finish(transport);
+    exchange.marks.done = done;
+    exchange.error = failure;
+    (exchange, answer)
 }
 
 impl Recording {

@@ -12,6 +12,7 @@ use timeslip_datasets::options::{LimitsTable, TrialLimits};
 use timeslip_datasets::run::plan::{Plan, PlannedSuite};
 use timeslip_suites::Suite;
 
+pub use arms::arm;
 pub use description::describe;
 pub use endpoints::{AD_HOC, endpoints};
 pub use suites::suite_file;

@@ -104,8 +104,11 @@ impl Undo for Deflate {
 
 type Undoing = io::Result<Box<dyn Undo>>;
 
+/// Begins to undo an encoding.
+type Begin = fn() -> Undoing;
+
 /// The encodings that are undone.
-const ENCODINGS: &[(&str, fn() -> Undoing)] = &[
+const ENCODINGS: &[(&str, Begin)] = &[
     ("gzip", gzip),
     ("x-gzip", gzip),
     ("deflate", || Ok(Box::new(Deflate::Unread(Sink::default())))),

@@ -1,16 +1,16 @@
 //! One request over HTTP, and its response.
 
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
-use timeslip_datasets::run::journal::{Exchange, Marks};
+use timeslip_datasets::run::journal::Marks;
 use timeslip_wire::Recorder;
 use timeslip_wire::connection::{Arrival, Counts};
-use timeslip_wire::protocols::{Answer, Protocol};
+use timeslip_wire::protocols::Protocol;
 use timeslip_wire::transports::{Body as Stream, refusal};
 
 use super::content::Content;
 use super::credentials::Credentials;
 use super::socket::Socket;
-use super::{Keeping, request};
+use super::{Keeping, finished, request};
 use crate::head::{self, ResponseHead};
 use crate::seen::{ClientSide, Headers, Seen};
 use crate::told::{Copied, Event, Id, Opened, Passed};
@@ -375,19 +375,6 @@ fn whole(
         Ok(false) => Err("no answer is in it".into()),
         Err(error) => Err(error.to_string()),
     }
-}
-
-/// The finished exchange, which was done at `done` from the origin.
-pub fn finished(
-    recorder: Recorder,
-    transport: &str,
-    done: u64,
-    failure: Option<String>,
-) -> (Exchange, Answer) {
-    let (mut exchange, answer) = recorder.finish(transport);
-    exchange.marks.done = done;
-    exchange.error = failure;
-    (exchange, answer)
 }
 
 /// Keeps a copy, where there is one.

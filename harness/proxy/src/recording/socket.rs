@@ -9,10 +9,9 @@ use timeslip_wire::protocols::{self, Addressee, Protocol, WebSocketForm};
 use timeslip_wire::transports::Earlier;
 use tokio_tungstenite::tungstenite::Message;
 
-use super::Keeping;
 use super::content::Content;
 use super::credentials::Credentials;
-use super::exchange::finished;
+use super::{Keeping, finished};
 use crate::budget::Held;
 use crate::head;
 use crate::seen::{Body, ClientSide, Headers, Seen};

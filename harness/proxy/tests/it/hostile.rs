@@ -80,6 +80,40 @@ fn endless_heads_bodies_and_garbage_pass() {
     }
 }
 
+/// All connections together keep no more than they may, and what is not kept passes.
+#[test]
+fn what_there_is_no_room_for_passes_and_is_counted() {
+    const ALL: usize = 256 << 10;
+    let answer = [b"HTTP/1.1 200 OK\r\n\r\n", &vec![b'x'; 2 << 20][..]].concat();
+    let said = answer.clone();
+    let (address, server) = serve_one(move |stream: TcpStream| {
+        read_head(&stream);
+        write_parts(&stream, &said, &[16 << 10]);
+        end(&stream);
+        read_all(&stream);
+    });
+    let limits = Limits { all: ALL, ..LIMITS };
+    let proxy = Proxy::with(address, limits);
+    let mut client = proxy.connect();
+    client
+        .write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        .unwrap();
+    assert!(read_all(&client).0 == answer);
+    drop(client);
+    server.join().unwrap();
+    let seen = proxy.next();
+    assert!(
+        seen.response.bytes.len() <= ALL,
+        "{}",
+        seen.response.bytes.len()
+    );
+    assert_eq!(seen.response.wire_bytes, 2 << 20);
+    assert_eq!(
+        seen.response.cut.as_deref(),
+        Some("there is no room for more")
+    );
+}
+
 #[test]
 fn compressed_answers_are_read_and_bombs_are_not() {
     let events = "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"word\"}}]}\n\ndata: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";

@@ -1,6 +1,7 @@
 //! The integration tests of the proxy.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod encrypted;
 mod endings;
 mod exact;
 mod hostile;

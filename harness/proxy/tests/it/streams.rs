@@ -152,3 +152,30 @@ fn trailers_and_resets_come_through() {
         }
     }
 }
+
+#[test]
+fn an_upstream_that_is_not_there_is_told_to_the_client() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = nobody.local_addr().unwrap();
+    drop(nobody);
+    let proxy = Proxy::before(address);
+    let status = runtime().block_on(async {
+        let socket = tokio::net::TcpStream::connect(proxy.address())
+            .await
+            .unwrap();
+        let (mut sender, connection) = h2::client::handshake(socket).await.unwrap();
+        tokio::spawn(connection);
+        let request = Request::get(format!("http://{}/v1/models", proxy.address()));
+        let (response, _) = sender
+            .send_request(request.body(()).unwrap(), true)
+            .unwrap();
+        response.await.unwrap().status()
+    });
+    assert_eq!(status, 502);
+    let seen = proxy.next();
+    assert_eq!(
+        (seen.own_status, seen.target.as_str()),
+        (Some(502), "/v1/models")
+    );
+    assert!(seen.problem.unwrap().contains("cannot connect"));
+}

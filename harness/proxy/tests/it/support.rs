@@ -28,6 +28,10 @@ impl Proxy {
 
     pub fn with(address: SocketAddr, limits: Limits) -> Self {
         let target = Target::parse(&format!("http://{address}")).unwrap();
+        Proxy::to(target, limits)
+    }
+
+    pub fn to(target: Target, limits: Limits) -> Self {
         let (seen, told) = sync_channel(4096);
         let origin = clock::now();
         let running = timeslip_proxy::start(Options {

@@ -78,14 +78,11 @@ impl Client {
 
     /// How it is pointed at a proxy: with the endpoint's protocol and a word for a key, or, of
     /// no endpoint, with its own sign-in.
-    ///
-    /// # Errors
-    /// [`Error::Agent`] when it does not speak the endpoint's protocol.
     pub(in crate::cli) fn pointing(
         &self,
         way: Option<(&str, &str)>,
         values: &Values<'_>,
-    ) -> Result<Pointing, Error> {
+    ) -> Pointing {
         let Some(adapter) = &self.adapter else {
             let variables = USUAL_VARIABLES.iter().map(|(name, at_host)| {
                 let value = if *at_host {
@@ -95,23 +92,17 @@ impl Client {
                 };
                 ((*name).to_owned(), value.to_owned())
             });
-            return Ok(Pointing {
+            return Pointing {
                 environment: variables.collect(),
                 ..Pointing::default()
-            });
+            };
         };
         let Some((protocol, transport)) = way else {
-            return Ok(adapter.signed_in(values));
+            return adapter.signed_in(values);
         };
-        match adapter.way(protocol, transport) {
-            Some(way) => Ok(adapter.pointing(way, values)),
-            None => Err(Error::Agent {
-                agent: adapter.name.clone(),
-                problem: format!(
-                    "does not speak {protocol}, the protocol of the endpoint; it speaks {}",
-                    adapter.protocols().join(", ")
-                ),
-            }),
-        }
+        let way = adapter
+            .way(protocol, transport)
+            .unwrap_or(&adapter.speaks[0]);
+        adapter.pointing(way, values)
     }
 }

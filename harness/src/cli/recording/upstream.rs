@@ -62,7 +62,7 @@ impl Asked {
             let [planned] = <[PlannedEndpoint; 1]>::try_from(plan::endpoints(config, &overrides)?)
                 .map_err(|_| wrong("--endpoint", "names more than one".to_owned()))?;
             return Ok(Asked {
-                planned,
+                planned: plan::arm(client.adapter(), &planned, false)?,
                 is_endpoint: true,
             });
         }

@@ -88,7 +88,11 @@ fn name_of(agent: &Option<Adapter>) -> &str {
     agent.as_ref().map_or(agents::BUILT_IN, |one| &one.name)
 }
 
-fn arm(
+/// An agent on an endpoint; where there are `several` agents, it is named by both.
+///
+/// # Errors
+/// [`Error::Config`] when it does not speak the endpoint's protocol.
+pub fn arm(
     agent: Option<&Adapter>,
     endpoint: &PlannedEndpoint,
     several: bool,

@@ -56,6 +56,7 @@ impl Progress {
             Outcome::Unresolved => "unresolved",
             Outcome::LimitReached => "limit reached",
             Outcome::Error => "ERROR",
+            Outcome::Ungraded => "ungraded",
         };
         let seconds = Duration::from_nanos(finished.wall_ns).as_secs_f64();
         let why = match (&finished.detail, finished.outcome) {

@@ -1,17 +1,38 @@
-//! Arbitrary bytes as the body of a response, in every protocol: the first byte picks one.
+//! Arbitrary bytes as the body of a response, streamed and whole, and as that of a request, in
+//! every protocol: the first byte picks one.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use timeslip_wire::framing::{Piece, Splitter};
 use timeslip_wire::protocols::{
-    Answer, Item, PROTOCOLS, PayloadMeaning, Protocol, Request, RequestForm, StreamError,
+    Answer, Item, PROTOCOLS, PayloadMeaning, Protocol, Request, RequestForm, RequestSeen,
+    StreamError,
 };
 
 fuzz_target!(|data: &[u8]| {
     if let Some((first, body)) = data.split_first() {
-        respond(PROTOCOLS[usize::from(*first) % PROTOCOLS.len()], body);
+        let protocol = PROTOCOLS[usize::from(*first) % PROTOCOLS.len()];
+        respond(protocol, body);
+        respond_whole(protocol, body);
+        ask(protocol, body);
     }
 });
+
+/// Reads a body as an answer that was not streamed.
+fn respond_whole(protocol: &dyn Protocol, body: &[u8]) {
+    let mut decoder = protocol.decoder();
+    let mut payloads = protocol.whole(body).into_iter();
+    if payloads.all(|payload| decoder.payload(&payload).is_ok()) {
+        repeat(protocol, decoder.answer());
+    }
+}
+
+/// Reads a body as a request.
+fn ask(protocol: &dyn Protocol, body: &[u8]) {
+    let path = format!("{}{}", protocol.base_path(), protocol.path("m"));
+    let _ = RequestSeen::read(&path, body);
+    let _ = RequestSeen::read("/", body);
+}
 
 /// Takes a body apart, whole and in pieces, which must mean the same, and says the
 /// answer again as context.
