@@ -218,7 +218,7 @@ mod tests {
                 "'codex@x' is none of codex@gpu-sim, pi@gpu-sim",
             ),
             (
-                &["codex", "pi", "goose"],
+                &["opencode", "pi", "goose"],
                 &["gpu-sim", "spark-sim", "groq"],
                 None,
                 "3 agents on 3 endpoints are 9",
