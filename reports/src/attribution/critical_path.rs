@@ -84,7 +84,10 @@ pub(super) fn critical_path(works: &[Work], wall: u64) -> Vec<Window> {
     let mut path = Vec::new();
     let mut before = wall;
     // Whatever is still going on at the very end is cut off there.
-    let mut next = latest(works, &left, before, |work| work.start < wall);
+    let mut next = latest(works, &left, before, |work| match work.kind {
+        Kind::StartUp => work.end <= wall,
+        _ => work.start < wall,
+    });
     while let Some(place) = next.filter(|place| left.remove(place)) {
         let work = &works[place];
         let to = work.end.min(before);

@@ -28,7 +28,7 @@ fn mistakes_are_named_with_their_line() {
       |
     4 | metric = "speed"
       |          ^^^^^^^
-    'speed' is no metric; there are task_time, task_time_without_wait, ttft, inter_event, output_tokens_per_second, tpot, token_overhead, round_trip_overhead, resolve_rate, error_rate, cost, output_tokens, turns, tool_calls, stage.network, stage.queue, stage.prefill, stage.residue, stage.decode, stage.tool, stage.harness, stage.wait, stage.connect_dns, stage.connect_tcp, stage.connect_tls, stage.connect_upgrade, stage.send, stage.decode_reasoning, stage.decode_text, stage.decode_tool_arguments, stage.tail, stage.tool_sandbox, stage.tool_command, stage.agent_start.
+    'speed' is no metric; there are task_time, task_time_without_wait, ttft, inter_event, output_tokens_per_second, tpot, token_overhead, round_trip_overhead, resolve_rate, error_rate, cost, output_tokens, turns, tool_calls, requests, side_requests, connections, request_bytes, between_turns, turn_overhead, harness_share, stage.network, stage.queue, stage.prefill, stage.residue, stage.decode, stage.tool, stage.harness, stage.wait, stage.connect_dns, stage.connect_tcp, stage.connect_tls, stage.connect_upgrade, stage.send, stage.decode_reasoning, stage.decode_text, stage.decode_tool_arguments, stage.tail, stage.tool_sandbox, stage.tool_command, stage.agent_start.
     "#);
     assert!(
         rule("metric = \"stage.tool.share\"\nmax_regress = \"5%\"").contains("gate their times")
