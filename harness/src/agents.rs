@@ -1,7 +1,7 @@
 //! Real coding agents, as data: which there are, how each is installed, started, and pointed
 //! at a server.
 //!
-//! A new agent is one file below `agents/` and one line in [`SHIPPED`]; one of a user's own is
+//! A new agent is one file below `agents/` and one line in `SHIPPED`; one of a user's own is
 //! a file of the same form. `docs/agents.md` describes the format.
 
 mod adapter;
