@@ -12,8 +12,17 @@ use crate::console::say;
 use crate::error::Error;
 use crate::exit;
 
-/// Whether one of the signals came.
-static SEEN: LazyLock<watch::Sender<bool>> = LazyLock::new(|| watch::Sender::new(false));
+/// What came of the signals; the latest of several.
+static SEEN: LazyLock<watch::Sender<Option<Wish>>> = LazyLock::new(|| watch::Sender::new(None));
+
+/// Who wants the command to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    /// Somebody at the terminal, whose Ctrl-C everything there gets.
+    Terminal,
+    /// Whoever sent a signal to this process alone.
+    Sender,
+}
 
 /// Whether the command ends by itself after a signal.
 static EXPECTED: AtomicBool = AtomicBool::new(false);
@@ -43,12 +52,12 @@ pub(super) fn listen() -> Result<(), Error> {
                     None => std::future::pending().await,
                 }
             };
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-                _ = hung_up => {}
-            }
-            SEEN.send_replace(true);
+            let wish = tokio::select! {
+                _ = interrupt.recv() => Wish::Terminal,
+                _ = terminate.recv() => Wish::Sender,
+                _ = hung_up => Wish::Sender,
+            };
+            SEEN.send_replace(Some(wish));
             if !EXPECTED.swap(false, Ordering::SeqCst) {
                 say("timeslip: interrupted");
                 end();
@@ -80,7 +89,7 @@ pub(super) fn let_end() {
 }
 
 /// While there is one, the first signal is left to the command.
-pub(super) struct Interruption(watch::Receiver<bool>);
+pub(super) struct Interruption(watch::Receiver<Option<Wish>>);
 
 impl Interruption {
     /// Leaves the next signal to the command.
@@ -92,13 +101,19 @@ impl Interruption {
 
     /// Whether it has come.
     pub(super) fn has_come(&self) -> bool {
-        *self.0.borrow()
+        self.0.borrow().is_some()
     }
 
     /// Waits for it.
     pub(super) async fn wait(&self) {
         // Fails only without a sender, and that one is static.
-        let _ = self.0.clone().wait_for(|seen| *seen).await;
+        let _ = self.0.clone().wait_for(Option::is_some).await;
+    }
+
+    /// Waits for a signal that came to this process alone: a child has to be told of it.
+    pub(super) async fn wait_alone(&self) {
+        let alone = |wish: &Option<Wish>| *wish == Some(Wish::Sender);
+        let _ = self.0.clone().wait_for(alone).await;
     }
 }
 

@@ -175,7 +175,38 @@ fn what_cannot_be_recorded_says_why() {
     insta::assert_snapshot!(told(&[]), @"timeslip: record: nothing to record; give a command after `--`, or --listen ADDRESS for clients that are started elsewhere");
     insta::assert_snapshot!(told(&["--", "bash"]), @"timeslip: record: where bash asks is not known; say it by --upstream URL, or by --endpoint NAME");
     insta::assert_snapshot!(told(&["--upstream", "nowhere", "--", "bash"]), @"timeslip: --upstream: not a whole URL; write http://… or https://…");
+    insta::assert_snapshot!(told(&["-e", "fast", "--", "no-such-client"]), @"timeslip: no-such-client: is no program that can be found; nothing was recorded");
     let error = told(&["-e", "fsat", "--", "bash"]);
     assert!(error.contains("fsat"), "{error}");
     assert!(!folder.path().join("runs").exists());
+}
+
+#[test]
+fn a_client_is_told_of_a_signal_that_came_to_timeslip_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = quick_config(folder.path());
+    let ready = folder.path().join("ready");
+    let mut recording = std::process::Command::new(env!("CARGO_BIN_EXE_timeslip"))
+        .current_dir(folder.path())
+        .env("READY", &ready)
+        .args([
+            "record",
+            "--config",
+            config.to_str().unwrap(),
+            "-e",
+            "fast",
+            "--",
+        ])
+        .args(["bash", "-c", "touch \"$READY\"; exec sleep 600"])
+        .spawn()
+        .unwrap();
+    while !ready.exists() {
+        assert!(recording.try_wait().unwrap().is_none());
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let id = rustix::process::Pid::from_child(&recording);
+    rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+    assert_eq!(recording.wait().unwrap().code(), Some(128 + 15));
+    let journal = std::fs::read_to_string(folder.path().join("runs/latest/journal.jsonl")).unwrap();
+    assert!(journal.contains("ungraded"), "{journal}");
 }

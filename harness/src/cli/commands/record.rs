@@ -5,10 +5,11 @@ use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::ExitStatus;
 use std::sync::mpsc::{self, SyncSender};
 use std::thread::JoinHandle;
 
+use rustix::process::{Pid, Signal, kill_process};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use timeslip_datasets::run::RunDirectory;
@@ -19,6 +20,7 @@ use timeslip_datasets::text::plural;
 use timeslip_proxy::{Limits, Options, Running, Seen};
 use timeslip_suites::{Sandbox, Suite};
 use timeslip_wire::clock;
+use tokio::process::Command;
 
 use super::report;
 use crate::agents::{Pointing, Values};
@@ -84,6 +86,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
                 .to_owned(),
         });
     }
+    if let Some(program) = arguments.command.first()
+        && which::which(program).is_err()
+    {
+        return Err(Error::Config {
+            place: program.to_string_lossy().into_owned(),
+            problem: "is no program that can be found; nothing was recorded".to_owned(),
+        });
+    }
     let config = Config::load(arguments.config.as_deref())?;
     let client = Client::of(arguments.command.first(), arguments.agent.as_deref())?;
     let (endpoint, url) = (arguments.endpoint.as_deref(), arguments.upstream.as_deref());
@@ -143,7 +153,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
     });
     let proxy = proxy.map_err(Error::system("cannot start the proxy"))?;
     let ended = match arguments.command.split_first() {
-        Some((program, rest)) => Some(conduct(program, rest, pointing, origin)?),
+        Some((program, rest)) => Some(conduct(program, rest, pointing, origin, &interruption)?),
         None => {
             say(&format!("listening; base URL {base_url}; Ctrl-C ends it"));
             super::runtime()?.block_on(interruption.wait());
@@ -179,28 +189,44 @@ fn follow(
     Ok((told, thread))
 }
 
-/// Runs the client to its end.
+/// Runs the client to its end, which is sooner where this process alone is asked to end.
 fn conduct(
     program: &OsString,
     rest: &[OsString],
     pointing: Pointing,
     origin: u64,
+    interruption: &Interruption,
 ) -> Result<Ended, Error> {
     for (path, content) in &pointing.files {
         let folder = path.parent().unwrap_or(Path::new("/"));
         let written = fs::create_dir_all(folder).and_then(|()| fs::write(path, content));
         written.map_err(Error::system(format!("cannot write {}", path.display())))?;
     }
+    let runtime = super::runtime()?;
+    let _within = runtime.enter();
+    let name = program.to_string_lossy();
     let start = clock::now() - origin;
-    let status = Command::new(program)
+    let mut client = Command::new(program)
         .args(pointing.arguments)
         .args(rest)
         .envs(pointing.environment)
         // The proxy itself is asked through no other.
         .envs(["NO_PROXY", "no_proxy"].map(|name| (name, "127.0.0.1,localhost")))
-        .status();
-    let name = program.to_string_lossy();
-    let status = status.map_err(Error::system(format!("cannot start {name}")))?;
+        .spawn()
+        .map_err(Error::system(format!("cannot start {name}")))?;
+    let status = runtime.block_on(async {
+        tokio::select! {
+            status = client.wait() => return status,
+            () = interruption.wait_alone() => {}
+        }
+        let id = client.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        if let Some(id) = id {
+            // It may just have ended by itself.
+            let _ = kill_process(id, Signal::TERM);
+        }
+        client.wait().await
+    });
+    let status = status.map_err(Error::system(format!("cannot wait for {name}")))?;
     Ok(Ended {
         start,
         end: clock::now() - origin,

@@ -44,7 +44,7 @@ pub(super) struct Arguments {
     suites: Vec<String>,
     /// Measure this endpoint (repeatable: the candidates, then the baseline) [default: as
     /// configured]
-    #[arg(long = "endpoint", value_name = "NAME")]
+    #[arg(long = "endpoint", short = 'e', value_name = "NAME")]
     endpoints: Vec<String>,
     /// Give the tasks to this agent: builtin, one that `timeslip agents` lists, or the file of
     /// one of your own (repeatable: each on every endpoint) [default: as configured]

@@ -1,6 +1,7 @@
 //! The integration tests of the wire.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod any_json;
 mod arrivals;
 mod call_arrivals;
 mod exchange;

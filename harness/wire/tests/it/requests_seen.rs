@@ -10,6 +10,7 @@ use timeslip_wire::protocols::{
     self, Item, ItemKind, PROTOCOLS, Request, RequestForm, RequestSeen, ToolSpec,
 };
 
+use crate::any_json::any_json;
 use crate::recorded;
 
 fn seen(path: &str, body: &Value) -> (&'static str, RequestSeen) {
@@ -458,23 +459,7 @@ fn anything() -> impl Strategy<Value = Value> {
         "previous_response_id",
         "message",
     ];
-    let leaf = prop_oneof![
-        Just(Value::Null),
-        any::<bool>().prop_map(Value::from),
-        any::<i64>().prop_map(Value::from),
-        prop::sample::select(NAMES).prop_map(Value::from),
-        ".{0,8}".prop_map(Value::from),
-    ];
-    leaf.prop_recursive(6, 64, 6, |inner| {
-        let fields = prop::collection::btree_map(prop::sample::select(NAMES), inner.clone(), 0..8);
-        prop_oneof![
-            prop::collection::vec(inner, 0..5).prop_map(Value::from),
-            fields.prop_map(|fields| fields
-                .into_iter()
-                .map(|(name, value)| (name.to_owned(), value))
-                .collect()),
-        ]
-    })
+    any_json(NAMES)
 }
 
 proptest! {
