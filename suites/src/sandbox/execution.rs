@@ -14,7 +14,7 @@ pub enum Exit {
     TimedOut,
     /// It was killed because more was written than [`crate::Invocation::disk`] allows.
     DiskLimit,
-    /// It was killed because [`crate::Invocation::stop`] said so.
+    /// It was killed because [`crate::Invocation::cancel`] said so.
     Cancelled,
 }
 
