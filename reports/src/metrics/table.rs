@@ -198,7 +198,7 @@ pub static METRICS: &[Metric] = &[
     },
     Metric {
         name: "turn_overhead",
-        label: "the same without tools",
+        label: "last call to next request, without tools",
         unit: Unit::Duration,
         source: Source::TrialSums(|trial| trial.client.turn_overhead_ns.parts()),
         ..ROW
