@@ -1,6 +1,8 @@
 //! The file of one agent.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::de::{Deserializer, Error as _};
@@ -119,6 +121,23 @@ pub struct Pointing {
     pub files: Vec<(PathBuf, String)>,
     /// Arguments that follow the program's name.
     pub arguments: Vec<String>,
+}
+
+impl Pointing {
+    /// Writes its files, all of which are below the agent's home directory `inside`, into that
+    /// directory as it is called here, `home`.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn write_files(&self, inside: &Path, home: &Path) -> io::Result<()> {
+        for (path, content) in &self.files {
+            let below = path.strip_prefix(inside).map_err(io::Error::other)?;
+            let path = home.join(below);
+            fs::create_dir_all(path.parent().unwrap_or(home))?;
+            fs::write(path, content)?;
+        }
+        Ok(())
+    }
 }
 
 impl Adapter {

@@ -40,6 +40,8 @@ pub struct Exchanging {
     request_end: Option<Passed>,
     response: Content,
     head: Option<Box<ResponseHead>>,
+    /// Found out when the response begins.
+    protocol: Option<&'static dyn Protocol>,
     reading: Reading,
     response_end: Option<(Arrival, Option<Box<Counts>>)>,
     client: ClientSide,
@@ -92,6 +94,7 @@ impl Exchanging {
             request_end: None,
             response: content(),
             head: None,
+            protocol: None,
             reading: Reading::Nothing,
             response_end: None,
             client: ClientSide::default(),
@@ -174,8 +177,8 @@ impl Exchanging {
         self.response
             .encoded(head::value(&head.headers, "content-encoding"));
         let body = self.request.bytes();
-        let protocol = request::protocol(&self.method, &self.target, &self.headers, body);
-        if let Some(protocol) = protocol {
+        self.protocol = request::protocol(&self.method, &self.target, &self.headers, body);
+        if let Some(protocol) = self.protocol {
             let mut recorder =
                 Recorder::begun_at(self.start, protocol.decoder(), keeping.origin, 0, 0);
             match &self.opened {
@@ -269,13 +272,7 @@ impl Exchanging {
             if let Some((_, Some(counts))) = self.response_end {
                 recorder.take_counts(*counts);
             }
-            let protocol = request::protocol(
-                &self.method,
-                &self.target,
-                &self.headers,
-                &seen.request.bytes,
-            );
-            seen.protocol = protocol.map(Protocol::name);
+            seen.protocol = self.protocol.map(Protocol::name);
             let done = keeping.offset(whole.unwrap_or(done));
             let (exchange, answer) = finished(recorder, self.transport, done, failure);
             seen.exchange = Some(exchange);

@@ -140,8 +140,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
         true => None,
         false => Some(directory.keep_bodies()?),
     };
+    pointing
+        .write_files(scratch.path(), scratch.path())
+        .map_err(Error::system("cannot write the client's configuration"))?;
     say(&format!("recording {}", directory.path().display()));
     let interruption = Interruption::expect();
+    let at = OffsetDateTime::now_utc();
     let origin = clock::now();
     let (told, recording) = follow(Recording::new(redaction, bodies))?;
     let proxy = timeslip_proxy::start(Options {
@@ -163,7 +167,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let wall_ns = clock::now() - origin;
     let lines = finish(proxy, recording)?;
     say(&told_of(&lines));
-    write_down(&directory, &trial, lines, ended.as_ref(), wall_ns)?;
+    write_down(&directory, &trial, lines, ended.as_ref(), at, wall_ns)?;
     report::render(directory.path(), &Claims::default())?;
     Ok(ended.map_or(exit::PASS, |ended| exit_code(ended.status)))
 }
@@ -197,11 +201,6 @@ fn conduct(
     origin: u64,
     interruption: &Interruption,
 ) -> Result<Ended, Error> {
-    for (path, content) in &pointing.files {
-        let folder = path.parent().unwrap_or(Path::new("/"));
-        let written = fs::create_dir_all(folder).and_then(|()| fs::write(path, content));
-        written.map_err(Error::system(format!("cannot write {}", path.display())))?;
-    }
     let runtime = super::runtime()?;
     let _within = runtime.enter();
     let name = program.to_string_lossy();
@@ -272,11 +271,11 @@ fn write_down(
     trial: &TrialKey,
     lines: Lines,
     ended: Option<&Ended>,
+    at: OffsetDateTime,
     wall_ns: u64,
 ) -> Result<(), Error> {
-    let at = OffsetDateTime::now_utc().format(&Rfc3339);
     let started = Event::TrialStarted(TrialStarted {
-        at: at.unwrap_or_default(),
+        at: at.format(&Rfc3339).unwrap_or_default(),
         setup_ns: 0,
         warmth: None,
     });

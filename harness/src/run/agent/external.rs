@@ -1,7 +1,6 @@
 //! A real agent: all of it runs in the trial's sandbox, and reaches its model through a
 //! recording proxy alone.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver};
@@ -167,7 +166,7 @@ impl External {
                 instruction: assignment.prompt,
             },
         );
-        write_files(&pointing, &inside, &home)?;
+        pointing.write_files(&inside, &home)?;
         let cancel = Cancel::new()?;
         let invocation = self.invocation(assignment, pointing, &door, (&home, &inside), &cancel)?;
         let sandbox = bench.sandbox.clone();
@@ -344,17 +343,6 @@ fn follow(
             cancel.cancel();
         }
         recording.take(seen)?;
-    }
-    Ok(())
-}
-
-/// Writes the agent's configuration into its home directory, which is `home` here.
-fn write_files(pointing: &Pointing, inside: &Path, home: &Path) -> io::Result<()> {
-    for (path, content) in &pointing.files {
-        let below = path.strip_prefix(inside).map_err(io::Error::other)?;
-        let path = home.join(below);
-        fs::create_dir_all(path.parent().unwrap_or(home))?;
-        fs::write(path, content)?;
     }
     Ok(())
 }
