@@ -1,6 +1,6 @@
 //! What a proxy saw of a client, as lines of a trial's journal.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 
 use timeslip_datasets::run::bodies::BodyWriter;
@@ -23,6 +23,8 @@ pub struct Recording {
     bodies: Option<BodyWriter>,
     unread: u32,
     first_request: Option<u64>,
+    /// The client's connections of which something was seen.
+    connections: HashSet<u64>,
 }
 
 /// What was recorded of a client.
@@ -60,6 +62,7 @@ impl Recording {
             bodies,
             unread: 0,
             first_request: None,
+            connections: HashSet::new(),
         }
     }
 
@@ -90,7 +93,8 @@ impl Recording {
                 }
             }
         }
-        let (mut exchange, mut answer) = exchange(seen);
+        let is_new = self.connections.insert(seen.connection);
+        let (mut exchange, mut answer) = exchange(seen, !is_new);
         [exchange.request_body, exchange.response_body] = bodies;
         self.redaction.exchange(&mut exchange);
         let error = exchange.error.take();
@@ -171,11 +175,13 @@ impl Recording {
     }
 }
 
-/// The exchange and its answer; for what is no model call how long it took.
-fn exchange(seen: Seen) -> (Exchange, Option<Answer>) {
+/// The exchange and its answer; for what is no model call how long it took, and whether its
+/// connection had been used before.
+fn exchange(seen: Seen, reused_connection: bool) -> (Exchange, Option<Answer>) {
     let began = began(&seen);
     let beside = || Exchange {
         transport: "http".to_owned(),
+        reused_connection,
         marks: Marks {
             start: began,
             done: seen.client.last_handed_on.unwrap_or(began).max(began),
