@@ -63,7 +63,8 @@ pub fn attribute(trial: &Trial, prefill: Option<PrefillModel>) -> Attribution {
         works.push(Work::tool(tool));
         parts.push((tool.turn, label.into(), tool_segments(tool)));
     }
-    let mut pieces = Vec::new();
+    let lengths = parts.iter().map(|(_, _, segments)| segments.len());
+    let mut pieces = Vec::with_capacity(lengths.sum());
     for window in critical_path(&works, trial.finished.wall_ns) {
         let (turn, label, segments) = &parts[window.work];
         lay(

@@ -9,6 +9,7 @@
 
 mod ended_by;
 mod events;
+mod line;
 mod read;
 mod write;
 
@@ -55,7 +56,7 @@ impl std::fmt::Display for TrialKey {
 }
 
 /// One line after the header.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Record {
     /// The trial this line is about.
     pub trial: TrialKey,
@@ -65,7 +66,7 @@ pub struct Record {
 }
 
 /// What a journal line says.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// The agent got the task; offset 0 of every other time of the trial.

@@ -5,10 +5,9 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
-
-use super::{AgentRun, Exchange, Header, Tool, TrialFinished, TrialKey, TrialStarted};
+use super::{
+    AgentRun, Event, Exchange, Header, Record, Tool, TrialFinished, TrialKey, TrialStarted, line,
+};
 use crate::run::formats;
 
 /// No honest line is longer; a longer one means the file is not a journal.
@@ -75,24 +74,6 @@ struct Open {
     exchanges: Vec<Exchange>,
     tools: Vec<Tool>,
     agent_runs: Vec<AgentRun>,
-}
-
-/// What a line is about, and nothing of what it says.
-#[derive(Deserialize)]
-struct Head {
-    trial: TrialKey,
-    event: Kind,
-}
-
-/// The events of a [`super::Event`], by name.
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Kind {
-    TrialStarted,
-    Exchange,
-    Tool,
-    AgentRun,
-    TrialFinished,
 }
 
 impl Journal {
@@ -173,30 +154,21 @@ impl Journal {
 
     /// Takes in the line that was read; a trial where it ends one.
     fn take(&mut self) -> Result<Option<Trial>, String> {
-        let Head { trial: key, event } = self.record()?;
+        let Record { trial: key, event } =
+            line::read(&self.line).map_err(|error| format!("broken record: {error}"))?;
         match event {
             // A new start drops what an earlier, cut-off attempt left behind.
-            Kind::TrialStarted => {
+            Event::TrialStarted(started) => {
                 let open = Open {
-                    started: Some(self.record()?),
+                    started: Some(started),
                     ..Open::default()
                 };
                 self.open.insert(key, open);
             }
-            Kind::Exchange => {
-                let exchange = self.record()?;
-                self.open.entry(key).or_default().exchanges.push(exchange);
-            }
-            Kind::Tool => {
-                let tool = self.record()?;
-                self.open.entry(key).or_default().tools.push(tool);
-            }
-            Kind::AgentRun => {
-                let agent_run = self.record()?;
-                self.open.entry(key).or_default().agent_runs.push(agent_run);
-            }
-            Kind::TrialFinished => {
-                let finished = self.record()?;
+            Event::Exchange(exchange) => self.under_way(key).exchanges.push(*exchange),
+            Event::Tool(tool) => self.under_way(key).tools.push(tool),
+            Event::AgentRun(agent_run) => self.under_way(key).agent_runs.push(agent_run),
+            Event::TrialFinished(finished) => {
                 let Some(Open {
                     started: Some(started),
                     exchanges,
@@ -219,10 +191,8 @@ impl Journal {
         Ok(None)
     }
 
-    /// Fields of the line that was read. Their kind is in one of them, and to keep the others
-    /// until it is known takes far longer than to read the line again.
-    fn record<T: DeserializeOwned>(&self) -> Result<T, String> {
-        serde_json::from_slice(&self.line).map_err(|error| format!("broken record: {error}"))
+    fn under_way(&mut self, key: TrialKey) -> &mut Open {
+        self.open.entry(key).or_default()
     }
 
     fn bad(&self, problem: impl Into<String>) -> ReadError {
@@ -251,7 +221,7 @@ impl Iterator for Journal {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Event, Outcome, Record, Writer};
+    use super::super::{Outcome, Writer};
     use super::*;
 
     /// All that a journal holds, and how long its whole lines are.
