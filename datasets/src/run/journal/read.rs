@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{AgentRun, Exchange, Header, Tool, TrialFinished, TrialKey, TrialStarted};
+use super::{Act, AgentRun, Exchange, Header, Tool, TrialFinished, TrialKey, TrialStarted};
 use crate::run::formats;
 
 /// No honest line is longer; a longer one means the file is not a journal.
@@ -42,6 +42,8 @@ pub struct Trial {
     pub tools: Vec<Tool>,
     /// Runs of a real agent's process, in order; none for the built-in agent.
     pub agent_runs: Vec<AgentRun>,
+    /// What the developer did, in order; nothing but in sessions of the real-time mode.
+    pub acts: Vec<Act>,
     /// Its end.
     pub finished: TrialFinished,
 }
@@ -75,6 +77,7 @@ struct Open {
     exchanges: Vec<Exchange>,
     tools: Vec<Tool>,
     agent_runs: Vec<AgentRun>,
+    acts: Vec<Act>,
 }
 
 /// What a line is about, and nothing of what it says.
@@ -92,6 +95,7 @@ enum Kind {
     Exchange,
     Tool,
     AgentRun,
+    Act,
     TrialFinished,
 }
 
@@ -195,6 +199,10 @@ impl Journal {
                 let agent_run = self.record()?;
                 self.open.entry(key).or_default().agent_runs.push(agent_run);
             }
+            Kind::Act => {
+                let act = self.record()?;
+                self.open.entry(key).or_default().acts.push(act);
+            }
             Kind::TrialFinished => {
                 let finished = self.record()?;
                 let Some(Open {
@@ -202,6 +210,7 @@ impl Journal {
                     exchanges,
                     tools,
                     agent_runs,
+                    acts,
                 }) = self.open.remove(&key)
                 else {
                     return Err(format!("trial {key} ends without having started"));
@@ -212,6 +221,7 @@ impl Journal {
                     exchanges,
                     tools,
                     agent_runs,
+                    acts,
                     finished,
                 }));
             }
