@@ -95,17 +95,38 @@ pub(crate) fn read_yaml<T: DeserializeOwned>(file: &Path, purpose: &str) -> Resu
 
 /// Reads a TOML file into `T`.
 pub(crate) fn read_toml<T: DeserializeOwned>(file: &Path, purpose: &str) -> Result<T> {
-    let text = read_text(file, purpose)?;
-    toml::from_str(&text).map_err(|error| {
+    parse_toml(file, &read_text(file, purpose)?)
+}
+
+/// Reads the text of a TOML file into `T`.
+pub(crate) fn parse_toml<T: DeserializeOwned>(file: &Path, text: &str) -> Result<T> {
+    toml::from_str(text).map_err(|error| {
         let message = error.message().trim().to_owned();
         match error.span() {
             Some(span) => {
-                let before = text.get(..span.start).unwrap_or(&text);
+                let before = text.get(..span.start).unwrap_or(text);
                 Error::invalid_line(file, 1 + before.matches('\n').count() as u64, message)
             }
             None => Error::invalid(file, message),
         }
     })
+}
+
+/// The files of a directory whose names end so, by name.
+pub(crate) fn with_ending(directory: &Path, ending: &str) -> Result<Vec<PathBuf>> {
+    let read_error = |source| Error::Read {
+        file: directory.to_path_buf(),
+        source,
+    };
+    let mut files = Vec::new();
+    for entry in directory.read_dir().map_err(read_error)? {
+        let path = entry.map_err(read_error)?.path();
+        if path.extension().is_some_and(|found| found == ending) && path.is_file() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
 }
 
 pub(crate) fn json_error(file: &Path, error: &serde_json::Error) -> Error {

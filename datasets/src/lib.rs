@@ -13,6 +13,7 @@ pub mod files;
 pub mod harbor;
 pub mod options;
 pub mod run;
+pub mod session;
 pub mod swebench;
 pub mod swebench_pro;
 pub mod terminal_bench;

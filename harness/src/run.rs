@@ -6,6 +6,7 @@ pub(crate) mod apart;
 pub mod config;
 pub mod endpoints;
 pub mod environment;
+pub mod interactive;
 pub mod plan;
 pub mod runner;
 pub mod subscribers;

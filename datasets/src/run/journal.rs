@@ -7,12 +7,16 @@
 //! the client's monotonic clock, so trials from several machines can be
 //! put side by side. A mark that did not happen is absent, never zero.
 
+mod act;
 mod ended_by;
 mod events;
 mod line;
 mod read;
 mod write;
 
+pub use act::{
+    Act, ActCheck, ActCounts, ActKind, ActMarks, ExchangeEnd, Keystroke, Race, StopWay,
+};
 pub use ended_by::EndedBy;
 pub use events::{EventColumns, EventKind, StreamEvent};
 pub use read::{Journal, ReadError, Trial};
@@ -77,6 +81,8 @@ pub enum Event {
     Tool(Tool),
     /// A real agent's process ended.
     AgentRun(AgentRun),
+    /// An act of a developer is over, in a session of the real-time mode.
+    Act(Box<Act>),
     /// The trial is over and graded.
     TrialFinished(TrialFinished),
 }
@@ -387,6 +393,17 @@ pub struct Exchange {
     pub compressed: bool,
     /// True when only the new input was sent, on top of a previous response.
     pub incremental: bool,
+    /// The number of the developer's act that it answers, in a session.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub act: Option<u32>,
+    /// Why it ended before its answer was whole, where that was wanted. It is no failure
+    /// then: `error` is absent, and `usage` is what the server said before, as a rule
+    /// nothing. `marks.done` is when nothing more of it was waited for.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ended_by: Option<ExchangeEnd>,
+    /// The number of the act that ended it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ended_by_act: Option<u32>,
     /// The marks.
     pub marks: Marks,
     /// Every output event, in order.

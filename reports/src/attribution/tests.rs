@@ -22,6 +22,7 @@ pub(super) fn trial(wall_ns: u64, exchanges: Vec<Exchange>, tools: Vec<Tool>) ->
         exchanges,
         tools,
         agent_runs: Vec::new(),
+        acts: Vec::new(),
         finished: TrialFinished {
             outcome: Outcome::Resolved,
             ended_by: None,

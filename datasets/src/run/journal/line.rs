@@ -36,6 +36,7 @@ enum Kind {
     Exchange,
     Tool,
     AgentRun,
+    Act,
     TrialFinished,
 }
 
@@ -47,6 +48,7 @@ impl Kind {
             Kind::Exchange => Event::Exchange(Deserialize::deserialize(fields)?),
             Kind::Tool => Event::Tool(Deserialize::deserialize(fields)?),
             Kind::AgentRun => Event::AgentRun(Deserialize::deserialize(fields)?),
+            Kind::Act => Event::Act(Deserialize::deserialize(fields)?),
             Kind::TrialFinished => Event::TrialFinished(Deserialize::deserialize(fields)?),
         })
     }

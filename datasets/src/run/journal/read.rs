@@ -6,7 +6,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use super::{
-    AgentRun, Event, Exchange, Header, Record, Tool, TrialFinished, TrialKey, TrialStarted, line,
+    Act, AgentRun, Event, Exchange, Header, Record, Tool, TrialFinished, TrialKey, TrialStarted,
+    line,
 };
 use crate::run::formats;
 
@@ -41,6 +42,8 @@ pub struct Trial {
     pub tools: Vec<Tool>,
     /// Runs of a real agent's process, in order; none for the built-in agent.
     pub agent_runs: Vec<AgentRun>,
+    /// What the developer did, in order; nothing but in sessions of the real-time mode.
+    pub acts: Vec<Act>,
     /// Its end.
     pub finished: TrialFinished,
 }
@@ -74,6 +77,7 @@ struct Open {
     exchanges: Vec<Exchange>,
     tools: Vec<Tool>,
     agent_runs: Vec<AgentRun>,
+    acts: Vec<Act>,
 }
 
 impl Journal {
@@ -168,12 +172,14 @@ impl Journal {
             Event::Exchange(exchange) => self.under_way(key).exchanges.push(*exchange),
             Event::Tool(tool) => self.under_way(key).tools.push(tool),
             Event::AgentRun(agent_run) => self.under_way(key).agent_runs.push(agent_run),
+            Event::Act(act) => self.under_way(key).acts.push(*act),
             Event::TrialFinished(finished) => {
                 let Some(Open {
                     started: Some(started),
                     exchanges,
                     tools,
                     agent_runs,
+                    acts,
                 }) = self.open.remove(&key)
                 else {
                     return Err(format!("trial {key} ends without having started"));
@@ -184,6 +190,7 @@ impl Journal {
                     exchanges,
                     tools,
                     agent_runs,
+                    acts,
                     finished,
                 }));
             }

@@ -131,7 +131,7 @@ impl Watch {
                 let answered = self.answered.remove(trial);
                 self.count(trial, finished, answered)
             }
-            Event::TrialStarted(_) | Event::Tool(_) | Event::AgentRun(_) => None,
+            Event::TrialStarted(_) | Event::Tool(_) | Event::AgentRun(_) | Event::Act(_) => None,
         }
     }
 
