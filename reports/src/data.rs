@@ -11,7 +11,7 @@ pub use gaps::Gaps;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use timeslip_datasets::run::calibration::{Calibration, ErrorQuantiles};
-use timeslip_datasets::run::journal::{EndedBy, Outcome, Reported, StreamShape, TcpSample};
+use timeslip_datasets::run::journal::{Act, EndedBy, Outcome, Reported, StreamShape, TcpSample};
 use timeslip_datasets::run::plan::PlannedEndpoint;
 
 use crate::stages::{Provenance, Stage};
@@ -93,6 +93,9 @@ pub struct ExchangeData {
     pub contradicted: bool,
     /// It was read too late to tell when its output came: it has no times.
     pub spoilt: bool,
+    /// By how much at most the times of its output are too late, where a late read may have
+    /// found segments merged.
+    pub too_late_by_ns: Option<u64>,
     /// Its output came as it was generated, and not held back in a few bursts.
     pub streamed: bool,
     /// Gaps between consecutive output events. One event may carry many tokens. Empty where
@@ -194,6 +197,8 @@ pub struct TrialData {
     pub tool_calls: u32,
     /// What its client asked, and what lay between its turns.
     pub client: ClientCost,
+    /// What the developer did, where the trial is a session.
+    pub acts: Vec<Act>,
     /// US dollars for every token of the trial, retries included; `None` when a price or
     /// a usage is unknown.
     pub cost_usd: Option<f64>,

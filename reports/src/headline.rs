@@ -139,6 +139,7 @@ mod tests {
             tool_sum_ns: 0,
             tool_calls: 0,
             client: ClientCost::default(),
+            acts: Vec::new(),
             cost_usd: None,
         };
         let mut trials = vec![trial("a", Outcome::Resolved); 9];

@@ -5,6 +5,7 @@
 //! [`conclusion`] puts them into words, [`render`] writes the files.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod acts;
 pub mod attribution;
 pub mod charts;
 pub mod claims;

@@ -9,7 +9,7 @@ mod unit;
 pub use source::{Coverage, Observation};
 pub use statistic::Statistic;
 pub use table::METRICS;
-pub(crate) use table::{INTER_EVENT, OUTPUT_RATE, RESOLVED, TASK_TIME, TTFT};
+pub(crate) use table::{ACT_TIME, INTER_EVENT, OUTPUT_RATE, RESOLVED, TASK_TIME, TTFT};
 pub use unit::Unit;
 
 use std::borrow::Cow;

@@ -261,6 +261,7 @@ fn trial_data(plan: &Plan, trial: &Trial, prefill: Option<PrefillModel>) -> Tria
             .fold(0, u64::saturating_add),
         tool_calls: u32::try_from(trial.tools.len()).unwrap_or(u32::MAX),
         client: client_cost(trial),
+        acts: trial.acts.clone(),
         cost_usd: price.and_then(|price| cost::cost_usd(price, &trial.exchanges)),
     }
 }
@@ -320,6 +321,7 @@ fn exchange_data(exchange: &Exchange, lag_ms: f64) -> ExchangeData {
         reported: exchange.reported,
         contradicted: attribution::contradicts(exchange),
         spoilt,
+        too_late_by_ns: attribution::too_late(exchange).map(|bounds| bounds.most),
         streamed: decode.streamed,
         inter_event_ns: decode.gaps_ns,
         decode_ns: decode.ns,

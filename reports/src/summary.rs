@@ -10,6 +10,7 @@ mod comparison;
 mod endpoint;
 mod levels;
 mod overhead;
+mod real_time;
 mod reconciliation;
 mod trial;
 
@@ -33,6 +34,7 @@ pub use endpoint::{
 };
 pub use levels::MetricLevel;
 pub use overhead::Overhead;
+pub use real_time::{ACTS_A_DAY, INSTANT, RESPONSE, RealTime, RealTimeEndpoint, Saved};
 pub use reconciliation::Reconciliation;
 pub use trial::TrialSummary;
 
@@ -98,6 +100,9 @@ pub struct Summary {
     /// The other candidates against the baseline, in order; empty with one candidate.
     #[serde(default)]
     pub further_comparisons: Vec<Comparison>,
+    /// What the sessions of a developer show; `null` where the run has none.
+    #[serde(default)]
+    pub real_time: Option<RealTime>,
     /// What trials take beside the task itself: set-up, grading, sandboxes.
     pub overhead: Overhead,
     /// Speed and quality at once: timeouts, retries, routing.
@@ -123,6 +128,7 @@ impl Summary {
         let mut warnings = run.warnings.clone();
         warnings.extend(checks::warnings(run));
         let mut comparisons = Comparison::all(run).into_iter();
+        let endpoints = endpoints(run);
         Summary {
             schema_version: SCHEMA_VERSION,
             run_id: run.run_id.clone(),
@@ -148,7 +154,8 @@ impl Summary {
                 .collect(),
             calibration: run.calibration.clone(),
             client_lag: run.client_lag,
-            endpoints: endpoints(run),
+            real_time: RealTime::of(run, endpoints.keys().cloned()),
+            endpoints,
             comparison: comparisons.next(),
             further_comparisons: comparisons.collect(),
             overhead: Overhead::of(run),

@@ -14,9 +14,7 @@ mod line;
 mod read;
 mod write;
 
-pub use act::{
-    Act, ActCheck, ActCounts, ActKind, ActMarks, ExchangeEnd, Keystroke, Race, StopWay,
-};
+pub use act::{Act, ActCheck, ActCounts, ActKind, ActMarks, ExchangeEnd, Keystroke, Race, StopWay};
 pub use ended_by::EndedBy;
 pub use events::{EventColumns, EventKind, StreamEvent};
 pub use read::{Journal, ReadError, Trial};

@@ -2,7 +2,9 @@
 
 use timeslip_datasets::run::journal::{EventKind, Exchange};
 
+use super::merged::{TooLate, too_late};
 use super::prefill_fit::{PrefillModel, uncached_tokens};
+
 use crate::stages::{Provenance, Stage};
 
 /// A stretch that ends at `end` and began where the one before it ended.
@@ -93,6 +95,9 @@ pub fn segments(exchange: &Exchange, context: Context) -> Vec<Segment> {
         // before it was spent trying to connect.
         (Some(_), None) => line.until(marks.done, Stage::Residue),
         (None, _) => line.until(marks.done, Stage::Wait),
+    }
+    if let Some(bounds) = too_late(exchange) {
+        line.bound(bounds);
     }
     line.segments
 }
@@ -226,6 +231,23 @@ impl ExchangeLine {
                     provenance,
                     error_ns,
                 }),
+            }
+        }
+    }
+
+    /// A stretch that ends or begins with output is off by as much as its time may be.
+    fn bound(&mut self, too_late: TooLate) {
+        for segment in &mut self.segments {
+            let bound = match segment.stage {
+                Stage::Residue => too_late.first,
+                Stage::DecodeReasoning | Stage::DecodeText | Stage::DecodeToolArguments => {
+                    too_late.first.max(too_late.last)
+                }
+                Stage::Tail => too_late.last,
+                _ => 0,
+            };
+            if bound > 0 {
+                segment.error_ns = Some(bound.max(segment.error_ns.unwrap_or(0)));
             }
         }
     }

@@ -1,5 +1,7 @@
 //! How a metric is read from a trial.
 
+use timeslip_datasets::run::journal::Act;
+
 use crate::data::{ExchangeData, TrialData};
 use crate::stages::{Provenance, Stage, StageGroup};
 
@@ -17,7 +19,7 @@ pub enum Observation {
 /// Of how many parts of a trial a metric should tell, and of how many it does not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Coverage {
-    /// Trials, or their exchanges.
+    /// Trials, or their exchanges or acts.
     pub all: usize,
     /// Those that say nothing.
     pub missing: usize,
@@ -30,6 +32,13 @@ pub(super) enum Source {
     Trial(fn(&TrialData) -> Option<f64>),
     /// A value for each exchange.
     Exchanges(fn(&ExchangeData) -> Option<f64>),
+    /// A value for each act of a session.
+    Acts {
+        /// The act's value.
+        of: fn(&Act) -> Option<f64>,
+        /// Whether it should have one.
+        asked: fn(&Act) -> bool,
+    },
     /// The gaps between output events.
     Gaps,
     /// Two sums over exchanges.
@@ -54,6 +63,13 @@ pub(super) enum Source {
 impl Source {
     pub(super) fn coverage(self, trial: &TrialData) -> Coverage {
         let missing = match self {
+            Source::Acts { of, asked } => {
+                let asked: Vec<&Act> = trial.acts.iter().filter(|act| asked(act)).collect();
+                return Coverage {
+                    all: asked.len(),
+                    missing: asked.iter().filter(|act| of(act).is_none()).count(),
+                };
+            }
             Source::Exchanges(of) => trial.exchanges.iter().filter(|e| of(e).is_none()).count(),
             Source::Gaps => {
                 let silent =
@@ -74,7 +90,7 @@ impl Source {
 
     pub(super) fn observe(self, trial: &TrialData) -> Option<Observation> {
         match self {
-            Source::Trial(_) | Source::Exchanges(_) | Source::Gaps => {
+            Source::Trial(_) | Source::Exchanges(_) | Source::Acts { .. } | Source::Gaps => {
                 let values = self.values(trial);
                 (!values.is_empty()).then_some(Observation::Values(values))
             }
@@ -94,6 +110,7 @@ impl Source {
         match self {
             Source::Trial(of) => of(trial).into_iter().collect(),
             Source::Exchanges(of) => trial.exchanges.iter().filter_map(of).collect(),
+            Source::Acts { of, .. } => trial.acts.iter().filter_map(of).collect(),
             Source::Gaps => {
                 let gaps = trial.exchanges.iter().flat_map(|e| e.inter_event_ns.iter());
                 gaps.map(|ns| ns as f64).collect()

@@ -1,9 +1,10 @@
 //! The table of metrics.
 
-use timeslip_datasets::run::journal::Outcome;
+use timeslip_datasets::run::journal::{Act, ActKind, Outcome, Race};
 
 use super::source::Source;
 use super::{Better, Metric, Statistic, Unit};
+use crate::acts::{self, Boundary};
 use crate::data::{ExchangeData, TrialData};
 use crate::stages::{Provenance, Stage, StageGroup};
 use crate::trial::{group_ns, output_tokens, turns};
@@ -85,6 +86,26 @@ pub(crate) const RESOLVED: Metric = Metric {
     better: Better::Higher,
     source: Source::Success(|trial| trial.judged().then_some(trial.outcome == Outcome::Resolved)),
     key: &[Statistic::Share],
+    ..ROW
+};
+
+/// An act's time, from the developer's beginning to the end of its answer.
+pub(crate) const ACT_TIME: Metric = Metric {
+    name: "act_time",
+    label: "time per act",
+    unit: Unit::Duration,
+    source: Source::Acts {
+        of: |act| ns(acts::act_time(act)),
+        asked: acts::has_answer,
+    },
+    kept: &[Statistic::Mean, P95],
+    ..ROW
+};
+
+/// A time to quiet after a stop.
+const QUIET: Metric = Metric {
+    unit: Unit::Duration,
+    kept: &[P50, P95],
     ..ROW
 };
 
@@ -215,6 +236,116 @@ pub static METRICS: &[Metric] = &[
         }),
         ..ROW
     },
+    Metric {
+        name: "first_output",
+        label: "ask to first useful output",
+        unit: Unit::Duration,
+        source: Source::Acts {
+            of: |act| ns(acts::first_output(act)),
+            asked: |act| act.kind == ActKind::Ask && act.marks.told.is_some(),
+        },
+        kept: &[P50, P95],
+        key: &[Statistic::Typical],
+        ..ROW
+    },
+    ACT_TIME,
+    Metric {
+        name: "acts_per_minute",
+        label: "acts per minute",
+        better: Better::Higher,
+        source: Source::TrialSums(acts_and_minutes),
+        ..ROW
+    },
+    Metric {
+        name: "quiet_stream",
+        label: "stop to last event",
+        source: Source::Acts {
+            of: |act| ns(acts::quiet(act, Boundary::Stream)),
+            asked: |act| acts::has_boundary(act, Boundary::Stream),
+        },
+        ..QUIET
+    },
+    Metric {
+        name: "quiet_confirmed",
+        label: "stop to confirmation",
+        source: Source::Acts {
+            of: |act| ns(acts::quiet(act, Boundary::Confirmation)),
+            asked: |act| acts::has_boundary(act, Boundary::Confirmation),
+        },
+        ..QUIET
+    },
+    Metric {
+        name: "quiet_tool",
+        label: "stop to tool gone",
+        source: Source::Acts {
+            of: |act| ns(acts::quiet(act, Boundary::Tool)),
+            asked: |act| acts::has_boundary(act, Boundary::Tool),
+        },
+        ..QUIET
+    },
+    Metric {
+        name: "stops_applied",
+        label: "stops that cut the answer",
+        unit: Unit::Share,
+        better: Better::Higher,
+        source: Source::TrialSums(stops_applied),
+        ..ROW
+    },
+    Metric {
+        name: "stale_tokens",
+        label: "tokens after a stop",
+        source: Source::Acts {
+            of: |act| acts::stopped(act).then(|| f64::from(act.counts.stale_tokens)),
+            asked: acts::stopped,
+        },
+        kept: &[Statistic::Mean],
+        ..ROW
+    },
+    Metric {
+        name: "redirect_time",
+        label: "redirection to first output of the new way",
+        unit: Unit::Duration,
+        source: Source::Acts {
+            of: |act| ns(acts::redirected(act)),
+            asked: |act| act.kind == ActKind::Steer && acts::stopped(act),
+        },
+        kept: &[P50, P95],
+        ..ROW
+    },
+    Metric {
+        name: "suggestion_time",
+        label: "last key to suggestion",
+        unit: Unit::Duration,
+        source: Source::Acts {
+            of: |act| ns(acts::suggestion(act)),
+            asked: |act| act.marks.last_keystroke.is_some(),
+        },
+        kept: &[P50, P95],
+        ..ROW
+    },
+    Metric {
+        name: "suggestions_in_time",
+        label: "suggestions before the next key",
+        unit: Unit::Share,
+        better: Better::Higher,
+        source: Source::TrialSums(|trial| Some(suggestions_in_time(trial))),
+        ..ROW
+    },
+    Metric {
+        name: "cancelled_per_accepted",
+        label: "cancelled requests per accepted suggestion",
+        source: Source::TrialSums(cancelled_per_accepted),
+        ..ROW
+    },
+    Metric {
+        name: "checks_passed",
+        label: "acts whose check passed",
+        unit: Unit::Share,
+        better: Better::Higher,
+        source: Source::TrialSums(checks_passed),
+        key: &[Statistic::Mean],
+        ..ROW
+    },
 ];
 
 /// The time of a stage.
@@ -269,4 +400,49 @@ fn network_per_exchange(trial: &TrialData) -> Option<(f64, f64)> {
         .filter(|value| value.stage.group() == Network)
         .map(|value| value.ns as f64);
     Some((network.sum(), trial.exchanges.len() as f64))
+}
+
+fn ns(duration: Option<u64>) -> Option<f64> {
+    duration.map(|ns| ns as f64)
+}
+
+/// How many acts of a session `holds` is true of.
+fn count(trial: &TrialData, holds: impl Fn(&Act) -> bool) -> f64 {
+    trial.acts.iter().filter(|act| holds(act)).count() as f64
+}
+
+/// Acts with an answer, and the minutes of their session.
+fn acts_and_minutes(trial: &TrialData) -> Option<(f64, f64)> {
+    let answered = count(trial, acts::has_answer);
+    (answered > 0.0).then_some((answered, trial.wall_ns as f64 / 60e9))
+}
+
+/// Stops that cut their answer, and all that had something to stop.
+fn stops_applied(trial: &TrialData) -> Option<(f64, f64)> {
+    let applied = |act: &Act| acts::stopped(act) && act.race == Some(Race::Applied);
+    Some((count(trial, applied), count(trial, acts::stopped)))
+}
+
+fn suggestions_in_time(trial: &TrialData) -> (f64, f64) {
+    let keys = trial.acts.iter().map(acts::in_time);
+    keys.fold((0.0, 0.0), |(shown, asked), [a, b]| {
+        (shown + f64::from(a), asked + f64::from(b))
+    })
+}
+
+/// Requests that later keys made pointless, and suggestions that were taken over.
+fn cancelled_per_accepted(trial: &TrialData) -> Option<(f64, f64)> {
+    let typed = trial.acts.iter().filter(|act| act.kind == ActKind::Type);
+    let cancelled = typed.map(|act| f64::from(act.counts.cancelled)).sum();
+    let accepted = count(trial, |act| act.kind == ActKind::Accept);
+    Some((cancelled, accepted))
+}
+
+/// Checks that passed, and all that were made.
+fn checks_passed(trial: &TrialData) -> Option<(f64, f64)> {
+    let passed = |act: &Act| act.check.as_ref().is_some_and(|check| check.passed);
+    Some((
+        count(trial, passed),
+        count(trial, |act| act.check.is_some()),
+    ))
 }

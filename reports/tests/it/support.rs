@@ -267,6 +267,7 @@ pub fn trial(task_index: u64, task: &str, endpoint: &str, attempt: u32, speed: S
         tool_sum_ns: builder.tool_sum,
         tool_calls: turns,
         client: ClientCost::default(),
+        acts: Vec::new(),
         cost_usd: None,
     }
 }
@@ -330,6 +331,7 @@ impl Builder {
         self.span(Stage::DecodeToolArguments, rest, turn, "");
         self.exchanges.push(ExchangeData {
             spoilt: false,
+            too_late_by_ns: None,
             turn,
             ttft_ns: Some(first_token - sent),
             first: FirstOfKind {

@@ -7,5 +7,6 @@
 mod byte_times;
 mod capture;
 mod tcp_segment;
+mod traffic;
 
-pub use capture::{Watched, begin, best, expect, pause};
+pub use capture::{Watched, begin, best, count_read, expect, pause};

@@ -308,6 +308,7 @@ impl Timed {
                 }
             });
         } else {
+            arrivals::count_read();
             parts.push_back((length, dated(stamp, StampSource::Receive)));
         }
         self.latest = latest;

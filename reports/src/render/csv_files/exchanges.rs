@@ -45,6 +45,9 @@ struct ExchangeRecord {
     first_tool_arguments_ns: Option<u64>,
     /// It was read too late to tell when its output came; its times are empty.
     spoilt: bool,
+    /// By how much at most the times of its output are too late, where a late read may have
+    /// found segments merged.
+    too_late_by_ns: Option<u64>,
     /// Its output came as it was generated; else there are no rate and no gaps.
     streamed: bool,
     /// First to last streamed token.
@@ -115,6 +118,7 @@ impl ExchangeRecord {
             first_text_ns: exchange.first.text_ns,
             first_tool_arguments_ns: exchange.first.tool_arguments_ns,
             spoilt: exchange.spoilt,
+            too_late_by_ns: exchange.too_late_by_ns,
             streamed: exchange.streamed,
             decode_ns: exchange.decode_ns,
             output_events: exchange.output_events,

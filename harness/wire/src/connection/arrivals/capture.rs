@@ -11,19 +11,22 @@ use tokio::net::TcpSocket;
 
 use super::byte_times::ByteTimes;
 use super::tcp_segment::TcpSegment;
+use super::traffic::Traffic;
 use crate::clock;
 use crate::kernel::packet_ring::PacketRing;
 
-/// Packets a second from which on reading waits for several: eight of the fastest streams.
-const HEAVY: u64 = 8_000;
-/// Over how long they are counted, in nanoseconds.
-const WINDOW_NS: u64 = 50_000_000;
-/// How long reading waits then. What ends an answer waits as well, half of this on average.
-const PAUSE: Duration = Duration::from_millis(3);
+/// How long reading waits for several packets where each keeps its own time. What ends an
+/// answer waits as well, half of this on average.
+const PAUSE_CAPTURED: Duration = Duration::from_millis(3);
+/// How long it waits where one stamp dates all that is read at once: a quarter of the gap
+/// between two tokens of the fastest streams, so that it gathers those of many streams and
+/// hardly ever two of one.
+const PAUSE_STAMPED: Duration = Duration::from_micros(250);
 
 thread_local! {
     static CAPTURE: RefCell<Option<Capture>> = const { RefCell::new(None) };
     static BEST: Cell<StampSource> = const { Cell::new(StampSource::Receive) };
+    static TRAFFIC: RefCell<Traffic> = const { RefCell::new(Traffic::NONE) };
 }
 
 /// Lets this thread know the arrivals of what it reads as exactly as it may, and no more
@@ -55,11 +58,26 @@ pub fn expect(socket: &TcpSocket, server: SocketAddr) -> Option<Watched> {
     CAPTURE.with_borrow_mut(|capture| capture.as_mut()?.expect(socket, server))
 }
 
+/// Counts one read of a connection that is not captured.
+pub fn count_read() {
+    TRAFFIC.with_borrow_mut(Traffic::count);
+}
+
 /// How long this thread may leave unread what comes, so that one read finds several
 /// events; nothing where that would make their times less exact, or save little.
 #[must_use]
 pub fn pause() -> Duration {
-    CAPTURE.with_borrow_mut(|capture| capture.as_mut().map_or(Duration::ZERO, Capture::pause))
+    let pause = CAPTURE.with_borrow_mut(|capture| match (capture, best()) {
+        (Some(capture), _) => {
+            // What is not read yet counts as well.
+            capture.drain();
+            PAUSE_CAPTURED
+        }
+        (None, StampSource::Read) => Duration::ZERO,
+        (None, _) => PAUSE_STAMPED,
+    });
+    let heavy = TRAFFIC.with_borrow_mut(|traffic| traffic.is_heavy(clock::now()));
+    if heavy { pause } else { Duration::ZERO }
 }
 
 /// What is captured of one connection.
@@ -94,31 +112,6 @@ struct Capture {
     ring: PacketRing,
     ports: Vec<u16>,
     watched: HashMap<Key, Weak<Mutex<ByteTimes>>>,
-    traffic: Traffic,
-}
-
-/// How much comes: packets since the beginning of a window of time.
-#[derive(Debug, Default)]
-struct Traffic {
-    since: u64,
-    packets: u64,
-    is_heavy: bool,
-}
-
-impl Traffic {
-    /// Whether it is so much that reading packet by packet would cost a good part of a core.
-    fn is_heavy(&mut self, now: u64) -> bool {
-        let elapsed = now.saturating_sub(self.since);
-        if elapsed >= WINDOW_NS {
-            let in_a_second = self.packets.saturating_mul(1_000_000_000) / elapsed;
-            *self = Traffic {
-                since: now,
-                packets: 0,
-                is_heavy: in_a_second >= HEAVY,
-            };
-        }
-        self.is_heavy
-    }
 }
 
 impl Capture {
@@ -127,7 +120,6 @@ impl Capture {
             ring: PacketRing::open()?,
             ports: Vec::new(),
             watched: HashMap::new(),
-            traffic: Traffic::default(),
         })
     }
 
@@ -153,19 +145,10 @@ impl Capture {
         Some(watched)
     }
 
-    fn pause(&mut self) -> Duration {
-        // What is not read yet counts as well.
-        self.drain();
-        match self.traffic.is_heavy(clock::now()) {
-            true => PAUSE,
-            false => Duration::ZERO,
-        }
-    }
-
     fn drain(&mut self) {
-        let (watched, traffic) = (&self.watched, &mut self.traffic);
+        let watched = &self.watched;
         self.ring.drain(|packet| {
-            traffic.packets += 1;
+            TRAFFIC.with_borrow_mut(Traffic::count);
             let segment = TcpSegment::parse(packet.head, packet.length);
             if let Some(segment) = segment
                 && let Some(times) = watched.get(&(segment.from, segment.to))
