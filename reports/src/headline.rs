@@ -138,6 +138,9 @@ mod tests {
             unusual: Default::default(),
             tool_sum_ns: 0,
             tool_calls: 0,
+            calls_by_kind: None,
+            changes: None,
+            solution_changes: None,
             client: ClientCost::default(),
             cost_usd: None,
         };

@@ -165,7 +165,10 @@ impl Metric {
     /// Whether it is a ratio of two sums.
     #[must_use]
     pub fn is_ratio_of_sums(&self) -> bool {
-        matches!(self.source, Source::Sums { .. } | Source::TrialSums(_))
+        matches!(
+            self.source,
+            Source::Sums { .. } | Source::TrialSums(_) | Source::Calls(_)
+        )
     }
 
     /// The stage groups whose time it is made of; none for what is no time or a stage

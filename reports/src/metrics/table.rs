@@ -1,6 +1,6 @@
 //! The table of metrics.
 
-use timeslip_datasets::run::journal::Outcome;
+use timeslip_datasets::run::journal::{Changes, Outcome, ToolKind};
 
 use super::source::Source;
 use super::{Better, Metric, Statistic, Unit};
@@ -165,6 +165,54 @@ pub static METRICS: &[Metric] = &[
         source: Source::Trial(|trial| Some(f64::from(trial.tool_calls))),
         ..ROW
     },
+    calls("read_calls", "calls that read", ToolKind::Read),
+    calls("search_calls", "calls that search", ToolKind::Search),
+    calls("edit_calls", "calls that edit", ToolKind::Edit),
+    calls("test_calls", "calls that run tests", ToolKind::Test),
+    calls("run_calls", "calls that run something else", ToolKind::Run),
+    calls(
+        "delegate_calls",
+        "calls to other agents",
+        ToolKind::Delegate,
+    ),
+    calls("plan_calls", "calls that plan", ToolKind::Plan),
+    calls("web_calls", "calls to the network", ToolKind::Web),
+    calls("other_calls", "calls of an unknown kind", ToolKind::Other),
+    Metric {
+        name: "ran_tests",
+        label: "ran tests before the end",
+        unit: Unit::Share,
+        better: Better::Higher,
+        source: Source::TrialSums(|trial| {
+            let tests = trial.calls_by_kind.as_ref()?.get(&ToolKind::Test);
+            Some((f64::from(u8::from(tests.is_some())), 1.0))
+        }),
+        ..ROW
+    },
+    Metric {
+        name: "files_changed",
+        label: "files changed",
+        source: Source::TrialSums(|trial| Some((f64::from(trial.changes?.files), 1.0))),
+        ..ROW
+    },
+    Metric {
+        name: "lines_changed",
+        label: "lines changed",
+        source: Source::TrialSums(|trial| Some((trial.changes?.lines() as f64, 1.0))),
+        ..ROW
+    },
+    Metric {
+        name: "files_against_solution",
+        label: "files changed ÷ those of the author’s solution",
+        source: Source::TrialSums(|trial| against_solution(trial, |of| of.files.into())),
+        ..ROW
+    },
+    Metric {
+        name: "lines_against_solution",
+        label: "lines changed ÷ those of the author’s solution",
+        source: Source::TrialSums(|trial| against_solution(trial, |of| of.lines() as f64)),
+        ..ROW
+    },
     Metric {
         name: "requests",
         label: "requests",
@@ -186,7 +234,37 @@ pub static METRICS: &[Metric] = &[
     Metric {
         name: "request_bytes",
         label: "bytes per request",
+        unit: Unit::Bytes,
         source: Source::TrialSums(|trial| trial.client.request_bytes.parts()),
+        ..ROW
+    },
+    Metric {
+        name: "prompt_tokens",
+        label: "prompt tokens per request",
+        source: Source::TrialSums(|trial| trial.client.prompt_tokens.parts()),
+        ..ROW
+    },
+    Metric {
+        name: "cached_share",
+        label: "cached share of prompt tokens",
+        unit: Unit::Share,
+        better: Better::Higher,
+        source: Source::TrialSums(|trial| {
+            let cached = trial.client.cached_prompt_tokens;
+            Some((cached.part as f64, cached.whole as f64))
+        }),
+        ..ROW
+    },
+    Metric {
+        name: "agent_start",
+        label: "start of the agent",
+        unit: Unit::Duration,
+        source: Source::Trial(|trial| {
+            let mut stages = trial.stages.iter();
+            let start = stages.find(|value| value.stage == Stage::AgentStart)?;
+            Some(start.ns as f64)
+        }),
+        within: &[StageGroup::Harness],
         ..ROW
     },
     Metric {
@@ -204,6 +282,20 @@ pub static METRICS: &[Metric] = &[
         ..ROW
     },
     Metric {
+        name: "overhead_before_tools",
+        label: "of it before tools",
+        unit: Unit::Duration,
+        source: Source::TrialSums(|trial| trial.client.before_tools_ns.parts()),
+        ..ROW
+    },
+    Metric {
+        name: "overhead_after_tools",
+        label: "of it after tools",
+        unit: Unit::Duration,
+        source: Source::TrialSums(|trial| trial.client.after_tools_ns.parts()),
+        ..ROW
+    },
+    Metric {
         name: "harness_share",
         label: "share of task time that is the harness",
         unit: Unit::Share,
@@ -215,7 +307,36 @@ pub static METRICS: &[Metric] = &[
         }),
         ..ROW
     },
+    Metric {
+        name: "cpu_time",
+        label: "processor time",
+        unit: Unit::Duration,
+        source: Source::Trial(|trial| trial.client.cpu_ns.map(|ns| ns as f64)),
+        ..ROW
+    },
+    Metric {
+        name: "peak_memory",
+        label: "peak memory",
+        unit: Unit::Bytes,
+        source: Source::Trial(|trial| trial.client.peak_memory_bytes.map(|bytes| bytes as f64)),
+        ..ROW
+    },
 ];
+
+/// Tool calls of a kind.
+const fn calls(name: &'static str, label: &'static str, kind: ToolKind) -> Metric {
+    Metric {
+        name,
+        label,
+        source: Source::Calls(kind),
+        ..ROW
+    }
+}
+
+/// What was changed, and what the author's solution changes.
+fn against_solution(trial: &TrialData, of: fn(Changes) -> f64) -> Option<(f64, f64)> {
+    Some((of(trial.changes?), of(trial.solution_changes?)))
+}
 
 /// The time of a stage.
 pub(super) const fn of_stage(stage: Stage) -> Metric {

@@ -266,6 +266,9 @@ pub fn trial(task_index: u64, task: &str, endpoint: &str, attempt: u32, speed: S
         unusual: Default::default(),
         tool_sum_ns: builder.tool_sum,
         tool_calls: turns,
+        calls_by_kind: None,
+        changes: None,
+        solution_changes: None,
         client: ClientCost::default(),
         cost_usd: None,
     }
