@@ -218,6 +218,12 @@ impl Trajectory {
         self.extra.as_ref()?.get("resolves")?.as_bool()
     }
 
+    /// What `extra.model` says: the simulated model that plays this recording, in the place of
+    /// those that any other model plays.
+    pub fn model(&self) -> Option<&str> {
+        self.extra.as_ref()?.get("model")?.as_str()
+    }
+
     fn check(&self, file: &Path) -> Result<()> {
         let minor = self
             .schema_version

@@ -27,6 +27,9 @@ macro_rules! endpoint_options {
             idle_seconds: u64 = 120,
             /// Tries after the first.
             retries: u32 = 3,
+            /// Tokens of a conversation that the model takes: a real agent that is told sums up
+            /// its conversation before.
+            context_tokens: u64 = 200_000,
         }
     };
 }

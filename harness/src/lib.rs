@@ -23,3 +23,4 @@ pub mod instrument;
 mod read;
 pub mod record;
 pub mod run;
+mod tool_kinds;

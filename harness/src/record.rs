@@ -10,6 +10,7 @@ mod clients;
 mod context;
 mod conversations;
 mod lines;
+mod processes;
 mod sides;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ mod tool_times;
 
 pub use conversations::{Agent, Conversations, Placed, Role};
 pub use lines::{Lines, Recording};
+pub use processes::{Process, Processes};
 pub use sides::Side;
 pub use tool_times::{ToolTimes, Unanswered};
 

@@ -188,6 +188,8 @@ fn trial(key: &TrialKey, draw: &mut Draw) -> Vec<Event> {
         grading_ns: draw.around(300 * MS),
         reward: None,
         failed_tests: Vec::new(),
+        changes: None,
+        solution_changes: None,
     }));
     events
 }

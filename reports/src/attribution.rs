@@ -98,12 +98,19 @@ fn measured(end: u64, stage: Stage) -> Segment {
 fn tool_segments(tool: &Tool) -> Vec<Segment> {
     let length = tool.end.saturating_sub(tool.start);
     match tool.command_start {
-        Some(start) => vec![
-            measured(start, Stage::ToolSandbox),
-            // A killed command ran until the end.
-            measured(tool.command_end.unwrap_or(tool.end), Stage::ToolCommand),
-            measured(tool.end, Stage::ToolSandbox),
-        ],
+        Some(start) => {
+            // A recorded client's tool runs in no sandbox of its own: the rest is the client's.
+            let around = match tool.agent {
+                None => Stage::ToolSandbox,
+                Some(_) => Stage::Harness,
+            };
+            vec![
+                measured(start, around),
+                // A killed command ran until the end.
+                measured(tool.command_end.unwrap_or(tool.end), Stage::ToolCommand),
+                measured(tool.end, around),
+            ]
+        }
         // Of a recorded client it is not known what of it was the client's own.
         None if tool.agent.is_some() => vec![Segment {
             provenance: Provenance::Estimated,

@@ -11,7 +11,9 @@ pub use gaps::Gaps;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use timeslip_datasets::run::calibration::{Calibration, ErrorQuantiles};
-use timeslip_datasets::run::journal::{Act, EndedBy, Outcome, Reported, StreamShape, TcpSample};
+use timeslip_datasets::run::journal::{
+    Act, Changes, EndedBy, Outcome, Reported, StreamShape, TcpSample, ToolKind,
+};
 use timeslip_datasets::run::plan::PlannedEndpoint;
 
 use crate::stages::{Provenance, Stage};
@@ -136,6 +138,29 @@ pub struct ClientCost {
     pub between_turns_ns: Total,
     /// The same without the tools' own time, of the turns of which that is known.
     pub turn_overhead_ns: Total,
+    /// The part of it before a tool's process, or between two, of the turns of which it is
+    /// known when those ran.
+    pub before_tools_ns: Total,
+    /// The part of it after the last of them, likewise.
+    pub after_tools_ns: Total,
+    /// Prompt tokens of the requests of which they are known.
+    pub prompt_tokens: Total,
+    /// Prompt tokens of the requests of which it is known how many were cached, and those
+    /// that were.
+    pub cached_prompt_tokens: Part,
+    /// Processor time of a real agent and its tools; `None` where it was not counted.
+    pub cpu_ns: Option<u64>,
+    /// The most memory that they held at once, without files; `None` likewise.
+    pub peak_memory_bytes: Option<u64>,
+}
+
+/// A part of a whole, both summed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Part {
+    /// The part.
+    pub part: u64,
+    /// The whole.
+    pub whole: u64,
 }
 
 /// A sum and how many values it is of.
@@ -195,6 +220,12 @@ pub struct TrialData {
     pub tool_sum_ns: u64,
     /// Tool calls made.
     pub tool_calls: u32,
+    /// The same by kind; `None` where that was not recorded of each.
+    pub calls_by_kind: Option<BTreeMap<ToolKind, u32>>,
+    /// What the agent changed; `None` where that could not be seen.
+    pub changes: Option<Changes>,
+    /// What the author's own solution changes; `None` likewise.
+    pub solution_changes: Option<Changes>,
     /// What its client asked, and what lay between its turns.
     pub client: ClientCost,
     /// What the developer did, where the trial is a session.

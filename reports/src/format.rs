@@ -225,6 +225,23 @@ pub fn rate(value: f64) -> String {
     }
 }
 
+/// An amount of bytes, e.g. `512 B`, `48.2 KiB`, `164 MiB`.
+#[must_use]
+pub fn bytes(value: f64) -> String {
+    let mut size = value.abs();
+    let sign = minus(value);
+    if size < 999.5 {
+        return format!("{sign}{size:.0} B");
+    }
+    for unit in ["KiB", "MiB"] {
+        size /= 1024.0;
+        if size < 999.5 {
+            return format!("{sign}{} {unit}", three_digits(size));
+        }
+    }
+    format!("{sign}{} GiB", three_digits(size / 1024.0))
+}
+
 /// An optional value through a formatter, or [`ABSENT`].
 pub fn or_absent<T>(value: Option<T>, format: impl FnOnce(T) -> String) -> String {
     value.map_or_else(|| ABSENT.to_owned(), format)
@@ -329,6 +346,21 @@ mod tests {
             (-1_500.0, "−1.50 s"),
         ] {
             assert_eq!(milliseconds(ms), expected);
+        }
+    }
+
+    #[test]
+    fn bytes_have_three_digits() {
+        for (value, expected) in [
+            (0.0, "0 B"),
+            (999.4, "999 B"),
+            (999.6, "0.98 KiB"),
+            (49_152.0, "48.0 KiB"),
+            (172_000_000.0, "164 MiB"),
+            (-1_572_864.0, "−1.50 MiB"),
+            (2_147_483_648.0, "2.00 GiB"),
+        ] {
+            assert_eq!(bytes(value), expected);
         }
     }
 

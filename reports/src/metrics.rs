@@ -1,15 +1,18 @@
 //! What can be measured, compared and gated: one table, read by the gate, comparisons,
 //! history, claims, CSV, page and terminal. A new metric is one row of [`METRICS`].
 
+mod real_time;
+mod row;
 mod source;
 mod statistic;
 mod table;
 mod unit;
 
+pub(crate) use real_time::ACT_TIME;
 pub use source::{Coverage, Observation};
 pub use statistic::Statistic;
 pub use table::METRICS;
-pub(crate) use table::{ACT_TIME, INTER_EVENT, OUTPUT_RATE, RESOLVED, TASK_TIME, TTFT};
+pub(crate) use table::{INTER_EVENT, OUTPUT_RATE, RESOLVED, TASK_TIME, TTFT};
 pub use unit::Unit;
 
 use std::borrow::Cow;
@@ -165,7 +168,10 @@ impl Metric {
     /// Whether it is a ratio of two sums.
     #[must_use]
     pub fn is_ratio_of_sums(&self) -> bool {
-        matches!(self.source, Source::Sums { .. } | Source::TrialSums(_))
+        matches!(
+            self.source,
+            Source::Sums { .. } | Source::TrialSums(_) | Source::Calls(_)
+        )
     }
 
     /// The stage groups whose time it is made of; none for what is no time or a stage

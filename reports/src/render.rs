@@ -1,5 +1,6 @@
 //! Files and text made from a run.
 
+mod arms;
 mod csv_files;
 mod figures;
 mod html;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use timeslip_datasets::run::calibration::Calibration;
-use timeslip_datasets::run::journal::{EventKind, Exchange, Trial, Warmth};
+use timeslip_datasets::run::journal::{EventKind, Exchange, Tool, ToolKind, Trial, Warmth};
 use timeslip_datasets::run::manifest::Manifest;
 use timeslip_datasets::run::plan::{Plan, PlannedEndpoint};
 use timeslip_datasets::run::{Error, RunDirectory};
@@ -260,10 +260,21 @@ fn trial_data(plan: &Plan, trial: &Trial, prefill: Option<PrefillModel>) -> Tria
             .map(|tool| tool.end.saturating_sub(tool.start))
             .fold(0, u64::saturating_add),
         tool_calls: u32::try_from(trial.tools.len()).unwrap_or(u32::MAX),
+        calls_by_kind: calls_by_kind(&trial.tools),
+        changes: finished.changes,
+        solution_changes: finished.solution_changes,
         client: client_cost(trial),
         acts: trial.acts.clone(),
         cost_usd: price.and_then(|price| cost::cost_usd(price, &trial.exchanges)),
     }
+}
+
+fn calls_by_kind(tools: &[Tool]) -> Option<BTreeMap<ToolKind, u32>> {
+    let mut counts = BTreeMap::new();
+    for tool in tools {
+        *counts.entry(tool.kind?).or_default() += 1;
+    }
+    Some(counts)
 }
 
 /// Failures, remarks and events of unknown kinds, counted. What follows a colon is of one

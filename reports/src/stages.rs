@@ -79,13 +79,13 @@ stages! {
     Tail = "tail" in Decode: "`last_token` → `done`, or → `whole` where the end did not come.",
         "`last_token` to `done`, or to `whole`", "measured";
     ToolSandbox = "tool_sandbox" in Tool: "Starting and tearing down the sandbox around a tool call.",
-        "`start` to `command_start`, `command_end` to `end`", "measured";
+        "`start` to `command_start`, `command_end` to `end`, of the built-in agent", "measured";
     ToolCommand = "tool_command" in Tool: "The command of a tool call itself.",
         "`command_start` to `command_end`", "measured";
     AgentStart = "agent_start" in Harness: "A real agent's own start-up, up to its first request.",
         "`command_start` to `first_request` of an agent's run", "measured";
     Harness = "harness" in Harness: "Prompt building, parsing, bookkeeping: everything else.",
-        "between exchanges and tool calls", "measured";
+        "between exchanges and tool calls; of a real agent also from a tool call to its processes, and from them to the result", "measured";
     Wait = "wait" in Wait: "Rate-limit backoff, retries, permits, ends of answers that do not come.",
         "`start` to `settled` or to `backoff_until`; `whole` to `done`; `start` to `done` where nothing was sent", "measured";
 }

@@ -57,6 +57,7 @@ fn measure(sandbox: &Sandbox) -> f64 {
         root: None,
         user: None,
         cancel: None,
+        observed: false,
     };
     let (mut starts, mut ends, mut wholes) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..ROUNDS + 10 {

@@ -9,6 +9,7 @@
 //! as hostile.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod changes;
 pub mod formats;
 pub mod grade;
 pub mod log_parsers;

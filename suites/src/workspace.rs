@@ -61,7 +61,7 @@ struct MountedTree {
     path: PathBuf,
     inside: String,
     /// What it is made of, where it was not made for this workspace alone.
-    _layer: Option<(Layer, Arc<Template>)>,
+    layer: Option<(Layer, Arc<Template>)>,
 }
 
 /// Where terminal tasks leave what is neither their work nor a verdict.
@@ -154,6 +154,7 @@ impl Workspace {
             root: self.root.clone(),
             user: None,
             cancel: None,
+            observed: false,
         };
         invocation = self.by(self.user().name(), invocation);
         if let Some(logs) = &self.logs {
@@ -209,6 +210,13 @@ impl Workspace {
         let inside = self.tree.as_ref().map_or("/", |tree| tree.inside.as_str());
         let below = self.working_directory.strip_prefix(inside);
         Path::new(below.unwrap_or_default().trim_start_matches('/'))
+    }
+
+    /// The directories of its tree as it began and as it is, where both are on this machine.
+    pub(crate) fn before_and_after(&self) -> Option<(PathBuf, &Path)> {
+        let tree = self.tree.as_ref()?;
+        let (_, template) = tree.layer.as_ref()?;
+        Some((template.tree(), &tree.path))
     }
 
     /// The host directory of what the agent hands to the verifier in `/logs`, unless it

@@ -8,16 +8,20 @@
 //! put side by side. A mark that did not happen is absent, never zero.
 
 mod act;
+mod changes;
 mod ended_by;
 mod events;
 mod line;
 mod read;
+mod tool_kind;
 mod write;
 
 pub use act::{Act, ActCheck, ActCounts, ActKind, ActMarks, ExchangeEnd, Keystroke, Race, StopWay};
+pub use changes::Changes;
 pub use ended_by::EndedBy;
 pub use events::{EventColumns, EventKind, StreamEvent};
 pub use read::{Journal, ReadError, Trial};
+pub use tool_kind::ToolKind;
 pub use write::Writer;
 
 use std::collections::BTreeMap;
@@ -516,12 +520,16 @@ pub struct Tool {
     pub call_id: String,
     /// Tool name as the model wrote it. Untrusted.
     pub name: String,
+    /// What it is for; absent in older journals.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub kind: Option<ToolKind>,
     /// Call began; of a recorded agent, the call's own last byte was delivered.
     pub start: u64,
-    /// The command itself began, inside the sandbox.
+    /// The command itself began, inside the sandbox; of a recorded agent, the first process
+    /// of the call started, where the kernel told.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub command_start: Option<u64>,
-    /// The command itself ended.
+    /// The command itself ended; of a recorded agent, the last of those processes.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub command_end: Option<u64>,
     /// Result ready for the model; of a recorded agent, the request that brings it began.
@@ -544,7 +552,7 @@ pub struct Tool {
 }
 
 /// One run of a real agent's process; the built-in agent has none.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentRun {
     /// Its sandbox was asked to start.
     pub start: u64,
@@ -563,6 +571,13 @@ pub struct AgentRun {
     pub status: String,
     /// Bytes it printed.
     pub output_bytes: u64,
+    /// Processor time of all that ran in its sandbox, its tools included; absent where no
+    /// control group counts it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cpu_ns: Option<u64>,
+    /// The most memory that all of that held at once, without files; absent likewise.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub peak_memory_bytes: Option<u64>,
 }
 
 /// How a trial ended.
@@ -628,6 +643,12 @@ pub struct TrialFinished {
     /// Tests that should have passed and did not.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub failed_tests: Vec<String>,
+    /// What the agent changed; absent where that cannot be seen.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub changes: Option<Changes>,
+    /// What the author's own solution changes; absent likewise.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub solution_changes: Option<Changes>,
 }
 
 #[cfg(test)]

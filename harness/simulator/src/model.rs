@@ -5,6 +5,9 @@
 //! repeated and resumed. Difficulty is shared between profiles: a task that is hard
 //! for one tends to be hard for the other, as with real models.
 
+use std::collections::BTreeSet;
+
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use timeslip_datasets::atif::{AgentStep, Trajectory};
 
@@ -19,6 +22,10 @@ const LUCK: f64 = 0.35;
 
 /// The model id that talks until the request's output limit.
 const STEADY: &str = "steady";
+/// The recordings' tool that hands work to another agent.
+const DELEGATE: &str = "delegate";
+/// How a summary says how many calls it sums up.
+const CALLS_MADE: &str = " tool calls were made";
 /// A prompt that any model answers so.
 const COUNT: &str = "Count upward from 1";
 /// Tokens of such an answer when the request sets no limit, and at most.
@@ -67,7 +74,10 @@ impl Model {
     /// The model ids that mean something to it, besides the profile's own.
     pub fn ids(&self) -> impl Iterator<Item = &str> {
         let scenarios = self.scenarios.iter().map(|scenario| scenario.name.as_str());
-        std::iter::once(STEADY).chain(scenarios)
+        let recordings = self.tasks.iter().flat_map(|task| &task.recordings);
+        let of_recordings: BTreeSet<&str> = recordings.filter_map(Trajectory::model).collect();
+        let own = std::iter::once(STEADY).chain(of_recordings);
+        own.chain(scenarios)
     }
 
     /// The scenario of this name.
@@ -83,6 +93,9 @@ impl Model {
             return vec![steady(call)];
         }
         let toolbox = Toolbox::new(&call.tools, &call.user);
+        if let Some(command) = self.handed_on(&call.user) {
+            return lend_a_hand(command, toolbox, call.calls_so_far);
+        }
         let Some(task) = self.recognise(&call.user) else {
             let counts = call.user.iter().any(|text| text.contains(COUNT));
             return if counts {
@@ -91,19 +104,22 @@ impl Model {
                 unknown_task(toolbox, call.calls_so_far)
             };
         };
+        let calls_so_far = call.calls_so_far.saturating_add(calls_before(&call.user));
+        if is_asked_to_sum_up(call, task) {
+            return vec![sum_up(task, calls_so_far)];
+        }
         if !toolbox.has_shell() {
             // Clients ask for a title so, too, with the whole instruction.
             return vec![Output::Text("A simulated session".into())];
         }
         let solve = self.solves(task, attempt_of(&call.cache_key));
-        let Some(recording) = task
-            .recordings
-            .iter()
-            .find(|recording| recording.resolves() == Some(solve))
-        else {
-            return unknown_task(toolbox, call.calls_so_far);
+        let recordings = || task.recordings.iter();
+        let own = recordings().find(|recording| recording.model() == Some(&call.model));
+        let usual = |one: &&Trajectory| one.model().is_none() && one.resolves() == Some(solve);
+        let Some(recording) = own.or_else(|| recordings().find(usual)) else {
+            return unknown_task(toolbox, calls_so_far);
         };
-        say(recording, toolbox, call.calls_so_far)
+        say(recording, toolbox, calls_so_far)
             .unwrap_or_else(|| vec![toolbox.submit("The recording ends here.")])
     }
 
@@ -113,6 +129,20 @@ impl Model {
             said.iter().any(|text| text.contains(instruction))
         };
         self.tasks.iter().find(in_prompt)
+    }
+
+    /// The command that does what an agent was asked to do by another one, where this is such
+    /// an agent.
+    fn handed_on(&self, said: &[String]) -> Option<&str> {
+        let recordings = self.tasks.iter().flat_map(|task| &task.recordings);
+        let steps = recordings.flat_map(Trajectory::agent_steps);
+        let mut calls = steps.flat_map(|step| step.tool_calls);
+        let asked = calls.find(|call| {
+            let prompt = call.arguments.get("prompt").and_then(Value::as_str);
+            call.function_name == DELEGATE
+                && prompt.is_some_and(|prompt| said.iter().any(|text| text.contains(prompt)))
+        })?;
+        asked.arguments.get("command")?.as_str()
     }
 
     /// Whether this attempt solves the task: the easiest tasks, up to the resolve rate.
@@ -143,15 +173,64 @@ fn say(recording: &Trajectory, toolbox: Toolbox<'_>, calls_so_far: usize) -> Opt
             continue;
         }
         let mut outputs = if first == 0 { words(&step) } else { Vec::new() };
-        // Other clients may run several calls at once, which recordings do not expect.
-        let most = if toolbox.is_native() { usize::MAX } else { 1 };
-        let calls = step.tool_calls[first..].iter().take(most);
+        // Other clients may run several calls at once, which recordings expect of agents alone.
+        let calls = &step.tool_calls[first..];
+        let at_once = calls
+            .iter()
+            .take_while(|call| call.function_name == DELEGATE);
+        let most = match toolbox.is_native() {
+            true => usize::MAX,
+            false if toolbox.has_agents() => at_once.count().max(1),
+            false => 1,
+        };
+        let calls = calls.iter().take(most);
         outputs.extend(
             calls.filter_map(|call| toolbox.translate(&call.function_name, &call.arguments)),
         );
         return Some(outputs);
     }
     None
+}
+
+/// What an agent does that was begun by another one: it runs its command and is done.
+fn lend_a_hand(command: &str, toolbox: Toolbox<'_>, calls_so_far: usize) -> Vec<Output> {
+    let run = toolbox.run(command).filter(|_| calls_so_far == 0);
+    vec![run.unwrap_or_else(|| Output::Text("I have run it; nothing else was to do.".into()))]
+}
+
+/// Whether the conversation is to be summed up, so that it can go on with the summary in its
+/// place.
+fn is_asked_to_sum_up(call: &ModelRequest, task: &KnownTask) -> bool {
+    let Some(last) = call.user.last() else {
+        return false;
+    };
+    // What goes on after a summary holds the instruction again.
+    let is_instruction = last.contains(task.instruction.trim());
+    let last = last.to_lowercase();
+    let has = |words: &[&str]| words.iter().any(|word| last.contains(word));
+    call.calls_so_far > 0
+        && !is_instruction
+        && has(&["summar", "compact", "checkpoint"])
+        && has(&["conversation", "context", "history", "handoff", "session"])
+}
+
+/// The summary of a conversation: what is needed to go on.
+fn sum_up(task: &KnownTask, calls_so_far: usize) -> Output {
+    let instruction = task.instruction.trim();
+    Output::Text(format!(
+        "The user wants this:\n\n{instruction}\n\nUntil now {calls_so_far}{CALLS_MADE}; what \
+         they found is known, and the work goes on after them."
+    ))
+}
+
+/// The calls that summaries of a conversation speak of: the latest one counts them all.
+fn calls_before(said: &[String]) -> usize {
+    let counts = said.iter().filter_map(|text| {
+        let (before, _) = text.rsplit_once(CALLS_MADE)?;
+        let digits = before.len() - before.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+        before[before.len() - digits..].parse().ok()
+    });
+    counts.max().unwrap_or(0)
 }
 
 /// What a step says besides its calls.

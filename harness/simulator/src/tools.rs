@@ -51,15 +51,20 @@ impl Tool {
             .filter(|_| shell)
     }
 
+    /// Something for every argument that must be there.
+    fn required(&self) -> Map<String, Value> {
+        let properties = &self.parameters["properties"];
+        let required = self.parameters["required"].as_array().into_iter().flatten();
+        let required = required.filter_map(Value::as_str);
+        required
+            .map(|name| (name.to_owned(), placeholder(&properties[name])))
+            .collect()
+    }
+
     /// A call that runs a command.
     fn run(&self, field: &str, command: &str) -> Output {
         let properties = &self.parameters["properties"];
-        let mut arguments = Map::new();
-        for name in self.parameters["required"].as_array().into_iter().flatten() {
-            if let Some(name) = name.as_str() {
-                arguments.insert(name.to_owned(), placeholder(&properties[name]));
-            }
-        }
+        let mut arguments = self.required();
         let command = if takes(&properties[field], "string") {
             json!(command)
         } else {
@@ -72,6 +77,49 @@ impl Tool {
         }
     }
 }
+
+/// A tool by which clients begin another agent.
+struct AgentTool {
+    name: &'static str,
+    /// The argument that says what that agent is to do.
+    prompt: &'static str,
+    /// The kind of agent that can run commands, where there are several.
+    kind: Option<&'static str>,
+}
+
+/// The clients that have one, and how it is called.
+const AGENT_TOOLS: &[AgentTool] = &[
+    // Claude Code, since 2.1.
+    AgentTool {
+        name: "Agent",
+        prompt: "prompt",
+        kind: Some("general-purpose"),
+    },
+    // Claude Code before.
+    AgentTool {
+        name: "Task",
+        prompt: "prompt",
+        kind: Some("general-purpose"),
+    },
+    // Qwen Code.
+    AgentTool {
+        name: "agent",
+        prompt: "prompt",
+        kind: Some("general-purpose"),
+    },
+    // OpenCode.
+    AgentTool {
+        name: "task",
+        prompt: "prompt",
+        kind: Some("general"),
+    },
+    // goose.
+    AgentTool {
+        name: "delegate",
+        prompt: "instructions",
+        kind: None,
+    },
+];
 
 /// A schema allows this type, or does not say.
 fn takes(schema: &Value, kind: &str) -> bool {
@@ -137,6 +185,44 @@ impl<'a> Toolbox<'a> {
         tools.find_map(|tool| Some((tool, tool.command()?)))
     }
 
+    /// The client can hand work to other agents, several at once.
+    #[must_use]
+    pub fn has_agents(&self) -> bool {
+        self.agent().is_some()
+    }
+
+    fn agent(&self) -> Option<(&Tool, &'static AgentTool)> {
+        let mut tools = self.tools.iter();
+        tools.find_map(|tool| {
+            let mut known = AGENT_TOOLS.iter();
+            let known = known.find(|known| known.name == tool.name)?;
+            let prompt = &tool.parameters["properties"][known.prompt];
+            prompt.is_object().then_some((tool, known))
+        })
+    }
+
+    /// A call that hands work to another agent, if the client can.
+    fn delegate(&self, description: &str, prompt: &str) -> Option<Output> {
+        let (tool, known) = self.agent()?;
+        let mut arguments = tool.required();
+        let properties = &tool.parameters["properties"];
+        let given = [
+            ("description", json!(description)),
+            (known.prompt, json!(prompt)),
+        ];
+        let kind = known.kind.map(|kind| ("subagent_type", json!(kind)));
+        let waits = ("run_in_background", json!(false));
+        for (field, value) in given.into_iter().chain(kind).chain([waits]) {
+            if properties[field].is_object() {
+                arguments.insert(field.to_owned(), value);
+            }
+        }
+        Some(Output::Call {
+            name: tool.name.clone(),
+            arguments: Value::Object(arguments).to_string(),
+        })
+    }
+
     /// A call that runs a command, if the client can.
     #[must_use]
     pub fn run(&self, command: &str) -> Option<Output> {
@@ -165,14 +251,20 @@ impl<'a> Toolbox<'a> {
     #[must_use]
     pub fn translate(&self, name: &str, arguments: &Map<String, Value>) -> Option<Output> {
         let text = |field: &str| arguments.get(field).and_then(Value::as_str).unwrap_or("");
-        if self.is_native() {
+        if self.is_native() && name != "delegate" {
             return Some(Output::Call {
                 name: name.to_owned(),
                 arguments: Value::Object(arguments.clone()).to_string(),
             });
         }
+        if name == "delegate"
+            && let Some(call) = self.delegate(text("description"), text("prompt"))
+        {
+            return Some(call);
+        }
         match name {
-            "shell" => self.run(text("command")),
+            // Who has no other agents does the work itself.
+            "shell" | "delegate" => self.run(text("command")),
             "edit_file" => self.run(&edit(text("path"), text("old_text"), text("new_text"))),
             _ => Some(self.submit(text("summary"))),
         }

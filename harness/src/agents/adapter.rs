@@ -445,6 +445,7 @@ protocol = "responses"
             origin: "http://h",
             base_url: "http://h/v1",
             model: "a\"b",
+            context_tokens: 8000,
             key: "k",
             home: "/h",
             layer: "/l",

@@ -20,6 +20,8 @@ pub struct Values<'a> {
     pub base_url: &'a str,
     /// The model's id.
     pub model: &'a str,
+    /// Tokens of a conversation that it takes.
+    pub context_tokens: u64,
     /// What the agent is given as its key.
     pub key: &'a str,
     /// The agent's home directory.
@@ -31,10 +33,11 @@ pub struct Values<'a> {
 }
 
 /// The places that every adapter has.
-pub(super) const PLACES: [&str; 7] = [
+pub(super) const PLACES: [&str; 8] = [
     "origin",
     "base_url",
     "model",
+    "context_tokens",
     "key",
     "home",
     "layer",
@@ -46,16 +49,19 @@ pub(super) const INSTRUCTION: &str = "instruction";
 
 impl Values<'_> {
     /// What each of [`PLACES`] stands for.
-    fn of_places(&self) -> [&str; 7] {
+    fn of_places(&self) -> [String; 8] {
+        let context_tokens = self.context_tokens.to_string();
         [
             self.origin,
             self.base_url,
             self.model,
+            &context_tokens,
             self.key,
             self.home,
             self.layer,
             self.instruction,
         ]
+        .map(str::to_owned)
     }
 }
 
@@ -97,9 +103,7 @@ impl Template {
         write: impl Fn(&str) -> String,
     ) -> String {
         let of_places = std::iter::zip(PLACES, values.of_places());
-        let mut known: BTreeMap<&str, String> = of_places
-            .map(|(name, value)| (name, value.to_owned()))
-            .collect();
+        let mut known: BTreeMap<&str, String> = of_places.collect();
         let plain = BTreeMap::new();
         let own = own.iter();
         known.extend(own.map(|(name, text)| (name.as_str(), text.fill(values, &plain))));
@@ -146,6 +150,7 @@ mod tests {
         origin: "http://h",
         base_url: "http://h/v1",
         model: "a\"b",
+        context_tokens: 8000,
         key: "none",
         home: "/home/agent",
         layer: "/layer",

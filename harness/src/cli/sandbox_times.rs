@@ -101,6 +101,7 @@ fn smallest(workspace: &Path, root: Option<Root>) -> Invocation {
         root,
         user: None,
         cancel: None,
+        observed: false,
     }
 }
 

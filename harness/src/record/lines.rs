@@ -10,6 +10,7 @@ use timeslip_wire::Redaction;
 use timeslip_wire::protocols::{Answer, CommonItems, Digest, Item, ItemKind, RequestSeen};
 
 use super::conversations::{Agent, Conversations, Role};
+use super::processes::Processes;
 use super::tool_times::ToolTimes;
 use super::{AnsweredCall, Asked, Side, sides};
 
@@ -25,6 +26,7 @@ pub struct Recording {
     first_request: Option<u64>,
     /// The client's connections of which something was seen.
     connections: HashSet<u64>,
+    processes: Processes,
 }
 
 /// What was recorded of a client.
@@ -63,7 +65,14 @@ impl Recording {
             unread: 0,
             first_request: None,
             connections: HashSet::new(),
+            processes: Processes::default(),
         }
+    }
+
+    /// The processes that the client started, where they are known.
+    #[must_use]
+    pub fn with_processes(self, processes: Processes) -> Self {
+        Recording { processes, ..self }
     }
 
     /// Takes in what a proxy saw, in any order.
@@ -119,7 +128,8 @@ impl Recording {
         }
         let conversations = Conversations::of(&requests);
         let results = results(&requests);
-        let times = ToolTimes::of(&requests, &conversations);
+        let mut times = ToolTimes::of(&requests, &conversations);
+        self.processes.mark(&mut times.tools, &requests);
         let mut lines = Lines {
             first_request: self.first_request,
             unread: self.unread,

@@ -6,6 +6,7 @@ use timeslip_datasets::run::journal::Tool;
 use timeslip_wire::protocols::ItemKind;
 
 use super::{AnsweredCall, Asked, Conversations, Role};
+use crate::tool_kinds;
 
 /// How clients write into a result how long the tool took, in seconds: what stands before the
 /// number, and what after it.
@@ -172,6 +173,7 @@ impl Pending<'_> {
             began: callees.of_call(self.agent, self.call, end),
             call_id: call.call_id.clone(),
             name: call.name.clone(),
+            kind: Some(tool_kinds::of(&call.name, &call.arguments)),
             start: *start,
             end,
             overlap_ns: Some(overlap),

@@ -13,15 +13,16 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use timeslip_datasets::atif::Trajectory;
 use timeslip_datasets::run::journal::{
-    EndedBy, Event, Outcome, Record, TrialFinished, TrialKey, TrialStarted,
+    Changes, EndedBy, Event, Outcome, Record, TrialFinished, TrialKey, TrialStarted,
 };
 use timeslip_datasets::run::plan::Plan;
 use timeslip_suites::sandbox::Scratch;
 use timeslip_suites::steps::{self, StepGrade};
-use timeslip_suites::{Limits, Sandbox, Suite, Task, Workspace};
+use timeslip_suites::{Limits, Sandbox, Suite, Task, Workspace, changes};
 use timeslip_wire::clock;
 use timeslip_wire::{Endpoint, Redaction};
 use tokio::runtime::Handle;
+use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 
 use crate::run::admission::Admission;
@@ -58,6 +59,8 @@ pub struct Place {
 struct RunContext {
     plan: Plan,
     tasks: HashMap<(String, String), Task>,
+    /// What the author's solution of each task changes, once a trial has asked.
+    solutions: HashMap<(String, String), OnceCell<Option<Changes>>>,
     endpoints: HashMap<String, Endpoint>,
     agents: HashMap<String, Agent>,
     place: Place,
@@ -80,11 +83,14 @@ pub async fn run(
     events: mpsc::Sender<RunEvent>,
 ) {
     let tasks = suites.into_iter().flat_map(|suite| suite.tasks);
+    let tasks: HashMap<(String, String), Task> = tasks
+        .map(|task| ((task.suite.clone(), task.id.clone()), task))
+        .collect();
+    let names = tasks.keys().cloned();
     let shared = Arc::new(RunContext {
         plan: plan.clone(),
-        tasks: tasks
-            .map(|task| ((task.suite.clone(), task.id.clone()), task))
-            .collect(),
+        solutions: names.map(|name| (name, OnceCell::new())).collect(),
+        tasks,
         endpoints: endpoints
             .into_iter()
             .map(|endpoint| (endpoint.name.clone(), endpoint))
@@ -261,7 +267,7 @@ impl TrialSite<'_> {
         let limits = self.shared.plan.limits_of(&self.key.suite);
         let whole = Duration::from_secs(limits.trial_seconds);
         let (mut grades, mut transcript): (Vec<StepGrade>, Option<Trajectory>) = (Vec::new(), None);
-        let (mut stop, mut ended_early) = (None, None);
+        let (mut stop, mut ended_early, mut changes) = (None, None, None);
         let (mut turns, mut wall_ns, mut grading_ns) = (0, 0, 0);
         let mut step = 0;
         while let Some(asked) = self.task.steps.get(step) {
@@ -311,7 +317,10 @@ impl TrialSite<'_> {
             grading_ns += clock::now() - grading;
             origin += clock::now() - pausing;
             let grade = match graded {
-                Ok(grade) => grade,
+                Ok((grade, changed)) => {
+                    changes = changed;
+                    grade
+                }
                 Err(problem) => {
                     let before = ended.why.iter().map(|why| format!("{why}; "));
                     let problem = before.chain([problem]).collect();
@@ -332,6 +341,8 @@ impl TrialSite<'_> {
             step += 1;
         }
         let grade = steps::combine(self.task, grades);
+        let patch = grade.patch.as_deref();
+        let changes = patch.map(changes::of_patch).or(changes);
         if let Some(patch) = grade.patch {
             let _ = self.shared.events.send(RunEvent::Patch(
                 self.key.clone(),
@@ -347,6 +358,11 @@ impl TrialSite<'_> {
             grading_ns,
             reward: grade.reward,
             failed_tests: grade.failed_tests,
+            changes,
+            solution_changes: match changes {
+                Some(_) => self.solution_changes().await,
+                None => None,
+            },
         };
         (finished, transcript)
     }
@@ -358,11 +374,33 @@ impl TrialSite<'_> {
         self.apart(begin).await
     }
 
-    async fn grade(&self, step: usize) -> Result<StepGrade, String> {
+    /// Grades what the agent left after a step. What was changed until then is looked at
+    /// before the verifier adds to it, where the verifier does not say so itself.
+    async fn grade(&self, step: usize) -> Result<(StepGrade, Option<Changes>), String> {
         let grade = move |task: &Task, workspace: &Workspace, sandbox: &Sandbox| {
-            steps::grade_step(task, step, workspace, sandbox)
+            let is_patch = task.gold_patch().is_some();
+            let changes = (!is_patch).then(|| changes::since_start(workspace));
+            let grade = steps::grade_step(task, step, workspace, sandbox)?;
+            Ok((grade, changes.flatten()))
         };
         self.apart(grade).await
+    }
+
+    /// What the author's own solution changes; the first trial of a task finds out, outside
+    /// its own time.
+    async fn solution_changes(&self) -> Option<Changes> {
+        let name = (self.key.suite.clone(), self.key.task.clone());
+        let found = async || {
+            let _admitted = self.shared.admission.wait().await;
+            let place = self.shared.place.scratch.clone();
+            let find = move |task: &Task, _: &Workspace, sandbox: &Sandbox| {
+                changes::of_solution(task, sandbox, &place)
+            };
+            // A task whose solution cannot be tried is still a task.
+            self.apart(find).await.unwrap_or_default()
+        };
+        let known = self.shared.solutions.get(&name)?;
+        *known.get_or_init(found).await
     }
 
     /// Runs what takes long on a thread of its own.
@@ -400,6 +438,8 @@ fn failed(problem: String, wall_ns: u64) -> TrialFinished {
         grading_ns: 0,
         reward: None,
         failed_tests: Vec::new(),
+        changes: None,
+        solution_changes: None,
     }
 }
 

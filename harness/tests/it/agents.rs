@@ -112,6 +112,103 @@ fn agents_and_endpoints_are_arms_of_one_run() {
     assert!(facts.contains(&json!(["agent my-agent", "1"])), "{facts:?}");
 }
 
+/// An agent that does one thing and tells how long it took, by its own clock.
+const TIMED: &str = r#"
+import json, subprocess, sys, time, urllib.request
+
+def ask(messages):
+    body = json.dumps({"model": "m", "messages": messages, "tools": [{"type": "function", "function": {"name": "shell"}}]})
+    request = urllib.request.Request(sys.argv[1] + "/chat/completions", body.encode(), {"content-type": "application/json"})
+    with urllib.request.urlopen(request) as response:
+        return json.load(response)["choices"][0]["message"]
+
+messages = [{"role": "user", "content": sys.stdin.read()}]
+message = ask(messages)
+call = message["tool_calls"][0]
+time.sleep(0.2)
+before = time.monotonic_ns()
+subprocess.run(["bash", "-c", json.loads(call["function"]["arguments"])["command"]])
+took = time.monotonic_ns() - before
+time.sleep(0.3)
+ask(messages + [message, {"role": "tool", "tool_call_id": call["id"], "content": "took=%d." % took}])
+"#;
+
+#[test]
+fn the_kernel_says_when_the_tool_of_an_agent_ran() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("timed.py"), TIMED).unwrap();
+    let agent = folder.path().join("timed.toml");
+    let adapter = "name = \"timed\"\nversion = \"1\"\nfolder = \".\"\ninput = \"{instruction}\"\n\
+                   command = [\"python3\", \"{layer}/timed.py\", \"{base_url}\"]\n\
+                   [[speaks]]\nprotocol = \"chat-completions\"\n";
+    std::fs::write(&agent, adapter).unwrap();
+    let answer = |message: Value| {
+        let choice = json!({ "index": 0, "finish_reason": "stop", "message": message });
+        let body = json!({ "choices": [choice] }).to_string();
+        let head = format!(
+            "content-type: application/json\r\ncontent-length: {}\r\n",
+            body.len()
+        );
+        http("200 OK", &head, &body)
+    };
+    let arguments = json!({ "command": "sleep 0.4; true" }).to_string();
+    let function = json!({ "name": "shell", "arguments": arguments });
+    let call = json!({ "id": "c", "type": "function", "function": function });
+    let (port, server) = canned(vec![
+        answer(json!({ "role": "assistant", "content": null, "tool_calls": [call] })),
+        answer(json!({ "role": "assistant", "content": "Done." })),
+    ]);
+    let output = timeslip()
+        .current_dir(folder.path())
+        .args(["run", "--suite", "terminal-mini", "--task", "word-tally"])
+        .args(["--base-url", &format!("http://127.0.0.1:{port}/v1")])
+        .args(["--model", "m", "--protocol", "chat-completions"])
+        .args(["--agent", agent.to_str().unwrap(), "--directory", "runs"])
+        .args(["--no-check"])
+        .output()
+        .unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    let requests = server.join().unwrap();
+    let took = requests[1].split_once("took=").unwrap().1;
+    let took: u64 = took.split_once('.').unwrap().0.parse().unwrap();
+    let journal = std::fs::read_to_string(folder.path().join("runs/latest/journal.jsonl"));
+    let journal = journal.unwrap_or_else(|_| panic!("{error}"));
+    let lines = journal.lines().skip(1);
+    let lines: Vec<Value> = lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let tool = of(&lines, "tool").next().unwrap();
+    assert_eq!(tool["kind"], "run", "{tool}");
+    let at = |name: &str| tool[name].as_u64();
+    let (Some(began), Some(ended)) = (at("command_start"), at("command_end")) else {
+        eprintln!("SKIPPED: the kernel tells nothing of processes here: {tool}");
+        return;
+    };
+    // It slept so long, and the agent waited no less.
+    let ran = ended - began;
+    assert!(
+        (400_000_000..=took).contains(&ran),
+        "{ran} of {took}: {tool}"
+    );
+    println!("the process ran for {ran} ns, the agent waited for {took} ns");
+    assert!(began - at("start").unwrap() >= 200_000_000, "{tool}");
+    assert!(at("end").unwrap() - ended >= 300_000_000, "{tool}");
+    let summary = std::fs::read_to_string(folder.path().join("runs/latest/summary.json")).unwrap();
+    let summary: Value = serde_json::from_str(&summary).unwrap();
+    let endpoints = summary["endpoints"].as_object().unwrap();
+    let metrics = endpoints.values().next().unwrap()["metrics"]
+        .as_array()
+        .unwrap();
+    let figure = |name: &str| {
+        let found = metrics.iter().find(|level| level["metric"] == name);
+        found.unwrap_or_else(|| panic!("{name}: {metrics:?}"))["value"]
+            .as_f64()
+            .unwrap()
+    };
+    assert!(figure("overhead_before_tools") >= 200e6);
+    assert!(figure("overhead_after_tools") >= 300e6);
+}
+
 /// What such an agent prints when it fails is told, in the trial's detail.
 fn said(text: &str, arguments: &[&str]) -> Value {
     let folder = tempfile::tempdir().unwrap();

@@ -31,6 +31,8 @@ pub(super) fn trial(wall_ns: u64, exchanges: Vec<Exchange>, tools: Vec<Tool>) ->
             grading_ns: 0,
             reward: None,
             failed_tests: Vec::new(),
+            changes: None,
+            solution_changes: None,
         },
     }
 }
@@ -350,7 +352,7 @@ fn an_agent_starts_up_until_its_first_request() {
         command_end: Some(750),
         end: 760,
         status: "exit 0".into(),
-        output_bytes: 0,
+        ..AgentRun::default()
     };
     let of = |run: AgentRun| {
         let mut trial = trial(800, vec![example()], Vec::new());

@@ -92,7 +92,7 @@ impl Bound {
             | (Bound::Share(value), Unit::Share)
             | (Bound::Rate(value), Unit::Rate)
             | (Bound::Dollars(value), Unit::Dollars)
-            | (Bound::Count(value), Unit::Count) => Some(value),
+            | (Bound::Count(value), Unit::Count | Unit::Bytes) => Some(value),
             _ => None,
         }
     }

@@ -1,6 +1,6 @@
 //! How a metric is read from a trial.
 
-use timeslip_datasets::run::journal::Act;
+use timeslip_datasets::run::journal::{Act, ToolKind};
 
 use crate::data::{ExchangeData, TrialData};
 use crate::stages::{Provenance, Stage, StageGroup};
@@ -50,6 +50,8 @@ pub(super) enum Source {
     },
     /// Two sums over trials.
     TrialSums(fn(&TrialData) -> Option<(f64, f64)>),
+    /// Tool calls of a kind.
+    Calls(ToolKind),
     /// Whether the trial succeeded, where that can be said.
     Success(fn(&TrialData) -> Option<bool>),
     /// Whether it failed.
@@ -99,6 +101,10 @@ impl Source {
                 ratio(sums.reduce(|a, b| (a.0 + b.0, a.1 + b.1))?)
             }
             Source::TrialSums(of) => ratio(of(trial)?),
+            Source::Calls(kind) => {
+                let calls = trial.calls_by_kind.as_ref()?.get(&kind);
+                ratio((f64::from(calls.copied().unwrap_or(0)), 1.0))
+            }
             Source::Success(of) => of(trial).map(Observation::Success),
             Source::Failure(of) => Some(Observation::Success(of(trial))),
             Source::Stage(stage) => stage_time(trial, |other| other == stage),
@@ -121,7 +127,7 @@ impl Source {
                     .map(|(above, below)| above / below)
                     .collect()
             }
-            Source::TrialSums(_) | Source::Stage(_) | Source::Group(_) => {
+            Source::TrialSums(_) | Source::Calls(_) | Source::Stage(_) | Source::Group(_) => {
                 match self.observe(trial) {
                     Some(Observation::Sums(above, below)) => vec![above / below],
                     _ => Vec::new(),

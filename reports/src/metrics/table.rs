@@ -1,32 +1,15 @@
 //! The table of metrics.
 
-use timeslip_datasets::run::journal::{Act, ActKind, Outcome, Race};
+use timeslip_datasets::run::journal::{Changes, Outcome, ToolKind};
 
+use super::row::{P50, P95, P99, ROW};
 use super::source::Source;
-use super::{Better, Metric, Statistic, Unit};
-use crate::acts::{self, Boundary};
+use super::{Better, Metric, Statistic, Unit, real_time};
 use crate::data::{ExchangeData, TrialData};
 use crate::stages::{Provenance, Stage, StageGroup};
 use crate::trial::{group_ns, output_tokens, turns};
 
 use StageGroup::{Decode, Network, Prefill, Queue, Residue};
-
-const P50: Statistic = Statistic::Quantile(50);
-const P95: Statistic = Statistic::Quantile(95);
-const P99: Statistic = Statistic::Quantile(99);
-
-/// What most rows have in common.
-const ROW: Metric = Metric {
-    name: "",
-    label: "",
-    unit: Unit::Count,
-    better: Better::Lower,
-    source: Source::Gaps,
-    kept: &[],
-    key: &[],
-    instrument: None,
-    within: &[],
-};
 
 /// A task's time, agent start to agent end.
 pub(crate) const TASK_TIME: Metric = Metric {
@@ -86,26 +69,6 @@ pub(crate) const RESOLVED: Metric = Metric {
     better: Better::Higher,
     source: Source::Success(|trial| trial.judged().then_some(trial.outcome == Outcome::Resolved)),
     key: &[Statistic::Share],
-    ..ROW
-};
-
-/// An act's time, from the developer's beginning to the end of its answer.
-pub(crate) const ACT_TIME: Metric = Metric {
-    name: "act_time",
-    label: "time per act",
-    unit: Unit::Duration,
-    source: Source::Acts {
-        of: |act| ns(acts::act_time(act)),
-        asked: acts::has_answer,
-    },
-    kept: &[Statistic::Mean, P95],
-    ..ROW
-};
-
-/// A time to quiet after a stop.
-const QUIET: Metric = Metric {
-    unit: Unit::Duration,
-    kept: &[P50, P95],
     ..ROW
 };
 
@@ -186,6 +149,54 @@ pub static METRICS: &[Metric] = &[
         source: Source::Trial(|trial| Some(f64::from(trial.tool_calls))),
         ..ROW
     },
+    calls("read_calls", "calls that read", ToolKind::Read),
+    calls("search_calls", "calls that search", ToolKind::Search),
+    calls("edit_calls", "calls that edit", ToolKind::Edit),
+    calls("test_calls", "calls that run tests", ToolKind::Test),
+    calls("run_calls", "calls that run something else", ToolKind::Run),
+    calls(
+        "delegate_calls",
+        "calls to other agents",
+        ToolKind::Delegate,
+    ),
+    calls("plan_calls", "calls that plan", ToolKind::Plan),
+    calls("web_calls", "calls to the network", ToolKind::Web),
+    calls("other_calls", "calls of an unknown kind", ToolKind::Other),
+    Metric {
+        name: "ran_tests",
+        label: "ran tests before the end",
+        unit: Unit::Share,
+        better: Better::Higher,
+        source: Source::TrialSums(|trial| {
+            let tests = trial.calls_by_kind.as_ref()?.get(&ToolKind::Test);
+            Some((f64::from(u8::from(tests.is_some())), 1.0))
+        }),
+        ..ROW
+    },
+    Metric {
+        name: "files_changed",
+        label: "files changed",
+        source: Source::TrialSums(|trial| Some((f64::from(trial.changes?.files), 1.0))),
+        ..ROW
+    },
+    Metric {
+        name: "lines_changed",
+        label: "lines changed",
+        source: Source::TrialSums(|trial| Some((trial.changes?.lines() as f64, 1.0))),
+        ..ROW
+    },
+    Metric {
+        name: "files_against_solution",
+        label: "files changed ÷ those of the author’s solution",
+        source: Source::TrialSums(|trial| against_solution(trial, |of| of.files.into())),
+        ..ROW
+    },
+    Metric {
+        name: "lines_against_solution",
+        label: "lines changed ÷ those of the author’s solution",
+        source: Source::TrialSums(|trial| against_solution(trial, |of| of.lines() as f64)),
+        ..ROW
+    },
     Metric {
         name: "requests",
         label: "requests",
@@ -207,7 +218,37 @@ pub static METRICS: &[Metric] = &[
     Metric {
         name: "request_bytes",
         label: "bytes per request",
+        unit: Unit::Bytes,
         source: Source::TrialSums(|trial| trial.client.request_bytes.parts()),
+        ..ROW
+    },
+    Metric {
+        name: "prompt_tokens",
+        label: "prompt tokens per request",
+        source: Source::TrialSums(|trial| trial.client.prompt_tokens.parts()),
+        ..ROW
+    },
+    Metric {
+        name: "cached_share",
+        label: "cached share of prompt tokens",
+        unit: Unit::Share,
+        better: Better::Higher,
+        source: Source::TrialSums(|trial| {
+            let cached = trial.client.cached_prompt_tokens;
+            Some((cached.part as f64, cached.whole as f64))
+        }),
+        ..ROW
+    },
+    Metric {
+        name: "agent_start",
+        label: "start of the agent",
+        unit: Unit::Duration,
+        source: Source::Trial(|trial| {
+            let mut stages = trial.stages.iter();
+            let start = stages.find(|value| value.stage == Stage::AgentStart)?;
+            Some(start.ns as f64)
+        }),
+        within: &[StageGroup::Harness],
         ..ROW
     },
     Metric {
@@ -225,6 +266,20 @@ pub static METRICS: &[Metric] = &[
         ..ROW
     },
     Metric {
+        name: "overhead_before_tools",
+        label: "of it before tools",
+        unit: Unit::Duration,
+        source: Source::TrialSums(|trial| trial.client.before_tools_ns.parts()),
+        ..ROW
+    },
+    Metric {
+        name: "overhead_after_tools",
+        label: "of it after tools",
+        unit: Unit::Duration,
+        source: Source::TrialSums(|trial| trial.client.after_tools_ns.parts()),
+        ..ROW
+    },
+    Metric {
         name: "harness_share",
         label: "share of task time that is the harness",
         unit: Unit::Share,
@@ -237,116 +292,48 @@ pub static METRICS: &[Metric] = &[
         ..ROW
     },
     Metric {
-        name: "first_output",
-        label: "ask to first useful output",
+        name: "cpu_time",
+        label: "processor time",
         unit: Unit::Duration,
-        source: Source::Acts {
-            of: |act| ns(acts::first_output(act)),
-            asked: |act| act.kind == ActKind::Ask && act.marks.told.is_some(),
-        },
-        kept: &[P50, P95],
-        key: &[Statistic::Typical],
-        ..ROW
-    },
-    ACT_TIME,
-    Metric {
-        name: "acts_per_minute",
-        label: "acts per minute",
-        better: Better::Higher,
-        source: Source::TrialSums(acts_and_minutes),
+        source: Source::Trial(|trial| trial.client.cpu_ns.map(|ns| ns as f64)),
         ..ROW
     },
     Metric {
-        name: "quiet_stream",
-        label: "stop to last event",
-        source: Source::Acts {
-            of: |act| ns(acts::quiet(act, Boundary::Stream)),
-            asked: |act| acts::has_boundary(act, Boundary::Stream),
-        },
-        ..QUIET
-    },
-    Metric {
-        name: "quiet_confirmed",
-        label: "stop to confirmation",
-        source: Source::Acts {
-            of: |act| ns(acts::quiet(act, Boundary::Confirmation)),
-            asked: |act| acts::has_boundary(act, Boundary::Confirmation),
-        },
-        ..QUIET
-    },
-    Metric {
-        name: "quiet_tool",
-        label: "stop to tool gone",
-        source: Source::Acts {
-            of: |act| ns(acts::quiet(act, Boundary::Tool)),
-            asked: |act| acts::has_boundary(act, Boundary::Tool),
-        },
-        ..QUIET
-    },
-    Metric {
-        name: "stops_applied",
-        label: "stops that cut the answer",
-        unit: Unit::Share,
-        better: Better::Higher,
-        source: Source::TrialSums(stops_applied),
+        name: "peak_memory",
+        label: "peak memory",
+        unit: Unit::Bytes,
+        source: Source::Trial(|trial| trial.client.peak_memory_bytes.map(|bytes| bytes as f64)),
         ..ROW
     },
-    Metric {
-        name: "stale_tokens",
-        label: "tokens after a stop",
-        source: Source::Acts {
-            of: |act| acts::stopped(act).then(|| f64::from(act.counts.stale_tokens)),
-            asked: acts::stopped,
-        },
-        kept: &[Statistic::Mean],
-        ..ROW
-    },
-    Metric {
-        name: "redirect_time",
-        label: "redirection to first output of the new way",
-        unit: Unit::Duration,
-        source: Source::Acts {
-            of: |act| ns(acts::redirected(act)),
-            asked: |act| act.kind == ActKind::Steer && acts::stopped(act),
-        },
-        kept: &[P50, P95],
-        ..ROW
-    },
-    Metric {
-        name: "suggestion_time",
-        label: "last key to suggestion",
-        unit: Unit::Duration,
-        source: Source::Acts {
-            of: |act| ns(acts::suggestion(act)),
-            asked: |act| act.marks.last_keystroke.is_some(),
-        },
-        kept: &[P50, P95],
-        ..ROW
-    },
-    Metric {
-        name: "suggestions_in_time",
-        label: "suggestions before the next key",
-        unit: Unit::Share,
-        better: Better::Higher,
-        source: Source::TrialSums(|trial| Some(suggestions_in_time(trial))),
-        ..ROW
-    },
-    Metric {
-        name: "cancelled_per_accepted",
-        label: "cancelled requests per accepted suggestion",
-        source: Source::TrialSums(cancelled_per_accepted),
-        ..ROW
-    },
-    Metric {
-        name: "checks_passed",
-        label: "acts whose check passed",
-        unit: Unit::Share,
-        better: Better::Higher,
-        source: Source::TrialSums(checks_passed),
-        key: &[Statistic::Mean],
-        ..ROW
-    },
+    real_time::FIRST_OUTPUT,
+    real_time::ACT_TIME,
+    real_time::ACTS_PER_MINUTE,
+    real_time::QUIET_STREAM,
+    real_time::QUIET_CONFIRMED,
+    real_time::QUIET_TOOL,
+    real_time::STOPS_APPLIED,
+    real_time::STALE_TOKENS,
+    real_time::REDIRECT_TIME,
+    real_time::SUGGESTION_TIME,
+    real_time::SUGGESTIONS_IN_TIME,
+    real_time::CANCELLED_PER_ACCEPTED,
+    real_time::CHECKS_PASSED,
 ];
+
+/// Tool calls of a kind.
+const fn calls(name: &'static str, label: &'static str, kind: ToolKind) -> Metric {
+    Metric {
+        name,
+        label,
+        source: Source::Calls(kind),
+        ..ROW
+    }
+}
+
+/// What was changed, and what the author's solution changes.
+fn against_solution(trial: &TrialData, of: fn(Changes) -> f64) -> Option<(f64, f64)> {
+    Some((of(trial.changes?), of(trial.solution_changes?)))
+}
 
 /// The time of a stage.
 pub(super) const fn of_stage(stage: Stage) -> Metric {
@@ -400,49 +387,4 @@ fn network_per_exchange(trial: &TrialData) -> Option<(f64, f64)> {
         .filter(|value| value.stage.group() == Network)
         .map(|value| value.ns as f64);
     Some((network.sum(), trial.exchanges.len() as f64))
-}
-
-fn ns(duration: Option<u64>) -> Option<f64> {
-    duration.map(|ns| ns as f64)
-}
-
-/// How many acts of a session `holds` is true of.
-fn count(trial: &TrialData, holds: impl Fn(&Act) -> bool) -> f64 {
-    trial.acts.iter().filter(|act| holds(act)).count() as f64
-}
-
-/// Acts with an answer, and the minutes of their session.
-fn acts_and_minutes(trial: &TrialData) -> Option<(f64, f64)> {
-    let answered = count(trial, acts::has_answer);
-    (answered > 0.0).then_some((answered, trial.wall_ns as f64 / 60e9))
-}
-
-/// Stops that cut their answer, and all that had something to stop.
-fn stops_applied(trial: &TrialData) -> Option<(f64, f64)> {
-    let applied = |act: &Act| acts::stopped(act) && act.race == Some(Race::Applied);
-    Some((count(trial, applied), count(trial, acts::stopped)))
-}
-
-fn suggestions_in_time(trial: &TrialData) -> (f64, f64) {
-    let keys = trial.acts.iter().map(acts::in_time);
-    keys.fold((0.0, 0.0), |(shown, asked), [a, b]| {
-        (shown + f64::from(a), asked + f64::from(b))
-    })
-}
-
-/// Requests that later keys made pointless, and suggestions that were taken over.
-fn cancelled_per_accepted(trial: &TrialData) -> Option<(f64, f64)> {
-    let typed = trial.acts.iter().filter(|act| act.kind == ActKind::Type);
-    let cancelled = typed.map(|act| f64::from(act.counts.cancelled)).sum();
-    let accepted = count(trial, |act| act.kind == ActKind::Accept);
-    Some((cancelled, accepted))
-}
-
-/// Checks that passed, and all that were made.
-fn checks_passed(trial: &TrialData) -> Option<(f64, f64)> {
-    let passed = |act: &Act| act.check.as_ref().is_some_and(|check| check.passed);
-    Some((
-        count(trial, passed),
-        count(trial, |act| act.check.is_some()),
-    ))
 }

@@ -1,6 +1,6 @@
 //! What metrics are measured in, and how their values are written.
 
-use crate::format::{NS_PER_MS, milliseconds, percent, rate, usd};
+use crate::format::{NS_PER_MS, bytes, milliseconds, percent, rate, usd};
 
 /// What a metric is measured in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub enum Unit {
     Share,
     /// A plain count.
     Count,
+    /// Bytes.
+    Bytes,
     /// US dollars.
     Dollars,
 }
@@ -26,6 +28,7 @@ impl Unit {
             Unit::Rate => "tokens/s",
             Unit::Share => "share",
             Unit::Count => "count",
+            Unit::Bytes => "bytes",
             Unit::Dollars => "usd",
         }
     }
@@ -38,6 +41,7 @@ impl Unit {
             Unit::Rate => format!("{} tokens/s", rate(value)),
             Unit::Share => percent(value),
             Unit::Count => rate(value),
+            Unit::Bytes => bytes(value),
             Unit::Dollars => usd(value),
         }
     }

@@ -230,7 +230,12 @@ fn saved(run: &RunData, candidate: &str, baseline: &str) -> Saved {
     let tasks = paired_tasks(&run.trials, candidate, baseline);
     let found = change(&ACT_TIME, Statistic::Mean, Scale::Difference, &tasks);
     let minutes = match found {
-        Ok(found) => less(found.effect.estimate().map(|ns| ns * ACTS_A_DAY / NS_PER_MINUTE)),
+        Ok(found) => less(
+            found
+                .effect
+                .estimate()
+                .map(|ns| ns * ACTS_A_DAY / NS_PER_MINUTE),
+        ),
         Err(why) => Estimate::absent(why.to_string()),
     };
     Saved {

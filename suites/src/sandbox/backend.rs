@@ -187,6 +187,7 @@ pub(super) fn probe(backend: &'static str, isolation: &dyn Isolation) -> Result<
         root: None,
         user: None,
         cancel: None,
+        observed: false,
     };
     match run(backend, isolation, &invocation)?.exit {
         Exit::Code(0) => Ok(()),

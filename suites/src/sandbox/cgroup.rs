@@ -18,12 +18,14 @@ use super::execution::Exceeded;
 use super::invocation::Quota;
 use super::owner::{Leftovers, Owner};
 
-/// What a group can bound.
+/// What a group can bound or count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Controller {
     Memory,
     Processes,
     Cpu,
+    /// Bounds nothing: counts processor time.
+    CpuTime,
 }
 
 /// The two interfaces the kernel has.
@@ -52,6 +54,12 @@ pub(super) struct Cgroups {
 #[derive(Debug)]
 pub(super) struct Group {
     members: Vec<ParentGroup>,
+}
+
+/// Where a control group tells its memory: a file of lines, and the beginning of one.
+pub(super) struct MemoryFile {
+    path: PathBuf,
+    key: &'static str,
 }
 
 /// The length of a scheduling period, in microseconds; the kernel's own default.
@@ -172,6 +180,39 @@ impl Group {
         }
     }
 
+    /// Where its memory is told: what its processes hold of their own, without files.
+    pub(super) fn memory(&self) -> Option<MemoryFile> {
+        let member = self.member(Controller::Memory)?;
+        Some(MemoryFile {
+            path: member.directory.join("memory.stat"),
+            key: match member.version {
+                CgroupVersion::One => "total_rss",
+                CgroupVersion::Two => "anon",
+            },
+        })
+    }
+
+    /// Processor time of everything that was ever in it.
+    pub(super) fn cpu(&self) -> Option<Duration> {
+        let member = self.member(Controller::CpuTime)?;
+        let read = |file: &str| fs::read_to_string(member.directory.join(file)).ok();
+        match member.version {
+            CgroupVersion::One => {
+                let nanoseconds = read("cpuacct.usage")?.trim().parse().ok()?;
+                Some(Duration::from_nanos(nanoseconds))
+            }
+            CgroupVersion::Two => {
+                let microseconds = number(&read("cpu.stat")?, "usage_usec")?;
+                Some(Duration::from_micros(microseconds))
+            }
+        }
+    }
+
+    fn member(&self, controller: Controller) -> Option<&ParentGroup> {
+        let mut members = self.members.iter();
+        members.find(|member| member.has(controller))
+    }
+
     fn is_removed(&self) -> bool {
         self.members.iter().fold(true, |removed, member| {
             let result = fs::remove_dir(&member.directory);
@@ -248,13 +289,23 @@ impl ParentGroup {
     }
 }
 
+impl MemoryFile {
+    /// How many bytes there are now.
+    pub(super) fn read(&self) -> Option<u64> {
+        number(&fs::read_to_string(&self.path).ok()?, self.key)
+    }
+}
+
 /// The number after `key` in a file of lines of a key and a number.
+fn number(text: &str, key: &str) -> Option<u64> {
+    let mut lines = text.lines().filter_map(|line| line.split_once(' '));
+    let (_, number) = lines.find(|(name, _)| *name == key)?;
+    number.trim().parse().ok()
+}
+
+/// The same of an event that is counted.
 fn counter(text: &str, key: &str) -> u64 {
-    text.lines()
-        .filter_map(|line| line.split_once(' '))
-        .find(|(name, _)| *name == key)
-        .and_then(|(_, number)| number.trim().parse().ok())
-        .unwrap_or_default()
+    number(text, key).unwrap_or_default()
 }
 
 /// Whether a process may be moved into the group at `directory`.

@@ -1,7 +1,7 @@
 //! What came of a command.
 
 use std::fmt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +50,37 @@ pub struct Execution {
     pub output_total_bytes: u64,
     /// The shared bounds it ran into, where control groups tell.
     pub exceeded: Exceeded,
+    /// What its processes did, where [`crate::Invocation::observed`] asks for it and the
+    /// sandbox can tell.
+    pub observed: Option<Observed>,
+}
+
+/// What the processes of a command did.
+#[derive(Clone, Debug, Default)]
+pub struct Observed {
+    /// Every process, in the order in which they started, the sandbox's own among them;
+    /// `None` where the kernel does not tell, or told more than could be taken in.
+    pub processes: Option<Vec<ProcessLife>>,
+    /// Processor time of all of them, in the system and outside it; `None` without control
+    /// groups.
+    pub cpu: Option<Duration>,
+    /// The most bytes that all of them held at once in memory of their own, without files,
+    /// looked at every 50 ms; `None` without control groups.
+    pub peak_memory_bytes: Option<u64>,
+}
+
+/// A process that was observed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProcessLife {
+    /// The place of the process that started it; `None` of the first.
+    pub parent: Option<usize>,
+    /// It was started.
+    pub started: Instant,
+    /// It ended; `None` if it was still there at last.
+    pub ended: Option<Instant>,
+    /// The arguments of each program that it became, a line each, as far as they are kept and
+    /// it lived long enough for them to be read. Untrusted text.
+    pub words: String,
 }
 
 /// Bounds on everything a command started that it ran into. It may have gone on.
@@ -96,6 +127,7 @@ impl Execution {
             output: reason.as_bytes().to_vec(),
             output_total_bytes: reason.len() as u64,
             exceeded: Exceeded::default(),
+            observed: None,
         }
     }
 

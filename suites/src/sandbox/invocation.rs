@@ -79,6 +79,8 @@ pub struct Invocation {
     pub user: Option<String>,
     /// What may end it from outside. Containers do not listen to it.
     pub cancel: Option<Cancel>,
+    /// Whether its processes are followed one by one. Containers' are not.
+    pub observed: bool,
 }
 
 /// Cancels a command from outside, whatever it is doing.

@@ -135,6 +135,7 @@ fn unpacking(archive: &Path, into: &Path) -> Invocation {
         root: None,
         user: None,
         cancel: None,
+        observed: false,
     }
 }
 

@@ -14,7 +14,8 @@ use super::capture::Capture;
 use super::cgroup::{Cgroups, Group};
 use super::disk::{self, DiskQuota, DiskWatch};
 use super::execution::{Exceeded, Execution, Exit};
-use super::invocation::{Cancel, Invocation, Limits};
+use super::invocation::{Cancel, Invocation};
+use super::observation::Prepared;
 
 /// The command itself is about to start.
 const STARTED: u8 = b's';
@@ -80,24 +81,12 @@ pub(super) fn in_group(
     invocation: &Invocation,
     command: impl FnOnce(Option<&Group>) -> Command,
 ) -> io::Result<Execution> {
-    let Invocation {
-        limits,
-        quota,
-        disk,
-        cancel,
-        ..
-    } = invocation;
+    let Invocation { limits, quota, .. } = invocation;
     let group = match Cgroups::find() {
         Ok(cgroups) => Some(cgroups.group(limits.memory_mb, quota)?),
         Err(_) => None,
     };
-    run(
-        command(group.as_ref()),
-        limits,
-        disk.as_ref(),
-        cancel.as_ref(),
-        group.as_ref(),
-    )
+    run(command(group.as_ref()), invocation, group.as_ref())
 }
 
 /// Whether everything that a command starts is held by a control group.
@@ -119,12 +108,13 @@ pub(super) fn warnings() -> Vec<String> {
 /// written or it is cancelled.
 fn run(
     mut command: Command,
-    limits: &Limits,
-    disk: Option<&DiskQuota>,
-    cancel: Option<&Cancel>,
+    invocation: &Invocation,
     group: Option<&Group>,
 ) -> io::Result<Execution> {
+    let limits = &invocation.limits;
+    let cancel = invocation.cancel.as_ref();
     let cancel = cancel.map(Cancel::listener).transpose()?;
+    let prepared = invocation.observed.then(Prepared::new);
     let (output, output_writer) = io::pipe()?;
     let (marks, marks_writer) = io::pipe()?;
     command
@@ -137,8 +127,11 @@ fn run(
     let mut child = command.spawn()?;
     // The command holds our write ends; the pipes must end with the child.
     drop(command);
-    let Watches { exited, full, disk } = match Watches::begin(&child, disk) {
-        Ok(watches) => watches,
+    let observation = prepared.map(|prepared| prepared.follow(child.id(), spawned, group));
+    let watches = Watches::begin(&child, invocation.disk.as_ref());
+    let begun = watches.and_then(|watches| Ok((watches, observation.transpose()?)));
+    let (Watches { exited, full, disk }, observation) = match begun {
+        Ok(begun) => begun,
         Err(error) => {
             kill(&child, group);
             child.wait()?;
@@ -187,6 +180,7 @@ fn run(
             disk: disk.is_some_and(DiskWatch::end),
             ..exceeded
         },
+        observed: observation.map(|observation| observation.end(group)),
     })
 }
 

@@ -191,7 +191,7 @@ impl Workspace {
         self.tree = Some(MountedTree {
             path: layer.path().to_path_buf(),
             inside: layout.mount.clone(),
-            _layer: Some((layer, template)),
+            layer: Some((layer, template)),
         });
         Ok(())
     }
@@ -214,7 +214,7 @@ impl Workspace {
             tree: Some(MountedTree {
                 path: draft.tree.to_path_buf(),
                 inside: draft.mount.to_owned(),
-                _layer: None,
+                layer: None,
             }),
             working_directory: self.working_directory.clone(),
             tmp: draft.tmp.to_path_buf(),

@@ -84,7 +84,12 @@ impl Template {
     /// Lays a workspace's own tree over this one, and copies what is in `/tmp`.
     pub(super) fn lay_out(&self, place: &Path, tmp: &Path) -> Result<Layer> {
         copy(&self.place.path().join("tmp"), tmp)?;
-        Layer::over(&self.place.path().join("tree"), place)
+        Layer::over(&self.tree(), place)
+    }
+
+    /// Where the task's tree is.
+    pub(super) fn tree(&self) -> PathBuf {
+        self.place.path().join("tree")
     }
 }
 

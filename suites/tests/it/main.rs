@@ -10,6 +10,7 @@ mod crash;
 mod fake_sandbox;
 mod hostile_tasks;
 mod log_parsers;
+mod observation;
 mod own_format;
 mod pro;
 mod published_images;

@@ -88,6 +88,7 @@ pub fn invocation(workspace: &Path, command: &str, limits: Limits) -> Invocation
         root: None,
         user: None,
         cancel: None,
+        observed: false,
     }
 }
 

@@ -111,6 +111,8 @@ mod tests {
             grading_ns: 1,
             reward: None,
             failed_tests: Vec::new(),
+            changes: None,
+            solution_changes: None,
         };
         assert_eq!(read, expected);
         assert_eq!(serde_json::to_string(&read).unwrap(), old);

@@ -264,6 +264,8 @@ mod tests {
             grading_ns: 3,
             reward: None,
             failed_tests: Vec::new(),
+            changes: None,
+            solution_changes: None,
         })
     }
 

@@ -125,6 +125,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
             origin: &origin_url,
             base_url: &base_url,
             model: asked.model(),
+            context_tokens: asked.context_tokens(),
             key: KEY,
             home: &scratch.path().to_string_lossy(),
             layer: "",
@@ -287,7 +288,7 @@ fn write_down(
             command_end: Some(ended.end),
             end: ended.end,
             status: ended.status.to_string(),
-            output_bytes: 0,
+            ..AgentRun::default()
         })
     });
     let succeeded = ended.is_none_or(|ended| ended.status.success());
@@ -301,6 +302,8 @@ fn write_down(
         grading_ns: 0,
         reward: None,
         failed_tests: Vec::new(),
+        changes: None,
+        solution_changes: None,
     });
     let path = directory.journal();
     let writing = || Error::system(format!("cannot write {}", path.display()));

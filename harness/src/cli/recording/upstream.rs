@@ -121,6 +121,11 @@ impl Asked {
         &self.planned.model
     }
 
+    /// Tokens of a conversation that it takes.
+    pub(in crate::cli) fn context_tokens(&self) -> u64 {
+        self.planned.options.context_tokens
+    }
+
     /// The name under which a simulated one logs.
     pub(in crate::cli) fn simulated(&self) -> Option<&str> {
         self.planned.simulate.as_ref()?;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use timeslip_datasets::run::journal::{AgentRun, EndedBy, Event, Exchange};
 use timeslip_datasets::run::plan::{PlannedAgent, PlannedEndpoint};
 use timeslip_proxy::Seen;
-use timeslip_suites::sandbox::Ports;
+use timeslip_suites::sandbox::{Observed, Ports};
 use timeslip_suites::{Cancel, Capabilities, Execution, Exit, Invocation, Limits, Mount, Quota};
 use timeslip_wire::{clock, says_context_limit};
 
@@ -18,7 +18,7 @@ use super::{Assignment, Bench, Stop, Work, transcript};
 use crate::agents::{Adapter, Layer, Layers, Pointing, Speaks, Values};
 use crate::console;
 use crate::error::Error;
-use crate::record::{Lines, Recording};
+use crate::record::{Lines, Process, Processes, Recording};
 use crate::run::endpoints;
 
 /// What the agent is given as its key: the endpoint's own never enters a sandbox.
@@ -160,6 +160,7 @@ impl External {
                 origin: &proxied,
                 base_url: &format!("{proxied}{base_path}"),
                 model: &endpoint.model,
+                context_tokens: endpoint.options.context_tokens,
                 key: KEY,
                 home: &inside.to_string_lossy(),
                 layer: &layer.to_string_lossy(),
@@ -195,17 +196,20 @@ impl External {
         let redaction = endpoint.redaction();
         let recording = tokio::task::spawn_blocking(move || {
             let mut recording = Recording::new(redaction, None);
-            follow(&mut recording, seen, turns, &cancel).map(|()| recording.finish())
+            follow(&mut recording, seen, turns, &cancel).map(|()| recording)
         });
         let execution = running.await;
         // Ends what the agent's death has not, and with it the recording.
         let dropped = tokio::task::spawn_blocking(move || drop(proxy)).await;
         debug_assert!(dropped.is_ok());
-        let lines = recording.await.map_err(io::Error::other)??;
+        let recording = recording.await.map_err(io::Error::other)??;
+        let mut execution = ended(execution)?;
+        let observed = execution.observed.as_mut();
+        let processes = observed.map_or_else(Processes::default, |it| processes(it, origin));
         Ok(Ran {
             start,
-            execution: ended(execution)?,
-            lines,
+            execution,
+            lines: recording.with_processes(processes).finish(),
         })
     }
 
@@ -240,6 +244,7 @@ impl External {
             ..invocation.quota
         };
         invocation.cancel = Some(cancel.clone());
+        invocation.observed = true;
         let layers = self.layer.path.iter().chain(&self.layer.needs);
         invocation.mounts.extend(layers.map(|path| Mount {
             host: path.clone(),
@@ -304,8 +309,11 @@ impl Ran {
             ended,
             exit,
             output_total_bytes,
+            ref observed,
             ..
         } = self.execution;
+        let used = observed.as_ref();
+        let cpu = used.and_then(|observed| observed.cpu);
         let offset = |at| clock::since_origin(at).saturating_sub(origin);
         AgentRun {
             start: self.start,
@@ -319,8 +327,23 @@ impl Ran {
                 other => other.to_string(),
             },
             output_bytes: output_total_bytes,
+            cpu_ns: cpu.and_then(|cpu| u64::try_from(cpu.as_nanos()).ok()),
+            peak_memory_bytes: used.and_then(|observed| observed.peak_memory_bytes),
         }
     }
+}
+
+/// What was seen of processes, on the trial's clock.
+fn processes(observed: &mut Observed, origin: u64) -> Processes {
+    let offset = |at| clock::since_origin(at).saturating_sub(origin);
+    let lives = observed.processes.take().unwrap_or_default().into_iter();
+    let lives = lives.map(|life| Process {
+        parent: life.parent,
+        start: offset(life.started),
+        end: life.ended.map(offset),
+        words: life.words,
+    });
+    Processes::new(lives.collect())
 }
 
 /// Takes what the proxy tells until it ends, and cancels the agent when an answer that asks

@@ -250,6 +250,8 @@ mod tests {
             grading_ns: 0,
             reward: None,
             failed_tests: Vec::new(),
+            changes: None,
+            solution_changes: None,
         })
     }
 

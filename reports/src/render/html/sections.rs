@@ -1,6 +1,7 @@
 //! The sections of the page below its head. A new section is one file here, its template
 //! and one line of [`SECTIONS`]; the navigation follows.
 
+mod behaviour;
 mod charts;
 mod claims;
 mod endpoints;
@@ -25,6 +26,7 @@ pub static SECTIONS: &[&Section] = &[
     &claims::SECTION,
     &endpoints::SECTION,
     &harness::SECTION,
+    &behaviour::SECTION,
     &stages::SECTION,
     &tasks::SECTION,
     &method::SECTION,

@@ -50,7 +50,12 @@ fn version_two(trees: &[Tree], own: &str) -> Option<Vec<ParentGroup>> {
                     "+memory +pids +cpu",
                 );
             }
-            let controllers = [Controller::Memory, Controller::Processes, Controller::Cpu];
+            let controllers = [
+                Controller::Memory,
+                Controller::Processes,
+                Controller::Cpu,
+                Controller::CpuTime,
+            ];
             let parent = usable(directory, CgroupVersion::Two, &controllers)?;
             let bounds = |controller| parent.controllers.contains(&controller);
             (bounds(Controller::Memory) && bounds(Controller::Processes)).then(|| vec![parent])
@@ -71,6 +76,14 @@ fn version_one(trees: &[Tree], own: &str) -> Option<Vec<ParentGroup>> {
     };
     let mut parents = vec![find(Controller::Memory)?, find(Controller::Processes)?];
     parents.extend(find(Controller::Cpu));
+    // Mostly in one tree with the processor.
+    if let Some(time) = find(Controller::CpuTime) {
+        let mut known = parents.iter_mut();
+        match known.find(|known| known.directory == time.directory) {
+            Some(known) => known.controllers.extend(time.controllers),
+            None => parents.push(time),
+        }
+    }
     Some(parents)
 }
 
@@ -79,17 +92,20 @@ fn name(controller: Controller) -> &'static str {
         Controller::Memory => "memory",
         Controller::Processes => "pids",
         Controller::Cpu => "cpu",
+        Controller::CpuTime => "cpuacct",
     }
 }
 
 /// The file whose presence shows that a group has a controller.
-fn limit_file(version: CgroupVersion, controller: Controller) -> &'static str {
+fn telling_file(version: CgroupVersion, controller: Controller) -> &'static str {
     match (version, controller) {
         (CgroupVersion::One, Controller::Memory) => "memory.limit_in_bytes",
         (CgroupVersion::Two, Controller::Memory) => "memory.max",
         (_, Controller::Processes) => "pids.max",
         (CgroupVersion::One, Controller::Cpu) => "cpu.cfs_quota_us",
         (CgroupVersion::Two, Controller::Cpu) => "cpu.max",
+        (CgroupVersion::One, Controller::CpuTime) => "cpuacct.usage",
+        (CgroupVersion::Two, Controller::CpuTime) => "cpu.stat",
     }
 }
 
@@ -100,7 +116,7 @@ fn usable(directory: &Path, version: CgroupVersion, wanted: &[Controller]) -> Op
     let controllers: Vec<Controller> = wanted
         .iter()
         .copied()
-        .filter(|controller| trial.join(limit_file(version, *controller)).exists())
+        .filter(|controller| trial.join(telling_file(version, *controller)).exists())
         .collect();
     // Looks into the group and removes it, whatever comes of it.
     let admits = admits(&trial);

@@ -184,6 +184,7 @@ pub(super) fn run(
             disk: disk_watch.is_some_and(DiskWatch::end),
             ..counts.since(before)
         },
+        observed: None,
     };
     Ok(ExecDone {
         execution,

@@ -107,6 +107,7 @@ impl Isolation for Fake {
             output_total_bytes: printed.len() as u64,
             output: printed.into_bytes(),
             exceeded: Exceeded::default(),
+            observed: None,
         })
     }
 

@@ -13,6 +13,7 @@ use timeslip_wire::protocols::{ToolCall, ToolSpec, mend};
 use super::contention;
 use super::edit::{self, Edited};
 use crate::run::agent::Bench;
+use crate::tool_kinds;
 
 /// The tools as the model sees them.
 #[must_use]
@@ -127,6 +128,7 @@ pub async fn call(
             turn,
             call_id: clip(&call.call_id, 200),
             name: clip(&call.name, 80),
+            kind: Some(tool_kinds::of(&call.name, &call.arguments)),
             start,
             command_start: ran.command_start,
             command_end: ran.command_end,

@@ -1,12 +1,10 @@
-//! What the harness costs: what each agent asks beside the work, and what lies between an
-//! answer and the next request.
+//! What the harness costs: what each agent asks beside the work, what lies between an answer
+//! and the next request, and what it takes of the machine.
 
 use askama::Template;
 
 use super::Section;
-use crate::format::{one_line, or_absent};
-use crate::metrics::Metric;
-use crate::summary::{EndpointSummary, Summary};
+use crate::render::arms::{self, Column};
 use crate::table::Table;
 
 pub(super) static SECTION: Section = Section {
@@ -14,48 +12,55 @@ pub(super) static SECTION: Section = Section {
     title: "What the harness costs",
     nav: Some("Harness"),
     body: |data| {
-        let table = table(data.summary);
-        Harness { table }.render().map(Some)
+        let section = Harness {
+            asks: arms::table(data.summary, &ASKS),
+            takes: arms::table(data.summary, &TAKES),
+        };
+        section.render().map(Some)
     },
 };
 
 #[derive(Template)]
 #[template(path = "sections/harness.html")]
 struct Harness {
-    table: Table,
+    asks: Table,
+    takes: Table,
 }
 
-/// The metrics that are shown, by name; what each is called comes from their table.
-const METRICS: [&str; 8] = [
-    "turns",
-    "requests",
-    "side_requests",
-    "connections",
-    "request_bytes",
-    "between_turns",
-    "turn_overhead",
-    "harness_share",
+/// What goes to the server.
+const ASKS: [Column; 9] = [
+    Column::Text("Transport used", |endpoint| {
+        endpoint.transports_used.join(", ")
+    }),
+    Column::Metric("turns"),
+    Column::Metric("requests"),
+    Column::Metric("side_requests"),
+    Column::Metric("connections"),
+    Column::Metric("request_bytes"),
+    Column::Metric("prompt_tokens"),
+    Column::Metric("cached_share"),
+    Column::Metric("tool_calls"),
 ];
 
-fn table(summary: &Summary) -> Table {
-    let names = summary.endpoints.keys().map(|name| one_line(name));
-    let headings = std::iter::once("Figure".to_owned()).chain(names);
-    let rows = METRICS.iter().filter_map(|name| {
-        let metric = Metric::find(name)?;
-        let statistic = metric.statistics().next()?;
-        let wanted = (*name, statistic.to_string());
-        let value = |endpoint: &EndpointSummary| {
-            let mut levels = endpoint.metrics.iter();
-            let level =
-                levels.find(|level| (&*level.metric, &level.statistic) == (wanted.0, &wanted.1));
-            or_absent(level, |level| metric.show(level.value))
-        };
-        let cells = summary.endpoints.values().map(value);
-        Some(
-            std::iter::once(metric.figure_label(statistic))
-                .chain(cells)
-                .collect(),
-        )
-    });
-    Table::new(headings, rows)
+/// What it takes of the time and of the machine.
+const TAKES: [Column; 8] = [
+    Column::Metric("agent_start"),
+    Column::Metric("between_turns"),
+    Column::Metric("turn_overhead"),
+    Column::Metric("overhead_before_tools"),
+    Column::Metric("overhead_after_tools"),
+    Column::Metric("harness_share"),
+    Column::Metric("cpu_time"),
+    Column::Metric("peak_memory"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::arms::tests::are_metrics;
+
+    #[test]
+    fn every_column_is_a_metric() {
+        assert!(are_metrics(&ASKS) && are_metrics(&TAKES));
+    }
 }
