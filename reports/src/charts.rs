@@ -9,6 +9,7 @@ mod inter_event;
 mod legend;
 mod plot;
 mod policies;
+mod session;
 mod solved_within;
 mod stage_bars;
 mod task_times;
@@ -41,6 +42,7 @@ pub static CHARTS: &[&ChartKind] = &[
     &ttft::CHART,
     &inter_event::CHART,
     &waterfall::CHART,
+    &session::CHART,
 ];
 
 /// One kind of chart.

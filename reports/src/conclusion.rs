@@ -5,6 +5,10 @@
 //! words say that no difference is shown and how large it may be, and they say what the
 //! data cannot carry.
 
+mod real_time;
+
+pub(crate) use real_time::a_day;
+
 use crate::format::{
     listed, milliseconds, one_line, or_absent, percent, percent_range, plural, ratio, ratio_range,
     signed_points,
@@ -54,6 +58,13 @@ impl Conclusion {
             Some(comparison) => compared(summary, comparison),
             None => alone(summary),
         };
+        if let Some(real_time) = &summary.real_time
+            && let Some(headline) = real_time::headline(real_time)
+        {
+            let tasks = std::mem::replace(&mut conclusion.headline, headline);
+            let saved = real_time.saved.iter().map(a_day);
+            conclusion.reasons.splice(0..0, saved.chain([tasks]));
+        }
         if !summary.valid && !any_stands(summary) {
             let reasons: Vec<String> = summary.invalid.iter().map(|why| one_line(why)).collect();
             let invalid = format!(

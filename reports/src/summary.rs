@@ -34,7 +34,9 @@ pub use endpoint::{
 };
 pub use levels::MetricLevel;
 pub use overhead::Overhead;
-pub use real_time::{ACTS_A_DAY, INSTANT, RESPONSE, RealTime, RealTimeEndpoint, Saved};
+pub use real_time::{
+    INSTANT, QUIET_MS, Quiet, RESPONSE, RealTime, RealTimeEndpoint, Saved, Threshold, Within,
+};
 pub use reconciliation::Reconciliation;
 pub use trial::TrialSummary;
 

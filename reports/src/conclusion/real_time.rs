@@ -43,11 +43,7 @@ fn stop(endpoint: &RealTimeEndpoint) -> Option<String> {
 }
 
 /// What waiting less is worth in a day.
-pub(super) fn saved(real_time: &RealTime) -> Vec<String> {
-    real_time.saved.iter().map(a_day).collect()
-}
-
-fn a_day(saved: &Saved) -> String {
+pub(crate) fn a_day(saved: &Saved) -> String {
     let names = [&saved.candidate, &saved.baseline].map(|name| one_line(name));
     let acts = plural(saved.acts_a_day as usize, "act");
     let Some(minutes) = saved.minutes.point else {
@@ -57,28 +53,30 @@ fn a_day(saved: &Saved) -> String {
             or_absent(saved.minutes.reason.as_ref(), |why| one_line(why))
         );
     };
-    let size = |minutes: f64| format!("{} min", rate(minutes.abs()));
-    let range = saved.minutes.interval().map_or_else(String::new, |(low, high)| {
-        format!(" (95 % interval {} to {})", rate(low), rate(high))
-    });
+    let range = |sign: f64| {
+        let ends = saved.minutes.interval();
+        ends.map_or_else(String::new, |(low, high)| {
+            let mut ends = [sign * low, sign * high];
+            ends.sort_by(f64::total_cmp);
+            format!(" (95 % interval {} to {})", rate(ends[0]), rate(ends[1]))
+        })
+    };
+    let [candidate, baseline] = names;
     if saved.minutes.may_be(0.0) {
         return format!(
-            "At {acts} a day no difference in waiting is shown between {} and {}: {} min{range}.",
-            names[0],
-            names[1],
-            rate(minutes)
+            "At {acts} a day no difference in waiting is shown between {candidate} and {baseline}: {} min{}.",
+            rate(minutes),
+            range(1.0)
         );
     }
-    let verb = if minutes > 0.0 { "saves" } else { "costs" };
-    let range = saved.minutes.interval().map_or_else(String::new, |(low, high)| {
-        let mut ends = [low.abs(), high.abs()];
-        ends.sort_by(f64::total_cmp);
-        format!(" (95 % interval {} to {})", rate(ends[0]), rate(ends[1]))
-    });
+    let (verb, sign) = if minutes > 0.0 {
+        ("saves", 1.0)
+    } else {
+        ("costs", -1.0)
+    };
     format!(
-        "At {acts} a day {} {verb} {} of waiting against {}{range}.",
-        names[0],
-        size(minutes),
-        names[1]
+        "At {acts} a day {candidate} {verb} {} min of waiting against {baseline}{}.",
+        rate(minutes.abs()),
+        range(sign)
     )
 }

@@ -9,6 +9,7 @@ mod harness;
 mod key_figures;
 mod meaning;
 mod method;
+mod real_time;
 mod stages;
 mod tasks;
 
@@ -21,6 +22,7 @@ use crate::table::Table;
 /// Every section, in the order of the page.
 pub static SECTIONS: &[&Section] = &[
     &key_figures::SECTION,
+    &real_time::SECTION,
     &meaning::SECTION,
     &charts::SECTION,
     &claims::SECTION,
