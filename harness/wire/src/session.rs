@@ -321,7 +321,7 @@ impl Session {
         );
         let mut leg = Leg::new(recorder, body, incremental, call.warm_up, deadline);
         leg.live = self.live.take();
-        let (leg, result) = loop {
+        let (mut leg, result) = loop {
             let (session, endpoint) = (Arc::clone(&self.cache_key), Arc::clone(&self.endpoint));
             let carry = |mut way: Way| async move {
                 let ended = way.carry(&endpoint, &session, &mut leg).await;

@@ -14,7 +14,7 @@ use timeslip_wire::clock;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
-use super::driver::{Ask, Driver, Observation, Observed, SteerAnswer, StopAnswer};
+use super::driver::{Ask, Driver, Observation, Observed, SteerAnswer};
 use crate::run::agent::{Bench, Stop, Work, transcript};
 use crate::run::apart::apart;
 use acts::Acts;
@@ -216,7 +216,7 @@ impl Player<'_> {
     }
 
     /// Stops what is being answered, and waits until all has been seen of that.
-    async fn stop(&mut self, act: u32, of: Option<u32>) -> Cut<Race> {
+    async fn stop(&mut self, act: u32, of: Option<u32>) -> Cut<()> {
         self.take_in();
         let told = self.driver.interrupt(act, ExchangeEnd::Interrupted).await;
         self.acts.stop(act, of, told.at);
@@ -224,7 +224,8 @@ impl Player<'_> {
         while self.acts.race(act).is_none() && Instant::now() < patience {
             self.observe(patience.min(self.deadline)).await?;
         }
-        Ok(self.acts.lose(act))
+        self.acts.lose(act);
+        Ok(())
     }
 
     async fn steer(&mut self, scripted: &ScriptedAct, text: &str) -> Cut<()> {
@@ -273,9 +274,8 @@ impl Player<'_> {
 
     /// Stops what is being answered, so that the new text can be asked.
     async fn interrupt_and_ask(&mut self, act: u32, of: Option<u32>) -> Cut<()> {
-        let race = self.stop(act, of).await?;
+        self.stop(act, of).await?;
         self.acts.way(act, StopWay::InterruptAndAsk);
-        self.acts.reopen(act, race);
         self.finish_old_answer(of).await
     }
 

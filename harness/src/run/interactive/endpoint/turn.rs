@@ -1,6 +1,6 @@
 //! One model call, while commands may come.
 
-use std::cell::Cell;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use timeslip_datasets::run::journal::{Event, Exchange, ExchangeEnd, StopWay};
 use timeslip_wire::live::{Heard, Reader, Steered, StopOrder, StopSeen, live};
@@ -96,11 +96,14 @@ impl Question<'_> {
         let (mut reader, end) = live(heard);
         session.read_along(end);
         let mut told = Commanded::default();
-        let redirecting = Cell::new(None);
-        let round_trip = Cell::new(None);
+        // The act that redirects, from 1.
+        let redirecting = AtomicU32::new(0);
+        let round_trip = AtomicU64::new(0);
         let record = |exchange: Exchange| {
-            round_trip.set(exchange.ping_ns.or(round_trip.get()));
-            self.record(exchange, redirecting.get(), observer);
+            if let Some(ping_ns) = exchange.ping_ns {
+                round_trip.store(ping_ns, Ordering::Relaxed);
+            }
+            self.record(exchange, redirecting.load(Ordering::Relaxed), observer);
         };
         let result = {
             let asking = async {
@@ -118,7 +121,7 @@ impl Question<'_> {
                     biased;
                     Some(heard) = hearing.recv() => {
                         self.heard(heard, &mut told, observer);
-                        redirecting.set(told.accepted());
+                        redirecting.store(told.accepted().unwrap_or(0), Ordering::Relaxed);
                     }
                     command = commands.recv(), if open => match command {
                         Some(command) => self.command(command, &mut told, &mut reader, observer),
@@ -144,17 +147,17 @@ impl Question<'_> {
             tell(observer, steer.act, Observed::Steered(SteerAnswer::TooLate(why)));
         }
         Asked {
-            stop: told.ended(round_trip.get(), &result),
+            stop: told.ended(round_trip.into_inner(), &result),
             steer: redirected.filter(|_| accepted && result.is_ok()),
             result,
         }
     }
 
-    fn record(&self, mut exchange: Exchange, redirecting: Option<u32>, observer: &Observer) {
+    fn record(&self, mut exchange: Exchange, redirecting: u32, observer: &Observer) {
         exchange.act = Some(self.act);
-        if let (Some(act), Some(STEERED)) = (redirecting, exchange.incomplete.as_deref()) {
+        if redirecting > 0 && exchange.incomplete.as_deref() == Some(STEERED) {
             exchange.ended_by = Some(ExchangeEnd::Steered);
-            exchange.ended_by_act = Some(act);
+            exchange.ended_by_act = Some(redirecting);
         }
         let record = Event::Exchange(Box::new(exchange));
         tell(observer, self.act, Observed::Record(record));
@@ -230,12 +233,12 @@ impl Commanded {
 
     /// What came of a stop. An answer that came to its end within a round trip of it had
     /// ended before the server could know.
-    fn ended(self, round_trip: Option<u64>, result: &Result<Answer, Failure>) -> Option<Ended> {
+    fn ended(self, round_trip_ns: u64, result: &Result<Answer, Failure>) -> Option<Ended> {
         let (act, end, told_at) = self.stop?;
         let (at, answer) = match self.seen {
             Some((at, seen)) => {
                 let (way, confirmed) = (seen.way, seen.confirmed);
-                let crossing = round_trip.unwrap_or(0).max(CROSSING_NS);
+                let crossing = round_trip_ns.max(CROSSING_NS);
                 let answer = match seen.refused {
                     Some(why) => StopAnswer::Refused(why),
                     None if seen.ended && at.saturating_sub(told_at) <= crossing => {

@@ -338,12 +338,11 @@ impl Acts {
         entry.act.race
     }
 
-    /// The outcome of a stop; lost, where there is none.
-    pub fn lose(&mut self, act: u32) -> Race {
-        let Some(entry) = self.entry(act) else {
-            return Race::Lost;
-        };
-        *entry.act.race.get_or_insert(Race::Lost)
+    /// A stop of which nothing was seen is lost.
+    pub fn lose(&mut self, act: u32) {
+        if let Some(entry) = self.entry(act) {
+            entry.act.race.get_or_insert(Race::Lost);
+        }
     }
 
     pub fn lost_race(&mut self, act: u32, race: Race, why: Option<String>) {
