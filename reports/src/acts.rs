@@ -36,10 +36,11 @@ pub fn has_answer(act: &Act) -> bool {
     matches!(act.kind, ActKind::Ask | ActKind::Steer | ActKind::Type)
 }
 
-/// From the beginning of an act with an answer to its end.
+/// From the beginning of an act with an answer to its end; of typing, from its last key.
 #[must_use]
 pub fn act_time(act: &Act) -> Option<u64> {
-    has_answer(act).then(|| act.marks.ended.saturating_sub(act.marks.began))
+    let since = act.marks.last_keystroke.unwrap_or(act.marks.began);
+    has_answer(act).then(|| act.marks.ended.saturating_sub(since))
 }
 
 /// From the words of an `ask` to the first useful output.

@@ -26,7 +26,7 @@ pub use validity::every_endpoint_measured;
 
 use std::sync::Arc;
 
-use timeslip_datasets::run::journal::{Exchange, Tool, Trial};
+use timeslip_datasets::run::journal::{Act, ActKind, Exchange, Tool, Trial};
 
 use crate::stages::{Provenance, Stage};
 use critical_path::{Work, critical_path};
@@ -82,7 +82,22 @@ pub fn attribute(trial: &Trial, prefill: Option<PrefillModel>) -> Attribution {
         pieces,
         trial.finished.wall_ns,
         &unavailable(&trial.exchanges, context),
+        &developers_time(&trial.acts),
     )
+}
+
+/// When the developer of a session typed or read, in order.
+fn developers_time(acts: &[Act]) -> Vec<(u64, u64)> {
+    let own = |act: &Act| match act.kind {
+        ActKind::Type => Some((act.marks.began, act.marks.last_keystroke?)),
+        ActKind::Wait => Some((act.marks.began, act.marks.ended)),
+        _ => None,
+    };
+    let mut times: Vec<(u64, u64)> = acts.iter().filter_map(own).collect();
+    times.sort_unstable();
+    // He does one thing at a time; a journal of others may say else.
+    times.dedup_by(|next, before| next.0 < before.1);
+    times
 }
 
 /// What the client's own marks say.

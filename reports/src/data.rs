@@ -16,7 +16,7 @@ use timeslip_datasets::run::journal::{
 };
 use timeslip_datasets::run::plan::PlannedEndpoint;
 
-use crate::stages::{Provenance, Stage};
+use crate::stages::{Provenance, Stage, StageGroup};
 
 /// One stage of one trial, summed over its exchanges or tool calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -266,7 +266,7 @@ impl TrialData {
         let waits = self
             .stages
             .iter()
-            .filter(|value| value.stage == Stage::Wait);
+            .filter(|value| value.stage.group() == StageGroup::Wait);
         waits.fold(0, |total, value| total.saturating_add(value.ns))
     }
 

@@ -88,6 +88,8 @@ stages! {
         "between exchanges and tool calls; of a real agent also from a tool call to its processes, and from them to the result", "measured";
     Wait = "wait" in Wait: "Rate-limit backoff, retries, permits, ends of answers that do not come.",
         "`start` to `settled` or to `backoff_until`; `whole` to `done`; `start` to `done` where nothing was sent", "measured";
+    Developer = "developer" in Wait: "In a session the developer types or reads, and nothing comes.",
+        "`began` to `last_keystroke` of a `type` act, `began` to `ended` of a `wait`, as far as nothing else lies there", "measured";
 }
 
 impl Stage {
@@ -182,7 +184,7 @@ groups! {
         "--tool", 0xb0560a, 0xd7762c, pale false;
     Harness = "harness" shown as "harness": "The agent harness itself.",
         "--harness", 0x30353c, 0xc3cad4, pale false;
-    Wait = "wait" shown as "wait": "Backoff and retries.",
+    Wait = "wait" shown as "wait": "Backoff, retries, and the developer's own time.",
         "--wait", 0xc2247f, 0xe060b0, pale false;
 }
 

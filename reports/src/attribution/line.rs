@@ -50,13 +50,15 @@ pub(super) fn lay(
 
 /// A trial's line as far as it is given to stages.
 #[derive(Default)]
-struct TrialLine {
+struct TrialLine<'a> {
+    /// When the developer took his time, in order.
+    developer: &'a [(u64, u64)],
     at: u64,
     spans: Vec<Span>,
     totals: BTreeMap<Stage, StageValue>,
 }
 
-impl TrialLine {
+impl TrialLine<'_> {
     /// Gives what lies before `segment.end` to its stage.
     fn until(&mut self, segment: Segment, turn: u32, label: Arc<str>) {
         let Segment {
@@ -84,11 +86,21 @@ impl TrialLine {
         });
     }
 
-    /// Gives a gap to the harness.
+    /// Gives a gap to the developer where that is whose it is, else to the harness.
     fn gap(&mut self, end: u64, turn: u32) {
+        let first = self.developer.partition_point(|(_, to)| *to <= self.at);
+        let within = &self.developer[first..];
+        for (from, to) in within.iter().take_while(|(from, _)| *from < end) {
+            self.fill((*from).min(end), turn, Stage::Harness);
+            self.fill((*to).min(end), turn, Stage::Developer);
+        }
+        self.fill(end, turn, Stage::Harness);
+    }
+
+    fn fill(&mut self, end: u64, turn: u32, stage: Stage) {
         let gap = Segment {
             end,
-            stage: Stage::Harness,
+            stage,
             provenance: Provenance::Measured,
             error_ns: None,
         };
@@ -106,10 +118,20 @@ impl TrialLine {
     }
 }
 
-/// Puts pieces on a line from 0 to `wall`, each instant in exactly one of them.
-pub(super) fn line_up(mut pieces: Vec<Piece>, wall: u64, unavailable: &[Stage]) -> Attribution {
+/// Puts pieces on a line from 0 to `wall`, each instant in exactly one of them. What none
+/// of them covers is the harness's, or the developer's where he took his time: stretches in
+/// order, none within another.
+pub(super) fn line_up(
+    mut pieces: Vec<Piece>,
+    wall: u64,
+    unavailable: &[Stage],
+    developer: &[(u64, u64)],
+) -> Attribution {
     pieces.sort_by_key(|piece| (piece.start, piece.segment.end));
-    let mut line = TrialLine::default();
+    let mut line = TrialLine {
+        developer,
+        ..TrialLine::default()
+    };
     for piece in pieces {
         let start = piece.start.clamp(line.at, wall);
         line.gap(start, piece.turn);

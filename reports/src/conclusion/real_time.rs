@@ -5,16 +5,15 @@ use crate::format::{
 };
 use crate::summary::{INSTANT, RealTime, RealTimeEndpoint, Saved};
 
-/// How often it feels instant and what a stop costs, one clause an endpoint.
+/// How often it feels instant and what a stop costs, on each endpoint.
 pub(super) fn headline(real_time: &RealTime) -> Option<String> {
-    let told: Vec<String> = real_time
-        .endpoints
-        .iter()
+    let endpoints = real_time.endpoints.iter();
+    let told: Vec<String> = endpoints
         .filter_map(|(name, endpoint)| instant(&one_line(name), endpoint))
         .collect();
     (!told.is_empty()).then(|| {
         format!(
-            "An answer feels instant (something useful within {}) in {}.",
+            "An answer begins within {}, which feels instant, in {}.",
             milliseconds(INSTANT.ms),
             listed(&told)
         )
@@ -24,22 +23,29 @@ pub(super) fn headline(real_time: &RealTime) -> Option<String> {
 fn instant(name: &str, endpoint: &RealTimeEndpoint) -> Option<String> {
     let within = endpoint.within.iter().find(|one| one.ms == INSTANT.ms)?;
     within.share.point?;
-    let share = estimate(&within.share, percent, percent_range);
-    let cost = stop(endpoint).map_or_else(String::new, |cost| format!("; {cost}"));
-    Some(format!("{share} of acts on {name}{cost}"))
+    let median = endpoint.response_ms.p50;
+    let median = median.map(|ms| format!("median {}", milliseconds(ms)));
+    let details: Vec<String> = median.into_iter().chain(after_a_stop(endpoint)).collect();
+    Some(format!(
+        "{} on {name} ({})",
+        estimate(&within.share, percent, percent_range),
+        details.join("; ")
+    ))
 }
 
-/// What a stop costs: how long it goes on, and what it says meanwhile.
-fn stop(endpoint: &RealTimeEndpoint) -> Option<String> {
+/// What a stop costs: what is still said, and for how long.
+fn after_a_stop(endpoint: &RealTimeEndpoint) -> Option<String> {
     let stream = endpoint.quiet.first()?;
-    let quiet = stream.ms.p50?;
-    let tokens = endpoint.stale_tokens.mean?;
-    Some(format!(
-        "there a stop leaves {} of output, {} {} on average",
-        milliseconds(quiet),
-        rate(tokens),
-        if tokens == 1.0 { "token" } else { "tokens" }
-    ))
+    let (quiet_ms, tokens) = (stream.ms.p50?, endpoint.stale_tokens.mean?);
+    let stops = plural(stream.ms.n, "stop");
+    Some(match tokens > 0.0 {
+        true => format!(
+            "quiet {} after a stop, {} more tokens on the average of {stops}",
+            milliseconds(quiet_ms),
+            rate(tokens)
+        ),
+        false => format!("quiet at once after each of {stops}"),
+    })
 }
 
 /// What waiting less is worth in a day.

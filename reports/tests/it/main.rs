@@ -18,6 +18,7 @@ mod intervals;
 mod metrics;
 mod old_runs;
 mod page;
+mod real_time;
 mod sample;
 mod several;
 mod summary;

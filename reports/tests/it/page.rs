@@ -47,6 +47,7 @@ fn situations() -> Vec<(&'static str, RunData)> {
         run
     };
     vec![
+        ("sessions", support::full_run()),
         ("one task", support::run_with(&sides, 1, 1)),
         ("several attempts", support::run_with(&sides, 6, 3)),
         ("all solved", ended(Outcome::Resolved)),
@@ -203,6 +204,14 @@ fn every_section_is_on_every_page_and_in_its_navigation() {
         let page = page(&run);
         for section in SECTIONS {
             let there = page.contains(&format!("<section id=\"{}\"", section.id));
+            // What a run has none of has no section.
+            if section.id == "real-time" && !there {
+                assert!(
+                    run.trials.iter().all(|trial| trial.acts.is_empty()),
+                    "{name}"
+                );
+                continue;
+            }
             let Some(nav) = section.nav else { continue };
             assert!(there, "{name}: {}", section.id);
             let link = format!("<a href=\"#{}\">{nav}</a>", section.id);

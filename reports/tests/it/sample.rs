@@ -20,7 +20,7 @@ fn a_report_is_complete_and_every_image_decodes() {
     let left = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sample/charts/.timeslip-killed");
     std::fs::create_dir_all(left.parent().unwrap()).unwrap();
     std::fs::write(&left, "half").unwrap();
-    let (directory, written) = written("sample", &support::run());
+    let (directory, written) = written("sample", &support::full_run());
     assert!(!left.exists(), "what a killed render left is swept");
     for file in [
         "summary.json",

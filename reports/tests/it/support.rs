@@ -2,8 +2,10 @@
 //! the same tasks, made from a small model of where time goes.
 
 use timeslip_datasets::run::calibration::{Calibration, ErrorQuantiles, StreamCalibration};
-use timeslip_datasets::run::journal::TcpSample;
-use timeslip_datasets::run::journal::{EndedBy, Outcome, Reported, StreamShape};
+use timeslip_datasets::run::journal::{
+    Act, ActCheck, ActCounts, ActKind, ActMarks, EndedBy, Keystroke, Outcome, Race, Reported,
+    StopWay, StreamShape, TcpSample,
+};
 use timeslip_reports::data::{
     ClientCost, ConnectionFacts, EndpointData, ExchangeData, FirstOfKind, Role, RunData, Span,
     StageValue, TrialData,
@@ -13,6 +15,7 @@ use timeslip_reports::stages::{Provenance, Stage};
 
 /// Milliseconds as nanoseconds.
 const MS: f64 = 1e6;
+const MS_NS: u64 = 1_000_000;
 
 /// What distinguishes an endpoint in the model.
 #[derive(Clone, Copy)]
@@ -120,7 +123,83 @@ pub fn full_run() -> RunData {
             exchange.reported.decode_ns = exchange.decode_ns.map(|ns| ns / 10 * 9);
         }
     }
+    hold_sessions(&mut run);
     run
+}
+
+fn act(number: u32, kind: ActKind, began_ms: u64, ended_ms: u64) -> Act {
+    Act {
+        act: number,
+        name: format!("{}-{number}", kind.name()),
+        kind,
+        of: None,
+        marks: ActMarks {
+            began: began_ms * MS_NS,
+            told: Some(began_ms * MS_NS),
+            ended: ended_ms * MS_NS,
+            ..ActMarks::default()
+        },
+        race: None,
+        way: None,
+        in_tool: false,
+        counts: ActCounts::default(),
+        keystrokes: Vec::new(),
+        check: None,
+        detail: None,
+    }
+}
+
+/// An ask, a stop in its tool, a redirection and typing; on the slow side all takes eight
+/// times as long, with some noise of the task's own.
+fn session(index: u64, slow: bool) -> Vec<Act> {
+    let pace = |ms: u64| ms * if slow { 8 } else { 1 } + index * if slow { 5 } else { 3 };
+    let mut ask = act(1, ActKind::Ask, 0, pace(500));
+    ask.marks.first_output = Some(pace(90) * MS_NS);
+    ask.check = Some(ActCheck {
+        passed: index % 4 != 0 || !slow,
+        reason: None,
+        took_ns: MS_NS,
+    });
+    let stop_ms = pace(300);
+    let mut stop = act(2, ActKind::Interrupt, stop_ms, stop_ms + 60);
+    stop.of = Some(1);
+    stop.race = Some(Race::Applied);
+    stop.way = Some(StopWay::Close);
+    stop.in_tool = true;
+    stop.marks.last_event = Some((stop_ms + 4) * MS_NS);
+    stop.marks.tool_gone = Some((stop_ms + 60) * MS_NS);
+    stop.counts.stale_tokens = 2;
+    let mut steer = act(3, ActKind::Steer, pace(600), pace(900));
+    steer.race = Some(if index == 0 {
+        Race::TooLate
+    } else {
+        Race::Applied
+    });
+    steer.marks.redirected = Some((pace(640) + index) * MS_NS);
+    let mut typed = act(4, ActKind::Type, pace(1_000), pace(2_000));
+    typed.marks.told = None;
+    typed.marks.last_keystroke = Some(pace(1_500) * MS_NS);
+    typed.marks.first_output = Some(pace(1_550) * MS_NS);
+    typed.counts.cancelled = 1;
+    typed.keystrokes = [1_000, 1_500]
+        .map(|at| Keystroke {
+            at: pace(at) * MS_NS,
+            asked: Some((pace(at) + 75) * MS_NS),
+            shown: (at == 1_500).then_some(pace(1_550) * MS_NS),
+            ..Keystroke::default()
+        })
+        .to_vec();
+    let accept = act(5, ActKind::Accept, pace(2_100), pace(2_100));
+    vec![ask, stop, steer, typed, accept]
+}
+
+/// Makes every trial of a run a session.
+pub fn hold_sessions(run: &mut RunData) {
+    for (index, pair) in run.trials.chunks_mut(2).enumerate() {
+        for trial in pair {
+            trial.acts = session(index as u64, trial.endpoint == "gpu-sim");
+        }
+    }
 }
 
 /// A run of the first `tasks` tasks, `attempts` times, on any endpoints.

@@ -10,7 +10,7 @@ use crate::format::{
 };
 use crate::render::arms::{self, Column};
 use crate::stats::Estimate;
-use crate::summary::{QUIET_MS, RESPONSE, RealTime, Within};
+use crate::summary::{QUIET_MS, RESPONSE, RealTime, Threshold, Within};
 use crate::table::Table;
 use timeslip_datasets::run::journal::Race;
 
@@ -29,6 +29,11 @@ pub(super) static SECTION: Section = Section {
             quiet: quiet(real_time),
             outcomes: outcomes(real_time),
             typing: Some(arms::table(data.summary, &TYPING)).filter(|t| t.headings.len() > 1),
+            thresholds: RESPONSE
+                .iter()
+                .map(threshold)
+                .collect::<Vec<_>>()
+                .join("; "),
             charts: data.charts_of(&SECTION),
         };
         section.render().map(Some)
@@ -45,6 +50,8 @@ struct RealTimeSection<'a> {
     quiet: Option<Table>,
     outcomes: Option<Table>,
     typing: Option<Table>,
+    /// What the times mean, and who says so.
+    thresholds: String,
     charts: Vec<ChartView<'a>>,
 }
 
@@ -61,6 +68,15 @@ const TYPING: [Column; 3] = [
     Column::Metric("suggestions_in_time"),
     Column::Metric("cancelled_per_accepted"),
 ];
+
+fn threshold(limit: &Threshold) -> String {
+    format!(
+        "{} {} ({})",
+        milliseconds(limit.ms),
+        limit.feels,
+        limit.source
+    )
+}
 
 fn share(estimate: &Estimate) -> String {
     crate::format::estimate(estimate, percent, percent_range)
