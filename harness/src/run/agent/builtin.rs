@@ -68,6 +68,7 @@ async fn converse(
     let Assignment {
         measuring,
         run_id,
+        keeper: _,
         endpoint,
         prompt,
         bench,
