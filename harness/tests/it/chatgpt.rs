@@ -198,11 +198,17 @@ fn respond(mut stream: &TcpStream, status: &str, media: &str, body: &str) {
 
 fn converse(stream: &TcpStream, asked: &Asked) {
     let mut socket = WebSocket::from_raw_socket(stream, Role::Server, None);
+    let mut tools = Value::Null;
     while let Ok(message) = socket.read() {
         let Message::Text(text) = message else {
             continue;
         };
-        let request: Value = serde_json::from_str(&text).unwrap();
+        let mut request: Value = serde_json::from_str(&text).unwrap();
+        // What goes on from an earlier response need not repeat them.
+        match request["tools"].is_array() {
+            true => tools.clone_from(&request["tools"]),
+            false => request["tools"].clone_from(&tools),
+        }
         let (events, what) = match events(&request) {
             Ok(answer) => answer,
             Err(why) => (
@@ -245,7 +251,8 @@ fn events(request: &Value) -> Result<(Vec<Value>, &'static str), String> {
         }
         false if request["generate"] == false => (None, "prewarm"),
         false => {
-            let call = shell(&request["tools"]).ok_or("no shell is offered")?;
+            let no_shell = || format!("no shell is offered: {}", request["tools"]);
+            let call = shell(&request["tools"]).ok_or_else(no_shell)?;
             (Some(call), "call")
         }
     };
