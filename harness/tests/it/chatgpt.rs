@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use data_encoding::BASE64URL_NOPAD;
@@ -237,7 +238,8 @@ fn events(request: &Value) -> Result<(Vec<Value>, &'static str), String> {
     let Some(input) = request["input"].as_array() else {
         return Err("Input must be a list".to_owned());
     };
-    let id = format!("resp_{}", input.len());
+    static ANSWERS: AtomicU32 = AtomicU32::new(1);
+    let id = format!("resp_{}", ANSWERS.fetch_add(1, Relaxed));
     let is_result = |item: &Value| item["type"] == "function_call_output";
     let (item, what) = match input.iter().any(is_result) {
         true => {
