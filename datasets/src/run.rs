@@ -1,7 +1,7 @@
 //! A run directory: the record of a run, from which every report is made.
 //!
 //! ```text
-//! run.json  journal.jsonl  calibration.json  emissions/  trajectories/  predictions/
+//! run.json  journal.jsonl  calibration.json  bodies.jsonl  shapes.jsonl  emissions/  trajectories/  predictions/
 //! ```
 //!
 //! Whoever measures writes these files, whoever reports reads them, and neither knows the
@@ -13,10 +13,13 @@ pub mod emissions;
 pub mod journal;
 pub mod manifest;
 pub mod plan;
+pub mod shapes;
 
 mod error;
 mod formats;
+mod lines;
 mod names;
+mod without_text;
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -31,6 +34,7 @@ use journal::{Journal, TrialKey, Writer};
 use manifest::Manifest;
 use names::file_name;
 use plan::Plan;
+use shapes::ShapeWriter;
 
 pub use error::Error;
 
@@ -50,6 +54,36 @@ impl Remark {
             Remark::Pinned => "pinned",
             Remark::Rejected => "rejected",
         }
+    }
+}
+
+/// What a run keeps of what recorded clients and their servers say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// Nothing.
+    Nothing,
+    /// All of it.
+    Bodies,
+    /// Lengths, and what is equal; the journal has no text either.
+    Shapes,
+}
+
+/// What keeps it.
+#[derive(Clone, Debug)]
+pub enum Keeper {
+    /// Nothing is kept.
+    Nobody,
+    /// Whole bodies are.
+    Bodies(BodyWriter),
+    /// Shapes are.
+    Shapes(ShapeWriter),
+}
+
+impl Keeper {
+    /// Whether no text may be written down, here or elsewhere in the run directory.
+    #[must_use]
+    pub fn leaves_out_text(&self) -> bool {
+        matches!(self, Keeper::Shapes(_))
     }
 }
 
@@ -107,16 +141,26 @@ impl RunDirectory {
             .prefix(".new-")
             .tempdir_in(parent)
             .map_err(making())?;
-        let text =
-            serde_json::to_string_pretty(&manifest).map_err(|error| making()(error.into()))?;
         let in_it = |name| unfinished.path().join(name);
-        std::fs::write(in_it(formats::MANIFEST.name), text + "\n").map_err(making())?;
+        manifest
+            .write(&in_it(formats::MANIFEST.name))
+            .map_err(making())?;
         Writer::create(&in_it(formats::JOURNAL.name), &run_id).map_err(making())?;
         make_readable(unfinished.path()).map_err(making())?;
         std::fs::rename(unfinished.keep(), &path).map_err(making())?;
         let directory = RunDirectory(path);
         directory.point_latest(parent);
         Ok((directory, manifest))
+    }
+
+    /// Writes down again what was planned: of a recording some of it is known only afterwards.
+    ///
+    /// # Errors
+    /// [`Error::System`].
+    pub fn write_manifest(&self, manifest: &Manifest) -> Result<(), Error> {
+        let path = self.file(formats::MANIFEST.name);
+        let writing = Error::system(format!("cannot write {}", path.display()));
+        manifest.write(&path).map_err(writing)
     }
 
     /// Writes down the instrument's own error.
@@ -183,14 +227,42 @@ impl RunDirectory {
         self.file(formats::JOURNAL.name)
     }
 
-    /// Begins what keeps the bodies of requests and responses.
+    /// Begins what keeps what is said.
     ///
     /// # Errors
-    /// [`Error::System`] when it cannot be made.
-    pub fn keep_bodies(&self) -> Result<BodyWriter, Error> {
-        let path = self.file(formats::BODIES.name);
-        let making = Error::system(format!("cannot make {}", path.display()));
-        BodyWriter::create(&path).map_err(making)
+    /// [`Error::Invalid`] when it cannot be made.
+    pub fn keep(&self, keep: Keep) -> Result<Keeper, Error> {
+        Ok(match keep {
+            Keep::Nothing => Keeper::Nobody,
+            Keep::Bodies => Keeper::Bodies(self.opened(&formats::BODIES, BodyWriter::open)?),
+            Keep::Shapes => Keeper::Shapes(self.opened(&formats::SHAPES, ShapeWriter::open)?),
+        })
+    }
+
+    /// Goes on with what keeps what is said.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when what is there cannot be read.
+    pub fn keep_on(&self) -> Result<Keeper, Error> {
+        let files = [
+            (&formats::SHAPES, Keep::Shapes),
+            (&formats::BODIES, Keep::Bodies),
+        ];
+        let mut files = files.into_iter();
+        let kept = files.find(|(format, _)| self.file(format.name).exists());
+        self.keep(kept.map_or(Keep::Nothing, |(_, keep)| keep))
+    }
+
+    fn opened<T>(
+        &self,
+        format: &formats::FileFormat,
+        open: impl Fn(&Path) -> std::io::Result<T>,
+    ) -> Result<T, Error> {
+        let path = self.file(format.name);
+        open(&path).map_err(|error| Error::Invalid {
+            path,
+            problem: error.to_string(),
+        })
     }
 
     /// The bodies of requests and responses; `None` where none were kept.

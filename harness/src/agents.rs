@@ -22,6 +22,10 @@ use crate::read;
 /// The name of the agent that is part of timeslip.
 pub const BUILT_IN: &str = "builtin";
 
+/// What an agent is given as its key where a proxy puts another in its place: the endpoint's
+/// own is nobody else's.
+pub const KEY: &str = "timeslip";
+
 macro_rules! shipped {
     ($($name:literal),* $(,)?) => {
         &[$(($name, include_str!(concat!("agents/", $name, ".toml")))),*]

@@ -7,6 +7,7 @@ mod commands;
 mod error;
 mod interrupt;
 mod isolation;
+mod keeping;
 mod output;
 mod recording;
 mod runtime;

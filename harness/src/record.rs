@@ -11,18 +11,31 @@ mod context;
 mod conversations;
 mod lines;
 mod processes;
+mod shapes;
 mod sides;
 #[cfg(test)]
 mod tests;
 mod tool_times;
 
 pub use conversations::{Agent, Conversations, Placed, Role};
-pub use lines::{Lines, Recording};
+pub use lines::{Lines, Recording, Spoken};
 pub use processes::{Process, Processes};
 pub use sides::Side;
 pub use tool_times::{ToolTimes, Unanswered};
 
+use std::sync::mpsc::{self, Receiver, SyncSender};
+
+use timeslip_proxy::Seen;
 use timeslip_wire::protocols::{Digest, RequestSeen, ToolCall};
+
+/// Requests that wait to be taken in.
+const WAITING: usize = 1024;
+
+/// The way from a proxy to whoever records what it has seen.
+#[must_use]
+pub fn channel() -> (SyncSender<Seen>, Receiver<Seen>) {
+    mpsc::sync_channel(WAITING)
+}
 
 /// A request and its answer, as far as it matters for whose it is. Times are offsets on the
 /// clock of the recording, in nanoseconds.

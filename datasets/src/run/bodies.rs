@@ -7,9 +7,10 @@
 //! crash cuts off is nobody's.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use data_encoding::{BASE64, HEXLOWER};
 use fastcdc::v2020::FastCDC;
@@ -17,6 +18,8 @@ use flate2::Compression;
 use flate2::read::{DeflateDecoder, DeflateEncoder};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+use super::lines::{self, Appending};
 
 /// Bytes of the smallest, the usual and the largest chunk.
 const CHUNK: (u32, u32, u32) = (1 << 10, 4 << 10, 64 << 10);
@@ -49,52 +52,72 @@ fn sha256(bytes: &[u8]) -> String {
     HEXLOWER.encode(&Sha256::digest(bytes))
 }
 
-/// Keeps bodies.
+/// Keeps bodies, for whoever has a clone of it.
+#[derive(Clone, Debug)]
+pub struct BodyWriter(Arc<Mutex<Keeping>>);
+
 #[derive(Debug)]
-pub struct BodyWriter {
-    file: File,
+struct Keeping {
+    file: Appending,
     /// What is kept, chunks and bodies alike.
     kept: HashSet<String>,
 }
 
 impl BodyWriter {
-    /// Begins a new file; an existing one is an error.
+    /// Goes on with a file, or begins one.
     ///
     /// # Errors
-    /// Whatever the file system says.
-    pub(super) fn create(path: &Path) -> io::Result<Self> {
-        let mut options = OpenOptions::new();
-        let file = options.append(true).create_new(true).open(path)?;
-        Ok(BodyWriter {
-            file,
-            kept: HashSet::new(),
-        })
+    /// Whatever the file system says; [`io::ErrorKind::InvalidData`], with its number, for a
+    /// line that is none of this format.
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        let mut kept = HashSet::new();
+        let file = Appending::open(path, MAX_LINE, |_, line| {
+            kept.insert(match serde_json::from_slice(line)? {
+                Line::Chunk { chunk, .. } => chunk,
+                Line::Body { body, .. } => of_body(&body),
+            });
+            Ok(())
+        })?;
+        Ok(BodyWriter(Arc::new(Mutex::new(Keeping { file, kept }))))
     }
 
     /// Keeps a body, and gives what it is known by.
     ///
     /// # Errors
     /// Whatever the file system says.
-    pub fn keep(&mut self, body: &[u8]) -> io::Result<String> {
+    pub fn keep(&self, body: &[u8]) -> io::Result<String> {
+        // What a panic leaves is at worst something that is written a second time.
+        let mut keeping = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        keeping.keep(body)
+    }
+}
+
+/// What a body is called among what is kept: one of a single chunk has the chunk's own SHA-256.
+fn of_body(name: &str) -> String {
+    format!("body {name}")
+}
+
+impl Keeping {
+    fn keep(&mut self, body: &[u8]) -> io::Result<String> {
         let name = sha256(body);
-        if !self.kept.insert(format!("body {name}")) {
+        if self.kept.contains(&of_body(&name)) {
             return Ok(name);
         }
-        let mut lines = Vec::new();
+        let (mut text, mut new) = (Vec::new(), vec![of_body(&name)]);
         let (smallest, usual, largest) = CHUNK;
         let mut chunks = Vec::new();
         for chunk in FastCDC::new(body, smallest, usual, largest) {
             let content = &body[chunk.offset..chunk.offset + chunk.length];
             let chunk = sha256(content);
-            if self.kept.insert(chunk.clone()) {
+            if !self.kept.contains(&chunk) && !new.contains(&chunk) {
                 let mut deflated = Vec::new();
                 DeflateEncoder::new(content, Compression::default()).read_to_end(&mut deflated)?;
                 let line = Line::Chunk {
                     chunk: chunk.clone(),
                     deflate: BASE64.encode(&deflated),
                 };
-                serde_json::to_writer(&mut lines, &line)?;
-                lines.push(b'\n');
+                lines::add(&mut text, &line)?;
+                new.push(chunk.clone());
             }
             chunks.push(chunk);
         }
@@ -103,9 +126,9 @@ impl BodyWriter {
             bytes: body.len() as u64,
             chunks,
         };
-        serde_json::to_writer(&mut lines, &line)?;
-        lines.push(b'\n');
-        self.file.write_all(&lines)?;
+        lines::add(&mut text, &line)?;
+        self.file.append(&text)?;
+        self.kept.extend(new);
         Ok(name)
     }
 }
@@ -127,22 +150,10 @@ impl BodyReader {
     /// Whatever the file system says; [`io::ErrorKind::InvalidData`], with its number, for a
     /// line that is none of this format.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let mut reader = BufReader::new(File::open(path)?);
+        let file = File::open(path)?;
         let (mut chunks, mut bodies) = (HashMap::new(), HashMap::new());
-        let (mut at, mut text) = (0, Vec::new());
-        for number in 1.. {
-            text.clear();
-            let length = reader
-                .by_ref()
-                .take(MAX_LINE)
-                .read_until(b'\n', &mut text)?;
-            if text.last() != Some(&b'\n') {
-                if length as u64 == MAX_LINE {
-                    return Err(broken(number, "it is too long"));
-                }
-                break;
-            }
-            match serde_json::from_slice(&text).map_err(|error| broken(number, error))? {
+        lines::each(&file, MAX_LINE, |at, line| {
+            match serde_json::from_slice(line)? {
                 Line::Chunk { chunk, .. } => {
                     chunks.insert(chunk, at);
                 }
@@ -154,10 +165,10 @@ impl BodyReader {
                     bodies.insert(body, (bytes, chunks));
                 }
             }
-            at += length as u64;
-        }
+            Ok(())
+        })?;
         Ok(BodyReader {
-            file: reader.into_inner(),
+            file,
             chunks,
             bodies,
         })
@@ -212,10 +223,6 @@ impl BodyReader {
     }
 }
 
-fn broken(line: u64, why: impl std::fmt::Display) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("line {line}: {why}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -227,7 +234,7 @@ mod tests {
         fn bodies_come_back_as_they_were(bodies in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..20_000), 0..4)) {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("bodies.jsonl");
-            let mut writer = BodyWriter::create(&path).unwrap();
+            let writer = BodyWriter::open(&path).unwrap();
             let names: Vec<String> = bodies.iter().map(|body| writer.keep(body).unwrap()).collect();
             let mut reader = BodyReader::open(&path).unwrap();
             for (name, body) in names.iter().zip(&bodies) {
@@ -250,7 +257,7 @@ mod tests {
     fn a_conversation_that_grows_costs_what_is_new() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("bodies.jsonl");
-        let mut writer = BodyWriter::create(&path).unwrap();
+        let writer = BodyWriter::open(&path).unwrap();
         let whole = text(400_000);
         for turn in 1..=40 {
             writer.keep(&whole[..turn * 10_000]).unwrap();
@@ -260,10 +267,34 @@ mod tests {
     }
 
     #[test]
+    fn what_was_kept_before_is_gone_on_with() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bodies.jsonl");
+        let (first, second) = (text(30_000), text(60_000));
+        let name = BodyWriter::open(&path).unwrap().keep(&first).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        // Killed while it wrote.
+        for torn in [&b"{\"chunk\""[..], b"", b"\xff"] {
+            std::fs::write(&path, [&whole[..], torn].concat()).unwrap();
+            let writer = BodyWriter::open(&path).unwrap();
+            assert_eq!(std::fs::read(&path).unwrap(), whole);
+            assert_eq!(writer.keep(&first).unwrap(), name);
+            assert_eq!(std::fs::read(&path).unwrap(), whole);
+            let later = writer.clone().keep(&second).unwrap();
+            let mut reader = BodyReader::open(&path).unwrap();
+            assert_eq!(reader.read(&name).unwrap().unwrap(), first);
+            assert_eq!(reader.read(&later).unwrap().unwrap(), second);
+        }
+        std::fs::write(&path, "no JSON\n").unwrap();
+        let error = BodyWriter::open(&path).unwrap_err().to_string();
+        assert!(error.starts_with("line 1: expected"), "{error}");
+    }
+
+    #[test]
     fn what_a_crash_or_a_stranger_left_is_no_body() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("bodies.jsonl");
-        let name = BodyWriter::create(&path)
+        let name = BodyWriter::open(&path)
             .unwrap()
             .keep(&text(50_000))
             .unwrap();

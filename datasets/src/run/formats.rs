@@ -30,6 +30,9 @@ pub(crate) const CALIBRATION: FileFormat = FileFormat::of_manifest("calibration.
 /// What recorded clients and their servers said.
 pub(crate) const BODIES: FileFormat = FileFormat::of_manifest("bodies.jsonl");
 
+/// The same without a word of it.
+pub(crate) const SHAPES: FileFormat = FileFormat::of_manifest("shapes.jsonl");
+
 /// True emission times of simulated endpoints, a file each.
 pub(crate) const EMISSIONS: FileFormat = FileFormat::of_manifest("emissions/");
 
@@ -67,11 +70,12 @@ mod tests {
 
     #[test]
     fn the_documentation_has_every_file_and_its_version() {
-        const FORMATS: [FileFormat; 7] = [
+        const FORMATS: [FileFormat; 8] = [
             MANIFEST,
             JOURNAL,
             CALIBRATION,
             BODIES,
+            SHAPES,
             EMISSIONS,
             TRAJECTORIES,
             PREDICTIONS,

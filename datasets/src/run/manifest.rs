@@ -1,13 +1,13 @@
 //! `run.json`: what was planned, and where it ran.
 
+use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::formats;
 use super::plan::Plan;
-use crate::files;
-use crate::{Error, Result};
+use crate::{Error, Result, atomic, files};
 
 /// The content of `run.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,6 +31,12 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// Writes the file, whole or not at all.
+    pub(super) fn write(&self, file: &Path) -> io::Result<()> {
+        let text = serde_json::to_string_pretty(self)?;
+        atomic::write(file, (text + "\n").as_bytes())
+    }
+
     /// Reads a manifest of this version or an older one.
     pub(super) fn read(file: &Path) -> Result<Self> {
         /// Of a newer version nothing else may be as it is known here.

@@ -16,6 +16,7 @@ use bytes::BytesMut;
 use timeslip_wire::clock;
 use timeslip_wire::connection::{Application, Arrival, Connection, Duplex, Probe, Timed};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::sync::Notify;
 
 use crate::head::{self, RequestHead};
 use crate::messages::{Following, Messages, Piece};
@@ -24,6 +25,11 @@ use crate::way::Way;
 
 /// Bytes read at once.
 pub const READ: usize = 16 << 10;
+/// The transport, as the journal names it.
+const TRANSPORT: &str = "http-sse";
+/// Requests of one connection that wait for their answers; a client that sends more has to wait
+/// itself.
+const MAX_WAITING: usize = 64;
 /// How long the end of one side waits for the other's.
 const LINGER: Duration = Duration::from_secs(5);
 /// What refuses a client's upgrade so that it goes on over HTTP at once.
@@ -76,6 +82,8 @@ struct Relay<'a> {
     client: Arc<Probe>,
     upstream: Arc<Probe>,
     between: Mutex<Between>,
+    /// A request was answered.
+    answered: Notify,
 }
 
 async fn relay(
@@ -91,6 +99,7 @@ async fn relay(
         client: Arc::clone(&way.client),
         upstream: Arc::clone(&connection.probe),
         between: Mutex::default(),
+        answered: Notify::new(),
     };
     let opened = Opened {
         steps: connection.steps,
@@ -149,6 +158,7 @@ impl Relay<'_> {
         let mut between = self.between();
         between.waiting.pop_front();
         between.socket = Some(id);
+        self.answered.notify_one();
     }
 
     fn tell(&self, id: Id, event: Event) {
@@ -202,6 +212,9 @@ impl Relay<'_> {
                 self.tell(id, said.event(self, passed));
             }
             bytes.clear();
+            while self.between().waiting.len() >= MAX_WAITING {
+                self.answered.notified().await;
+            }
             match read(&mut from, &mut bytes).await {
                 Ok(true) => {}
                 Ok(false) => {
@@ -255,8 +268,7 @@ impl Relay<'_> {
                 Err(error) => return Ended::Cut(error.to_string()),
             }
             let arrival = self.upstream.arrival();
-            let first = self.between().waiting.front().copied();
-            if let Some(asked) = first.filter(|waiting| waiting.upgrades) {
+            if let Some(asked) = self.first().filter(|waiting| waiting.upgrades) {
                 match self.upgrade(asked, &mut from, &mut to, &mut bytes).await {
                     Ok(true) => messages.follow(Following::Foreign),
                     Ok(false) => return Ended::Done,
@@ -277,57 +289,76 @@ impl Relay<'_> {
         Passed { arrival, handed_on }
     }
 
-    /// Tells of what was passed on to the client.
+    /// Tells of what was passed on to the client; of a body one event for each read, into
+    /// however many chunks it is cut.
     fn record(&self, messages: &mut Messages, mut bytes: &[u8], passed: Passed) {
+        let mut body = Vec::new();
         while let Some(piece) = messages.next(&mut bytes) {
-            let (first, socket) = {
-                let between = self.between();
-                (between.waiting.front().copied(), between.socket)
-            };
             match piece {
-                Piece::Head => {
-                    let to_head = first.is_some_and(|waiting| waiting.to_head);
-                    match head::response(messages.head(), to_head) {
-                        Ok(head) => {
-                            messages.follow(head.following);
-                            if let Some(Waiting { id, .. }) = first
-                                && head.following != Following::Head
-                            {
-                                self.tell(id, Event::Response(Box::new(head), passed));
-                            }
+                Piece::Data(part) => body.extend_from_slice(part),
+                Piece::Framing(_) => self.tell_of_problem(messages),
+                Piece::Head => self.response_head(messages, passed),
+                Piece::End => {
+                    self.tell_of_body(std::mem::take(&mut body), passed);
+                    self.answered(passed);
+                }
+                Piece::Foreign(part) => {
+                    let socket = self.between().socket;
+                    match socket {
+                        Some(id) => self.tell(id, Said::FromServer(part).event(self, passed)),
+                        None => {
+                            self.tell_of_problem(messages);
+                            body.extend_from_slice(part);
                         }
-                        Err(problem) => messages.give_up(problem),
-                    }
-                    self.tell_of_problem(messages, first);
-                }
-                Piece::Data(data) => {
-                    if let Some(Waiting { id, .. }) = first {
-                        self.tell(id, Said::ResponseData(data).event(self, passed));
                     }
                 }
-                Piece::Framing(_) => self.tell_of_problem(messages, first),
-                Piece::End => self.answered(passed),
-                Piece::Foreign(data) => match (socket, first) {
-                    (Some(id), _) => self.tell(id, Said::FromServer(data).event(self, passed)),
-                    (None, Some(Waiting { id, .. })) => {
-                        self.tell_of_problem(messages, first);
-                        self.tell(id, Said::ResponseData(data).event(self, passed));
-                    }
-                    (None, None) => {}
-                },
             }
+        }
+        self.tell_of_body(body, passed);
+    }
+
+    fn response_head(&self, messages: &mut Messages, passed: Passed) {
+        let first = self.first();
+        let to_head = first.is_some_and(|waiting| waiting.to_head);
+        match head::response(messages.head(), to_head) {
+            Ok(head) => {
+                messages.follow(head.following);
+                if let Some(Waiting { id, .. }) = first
+                    && head.following != Following::Head
+                {
+                    self.tell(id, Event::Response(Box::new(head), passed));
+                }
+            }
+            Err(problem) => messages.give_up(problem),
+        }
+        self.tell_of_problem(messages);
+    }
+
+    /// The request whose response comes next.
+    fn first(&self) -> Option<Waiting> {
+        self.between().waiting.front().copied()
+    }
+
+    fn tell_of_body(&self, body: Vec<u8>, passed: Passed) {
+        if let (false, Some(Waiting { id, .. })) = (body.is_empty(), self.first()) {
+            let copied = self.way.teller.copied(body);
+            self.tell(id, Event::ResponseData(copied, passed));
         }
     }
 
-    fn tell_of_problem(&self, messages: &Messages, waiting: Option<Waiting>) {
-        if let (Some(problem), Some(Waiting { id, .. })) = (messages.problem(), waiting) {
+    fn tell_of_problem(&self, messages: &Messages) {
+        if let Some(problem) = messages.problem()
+            && let Some(Waiting { id, .. }) = self.first()
+        {
             self.tell(id, Event::Unread(problem));
         }
     }
 
     /// The first response has ended.
     fn answered(&self, passed: Passed) {
-        if let Some(Waiting { id, .. }) = self.between().waiting.pop_front() {
+        let first = self.between().waiting.pop_front();
+        self.answered.notify_one();
+        if let Some(Waiting { id, .. }) = first {
             let counts = Box::new(self.upstream.counts());
             self.tell(id, Event::ResponseEnd(passed, Some(counts)));
         }
@@ -439,15 +470,14 @@ struct Requests<'a> {
 
 /// What was said, told of once it is passed on.
 enum Said<'a> {
-    RequestData(&'a [u8]),
+    RequestData(Vec<u8>),
     RequestEnd,
     FromClient(&'a [u8]),
-    ResponseData(&'a [u8]),
     FromServer(&'a [u8]),
 }
 
 impl Said<'_> {
-    fn event(&self, relay: &Relay<'_>, passed: Passed) -> Event {
+    fn event(self, relay: &Relay<'_>, passed: Passed) -> Event {
         let copy = |bytes| relay.way.teller.copy(bytes);
         let frames = |from_client, bytes| Event::Frames {
             from_client,
@@ -455,10 +485,9 @@ impl Said<'_> {
             passed,
         };
         match self {
-            Said::RequestData(bytes) => Event::RequestData(copy(bytes)),
+            Said::RequestData(bytes) => Event::RequestData(relay.way.teller.copied(bytes)),
             Said::RequestEnd => Event::RequestEnd(passed),
             Said::FromClient(bytes) => frames(true, bytes),
-            Said::ResponseData(bytes) => Event::ResponseData(copy(bytes), passed),
             Said::FromServer(bytes) => frames(false, bytes),
         }
     }
@@ -502,7 +531,13 @@ impl Requests<'_> {
                 }
                 Piece::Data(data) => {
                     out.extend_from_slice(data);
-                    after.extend(self.current.map(|id| (id, Said::RequestData(data))));
+                    match (after.last_mut(), self.current) {
+                        (Some((last, Said::RequestData(body))), Some(id)) if *last == id => {
+                            body.extend_from_slice(data);
+                        }
+                        (_, Some(id)) => after.push((id, Said::RequestData(data.to_vec()))),
+                        (_, None) => {}
+                    }
                 }
                 Piece::Framing(framing) => {
                     out.extend_from_slice(framing);
@@ -548,14 +583,9 @@ impl Requests<'_> {
             upgrades: head.upgrades,
         });
         drop(between);
-        let event = Event::Request {
-            start: self.start,
-            head: Box::new(head),
-            transport: "http-sse",
-            opened: self.opened.take().map(Box::new),
-        };
         // Before it is passed on: its answer is told of later for certain.
-        relay.tell(id, event);
+        let (teller, opened) = (&relay.way.teller, self.opened.take());
+        teller.request(id, self.start, head, TRANSPORT, opened);
     }
 }
 
@@ -571,13 +601,8 @@ async fn refuse(
     let start = way.client.arrival().at;
     let whole = read_head(&mut from, first);
     let head = tokio::time::timeout(LINGER, whole).await.ok().flatten();
-    let event = Event::Request {
-        start,
-        head: Box::new(head.unwrap_or_else(RequestHead::unread)),
-        transport: "http-sse",
-        opened: None,
-    };
-    way.teller.tell(id, event);
+    let head = head.unwrap_or_else(RequestHead::unread);
+    way.teller.request(id, start, head, TRANSPORT, None);
     let _ = own_answer(&mut to, "502 Bad Gateway", &format!("{problem}\n")).await;
     let _ = to.shutdown().await;
     let at = clock::now();

@@ -117,13 +117,8 @@ async fn refuse(way: Way, client: impl AsyncRead + AsyncWrite + Unpin, problem: 
     let refusal = service_fn(|request: Request<Incoming>| {
         let id = way.next();
         let (head, _) = request.into_parts();
-        let event = Event::Request {
-            start: way.client.arrival().at,
-            head: Box::new(told(&head)),
-            transport: TRANSPORT,
-            opened: None,
-        };
-        way.teller.tell(id, event);
+        let start = way.client.arrival().at;
+        way.teller.request(id, start, told(&head), TRANSPORT, None);
         let (at, problem) = (clock::now(), problem.clone());
         let mut response = Response::new(Full::new(Bytes::from(format!("{problem}\n"))));
         *response.status_mut() = StatusCode::BAD_GATEWAY;
@@ -158,13 +153,8 @@ impl Streams {
         let asked = told(&head);
         let resource = self.way.upstream.resource(&asked.target);
         let opened = self.opened.lock().map_or(None, |mut opened| opened.take());
-        let event = Event::Request {
-            start: self.way.client.arrival().at,
-            head: Box::new(asked),
-            transport: TRANSPORT,
-            opened: opened.map(Box::new),
-        };
-        teller.tell(id, event);
+        let start = self.way.client.arrival().at;
+        teller.request(id, start, asked, TRANSPORT, opened);
         let mut unfinished = Unfinished {
             id,
             teller: teller.clone(),

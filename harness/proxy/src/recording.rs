@@ -47,6 +47,9 @@ enum Open {
     Socket(Box<Socket>),
 }
 
+/// Why something is not kept.
+const NO_ROOM: &str = "there is no room for more";
+
 /// How long is slept while there is something to record. Whoever tells of it has nobody to
 /// wake then, which would take longer than all else that is done with an event.
 const NAP: Duration = Duration::from_millis(5);
@@ -80,6 +83,8 @@ fn finished(
     failure: Option<String>,
 ) -> (Exchange, Answer) {
     let (mut exchange, answer) = recorder.finish(transport);
+    // Whoever takes it may hold it for long.
+    exchange.events.shrink_to_fit();
     exchange.marks.done = done;
     exchange.error = failure;
     (exchange, answer)
@@ -126,14 +131,18 @@ impl Recording {
                 }
             }
             None => {
-                // The first that is told of a connection which was never made.
-                if let Event::Over { problem, .. } = event {
-                    tell(Seen {
-                        connection: id.connection,
-                        problem,
-                        ..Seen::default()
-                    });
-                }
+                // There was no room for it, or it is the first of a connection that was never
+                // made.
+                let problem = match event {
+                    Event::Over { problem, .. } => problem,
+                    Event::ResponseEnd(..) => Some(NO_ROOM.to_owned()),
+                    _ => return,
+                };
+                tell(Seen {
+                    connection: id.connection,
+                    problem,
+                    ..Seen::default()
+                });
             }
         }
     }

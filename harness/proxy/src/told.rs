@@ -8,6 +8,12 @@ use timeslip_wire::connection::{Arrival, Counts, Probe, Steps};
 use crate::budget::{Budget, Held};
 use crate::head::{RequestHead, ResponseHead};
 
+/// Bytes that a header line takes beside its text.
+const HEADER: usize = 64;
+/// Bytes that a request takes while it goes on, beside its head and what is said: most of them
+/// are the columns for the events of its answer.
+const REQUEST: usize = 128 << 10;
+
 /// One request, or one WebSocket: the client's connection and the number of the request on
 /// it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,6 +56,8 @@ pub enum Event {
         transport: &'static str,
         /// The connection, where this request is the first on it.
         opened: Option<Box<Opened>>,
+        /// Room for all of it but its body.
+        held: Held,
     },
     RequestData(Copied),
     RequestEnd(Passed),
@@ -94,14 +102,45 @@ impl Teller {
         let _ = self.events.send((id, event));
     }
 
+    /// Tells that a request has begun, where there is room for it: all that is told of one for
+    /// which there is none is that it was there.
+    pub fn request(
+        &self,
+        id: Id,
+        start: u64,
+        head: RequestHead,
+        transport: &'static str,
+        opened: Option<Opened>,
+    ) {
+        let headers = head.headers.iter();
+        let headers: usize = headers
+            .map(|(name, value)| name.len() + value.len() + HEADER)
+            .sum();
+        if let Some(held) = self.budget.hold(headers + REQUEST) {
+            let event = Event::Request {
+                start,
+                head: Box::new(head),
+                transport,
+                opened: opened.map(Box::new),
+                held,
+            };
+            self.tell(id, event);
+        }
+    }
+
     /// A copy of bytes, where there is room.
     pub fn copy(&self, bytes: &[u8]) -> Copied {
+        self.copied(bytes.to_vec())
+    }
+
+    /// The same of bytes that were copied already.
+    pub fn copied(&self, bytes: Vec<u8>) -> Copied {
+        let held = self
+            .budget
+            .hold(bytes.capacity() + size_of::<(Id, Event)>());
         Copied {
             size: bytes.len(),
-            bytes: self
-                .budget
-                .hold(bytes.len())
-                .map(|held| (bytes.to_vec(), held)),
+            bytes: held.map(|held| (bytes, held)),
         }
     }
 }

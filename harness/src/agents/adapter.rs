@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
+use timeslip_datasets::run::plan::PlannedAgent;
 use timeslip_wire::protocols;
 use timeslip_wire::transports;
 
@@ -141,6 +142,22 @@ impl Pointing {
 }
 
 impl Adapter {
+    /// What a plan says of it.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when it cannot be written as JSON.
+    pub fn planned(&self) -> Result<PlannedAgent, Error> {
+        let written = serde_json::to_value(self).and_then(serde_json::from_value);
+        Ok(PlannedAgent {
+            name: self.name.clone(),
+            version: self.version.clone(),
+            adapter: written.map_err(|error| Error::Config {
+                place: format!("agent '{}'", self.name),
+                problem: format!("cannot be planned: {error}"),
+            })?,
+        })
+    }
+
     /// Reads an adapter's file.
     ///
     /// # Errors

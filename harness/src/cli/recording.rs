@@ -4,4 +4,4 @@ mod client;
 mod upstream;
 
 pub(super) use client::Client;
-pub(super) use upstream::{Asked, Opened};
+pub(super) use upstream::{Asked, Opened, say_as_spoken};

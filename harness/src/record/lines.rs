@@ -3,30 +3,56 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 
-use timeslip_datasets::run::bodies::BodyWriter;
+use timeslip_datasets::run::Keeper;
 use timeslip_datasets::run::journal::{Event, Exchange, Marks};
-use timeslip_proxy::Seen;
+use timeslip_proxy::{Body, Seen};
 use timeslip_wire::Redaction;
 use timeslip_wire::protocols::{Answer, CommonItems, Digest, Item, ItemKind, RequestSeen};
 
 use super::conversations::{Agent, Conversations, Role};
 use super::processes::Processes;
 use super::tool_times::ToolTimes;
-use super::{AnsweredCall, Asked, Side, sides};
+use super::{AnsweredCall, Asked, Side, shapes, sides};
+
+/// Bytes of conversations that are held. Requests beyond that are in the record, but told apart
+/// no more: a thousand turns of the longest contexts take a tenth.
+const MAX_HELD: usize = 512 << 20;
 
 /// A client that is being recorded.
 #[derive(Debug)]
 pub struct Recording {
-    requests: Vec<(Asked, Exchange, Option<Answer>)>,
+    requests: Vec<Taken>,
     /// What their conversations have in common.
     common: CommonItems,
+    /// Bytes of what is held until the conversations are told apart.
+    held: usize,
     redaction: Redaction,
-    bodies: Option<BodyWriter>,
+    keeper: Keeper,
     unread: u32,
     first_request: Option<u64>,
     /// The client's connections of which something was seen.
     connections: HashSet<u64>,
     processes: Processes,
+}
+
+/// One request that was taken in.
+#[derive(Debug)]
+struct Taken {
+    asked: Asked,
+    protocol: Option<&'static str>,
+    exchange: Exchange,
+    answer: Option<Answer>,
+}
+
+/// How a client asks its model.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Spoken {
+    /// The protocol, by its configuration name.
+    pub protocol: &'static str,
+    /// The transport really used.
+    pub transport: String,
+    /// The model asked for, where a request says it. Untrusted.
+    pub model: Option<String>,
 }
 
 /// What was recorded of a client.
@@ -41,6 +67,8 @@ pub struct Lines {
     pub agents: Vec<Agent>,
     /// Turns of all of them.
     pub turns: u32,
+    /// How most of those turns were asked; none where there are none.
+    pub spoken: Option<Spoken>,
     /// The answers of those turns, each with the results of its calls as far as they came.
     pub answers: Vec<(Answer, Vec<Item>)>,
     /// Why the last model call failed, if it did.
@@ -54,14 +82,15 @@ pub struct Lines {
 }
 
 impl Recording {
-    /// A recording without some secrets, which keeps what is said where `bodies` is there.
+    /// A recording without some secrets; the keeper keeps what is said.
     #[must_use]
-    pub fn new(redaction: Redaction, bodies: Option<BodyWriter>) -> Self {
+    pub fn new(redaction: Redaction, keeper: Keeper) -> Self {
         Recording {
             requests: Vec::new(),
             common: CommonItems::default(),
+            held: 0,
             redaction,
-            bodies,
+            keeper,
             unread: 0,
             first_request: None,
             connections: HashSet::new(),
@@ -79,32 +108,47 @@ impl Recording {
     ///
     /// # Errors
     /// When what was said cannot be kept.
-    pub fn take(&mut self, seen: Seen) -> io::Result<()> {
+    pub fn take(&mut self, mut seen: Seen) -> io::Result<()> {
+        // A server may quote the key that it was given.
+        for body in [&mut seen.request.bytes, &mut seen.response.bytes] {
+            self.redaction.body(body);
+        }
         let first = self.first_request.into_iter().chain([began(&seen)]);
         self.first_request = first.min();
         let mut asked = Asked::of(&seen);
         if let Some(said) = &mut asked.seen {
-            self.common.share(said);
+            self.held += self.common.share(said);
         }
         let side = sides::of_request(&asked);
         self.unread += u32::from(seen.exchange.is_none() && side == Some(Side::Other));
         if seen.upgrade.is_some() {
             // What it took is in the marks of the first message that went over it; it still
             // tells whose the connection is.
-            self.requests.push((asked, Exchange::default(), None));
+            self.requests.push(Taken {
+                asked,
+                protocol: None,
+                exchange: Exchange::default(),
+                answer: None,
+            });
             return Ok(());
         }
-        let mut bodies = [None, None];
-        if let Some(writer) = &mut self.bodies {
-            for (body, kept) in [&seen.request, &seen.response].into_iter().zip(&mut bodies) {
-                if body.cut.is_none() && !body.bytes.is_empty() {
-                    *kept = Some(writer.keep(&body.bytes)?);
-                }
-            }
-        }
+        let kept = self.keep(&seen, asked.seen.as_ref())?;
+        let protocol = seen.protocol;
         let is_new = self.connections.insert(seen.connection);
         let (mut exchange, mut answer) = exchange(seen, !is_new);
-        [exchange.request_body, exchange.response_body] = bodies;
+        if let Some(answer) = &mut answer {
+            // Nobody sends it back to the server.
+            answer.items = Vec::new();
+            // The texts of an answer are in `asked`, too.
+            let calls = answer.calls.iter().map(|call| call.arguments.len());
+            self.held += 2 * (answer.text.len() + calls.sum::<usize>()) + answer.reasoning.len();
+        }
+        self.held += size_of::<Taken>() + size_of_val(exchange.events.as_slice());
+        if self.held > MAX_HELD {
+            (asked.seen, asked.calls, asked.text) = <_>::default();
+            answer = None;
+        }
+        [exchange.request_body, exchange.response_body] = kept;
         self.redaction.exchange(&mut exchange);
         let error = exchange.error.take();
         exchange.error = error.map(|error| self.redaction.words(&error));
@@ -113,18 +157,45 @@ impl Recording {
             .for_each(|answer| self.redaction.answer(answer));
         let said = asked.seen.as_ref();
         exchange.incremental = said.is_some_and(|said| said.previous_response.is_some());
-        self.requests.push((asked, exchange, answer));
+        self.requests.push(Taken {
+            asked,
+            protocol,
+            exchange,
+            answer,
+        });
         Ok(())
+    }
+
+    /// Keeps what was said, and gives what request and response are known by.
+    fn keep(&self, seen: &Seen, said: Option<&RequestSeen>) -> io::Result<[Option<String>; 2]> {
+        let keep = |body: &Body, of_body: &dyn Fn() -> io::Result<String>| {
+            let is_whole = body.cut.is_none() && !body.bytes.is_empty();
+            is_whole.then(of_body).transpose()
+        };
+        let (request, response) = (&seen.request, &seen.response);
+        match &self.keeper {
+            Keeper::Nobody => Ok([None, None]),
+            Keeper::Bodies(bodies) => Ok([
+                keep(request, &|| bodies.keep(&request.bytes))?,
+                keep(response, &|| bodies.keep(&response.bytes))?,
+            ]),
+            Keeper::Shapes(kept) => Ok([
+                keep(request, &|| kept.keep(&shapes::of_request(request, said)))?,
+                keep(response, &|| {
+                    kept.keep(&shapes::of_response(response, seen.answer.as_ref()))
+                })?,
+            ]),
+        }
     }
 
     /// Tells the requests apart.
     #[must_use]
     pub fn finish(mut self) -> Lines {
-        self.requests.sort_by_key(|(asked, ..)| asked.began);
+        self.requests.sort_by_key(|taken| taken.asked.began);
         let (mut requests, mut answered) = (Vec::new(), Vec::new());
-        for (asked, exchange, answer) in self.requests {
-            requests.push(asked);
-            answered.push((exchange, answer));
+        for taken in self.requests {
+            requests.push(taken.asked);
+            answered.push((taken.protocol, taken.exchange, taken.answer));
         }
         let conversations = Conversations::of(&requests);
         let results = results(&requests);
@@ -137,13 +208,24 @@ impl Recording {
             sides: conversations.sides(),
             ..Lines::default()
         };
-        let mut exchanges = Vec::new();
-        for ((mut exchange, answer), placed) in answered.into_iter().zip(&conversations.placed) {
+        let (mut exchanges, mut spoken) = (Vec::new(), BTreeMap::new());
+        let answered = answered.into_iter().zip(&requests);
+        for (((protocol, mut exchange, answer), asked), placed) in
+            answered.zip(&conversations.placed)
+        {
             exchange.agent = placed.agent.and_then(|agent| u32::try_from(agent).ok());
             match placed.role {
                 Role::Turn { turn, retry } => {
                     (exchange.turn, exchange.retry) = (turn, retry);
                     lines.turns += u32::from(retry == 0);
+                    if let Some(protocol) = protocol {
+                        let way = Spoken {
+                            protocol,
+                            transport: exchange.transport.clone(),
+                            model: asked.seen.as_ref().and_then(|said| said.model.clone()),
+                        };
+                        *spoken.entry(way).or_insert(0) += 1;
+                    }
                     lines.failure.clone_from(&exchange.error);
                     if let Some(answer) = answer.filter(|_| exchange.error.is_none()) {
                         let results = answer.calls.iter().filter_map(|call| {
@@ -167,6 +249,8 @@ impl Recording {
             exchanges.push(exchange);
         }
         repeated(&mut exchanges);
+        let most = spoken.into_iter().max_by_key(|(_, turns)| *turns);
+        lines.spoken = most.map(|(way, _)| way);
         let exchanges = exchanges.into_iter();
         lines.events = exchanges
             .map(|exchange| Event::Exchange(Box::new(exchange)))

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use timeslip_datasets::atif::Trajectory;
+use timeslip_datasets::run::Keeper;
 use timeslip_datasets::run::journal::{EndedBy, Event};
 use timeslip_suites::{Limits, Sandbox, Workspace};
 use timeslip_wire::Endpoint;
@@ -34,6 +35,8 @@ pub struct Assignment<'a> {
     pub measuring: &'a Handle,
     /// Id of the run that it is part of.
     pub run_id: &'a str,
+    /// Keeps what a real agent and its model say.
+    pub keeper: &'a Keeper,
     /// Where the model is.
     pub endpoint: &'a Endpoint,
     /// What the model is told.

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use timeslip_datasets::atif::Trajectory;
+use timeslip_datasets::run::Keeper;
 use timeslip_datasets::run::journal::{
     Changes, EndedBy, Event, Outcome, Record, TrialFinished, TrialKey, TrialStarted,
 };
@@ -55,6 +56,8 @@ pub struct Place {
     pub scratch: PathBuf,
     /// The runtime that reads streams.
     pub measuring: Handle,
+    /// Keeps what real agents and their models say.
+    pub keeper: Keeper,
 }
 
 /// Everything a trial needs, shared by all of them.
@@ -286,6 +289,7 @@ impl TrialSite<'_> {
             let assignment = Assignment {
                 measuring: &self.shared.place.measuring,
                 run_id: &self.shared.place.run_id,
+                keeper: &self.shared.place.keeper,
                 endpoint: self.endpoint,
                 prompt: &asked.instruction,
                 bench: Bench {

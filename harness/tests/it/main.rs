@@ -3,6 +3,7 @@
 
 mod agents;
 mod bad_input;
+mod chatgpt;
 mod conformance;
 mod datasets;
 mod doc_examples;
@@ -11,7 +12,10 @@ mod gate;
 mod grade;
 mod help;
 mod history;
+mod hostile_peers;
 mod instrument;
+mod keeping;
+mod killed;
 mod main_job;
 mod nightly;
 mod probe;
@@ -25,6 +29,7 @@ mod scripted;
 mod secrets;
 #[path = "../../wire/tests/it/support.rs"]
 mod server;
+mod sign_in;
 mod signals;
 mod simulated_clients;
 mod stages_of_exchanges;
@@ -33,4 +38,5 @@ mod suites;
 mod support;
 #[path = "../../wire/tests/it/talk.rs"]
 mod talk;
+mod through_proxy;
 mod trial_endings;

@@ -28,7 +28,11 @@ fn workspace(folder: &Path) -> PathBuf {
 }
 
 /// Records a shell command; gives its exit code, what it was told, and the journal's lines.
-fn record(folder: &Path, arguments: &[&str], command: &str) -> (Option<i32>, String, Vec<Value>) {
+pub fn record(
+    folder: &Path,
+    arguments: &[&str],
+    command: &str,
+) -> (Option<i32>, String, Vec<Value>) {
     let work = workspace(folder);
     let config = quick_config(folder);
     let output = timeslip()
@@ -55,7 +59,8 @@ fn record(folder: &Path, arguments: &[&str], command: &str) -> (Option<i32>, Str
     (output.status.code(), error, lines.collect())
 }
 
-fn of<'a>(lines: &'a [Value], event: &'a str) -> Vec<&'a Value> {
+/// Lines of an event.
+pub fn of<'a>(lines: &'a [Value], event: &'a str) -> Vec<&'a Value> {
     lines.iter().filter(|line| line["event"] == event).collect()
 }
 
@@ -138,7 +143,8 @@ fn what_was_said_comes_back_as_it_was_and_no_key_does() {
     );
 }
 
-fn walk(folder: &Path) -> Vec<PathBuf> {
+/// All files below a folder.
+pub fn walk(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path());

@@ -121,6 +121,37 @@ fn agents_and_turns_are_those_of_the_clients_own_recordings() {
     }
 }
 
+/// What clients wrote down of sessions like these, by `scripts/own_logs.py`: turns, each with the
+/// tools that were called. `scripts/own-logs` holds live recordings against them, tokens too.
+#[test]
+fn turns_and_calls_are_those_that_clients_wrote_down() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("wire/tests/it/recordings");
+    let text = std::fs::read_to_string(folder.join("own-logs.json")).unwrap();
+    let logs: Value = serde_json::from_str(&text).unwrap();
+    for (name, turns) in logs.as_object().unwrap() {
+        let requests = requests(&recording(name));
+        let conversations = Conversations::of(&requests);
+        let placed = requests.iter().zip(&conversations.placed);
+        let own: Vec<Vec<&str>> = placed
+            .filter(|(_, placed)| matches!(placed.role, Role::Turn { retry: 0, .. }))
+            .map(|(asked, _)| asked.calls.iter().map(|call| &*call.call.name).collect())
+            .collect();
+        let turns: Vec<Vec<&str>> = turns
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|turn| {
+                let calls = turn["calls"].as_array().unwrap().iter();
+                calls.map(|call| call.as_str().unwrap()).collect()
+            })
+            .collect();
+        assert_eq!(own.len(), turns.len(), "{name}");
+        // The calls of the last answer are in no later request.
+        let before_last = turns.len() - 1;
+        assert_eq!(own[..before_last], turns[..before_last], "{name}");
+    }
+}
+
 #[test]
 fn clients_name_their_agents() {
     for name in names() {

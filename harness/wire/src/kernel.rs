@@ -5,9 +5,29 @@
 pub mod packet_ring;
 
 use std::os::fd::BorrowedFd;
+use std::process::Command;
 
 use timeslip_datasets::run::journal::TcpSample;
 use tokio::io::ReadBuf;
+
+/// Has the process of a command be told to end (SIGTERM) when the thread that starts it ends,
+/// however that comes about.
+#[cfg(target_os = "linux")]
+pub fn end_with_starter(command: &mut Command) {
+    use std::os::unix::process::CommandExt;
+
+    use rustix::process::{Signal, set_parent_process_death_signal};
+
+    // SAFETY: between fork and exec there is one system call, which allocates nothing and takes
+    // no lock.
+    unsafe {
+        command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::TERM))?));
+    }
+}
+
+/// Has the process of a command end with whoever starts it: this platform cannot.
+#[cfg(not(target_os = "linux"))]
+pub fn end_with_starter(_command: &mut Command) {}
 
 /// `TCP_INFO`, what the kernel knows of a connection's round trip, or `None` where
 /// the platform has none. No maintained safe wrapper exposes `tcpi_min_rtt`.

@@ -26,6 +26,7 @@ mod retry_after;
 mod session;
 
 pub use failure::{Failure, says_context_limit};
+pub use kernel::end_with_starter;
 pub use measuring::Measuring;
 pub use recorder::Recorder;
 pub use redaction::Redaction;

@@ -19,6 +19,7 @@ mod partial_arguments;
 mod reasoning_details;
 mod requests;
 mod responses;
+mod room;
 mod running_times;
 pub(crate) mod server_timings;
 mod unknown;

@@ -107,6 +107,13 @@ impl Redaction {
         self.without(&text, Kind::Work).unwrap_or(text)
     }
 
+    /// A body of whatever kind.
+    pub fn body(&self, body: &mut Vec<u8>) {
+        if let Some(without) = self.without_bytes(body, Kind::Work) {
+            *body = without;
+        }
+    }
+
     /// All that is kept of a model's answer. Its items are not: they go back to the server
     /// as they came.
     pub fn answer(&self, answer: &mut Answer) {
@@ -209,17 +216,30 @@ impl Redaction {
 
     /// The text without secrets; `None` where it has none.
     fn without(&self, text: &str, kind: Kind) -> Option<String> {
-        let mut changed: Option<String> = None;
+        let without = self.without_bytes(text.as_bytes(), kind)?;
+        // Texts were taken out of a text.
+        Some(String::from_utf8_lossy(&without).into_owned())
+    }
+
+    fn without_bytes(&self, text: &[u8], kind: Kind) -> Option<Vec<u8>> {
+        let mut changed: Option<Vec<u8>> = None;
         for (finder, sure) in &self.forms {
             if kind == Kind::Work && !sure {
                 continue;
             }
             let current = changed.as_deref().unwrap_or(text);
-            if finder.find(current.as_bytes()).is_some()
-                && let Ok(form) = std::str::from_utf8(finder.needle())
-            {
-                changed = Some(current.replace(form, MASK));
+            let mut places = finder.find_iter(current).peekable();
+            if places.peek().is_none() {
+                continue;
             }
+            let (mut without, mut from) = (Vec::with_capacity(current.len()), 0);
+            for place in places {
+                without.extend_from_slice(&current[from..place]);
+                without.extend_from_slice(MASK.as_bytes());
+                from = place + finder.needle().len();
+            }
+            without.extend_from_slice(&current[from..]);
+            changed = Some(without);
         }
         changed
     }

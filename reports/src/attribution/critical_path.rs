@@ -80,16 +80,13 @@ pub(super) struct Window {
 /// The chain that ends at `wall`, in order; no two windows overlap.
 pub(super) fn critical_path(works: &[Work], wall: u64) -> Vec<Window> {
     let family = Family::of(works);
-    let mut left: BTreeSet<usize> = (0..works.len()).collect();
+    let mut earlier = Earlier::of(works);
     let mut path = Vec::new();
     let mut before = wall;
-    // Whatever is still going on at the very end is cut off there.
-    let mut next = latest(works, &left, before, |work| match work.kind {
-        Kind::StartUp => work.end <= wall,
-        _ => work.start < wall,
-    });
-    while let Some(place) = next.filter(|place| left.remove(place)) {
+    let mut next = last(works, wall);
+    while let Some(place) = next {
         let work = &works[place];
+        earlier.remove(works, place);
         let to = work.end.min(before);
         before = work.start.min(to);
         path.push(Window {
@@ -101,27 +98,98 @@ pub(super) fn critical_path(works: &[Work], wall: u64) -> Vec<Window> {
         let began = family.began(works, place);
         let (agent, until) = began.map_or((work.agent, before), |call| (call.agent, call.start));
         before = until.min(before);
-        next = latest(works, &left, before, |other| match other.kind {
-            // The answer that a tool's call came in goes on while the tool runs.
-            Kind::Exchange if other.agent == agent => other.start < before,
-            _ => other.end <= before && family.descends(works, other.agent, agent),
-        });
+        next = earlier.latest(works, before, agent, &family);
     }
     path.reverse();
     with_sides(path, works, wall)
 }
 
-/// What ended last by `before`, of all the work that counts.
-fn latest(
-    works: &[Work],
-    left: &BTreeSet<usize>,
-    before: u64,
-    counts: impl Fn(&Work) -> bool,
-) -> Option<usize> {
-    let is_leaf = |work: &Work| !matches!(work.kind, Kind::Side | Kind::Delegation(_));
-    let counting = left.iter().copied();
-    let counting = counting.filter(|place| is_leaf(&works[*place]) && counts(&works[*place]));
-    counting.max_by_key(|place| (works[*place].end.min(before), works[*place].start, *place))
+/// Whether a work is part of a chain: what is beside a conversation is put in afterwards, and
+/// the time of a call that began an agent is that agent's.
+fn is_link(work: &Work) -> bool {
+    !matches!(work.kind, Kind::Side | Kind::Delegation(_))
+}
+
+/// What a chain that ends at `wall` ends with. Whatever is still going on then is cut off there.
+fn last(works: &[Work], wall: u64) -> Option<usize> {
+    let counts = |work: &Work| match work.kind {
+        Kind::StartUp => work.end <= wall,
+        _ => work.start < wall,
+    };
+    let places = 0..works.len();
+    let places = places.filter(|place| is_link(&works[*place]) && counts(&works[*place]));
+    places.max_by_key(|place| (works[*place].end.min(wall), works[*place].start, *place))
+}
+
+/// By agent, the works to which a chain may still go back.
+struct Earlier(BTreeMap<u32, OfAgent>);
+
+#[derive(Default)]
+struct OfAgent {
+    /// Those that may have ended where the chain is: end, start, place.
+    ended: BTreeSet<(u64, u64, usize)>,
+    /// Exchanges that had not ended there: start, place.
+    under_way: BTreeSet<(u64, usize)>,
+}
+
+impl Earlier {
+    fn of(works: &[Work]) -> Self {
+        let mut all = BTreeMap::<u32, OfAgent>::new();
+        for (place, work) in works.iter().enumerate().filter(|(_, work)| is_link(work)) {
+            let own = all.entry(work.agent).or_default();
+            own.ended.insert((work.end, work.start, place));
+        }
+        Earlier(all)
+    }
+
+    fn remove(&mut self, works: &[Work], place: usize) {
+        let Work {
+            start, end, agent, ..
+        } = works[place];
+        if let Some(own) = self.0.get_mut(&agent) {
+            own.ended.remove(&(end, start, place));
+            own.under_way.remove(&(start, place));
+        }
+    }
+
+    /// What ended last by `before`, of all that an agent and those it began did; of its own
+    /// answers also one under way, in which a tool's call came. `before` only ever goes back.
+    fn latest(
+        &mut self,
+        works: &[Work],
+        before: u64,
+        agent: u32,
+        family: &Family,
+    ) -> Option<usize> {
+        let mut found = None;
+        for (other, own) in &mut self.0 {
+            if *other != agent && !family.descends(works, *other, agent) {
+                continue;
+            }
+            own.go_back(works, before);
+            let ended = own.ended.last().copied();
+            let under_way = own.under_way.range(..(before, 0)).next_back();
+            let under_way = under_way.filter(|_| *other == agent);
+            let under_way = under_way.map(|(start, place)| (before, *start, *place));
+            found = found.max(ended).max(under_way);
+        }
+        found.map(|(_, _, place)| place)
+    }
+}
+
+impl OfAgent {
+    /// Tells apart what has ended by `before` and what has not.
+    fn go_back(&mut self, works: &[Work], before: u64) {
+        while let Some((end, start, place)) = self.ended.last().copied() {
+            if end <= before {
+                return;
+            }
+            self.ended.pop_last();
+            if works[place].kind == Kind::Exchange {
+                self.under_way.insert((start, place));
+            }
+        }
+    }
 }
 
 /// Who began whom, and by which call.
@@ -307,7 +375,63 @@ mod tests {
         }
     }
 
+    /// The same by looking at everything in each step.
+    fn by_looking_at_all(works: &[Work], wall: u64) -> Vec<usize> {
+        let family = Family::of(works);
+        let mut left: BTreeSet<usize> = (0..works.len()).collect();
+        let (mut path, mut before, mut next) = (Vec::new(), wall, last(works, wall));
+        while let Some(place) = next.filter(|place| left.remove(place)) {
+            path.push(place);
+            let work = &works[place];
+            before = work.start.min(work.end.min(before));
+            let began = family.began(works, place);
+            let (agent, until) =
+                began.map_or((work.agent, before), |call| (call.agent, call.start));
+            before = until.min(before);
+            let counts = |other: &Work| match other.kind {
+                Kind::Exchange if other.agent == agent => {
+                    other.start < before || other.end <= before
+                }
+                _ => other.end <= before && family.descends(works, other.agent, agent),
+            };
+            let counting = left.iter().copied();
+            let counting =
+                counting.filter(|place| is_link(&works[*place]) && counts(&works[*place]));
+            next = counting
+                .max_by_key(|place| (works[*place].end.min(before), works[*place].start, *place));
+        }
+        path
+    }
+
+    #[test]
+    fn a_trial_of_a_hundred_thousand_calls_is_followed_at_once() {
+        let works: Vec<Work> = (0..200_000)
+            .map(|at| {
+                work(
+                    at,
+                    at + 1,
+                    0,
+                    if at % 2 == 0 {
+                        Kind::Exchange
+                    } else {
+                        Kind::Tool
+                    },
+                )
+            })
+            .collect();
+        assert_eq!(path(&works, 200_000).len(), works.len());
+    }
+
     proptest! {
+        #[test]
+        fn nothing_is_missed(works in proptest::collection::vec(any_work(), 0..20), wall in 0_u64..1500) {
+            let mut expected = by_looking_at_all(&works, wall);
+            expected.reverse();
+            let sides = |place: &usize| works[*place].kind != Kind::Side;
+            let found = path(&works, wall).into_iter().map(|(place, ..)| place);
+            prop_assert_eq!(found.filter(sides).collect::<Vec<_>>(), expected);
+        }
+
         #[test]
         fn a_path_is_in_order_and_within_the_trial(works in proptest::collection::vec(any_work(), 0..12), wall in 0_u64..1500) {
             let mut at = 0;

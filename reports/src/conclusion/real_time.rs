@@ -27,7 +27,7 @@ fn instant(name: &str, endpoint: &RealTimeEndpoint) -> Option<String> {
     let median = median.map(|ms| format!("median {}", milliseconds(ms)));
     let details: Vec<String> = median.into_iter().chain(after_a_stop(endpoint)).collect();
     Some(format!(
-        "{} on {name} ({})",
+        "{} of answers on {name} ({})",
         estimate(&within.share, percent, percent_range),
         details.join("; ")
     ))

@@ -72,6 +72,11 @@ impl EventColumns {
         self.0.push(event);
     }
 
+    /// Gives back the room for events that did not come.
+    pub fn shrink_to_fit(&mut self) {
+        self.0.shrink_to_fit();
+    }
+
     /// The events in order.
     #[must_use]
     pub fn as_slice(&self) -> &[StreamEvent] {

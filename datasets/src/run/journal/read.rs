@@ -26,6 +26,8 @@ pub struct Journal {
     /// Lines read, the header included.
     number: usize,
     open: HashMap<TrialKey, Open>,
+    /// Exchanges of attempts that were cut off and begun again.
+    dropped: Vec<(TrialKey, Vec<Exchange>)>,
     ended: bool,
 }
 
@@ -98,6 +100,7 @@ impl Journal {
             line: Vec::new(),
             number: 0,
             open: HashMap::new(),
+            dropped: Vec::new(),
             ended: false,
         };
         if !journal.next_line()? {
@@ -123,6 +126,15 @@ impl Journal {
     #[must_use]
     pub fn whole_bytes(&self) -> u64 {
         self.whole_bytes
+    }
+
+    /// The exchanges of attempts that were cut off, of all that was read so far: they are part
+    /// of no trial, and were paid for all the same.
+    pub fn cut_off(&self) -> impl Iterator<Item = (&TrialKey, &[Exchange])> {
+        let dropped = self.dropped.iter();
+        let dropped = dropped.map(|(key, exchanges)| (key, exchanges.as_slice()));
+        let open = self.open.iter();
+        dropped.chain(open.map(|(key, open)| (key, open.exchanges.as_slice())))
     }
 
     /// Reads the next whole line; false at the end, and where only a torn one is left.
@@ -167,7 +179,9 @@ impl Journal {
                     started: Some(started),
                     ..Open::default()
                 };
-                self.open.insert(key, open);
+                if let Some(cut_off) = self.open.insert(key.clone(), open) {
+                    self.dropped.push((key, cut_off.exchanges));
+                }
             }
             Event::Exchange(exchange) => self.under_way(key).exchanges.push(*exchange),
             Event::Tool(tool) => self.under_way(key).tools.push(tool),
@@ -313,6 +327,34 @@ mod tests {
                 bytes[..whole_bytes as usize]
             );
         }
+    }
+
+    #[test]
+    fn what_was_cut_off_is_part_of_no_trial_and_still_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        let mut writer = Writer::create(&path, "r").unwrap();
+        let exchange = || Event::Exchange(Box::default());
+        let events = [
+            ("a", started()),
+            ("a", exchange()),
+            ("a", exchange()),
+            ("b", started()),
+            ("b", exchange()),
+            ("a", started()),
+            ("a", exchange()),
+            ("a", finished()),
+        ];
+        for (task, event) in events {
+            let trial = key(task);
+            writer.append(&Record { trial, event }).unwrap();
+        }
+        let mut journal = Journal::open(&path).unwrap();
+        let trials: Vec<_> = journal.by_ref().map(Result::unwrap).collect();
+        assert_eq!(trials.len(), 1);
+        let cut_off = journal.cut_off();
+        let cut_off: Vec<_> = cut_off.map(|(key, all)| (key.clone(), all.len())).collect();
+        assert_eq!(cut_off, [(key("a"), 2), (key("b"), 1)]);
     }
 
     /// A journal that was written by others: its fields in another order.

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use flate2::write::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 
+use super::NO_ROOM;
 use crate::budget::Held;
 use crate::seen::Body;
 
@@ -218,7 +219,7 @@ impl Content {
         if !self.held.resize(self.body.bytes.len()) {
             self.body.bytes.truncate(before);
             self.body.bytes.shrink_to_fit();
-            problem = Some("there is no room for more".into());
+            problem = Some(NO_ROOM.into());
         }
         if let Some(problem) = problem {
             self.cut(problem);
@@ -344,7 +345,7 @@ mod tests {
         assert_eq!(content.take(&[1; 80]).len(), 0);
         let body = content.into_body();
         assert_eq!((body.bytes.len(), body.wire_bytes), (80, 160));
-        assert_eq!(body.cut.as_deref(), Some("there is no room for more"));
+        assert_eq!(body.cut.as_deref(), Some(NO_ROOM));
         assert!(budget.hold(100).is_some());
     }
 

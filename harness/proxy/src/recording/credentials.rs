@@ -52,10 +52,7 @@ impl Credentials {
     pub fn clean(&self, seen: &mut Seen) {
         let redaction = Redaction::of(self.0.iter().map(String::as_str));
         for body in [&mut seen.request.bytes, &mut seen.response.bytes] {
-            match String::from_utf8(std::mem::take(body)) {
-                Ok(text) => *body = redaction.work(text).into_bytes(),
-                Err(error) => *body = error.into_bytes(),
-            }
+            redaction.body(body);
         }
         let headers = seen
             .request_headers

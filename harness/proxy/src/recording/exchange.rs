@@ -10,12 +10,11 @@ use timeslip_wire::transports::{Body as Stream, refusal};
 use super::content::Content;
 use super::credentials::Credentials;
 use super::socket::Socket;
-use super::{Keeping, finished, request};
+use super::{Keeping, NO_ROOM, finished, request};
+use crate::budget::Held;
 use crate::head::{self, ResponseHead};
 use crate::seen::{ClientSide, Headers, Seen};
 use crate::told::{Copied, Event, Id, Opened, Passed};
-
-const NO_ROOM: &str = "there is no room for more";
 
 /// What becomes of an exchange.
 pub enum Next {
@@ -47,6 +46,8 @@ pub struct Exchanging {
     client: ClientSide,
     own_status: Option<u16>,
     problem: Option<String>,
+    /// Room for all of it but the bodies.
+    _held: Held,
 }
 
 /// What is made of a response.
@@ -75,6 +76,7 @@ impl Exchanging {
             head,
             transport,
             opened,
+            held,
         } = event
         else {
             return None;
@@ -100,6 +102,7 @@ impl Exchanging {
             client: ClientSide::default(),
             own_status: None,
             problem: None,
+            _held: held,
         })
     }
 

@@ -43,6 +43,9 @@ pub(super) struct Arguments {
     /// models that refuse `max_tokens` need `max_completion_tokens` there
     #[arg(long, value_name = "N", default_value_t = 96, value_parser = clap::value_parser!(u32).range(8..=16_384))]
     tokens: u32,
+    /// Begin without asking a real endpoint for a word first
+    #[arg(long)]
+    no_check: bool,
     /// Where the profile goes; what is there is replaced
     #[arg(long, value_name = "FILE", default_value = "probed.toml")]
     output: PathBuf,
@@ -60,7 +63,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
         return Err(Error::Empty("no endpoint was named".into()));
     };
     let runtime = super::runtime()?;
-    for warning in runtime.block_on(endpoints::check(&planned, true))? {
+    for warning in runtime.block_on(endpoints::check(&planned, !arguments.no_check))? {
         say(&format!("warning: {warning}"));
     }
     let (endpoint, server) = endpoints::open(chosen, 1, &[], None)?;

@@ -6,7 +6,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
-use std::sync::mpsc::{self, SyncSender};
+use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -14,7 +14,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use timeslip_datasets::run::RunDirectory;
 use timeslip_datasets::run::journal::{
-    AgentRun, EndedBy, Event, Outcome, Record, TrialFinished, TrialKey, TrialStarted, Writer,
+    AgentRun, EndedBy, Event, Outcome, Record, TrialFinished, TrialStarted, Writer,
 };
 use timeslip_datasets::text::plural;
 use timeslip_proxy::{Limits, Options, Running, Seen};
@@ -23,22 +23,17 @@ use timeslip_wire::clock;
 use tokio::process::Command;
 
 use super::report;
-use crate::agents::{Pointing, Values};
+use crate::agents::{self, Pointing, Values};
 use crate::cli::claims::Claims;
 use crate::cli::interrupt::Interruption;
-use crate::cli::recording::{Asked, Client, Opened};
+use crate::cli::keeping::Keeping;
+use crate::cli::recording::{Asked, Client, Opened, say_as_spoken};
 use crate::console::say;
 use crate::error::Error;
 use crate::exit;
-use crate::record::{Lines, Recording};
+use crate::record::{self, Lines, Recording};
 use crate::run::config::Config;
 use crate::run::environment;
-
-/// Requests that wait to be taken in.
-const WAITING: usize = 1024;
-
-/// What a client has for a key that the proxy replaces.
-const KEY: &str = "timeslip";
 
 /// Record what any client asks its model, and where the time goes
 #[derive(Debug, clap::Parser)]
@@ -59,9 +54,8 @@ pub(super) struct Arguments {
     /// Listen on this address [default: a free port of 127.0.0.1]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
-    /// Keep nothing of what is said, only times and counts
-    #[arg(long)]
-    no_bodies: bool,
+    #[command(flatten)]
+    keeping: Keeping,
     /// Make run directories here [default: as configured]
     #[arg(long, value_name = "DIR")]
     directory: Option<PathBuf>,
@@ -106,14 +100,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let parent = arguments.directory.as_ref();
     let parent = parent.or(config.run.directory.as_ref());
     let parent = parent.map_or(Path::new("runs"), PathBuf::as_path);
-    let warning = "Recorded, not graded: how the command ended is all that is known of its result.";
-    let (directory, _) = RunDirectory::create(
-        parent,
-        "none",
-        environment::facts(),
-        vec![warning.to_owned()],
-        plan,
-    )?;
+    let (directory, mut manifest) =
+        RunDirectory::create(parent, "none", environment::facts(), Vec::new(), plan)?;
     let _lock = directory.lock()?;
     let log = asked.simulated().map(|name| directory.emissions(name));
     let suites = Suite::shipped(scratch.path())?;
@@ -126,7 +114,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
             base_url: &base_url,
             model: asked.model(),
             context_tokens: asked.context_tokens(),
-            key: KEY,
+            key: agents::KEY,
             home: &scratch.path().to_string_lossy(),
             layer: "",
             instruction: "",
@@ -137,10 +125,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
         redaction,
         server: _server,
     } = opened;
-    let bodies = match arguments.no_bodies {
-        true => None,
-        false => Some(directory.keep_bodies()?),
-    };
+    let keeper = directory.keep(arguments.keeping.keep())?;
+    let leaves_out_text = keeper.leaves_out_text();
     pointing
         .write_files(scratch.path(), scratch.path())
         .map_err(Error::system("cannot write the client's configuration"))?;
@@ -148,7 +134,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let interruption = Interruption::expect();
     let at = OffsetDateTime::now_utc();
     let origin = clock::now();
-    let (told, recording) = follow(Recording::new(redaction, bodies))?;
+    let (told, recording) = follow(Recording::new(redaction, keeper))?;
     let proxy = timeslip_proxy::start(Options {
         listeners: vec![listener],
         upstream,
@@ -168,7 +154,20 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let wall_ns = clock::now() - origin;
     let lines = finish(proxy, recording)?;
     say(&told_of(&lines));
-    write_down(&directory, &trial, lines, ended.as_ref(), at, wall_ns)?;
+    if let Some(spoken) = lines.spoken.clone() {
+        say_as_spoken(&mut manifest.plan, spoken);
+        directory.write_manifest(&manifest)?;
+    }
+    let events = events(lines, ended.as_ref(), at, wall_ns);
+    let records = events.map(|event| Record {
+        trial: trial.clone(),
+        event,
+    });
+    let records: Vec<Record> = match leaves_out_text {
+        true => records.map(|record| record.without_text()).collect(),
+        false => records.collect(),
+    };
+    write_down(&directory, &records)?;
     report::render(directory.path(), &Claims::default())?;
     Ok(ended.map_or(exit::PASS, |ended| exit_code(ended.status)))
 }
@@ -182,7 +181,7 @@ fn listen(address: Option<SocketAddr>) -> Result<TcpListener, Error> {
 fn follow(
     mut recording: Recording,
 ) -> Result<(SyncSender<Seen>, JoinHandle<io::Result<Lines>>), Error> {
-    let (told, seen) = mpsc::sync_channel(WAITING);
+    let (told, seen) = record::channel();
     let thread = std::thread::Builder::new().name("timeslip-record".into());
     let thread = thread.spawn(move || {
         for seen in seen {
@@ -206,12 +205,16 @@ fn conduct(
     let _within = runtime.enter();
     let name = program.to_string_lossy();
     let start = clock::now() - origin;
-    let mut client = Command::new(program)
+    let mut command = std::process::Command::new(program);
+    command
         .args(pointing.arguments)
         .args(rest)
         .envs(pointing.environment)
         // The proxy itself is asked through no other.
-        .envs(["NO_PROXY", "no_proxy"].map(|name| (name, "127.0.0.1,localhost")))
+        .envs(["NO_PROXY", "no_proxy"].map(|name| (name, "127.0.0.1,localhost")));
+    // Without a proxy it would wait for its model in vain.
+    timeslip_wire::end_with_starter(&mut command);
+    let mut client = Command::from(command)
         .spawn()
         .map_err(Error::system(format!("cannot start {name}")))?;
     let status = runtime.block_on(async {
@@ -266,15 +269,13 @@ fn told_of(lines: &Lines) -> String {
     )
 }
 
-/// Writes the recording's one trial.
-fn write_down(
-    directory: &RunDirectory,
-    trial: &TrialKey,
+/// The recording's one trial.
+fn events(
     lines: Lines,
     ended: Option<&Ended>,
     at: OffsetDateTime,
     wall_ns: u64,
-) -> Result<(), Error> {
+) -> impl Iterator<Item = Event> {
     let started = Event::TrialStarted(TrialStarted {
         at: at.format(&Rfc3339).unwrap_or_default(),
         setup_ns: 0,
@@ -305,17 +306,18 @@ fn write_down(
         changes: None,
         solution_changes: None,
     });
+    let before = [started].into_iter().chain(agent_run);
+    before.chain(lines.events).chain([finished])
+}
+
+/// Writes the recording's one trial down.
+fn write_down(directory: &RunDirectory, records: &[Record]) -> Result<(), Error> {
     let path = directory.journal();
     let writing = || Error::system(format!("cannot write {}", path.display()));
     let whole = fs::metadata(&path).map_err(writing())?.len();
     let mut journal = Writer::resume(&path, whole).map_err(writing())?;
-    let events = [started].into_iter().chain(agent_run).chain(lines.events);
-    for event in events.chain([finished]) {
-        let record = Record {
-            trial: trial.clone(),
-            event,
-        };
-        journal.append(&record).map_err(writing())?;
+    for record in records {
+        journal.append(record).map_err(writing())?;
     }
     Ok(())
 }

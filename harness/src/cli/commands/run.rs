@@ -9,7 +9,7 @@ use timeslip_datasets::options::LimitsTable;
 use timeslip_datasets::run::journal::TrialKey;
 use timeslip_datasets::run::manifest::Manifest;
 use timeslip_datasets::run::plan::Plan;
-use timeslip_datasets::run::{self, RunDirectory};
+use timeslip_datasets::run::{self, Keep, Keeper, RunDirectory};
 use timeslip_suites::{Quarantined, Sandbox, Suite, Task, Workspace, sandbox};
 use timeslip_wire::Measuring;
 use tokio::runtime::Runtime;
@@ -22,6 +22,7 @@ use crate::cli::caveats;
 use crate::cli::claims::Claims;
 use crate::cli::interrupt::Interruption;
 use crate::cli::isolation::{self, Chosen};
+use crate::cli::keeping::Keeping;
 use crate::console::say;
 use crate::error::Error;
 use crate::instrument::calibration;
@@ -88,6 +89,8 @@ pub(super) struct Arguments {
     /// does
     #[arg(long, value_name = "N", default_value_t = 5)]
     max_failures: u32,
+    #[command(flatten)]
+    keeping: Keeping,
     /// Begin without asking every real endpoint for a word first
     #[arg(long)]
     no_check: bool,
@@ -96,7 +99,7 @@ pub(super) struct Arguments {
     dry_run: bool,
     /// Finish an interrupted run
     #[arg(long, value_name = "RUN", conflicts_with_all = [
-        "config", "suites", "endpoints", "agents", "baseline", "tasks", "base_url", "attempts", "turns", "trial_seconds", "concurrency", "seed", "directory", "sandbox", "dry_run",
+        "config", "suites", "endpoints", "agents", "baseline", "tasks", "base_url", "attempts", "turns", "trial_seconds", "concurrency", "seed", "directory", "sandbox", "dry_run", "no_bodies", "hashed",
     ])]
     resume: Option<PathBuf>,
 }
@@ -109,6 +112,7 @@ struct Ready {
     agents: HashMap<String, Agent>,
     sandbox: Sandbox,
     recorded: Recorded,
+    keeper: Keeper,
     /// Keeps other processes from writing this run.
     lock: File,
 }
@@ -129,8 +133,11 @@ impl Recorded {
         let mut journal = directory.read_journal(manifest)?;
         for trial in journal.by_ref() {
             let trial = trial.map_err(run::Error::from)?;
-            watch.recorded(&trial);
+            watch.recorded(&trial.key, &trial.exchanges);
             finished.insert(trial.key);
+        }
+        for (trial, exchanges) in journal.cut_off() {
+            watch.recorded(trial, exchanges);
         }
         Ok(Recorded {
             finished,
@@ -160,7 +167,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
         let sandbox = arguments.sandbox.as_ref().or(config.run.sandbox.as_ref());
         let sandbox = sandbox.map_or(isolation::AUTO, String::as_str);
         check(&plan, arguments, &runtime)?;
-        fresh(parent, sandbox, plan, suites, bounds(arguments))?
+        fresh(parent, sandbox, plan, suites, arguments)?
     };
     let (directory, manifest) = (ready.directory.clone(), ready.manifest.clone());
     for warning in &manifest.warnings {
@@ -229,7 +236,7 @@ fn fresh(
     sandbox: &str,
     plan: Plan,
     suites: Vec<Suite>,
-    bounds: Bounds,
+    arguments: &Arguments,
 ) -> Result<Ready, Error> {
     let Chosen {
         sandbox,
@@ -252,7 +259,8 @@ fn fresh(
     let (directory, manifest) = RunDirectory::create(parent, backend, facts, warnings, plan)?;
     let sandbox = sandbox.for_run(&manifest.run_id);
     let lock = directory.lock()?;
-    let recorded = Recorded::read(&directory, &manifest, bounds)?;
+    let keeper = directory.keep(kept(&manifest.plan, &arguments.keeping))?;
+    let recorded = Recorded::read(&directory, &manifest, bounds(arguments))?;
     Ok(Ready {
         directory,
         manifest,
@@ -260,8 +268,19 @@ fn fresh(
         agents,
         sandbox,
         recorded,
+        keeper,
         lock,
     })
+}
+
+/// What is kept of what is said: whole bodies only of real agents, which alone go through a
+/// proxy.
+fn kept(plan: &Plan, keeping: &Keeping) -> Keep {
+    let real = plan.endpoints.iter().any(|one| one.agent.is_some());
+    match keeping.keep() {
+        Keep::Bodies if !real => Keep::Nothing,
+        keep => keep,
+    }
 }
 
 /// The agents of the plan's endpoints, by name, each installed.
@@ -357,6 +376,7 @@ fn resume(
         .collect::<Result<Vec<_>, Error>>()?;
     check(&manifest.plan, arguments, runtime)?;
     let agents = installed(&manifest.plan, &sandbox)?;
+    let keeper = directory.keep_on()?;
     Ok(Ready {
         directory,
         manifest,
@@ -364,6 +384,7 @@ fn resume(
         agents,
         sandbox,
         recorded,
+        keeper,
         lock,
     })
 }
@@ -377,6 +398,7 @@ fn measure(ready: Ready, scratch: &Path, runtime: Runtime) -> Result<File, Error
         agents,
         sandbox,
         recorded,
+        keeper,
         lock,
     } = ready;
     let Recorded {
@@ -414,7 +436,11 @@ fn measure(ready: Ready, scratch: &Path, runtime: Runtime) -> Result<File, Error
     let mut canary = calibration::canary_of(plan)?;
     let (called, servers) = endpoints::start(plan, &suites, |name| Ok(directory.emissions(name)?))?;
     let (events, listener) = subscribers::listen(vec![
-        Box::new(subscribers::Journal::open(&directory, whole_bytes)?),
+        Box::new(subscribers::Journal::open(
+            &directory,
+            whole_bytes,
+            keeper.leaves_out_text(),
+        )?),
         Box::new(Progress::new(finished.len(), plan.trials.len())),
         Box::new(watch),
     ])?;
@@ -428,6 +454,7 @@ fn measure(ready: Ready, scratch: &Path, runtime: Runtime) -> Result<File, Error
             sandbox,
             scratch: scratch.to_owned(),
             measuring: measuring.handle().clone(),
+            keeper,
         },
         &finished,
         events,

@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use serde_json::{Map, Value};
 use timeslip_datasets::run::plan::PlannedAgent;
 
 use crate::agents::{self, Adapter, Pointing, Values};
@@ -64,16 +63,16 @@ impl Client {
     }
 
     /// What the plan says of it; which version it is, nobody knows before it says so.
-    pub(in crate::cli) fn planned(&self) -> PlannedAgent {
-        let fields = |adapter: &Adapter| match serde_json::to_value(adapter) {
-            Ok(Value::Object(fields)) => fields,
-            _ => Map::new(),
-        };
-        PlannedAgent {
+    ///
+    /// # Errors
+    /// As [`Adapter::planned`].
+    pub(in crate::cli) fn planned(&self) -> Result<PlannedAgent, Error> {
+        let known = self.adapter.as_ref().map(Adapter::planned).transpose()?;
+        Ok(PlannedAgent {
             name: self.name().to_owned(),
             version: "unknown".to_owned(),
-            adapter: self.adapter.as_ref().map(fields).unwrap_or_default(),
-        }
+            adapter: known.map(|known| known.adapter).unwrap_or_default(),
+        })
     }
 
     /// How it is pointed at a proxy: with the endpoint's protocol and a word for a key, or, of

@@ -16,6 +16,7 @@ use timeslip_wire::{Redaction, protocols};
 
 use super::Client;
 use crate::error::Error;
+use crate::record::Spoken;
 use crate::run::config::{Config, credentials};
 use crate::run::endpoints;
 use crate::run::plan::{self, Overrides};
@@ -151,7 +152,7 @@ impl Asked {
         let plan = Plan {
             suites: vec![suite],
             endpoints: vec![PlannedEndpoint {
-                agent: Some(client.planned()),
+                agent: Some(client.planned()?),
                 ..self.planned.clone()
             }],
             attempts: 1,
@@ -186,6 +187,22 @@ impl Asked {
             redaction,
             server,
         })
+    }
+}
+
+/// Says in a recording's plan how its client asked, which is known only afterwards.
+pub(in crate::cli) fn say_as_spoken(plan: &mut Plan, spoken: Spoken) {
+    let Spoken {
+        protocol,
+        transport,
+        model,
+    } = spoken;
+    for endpoint in &mut plan.endpoints {
+        endpoint.protocol = protocol.to_owned();
+        endpoint.transport.clone_from(&transport);
+        if let Some(model) = &model {
+            endpoint.model.clone_from(model);
+        }
     }
 }
 

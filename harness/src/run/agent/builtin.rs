@@ -72,6 +72,7 @@ async fn converse(
     let Assignment {
         measuring,
         run_id,
+        keeper: _,
         endpoint,
         prompt,
         bench,

@@ -11,7 +11,7 @@ use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::mem::MaybeUninit;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -84,7 +84,10 @@ impl Door {
                 let program = directory.join(PROGRAM);
                 // To be mounted on.
                 File::create(&program)?;
-                let listener = UnixListener::bind(directory.join(SOCKET))?;
+                // By its descriptor: a socket's path may have no more than 107 bytes.
+                let opened = File::open(directory)?;
+                let place = format!("/proc/self/fd/{}/{SOCKET}", opened.as_raw_fd());
+                let listener = UnixListener::bind(place)?;
                 let inside = |name: &str| format!("{INSIDE}/{name}");
                 let mount = |host: &Path, inside: &str| Mount {
                     host: host.to_owned(),

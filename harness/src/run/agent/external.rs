@@ -3,7 +3,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::Receiver;
 
 use serde_json::Value;
 use timeslip_datasets::run::journal::{AgentRun, EndedBy, Event, Exchange};
@@ -15,23 +15,17 @@ use timeslip_wire::{clock, says_context_limit};
 
 use super::door::{Door, NO_DOOR};
 use super::{Assignment, Bench, Stop, Work, transcript};
-use crate::agents::{Adapter, Layer, Layers, Pointing, Speaks, Values};
+use crate::agents::{self, Adapter, Layer, Layers, Pointing, Speaks, Values};
 use crate::console;
 use crate::error::Error;
-use crate::record::{Lines, Process, Processes, Recording};
+use crate::record::{self, Lines, Process, Processes, Recording};
 use crate::run::endpoints;
-
-/// What the agent is given as its key: the endpoint's own never enters a sandbox.
-const KEY: &str = "timeslip";
 
 /// Its home directory, in a sandbox with files of its own.
 const HOME: &str = "/home/agent";
 
 /// Mebibytes that an agent itself may take, beside what its tools may.
 const MEMORY_MB: u64 = 3072;
-
-/// Requests that wait to be taken in.
-const WAITING: usize = 1024;
 
 /// Characters that are kept of what an agent printed last.
 const LAST_WORDS: usize = 400;
@@ -161,7 +155,7 @@ impl External {
                 base_url: &format!("{proxied}{base_path}"),
                 model: &endpoint.model,
                 context_tokens: endpoint.options.context_tokens,
-                key: KEY,
+                key: agents::KEY,
                 home: &inside.to_string_lossy(),
                 layer: &layer.to_string_lossy(),
                 instruction: assignment.prompt,
@@ -184,7 +178,7 @@ impl External {
                 return Err(io::Error::other(format!("it {}{words}", execution.exit)));
             }
         };
-        let (told, seen) = mpsc::sync_channel(WAITING);
+        let (told, seen) = record::channel();
         let proxy = timeslip_proxy::start(timeslip_proxy::Options {
             listeners: vec![listener],
             upstream: endpoints::upstream(endpoint),
@@ -194,8 +188,9 @@ impl External {
         })?;
         let turns = assignment.turns.saturating_sub(assignment.turns_before);
         let redaction = endpoint.redaction();
+        let keeper = assignment.keeper.clone();
         let recording = tokio::task::spawn_blocking(move || {
-            let mut recording = Recording::new(redaction, None);
+            let mut recording = Recording::new(redaction, keeper);
             follow(&mut recording, seen, turns, &cancel).map(|()| recording)
         });
         let execution = running.await;

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use timeslip_datasets::run::plan::{PlannedAgent, PlannedEndpoint};
+use timeslip_datasets::run::plan::PlannedEndpoint;
 
 use super::Overrides;
 use super::endpoints::{MOST, endpoints};
@@ -129,20 +129,11 @@ pub fn arm(
             ),
         });
     };
-    let wrong = |error: serde_json::Error| Error::Config {
-        place: format!("agent '{}'", adapter.name),
-        problem: format!("cannot be planned: {error}"),
-    };
-    let written = serde_json::to_value(adapter).and_then(serde_json::from_value);
     Ok(PlannedEndpoint {
         name: named(&adapter.name),
         protocol: way.protocol.clone(),
         transport: way.transport.clone(),
-        agent: Some(PlannedAgent {
-            name: adapter.name.clone(),
-            version: adapter.version.clone(),
-            adapter: written.map_err(wrong)?,
-        }),
+        agent: Some(adapter.planned()?),
         ..endpoint.clone()
     })
 }

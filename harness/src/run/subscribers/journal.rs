@@ -16,20 +16,28 @@ use crate::run::runner::RunEvent;
 pub struct Journal {
     directory: RunDirectory,
     writer: Writer,
+    /// No text may be written down.
+    leaves_out_text: bool,
 }
 
 impl Journal {
-    /// Goes on after `whole_bytes` of the run's journal.
+    /// Goes on after `whole_bytes` of the run's journal. One that leaves out text writes no
+    /// sessions and no patches either.
     ///
     /// # Errors
     /// [`Error::System`] when the journal cannot be opened.
-    pub fn open(directory: &RunDirectory, whole_bytes: u64) -> Result<Self, Error> {
+    pub fn open(
+        directory: &RunDirectory,
+        whole_bytes: u64,
+        leaves_out_text: bool,
+    ) -> Result<Self, Error> {
         let path = directory.journal();
         let writer = Writer::resume(&path, whole_bytes)
             .map_err(Error::system(format!("cannot open {}", path.display())))?;
         Ok(Journal {
             directory: directory.clone(),
             writer,
+            leaves_out_text,
         })
     }
 }
@@ -38,10 +46,14 @@ impl Subscriber for Journal {
     fn event(&mut self, event: &RunEvent) -> Result<(), Error> {
         match event {
             RunEvent::Preparing(_) => Ok(()),
-            RunEvent::Record(record) => self
-                .writer
-                .append(record)
-                .map_err(|error| failed(&self.directory.journal(), error)),
+            RunEvent::Patch(..) | RunEvent::Transcript(..) if self.leaves_out_text => Ok(()),
+            RunEvent::Record(record) => {
+                let written = match self.leaves_out_text {
+                    true => self.writer.append(&record.without_text()),
+                    false => self.writer.append(record),
+                };
+                written.map_err(|error| failed(&self.directory.journal(), error))
+            }
             RunEvent::Patch(key, patch) => {
                 let prediction = Prediction {
                     instance_id: key.task.clone(),

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use timeslip_datasets::run::journal::{EndedBy, Event, Exchange, Trial, TrialFinished, TrialKey};
+use timeslip_datasets::run::journal::{EndedBy, Event, Exchange, TrialFinished, TrialKey};
 use timeslip_datasets::run::plan::{Plan, Price};
 use tokio::sync::oneshot;
 
@@ -15,8 +15,8 @@ use crate::run::runner::RunEvent;
 pub struct Bounds {
     /// Trials of one endpoint in a row that end alike without an answer; 0 for any number.
     pub failures: u32,
-    /// US dollars for all of the run: what is under way, and every trial that was finished
-    /// before.
+    /// US dollars for all of the run: what is under way, and every attempt before, finished or
+    /// cut off.
     pub cost_usd: Option<f64>,
 }
 
@@ -91,10 +91,10 @@ impl Watch {
         (watch, stopped)
     }
 
-    /// Counts the cost of a trial that was finished before.
-    pub fn recorded(&mut self, trial: &Trial) {
-        let costs = trial.exchanges.iter();
-        let costs = costs.filter_map(|exchange| self.cost(&trial.key.endpoint, exchange));
+    /// Counts what an attempt at a trial has cost before, whether it was finished or cut off.
+    pub fn recorded(&mut self, trial: &TrialKey, exchanges: &[Exchange]) {
+        let costs = exchanges.iter();
+        let costs = costs.filter_map(|exchange| self.cost(&trial.endpoint, exchange));
         self.spent_usd += costs.sum::<f64>();
         if let Some(why) = self.spent() {
             self.stop(why);

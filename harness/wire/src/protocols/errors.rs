@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::StreamError;
+use super::{StreamError, room};
 use crate::retry_after;
 
 /// Fields that hold what a server says, the usual one first.
@@ -65,8 +65,9 @@ pub(crate) fn server_error(error: &Value, status: Option<u16>) -> StreamError {
 
 /// What a server names an error by an event of that name: whatever its data are.
 pub(crate) fn error_event(data: &[u8]) -> StreamError {
-    match serde_json::from_slice::<Value>(data) {
-        Ok(value) if !value.is_null() => server_error(&value, None),
+    let value = room::fits(data).then(|| serde_json::from_slice::<Value>(data).ok());
+    match value.flatten() {
+        Some(value) if !value.is_null() => server_error(&value, None),
         _ => {
             let said = String::from_utf8_lossy(data).trim().to_owned();
             let status = status_in_words(&said);

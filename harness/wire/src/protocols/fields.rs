@@ -8,7 +8,7 @@ pub(super) use super::lenient::{
     Few, Literal, MAX_PARTS, Number, Object, Said, Text, literal, text,
 };
 use super::mend::mend;
-use super::{StreamError, ToolSpec};
+use super::{StreamError, ToolSpec, room};
 
 /// Tools as functions, in the shape that Chat Completions gave them.
 pub(super) fn function_tools(tools: &[ToolSpec]) -> Value {
@@ -28,6 +28,12 @@ pub(super) fn parse<'de, T: Deserialize<'de>>(
     event: &str,
     data: &'de [u8],
 ) -> Result<T, StreamError> {
+    if !room::fits(data) {
+        return Err(StreamError::Malformed {
+            event: event.to_owned(),
+            problem: "there are more values in it than in any answer".to_owned(),
+        });
+    }
     serde_json::from_slice(data).map_err(|error| StreamError::Malformed {
         event: event.to_owned(),
         problem: match std::str::from_utf8(data) {

@@ -15,12 +15,10 @@ pub use digest::Digest;
 
 use super::fields::literal_text;
 use super::lenient::Said;
-use super::{PROTOCOLS, Protocol, ToolCall};
+use super::{PROTOCOLS, Protocol, ToolCall, room};
 
 /// Longest body that is read; the longest contexts of today have a third of it.
 const MAX_BODY: usize = 16 << 20;
-/// Most values in a body, which take many times the room of their text.
-const MAX_VALUES: usize = 2 << 20;
 /// Most items of a conversation.
 const MAX_ITEMS: usize = 20_000;
 /// Most tools that are told apart.
@@ -81,6 +79,8 @@ pub struct ToolSeen {
     pub name: String,
     /// SHA-256 of its definition, cache markers left out.
     pub sha256: Digest,
+    /// Bytes of its definition, written without spaces.
+    pub bytes: u64,
 }
 
 /// One item of a conversation.
@@ -92,6 +92,22 @@ pub struct ItemSeen {
     /// the way in which JSON or a text alone is written, and space around it make no
     /// difference.
     pub hash: Digest,
+}
+
+impl ItemSeen {
+    /// Bytes that it takes in memory, at least.
+    fn bytes(&self) -> usize {
+        let text = match &self.kind {
+            ItemKind::System(text)
+            | ItemKind::User(text)
+            | ItemKind::Assistant(text)
+            | ItemKind::Result { text, .. }
+            | ItemKind::Other(text) => text.len(),
+            ItemKind::Call(call) => call.arguments.len(),
+            ItemKind::Reasoning => 0,
+        };
+        size_of::<Self>() + text
+    }
 }
 
 /// What an item of a conversation is.
@@ -140,16 +156,29 @@ pub struct CommonItems {
 }
 
 impl CommonItems {
-    /// Replaces what a request repeats by what is held already; the rest will be.
-    pub fn share(&mut self, seen: &mut RequestSeen) {
+    /// Replaces what a request repeats by what is held already; the rest will be. Gives the
+    /// bytes of what was not.
+    pub fn share(&mut self, seen: &mut RequestSeen) -> usize {
+        let mut new = size_of_val(&*seen.items) + size_of_val(&*seen.tools);
         for item in &mut seen.items {
-            let known = self.items.entry(item.hash);
-            *item = Arc::clone(known.or_insert_with(|| Arc::clone(item)));
+            match self.items.get(&item.hash) {
+                Some(known) => *item = Arc::clone(known),
+                None => {
+                    new += item.bytes();
+                    self.items.insert(item.hash, Arc::clone(item));
+                }
+            }
         }
         if let Some(system) = &mut seen.system {
-            let known = self.systems.entry(system.sha256);
-            *system = Arc::clone(known.or_insert_with(|| Arc::clone(system)));
+            match self.systems.get(&system.sha256) {
+                Some(known) => *system = Arc::clone(known),
+                None => {
+                    new += system.text.len();
+                    self.systems.insert(system.sha256, Arc::clone(system));
+                }
+            }
         }
+        new
     }
 }
 
@@ -176,8 +205,7 @@ fn of_body(body: &Value) -> Option<&'static dyn Protocol> {
 }
 
 fn parsed(body: &[u8]) -> Option<Value> {
-    let values = memchr::memchr_iter(b',', body).count();
-    if body.len() > MAX_BODY || values > MAX_VALUES {
+    if body.len() > MAX_BODY || !room::fits(body) {
         return None;
     }
     let read = |body: &[u8]| serde_json::from_slice::<Value>(body).ok();
@@ -261,6 +289,7 @@ impl Reading {
             self.seen.tools.push(ToolSeen {
                 name: named.unwrap_or_default(),
                 sha256: Digest::of_json(tool),
+                bytes: tool.to_string().len() as u64,
             });
         }
     }
@@ -475,7 +504,7 @@ mod tests {
         let read = |body: &str| RequestSeen::read("/v1/chat/completions", body.as_bytes());
         assert!(read(&list(r#"{"role":"user","content":"x"}"#, MAX_ITEMS)).is_some());
         assert!(read(&list(r#"{"role":"user","content":"x"}"#, MAX_ITEMS + 1)).is_none());
-        assert!(read(&list("0", MAX_VALUES + 10)).is_none());
+        assert!(read(&list("0", 2 << 20)).is_none());
         assert!(read(&list(&"x".repeat(1 << 20), 17)).is_none());
     }
 
