@@ -204,7 +204,12 @@ fn check(seen: &Seen, log: &[Emission]) {
         let events = exchange.events.as_slice();
         assert!(events.len() <= truth.events_ns.len(), "{act}");
         let whole = events.len() == TOKENS;
-        assert_eq!(exchange.ended_by.is_none(), whole, "{act}: {:?}", exchange.ended_by);
+        assert_eq!(
+            exchange.ended_by.is_none(),
+            whole,
+            "{act}: {:?}",
+            exchange.ended_by
+        );
     }
 }
 
@@ -288,7 +293,9 @@ fn sessions_are_played_graded_and_reported() {
         "accept-and-undo",
     ];
     let mut command = timeslip();
-    command.args(["run", "--suite", "edit-mini", "--config"]).arg(config);
+    command
+        .args(["run", "--suite", "edit-mini", "--config"])
+        .arg(config);
     for task in tasks {
         command.args(["--task", task]);
     }
@@ -300,13 +307,24 @@ fn sessions_are_played_graded_and_reported() {
     for ((task, endpoint), (acts, exchanges, finished)) in &found {
         let place = format!("{task} on {endpoint}: {finished}");
         // The slow one is to fail.
-        let expected = if endpoint == "fast" { "resolved" } else { "unresolved" };
+        let expected = if endpoint == "fast" {
+            "resolved"
+        } else {
+            "unresolved"
+        };
         assert_eq!(finished["outcome"], expected, "{place}");
         let numbers: Vec<u32> = acts.iter().map(|act| act.act).collect();
         let mut sorted = numbers.clone();
         sorted.sort_unstable();
-        assert_eq!(sorted, (1..=acts.len() as u32).collect::<Vec<_>>(), "{place}");
-        assert!(exchanges.iter().all(|exchange| exchange.act.is_some()), "{place}");
+        assert_eq!(
+            sorted,
+            (1..=acts.len() as u32).collect::<Vec<_>>(),
+            "{place}"
+        );
+        assert!(
+            exchanges.iter().all(|exchange| exchange.act.is_some()),
+            "{place}"
+        );
         for act in acts {
             assert_eq!(act.race.is_some(), act.kind.stops(), "{place}: {act:?}");
             assert!(act.marks.began <= act.marks.ended, "{place}: {act:?}");
@@ -320,7 +338,10 @@ fn sessions_are_played_graded_and_reported() {
         }
         if task == "interrupt-a-long-tool" {
             let stop = kind(ActKind::Interrupt).next().unwrap();
-            assert!(stop.in_tool && stop.marks.tool_gone.is_some(), "{place}: {stop:?}");
+            assert!(
+                stop.in_tool && stop.marks.tool_gone.is_some(),
+                "{place}: {stop:?}"
+            );
         }
     }
 }

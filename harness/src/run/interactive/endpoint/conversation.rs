@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::turn::{Asked, Ended, Question, STEERED};
-use super::{Command, nothing_to_steer, tell, tool, too_late};
+use super::{Command, nothing_to_steer, tell, too_late, tool};
 use crate::run::agent::builtin::{failed, salted, tools};
 use crate::run::agent::{Assignment, Bench, Stop, transcript};
 use crate::run::interactive::driver::{Ask, Closed, Observed, Observer};
@@ -21,9 +21,6 @@ make the smallest change that is right, and end with one short sentence on what 
 
 const SUGGEST: &str = "You complete code while it is being typed. Answer with nothing but the text that comes next \
 at the cursor: no explanation, no quotes, no code fence, nothing that was typed already.";
-
-/// What a tool call is answered with that was not run, or not to its end.
-pub(super) const INTERRUPTED: &str = "[interrupted by the developer]";
 
 /// A conversation, and what is done in it.
 pub(super) struct Conversation {
@@ -115,7 +112,13 @@ impl Conversation {
 
     async fn warm_up(&mut self) {
         let observer = self.observer.clone();
-        let record = |exchange| tell(&observer, 0, Observed::Record(Event::Exchange(Box::new(exchange))));
+        let record = |exchange| {
+            tell(
+                &observer,
+                0,
+                Observed::Record(Event::Exchange(Box::new(exchange))),
+            )
+        };
         self.session
             .warm_up(&self.instructions, &self.specs, self.deadline, record)
             .await;
@@ -143,7 +146,11 @@ impl Conversation {
             let asked = question
                 .ask(&mut self.session, &mut self.commands, &self.observer)
                 .await;
-            let Asked { result, stop, steer } = asked;
+            let Asked {
+                result,
+                stop,
+                steer,
+            } = asked;
             let answer = match result {
                 Ok(answer) => answer,
                 Err(Failure::Stopped) => {
@@ -190,7 +197,12 @@ impl Conversation {
             time: self.time,
         };
         let (results, ran) = tools
-            .run(answer, &mut self.session, &mut self.commands, &self.observer)
+            .run(
+                answer,
+                &mut self.session,
+                &mut self.commands,
+                &self.observer,
+            )
             .await;
         self.keep_whole(answer, results);
         ran
@@ -240,7 +252,7 @@ impl Conversation {
     fn keep_whole_but_stopped(&mut self, answer: &Answer) {
         let interrupted = answer.calls.iter().map(|call| Item::ToolResult {
             call_id: call.call_id.clone(),
-            output: INTERRUPTED.to_owned(),
+            output: tool::INTERRUPTED.to_owned(),
         });
         self.keep_whole(answer, interrupted.collect());
     }
@@ -270,7 +282,9 @@ impl Conversation {
             for late in &stop.also {
                 too_late(&self.observer, *late);
             }
-            let Ended { at, answer, act, .. } = stop;
+            let Ended {
+                at, answer, act, ..
+            } = stop;
             super::tell_at(&self.observer, at, act, Observed::Stopped(answer));
         }
     }
