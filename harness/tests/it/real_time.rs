@@ -269,8 +269,11 @@ fn nothing_of_an_old_answer_is_taken_for_a_new_one() {
     result.unwrap();
 }
 
-/// The acts of each trial of a run, by its task and endpoint.
-fn acts(run: &std::path::Path) -> HashMap<(String, String), (Vec<Act>, Vec<Exchange>, Value)> {
+/// The acts and exchanges of a trial, and how it finished.
+type Played = (Vec<Act>, Vec<Exchange>, Value);
+
+/// Each trial of a run, by its task and endpoint.
+fn acts(run: &std::path::Path) -> HashMap<(String, String), Played> {
     let journal = Journal::open(&run.join("journal.jsonl")).unwrap();
     let trials = journal.map(|trial| {
         let trial = trial.unwrap();
