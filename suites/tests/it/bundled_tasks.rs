@@ -153,15 +153,17 @@ fn edit_mini_is_honest() {
     let suite = Suite::load(&SuiteFile::shipped("edit-mini").unwrap(), scratch.path()).unwrap();
     assert!(suite.tasks.len() >= 20, "{}", suite.tasks.len());
     let sandbox = sandbox();
+    let mut complaints = Vec::new();
     for task in &suite.tasks {
         let untouched = attempt(task, &sandbox, |_| {});
-        assert!(!untouched.resolved, "{}: untouched", task.id);
         let solved = attempt(task, &sandbox, |workspace| {
             solve_with_reference(task, workspace, &sandbox);
         });
-        assert!(solved.resolved, "{}: {solved:?}", task.id);
         let session = task.steps[0].session.as_ref().unwrap();
         let fails = session.acts.iter().any(|act| !act.wrong.is_empty());
-        assert!(fails, "{}: says nothing wrong", task.id);
+        if untouched.resolved || !solved.resolved || !fails {
+            complaints.push(format!("{}: {untouched:?} {solved:?} {fails}", task.id));
+        }
     }
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }
