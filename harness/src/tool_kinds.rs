@@ -226,7 +226,11 @@ mod tests {
 
     #[test]
     fn no_tool_is_in_two_rows() {
-        let mut all: Vec<&str> = TOOLS.iter().flat_map(|(_, names)| *names).copied().collect();
+        let mut all: Vec<&str> = TOOLS
+            .iter()
+            .flat_map(|(_, names)| *names)
+            .copied()
+            .collect();
         all.extend(EDITORS);
         let count = all.len();
         all.sort_unstable();

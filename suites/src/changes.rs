@@ -172,7 +172,9 @@ impl<'a> Comparing<'a> {
 
     fn file(&mut self, path: &Path) {
         let found = self.found(path);
-        let kinds = found.each_ref().map(|file| file.as_ref().map(Metadata::file_type));
+        let kinds = found
+            .each_ref()
+            .map(|file| file.as_ref().map(Metadata::file_type));
         if kinds.iter().flatten().any(FileType::is_dir) {
             return;
         }
@@ -232,10 +234,8 @@ fn content(top: &Path, path: &Path, file: Option<&Metadata>) -> Content {
     match path_guard::read(top, path, LARGEST) {
         Err(_) => Content::Unread(file.len()),
         Ok(bytes) if bytes.contains(&0) => Content::Bytes(bytes),
-        Ok(bytes) => String::from_utf8(bytes).map_or_else(
-            |error| Content::Bytes(error.into_bytes()),
-            Content::Text,
-        ),
+        Ok(bytes) => String::from_utf8(bytes)
+            .map_or_else(|error| Content::Bytes(error.into_bytes()), Content::Text),
     }
 }
 

@@ -206,7 +206,10 @@ impl<'a> Toolbox<'a> {
         let (tool, known) = self.agent()?;
         let mut arguments = tool.required();
         let properties = &tool.parameters["properties"];
-        let given = [("description", json!(description)), (known.prompt, json!(prompt))];
+        let given = [
+            ("description", json!(description)),
+            (known.prompt, json!(prompt)),
+        ];
         let kind = known.kind.map(|kind| ("subagent_type", json!(kind)));
         let waits = ("run_in_background", json!(false));
         for (field, value) in given.into_iter().chain(kind).chain([waits]) {

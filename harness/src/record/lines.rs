@@ -14,6 +14,9 @@ use super::processes::Processes;
 use super::tool_times::ToolTimes;
 use super::{AnsweredCall, Asked, Side, sides};
 
+/// The transport of messages.
+const WEBSOCKET: &str = "websocket";
+
 /// A client that is being recorded.
 #[derive(Debug)]
 pub struct Recording {
@@ -88,10 +91,13 @@ impl Recording {
         }
         let side = sides::of_request(&asked);
         self.unread += u32::from(seen.exchange.is_none() && side == Some(Side::Other));
-        if seen.upgrade.is_some() {
-            // What it took is in the marks of the first message that went over it; it still
-            // tells whose the connection is.
-            self.requests.push((asked, Exchange::default(), None));
+        if let Some(marks) = seen.upgrade {
+            let opening = Exchange {
+                transport: WEBSOCKET.to_owned(),
+                marks,
+                ..Exchange::default()
+            };
+            self.requests.push((asked, opening, None));
             return Ok(());
         }
         let mut bodies = [None, None];
@@ -104,6 +110,8 @@ impl Recording {
         }
         let is_new = self.connections.insert(seen.connection);
         let (mut exchange, mut answer) = exchange(seen, !is_new);
+        // The opening of a WebSocket has a line of its own.
+        exchange.reused_connection |= exchange.transport == WEBSOCKET;
         [exchange.request_body, exchange.response_body] = bodies;
         self.redaction.exchange(&mut exchange);
         let error = exchange.error.take();
@@ -157,7 +165,6 @@ impl Recording {
                         lines.answers.push((answer, results));
                     }
                 }
-                Role::Side(Side::Upgrade) => continue,
                 Role::Side(side) => {
                     exchange.turn = 0;
                     exchange.warm_up = side == Side::Prewarm;
@@ -256,7 +263,7 @@ impl Asked {
             done: seen.client.last_handed_on.or(done).unwrap_or(0),
             method: seen.method.clone(),
             path: seen.target.clone(),
-            is_message: exchange.is_some_and(|exchange| exchange.transport == "websocket"),
+            is_message: exchange.is_some_and(|exchange| exchange.transport == WEBSOCKET),
             headers: headers
                 .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()))
                 .collect(),

@@ -174,7 +174,9 @@ mod tests {
         };
         let mut tools: Vec<Tool> = calls.iter().map(tool).collect();
         Processes::new(processes).mark(&mut tools, &requests);
-        let marks = tools.iter().map(|tool| (tool.command_start, tool.command_end));
+        let marks = tools
+            .iter()
+            .map(|tool| (tool.command_start, tool.command_end));
         marks.collect()
     }
 
@@ -197,7 +199,10 @@ mod tests {
                 (Some(110), Some(200)),
             ),
             // Unknown arguments.
-            (vec![agent(), process(Some(0), 110, 130, "")], (Some(110), Some(130))),
+            (
+                vec![agent(), process(Some(0), 110, 130, "")],
+                (Some(110), Some(130)),
+            ),
             // It goes on when the result is there.
             (vec![agent(), shell(110, 1500)], (Some(110), None)),
             (vec![agent(), shell(50, 200)], (None, None)),
@@ -220,11 +225,7 @@ mod tests {
             sleeps(130, 400, ""),
         ];
         let calls = [(100, "sleep 1"), (105, "sleep 2"), (107, "sleep 3")];
-        let expected = [
-            (Some(110), Some(300)),
-            (Some(120), Some(200)),
-            (None, None),
-        ];
+        let expected = [(Some(110), Some(300)), (Some(120), Some(200)), (None, None)];
         assert_eq!(marked(processes, &calls), expected);
     }
 }

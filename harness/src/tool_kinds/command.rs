@@ -118,15 +118,44 @@ const PROGRAMS: &[(ToolKind, &[&str])] = &[
     (
         ToolKind::Read,
         &[
-            "cat", "head", "tail", "less", "more", "nl", "bat", "wc", "file", "stat", "od", "xxd",
-            "hexdump", "sed", "awk", "cut", "sort", "uniq", "tr", "diff", "cmp", "jq",
-            "git show", "git diff", "git log", "git status", "git blame",
+            "cat",
+            "head",
+            "tail",
+            "less",
+            "more",
+            "nl",
+            "bat",
+            "wc",
+            "file",
+            "stat",
+            "od",
+            "xxd",
+            "hexdump",
+            "sed",
+            "awk",
+            "cut",
+            "sort",
+            "uniq",
+            "tr",
+            "diff",
+            "cmp",
+            "jq",
+            "git show",
+            "git diff",
+            "git log",
+            "git status",
+            "git blame",
         ],
     ),
 ];
 
 /// Options by which a program that reads changes its files instead.
-const IN_PLACE: &[(&str, &str)] = &[("sed", "-i"), ("sed", "--in-place"), ("perl", "-i"), ("perl", "-pi")];
+const IN_PLACE: &[(&str, &str)] = &[
+    ("sed", "-i"),
+    ("sed", "--in-place"),
+    ("perl", "-i"),
+    ("perl", "-pi"),
+];
 
 /// What does nothing by itself.
 const NEUTRAL: &[&str] = &[
@@ -251,7 +280,9 @@ fn options(words: &[&str]) -> usize {
 fn is_assignment(word: &str) -> bool {
     let is_name = |name: &str| {
         let mut letters = name.chars();
-        letters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
+        letters
+            .next()
+            .is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
             && letters.all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
     };
     word.split_once('=').is_some_and(|(name, _)| is_name(name))
@@ -292,7 +323,9 @@ fn of_program(name: &str, rest: &[&str]) -> ToolKind {
     }
     let runs_a_file = SHELLS.contains(&name) || INTERPRETERS.contains(&name);
     let file = rest.iter().find(|word| !word.starts_with('-'));
-    let file = file.filter(|_| runs_a_file).map_or(name, |file| self::name(file));
+    let file = file
+        .filter(|_| runs_a_file)
+        .map_or(name, |file| self::name(file));
     if is_test(file) {
         return ToolKind::Test;
     }

@@ -174,7 +174,9 @@ fn the_kernel_says_when_the_tool_of_an_agent_ran() {
     let journal = std::fs::read_to_string(folder.path().join("runs/latest/journal.jsonl"));
     let journal = journal.unwrap_or_else(|_| panic!("{error}"));
     let lines = journal.lines().skip(1);
-    let lines: Vec<Value> = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<Value> = lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     let tool = of(&lines, "tool").next().unwrap();
     assert_eq!(tool["kind"], "run", "{tool}");
     let at = |name: &str| tool[name].as_u64();
@@ -184,17 +186,24 @@ fn the_kernel_says_when_the_tool_of_an_agent_ran() {
     };
     // It slept so long, and the agent waited no less.
     let ran = ended - began;
-    assert!((400_000_000..=took).contains(&ran), "{ran} of {took}: {tool}");
+    assert!(
+        (400_000_000..=took).contains(&ran),
+        "{ran} of {took}: {tool}"
+    );
     println!("the process ran for {ran} ns, the agent waited for {took} ns");
     assert!(began - at("start").unwrap() >= 200_000_000, "{tool}");
     assert!(at("end").unwrap() - ended >= 300_000_000, "{tool}");
     let summary = std::fs::read_to_string(folder.path().join("runs/latest/summary.json")).unwrap();
     let summary: Value = serde_json::from_str(&summary).unwrap();
     let endpoints = summary["endpoints"].as_object().unwrap();
-    let metrics = endpoints.values().next().unwrap()["metrics"].as_array().unwrap();
+    let metrics = endpoints.values().next().unwrap()["metrics"]
+        .as_array()
+        .unwrap();
     let figure = |name: &str| {
         let found = metrics.iter().find(|level| level["metric"] == name);
-        found.unwrap_or_else(|| panic!("{name}: {metrics:?}"))["value"].as_f64().unwrap()
+        found.unwrap_or_else(|| panic!("{name}: {metrics:?}"))["value"]
+            .as_f64()
+            .unwrap()
     };
     assert!(figure("overhead_before_tools") >= 200e6);
     assert!(figure("overhead_after_tools") >= 300e6);

@@ -70,11 +70,7 @@ pub(crate) fn client_cost(trial: &Trial) -> ClientCost {
 }
 
 /// What the runs of an agent used, where it is known of each.
-fn used(
-    trial: &Trial,
-    of: fn(&AgentRun) -> Option<u64>,
-    both: fn(u64, u64) -> u64,
-) -> Option<u64> {
+fn used(trial: &Trial, of: fn(&AgentRun) -> Option<u64>, both: fn(u64, u64) -> u64) -> Option<u64> {
     let known: Option<Vec<u64>> = trial.agent_runs.iter().map(of).collect();
     known?.into_iter().reduce(both)
 }
@@ -243,7 +239,10 @@ mod tests {
         };
         let both = vec![run(Some(1), Some(30)), run(Some(2), Some(20))];
         assert_eq!(of(both), (Some(3), Some(30)));
-        assert_eq!(of(vec![run(Some(1), Some(30)), run(None, None)]), (None, None));
+        assert_eq!(
+            of(vec![run(Some(1), Some(30)), run(None, None)]),
+            (None, None)
+        );
         assert_eq!(of(Vec::new()), (None, None));
     }
 

@@ -112,10 +112,7 @@ impl Source {
                     .map(|(above, below)| above / below)
                     .collect()
             }
-            Source::TrialSums(_)
-            | Source::Calls(_)
-            | Source::Stage(_)
-            | Source::Group(_) => {
+            Source::TrialSums(_) | Source::Calls(_) | Source::Stage(_) | Source::Group(_) => {
                 match self.observe(trial) {
                     Some(Observation::Sums(above, below)) => vec![above / below],
                     _ => Vec::new(),

@@ -40,7 +40,9 @@ fn every_process_has_its_life_and_its_words() {
         };
         for (words, least) in [("sleep 0.31", 310), ("sleep 0.62", 620), ("sleep 0.7", 700)] {
             let line = format!("{words} ");
-            let found = lives.iter().find(|life| life.words.lines().any(|own| own == line));
+            let found = lives
+                .iter()
+                .find(|life| life.words.lines().any(|own| own == line));
             let life = found.unwrap_or_else(|| panic!("{words}: {lives:?}"));
             let least = Duration::from_millis(least);
             assert!(lasted(life) >= least, "{life:?}");
