@@ -402,4 +402,104 @@ mod tests {
         assert!(says(known, 3).contains("recording ends"));
         assert!(says("who are you?", 0).contains("simulated"));
     }
+
+    /// The tools of a client, by name, and a request with them.
+    fn asked(tools: &[&str], user: &[&str], calls_so_far: usize) -> ModelRequest {
+        let fields = ["command", "prompt", "subagent_type"];
+        let fields = fields.map(|field| (field.to_owned(), json!({ "type": "string" })));
+        let properties = serde_json::Map::from_iter(fields);
+        let tool = |name: &&str| Tool {
+            name: (*name).to_owned(),
+            parameters: json!({ "properties": properties }),
+        };
+        ModelRequest {
+            model: "team".into(),
+            tools: tools.iter().map(tool).collect(),
+            user: user.iter().map(|text| (*text).to_owned()).collect(),
+            calls_so_far,
+            ..ModelRequest::default()
+        }
+    }
+
+    /// What is called, with one of its arguments.
+    fn calls(said: &[Output], argument: &str) -> Vec<(String, String)> {
+        let calls = said.iter().filter_map(|output| match output {
+            Output::Call { name, arguments } => {
+                let arguments: serde_json::Value = serde_json::from_str(arguments).unwrap();
+                let value = arguments[argument].as_str().unwrap_or_default();
+                Some((name.clone(), value.to_owned()))
+            }
+            _ => None,
+        });
+        calls.collect()
+    }
+
+    #[test]
+    fn work_is_handed_to_agents_where_a_client_has_them() {
+        let mut model = model(1, "p", 1.0);
+        let call = |n: usize| {
+            json!({"tool_call_id": n.to_string(), "function_name": "delegate",
+                   "arguments": {"prompt": format!("look at day {n}"), "command": format!("cat {n}")}})
+        };
+        let text = json!({
+            "schema_version": "ATIF-v1.6",
+            "agent": {"name": "a", "version": "1"},
+            "steps": [
+                {"step_id": 1, "source": "agent", "message": "", "tool_calls": [call(1), call(2)]},
+                {"step_id": 2, "source": "agent", "message": "both seen", "tool_calls": []},
+            ],
+            "extra": {"resolves": true, "model": "team"},
+        });
+        let team = Trajectory::parse(&text.to_string(), std::path::Path::new("test")).unwrap();
+        model.tasks[0].recordings.push(team);
+        assert!(model.ids().any(|id| id == "team"));
+        let user = "instruction 0.";
+        let named = |name: &str, argument: &str| (name.to_owned(), argument.to_owned());
+        let both = ["Bash", "Agent"];
+        let said = model.next(&asked(&both, &[user], 0));
+        let agents = [
+            named("Agent", "look at day 1"),
+            named("Agent", "look at day 2"),
+        ];
+        assert_eq!(calls(&said, "prompt"), agents);
+        assert_eq!(calls(&said, "subagent_type")[0].1, "general-purpose");
+        assert_eq!(model.next(&asked(&both, &[user], 2))[0].text(), "both seen");
+        // The agents themselves.
+        let said = model.next(&asked(&both, &["context", "Please look at day 2"], 0));
+        assert_eq!(calls(&said, "command"), [named("Bash", "cat 2")]);
+        let said = model.next(&asked(&both, &["context", "Please look at day 2"], 1));
+        assert!(calls(&said, "command").is_empty());
+        // Who has none does the work itself, one command at a time.
+        let said = model.next(&asked(&["bash"], &[user], 1));
+        assert_eq!(calls(&said, "command"), [named("bash", "cat 2")]);
+        // Other models know nothing of it.
+        let other = ModelRequest {
+            model: "other".into(),
+            ..asked(&both, &[user], 0)
+        };
+        assert_eq!(model.next(&other)[0].text(), "one");
+    }
+
+    #[test]
+    fn a_conversation_that_was_summed_up_goes_on_where_it_was() {
+        let model = model(1, "p", 1.0);
+        let instruction = "instruction 0.";
+        let wanted = "Create a detailed summary of the conversation so far.";
+        let summary = model.next(&asked(&["Bash"], &[instruction, wanted], 2));
+        let summary = summary[0].text().to_owned();
+        assert!(summary.contains(instruction), "{summary}");
+        let goes_on = format!("This session is continued from a summary: {summary}");
+        assert_eq!(
+            model.next(&asked(&["Bash"], &[&goes_on], 0))[0].text(),
+            "two"
+        );
+        // A second time, after one more call.
+        let again = model.next(&asked(&[], &[&goes_on, wanted], 1));
+        assert!(again[0].text().contains("Until now 3 "), "{again:?}");
+        // Before anything was done, it is the task that speaks of summaries.
+        assert_eq!(
+            model.next(&asked(&["Bash"], &[instruction, wanted], 0))[0].text(),
+            "one"
+        );
+    }
 }

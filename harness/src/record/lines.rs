@@ -18,6 +18,9 @@ use super::{AnsweredCall, Asked, Side, shapes, sides};
 /// no more: a thousand turns of the longest contexts take a tenth.
 const MAX_HELD: usize = 512 << 20;
 
+/// The transport of messages.
+const WEBSOCKET: &str = "websocket";
+
 /// A client that is being recorded.
 #[derive(Debug)]
 pub struct Recording {
@@ -121,13 +124,16 @@ impl Recording {
         }
         let side = sides::of_request(&asked);
         self.unread += u32::from(seen.exchange.is_none() && side == Some(Side::Other));
-        if seen.upgrade.is_some() {
-            // What it took is in the marks of the first message that went over it; it still
-            // tells whose the connection is.
+        if let Some(marks) = seen.upgrade {
+            let exchange = Exchange {
+                transport: WEBSOCKET.to_owned(),
+                marks,
+                ..Exchange::default()
+            };
             self.requests.push(Taken {
                 asked,
                 protocol: None,
-                exchange: Exchange::default(),
+                exchange,
                 answer: None,
             });
             return Ok(());
@@ -148,6 +154,8 @@ impl Recording {
             (asked.seen, asked.calls, asked.text) = <_>::default();
             answer = None;
         }
+        // The opening of a WebSocket has a line of its own.
+        exchange.reused_connection |= exchange.transport == WEBSOCKET;
         [exchange.request_body, exchange.response_body] = kept;
         self.redaction.exchange(&mut exchange);
         let error = exchange.error.take();
@@ -239,7 +247,6 @@ impl Recording {
                         lines.answers.push((answer, results));
                     }
                 }
-                Role::Side(Side::Upgrade) => continue,
                 Role::Side(side) => {
                     exchange.turn = 0;
                     exchange.warm_up = side == Side::Prewarm;
@@ -340,7 +347,7 @@ impl Asked {
             done: seen.client.last_handed_on.or(done).unwrap_or(0),
             method: seen.method.clone(),
             path: seen.target.clone(),
-            is_message: exchange.is_some_and(|exchange| exchange.transport == "websocket"),
+            is_message: exchange.is_some_and(|exchange| exchange.transport == WEBSOCKET),
             headers: headers
                 .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()))
                 .collect(),
