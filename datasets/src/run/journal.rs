@@ -13,9 +13,7 @@ mod events;
 mod read;
 mod write;
 
-pub use act::{
-    Act, ActCheck, ActCounts, ActKind, ActMarks, ExchangeEnd, Keystroke, Race, StopWay,
-};
+pub use act::{Act, ActCheck, ActCounts, ActKind, ActMarks, ExchangeEnd, Keystroke, Race, StopWay};
 pub use ended_by::EndedBy;
 pub use events::{EventColumns, EventKind, StreamEvent};
 pub use read::{Journal, ReadError, Trial};

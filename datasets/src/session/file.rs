@@ -86,15 +86,17 @@ pub(super) fn read(file: &Path) -> Result<Session> {
     }
     let repository = table.repository.get_ref();
     if !is_plain_name(repository) {
-        let message = format!(
-            "repository {repository:?} has to be the name of a directory in repositories/"
-        );
+        let message =
+            format!("repository {repository:?} has to be the name of a directory in repositories/");
         return Err(place.error(table.repository.span().start, message));
     }
     let source = file.parent().unwrap_or(Path::new(""));
     let directory = files::member(&source.join("repositories"), repository)?;
     if !directory.join("Dockerfile").is_file() {
-        let message = format!("repository {repository:?}: {} has no Dockerfile", directory.display());
+        let message = format!(
+            "repository {repository:?}: {} has no Dockerfile",
+            directory.display()
+        );
         return Err(place.error(table.repository.span().start, message));
     }
     let seconds = *table.seconds.get_ref();
@@ -103,7 +105,10 @@ pub(super) fn read(file: &Path) -> Result<Session> {
         return Err(place.error(table.seconds.span().start, message));
     }
     if table.act.is_empty() || table.act.len() > MOST_ACTS {
-        let message = format!("has {} acts; there are 1 to {MOST_ACTS} in a session", table.act.len());
+        let message = format!(
+            "has {} acts; there are 1 to {MOST_ACTS} in a session",
+            table.act.len()
+        );
         return Err(Error::invalid(file, message));
     }
     let (mut acts, mut names) = (Vec::new(), HashSet::new());
@@ -111,7 +116,8 @@ pub(super) fn read(file: &Path) -> Result<Session> {
         let at = act.span().start;
         let act = act.into_inner();
         let number = acts.len() + 1;
-        let wrong = |problem: String| place.error(at, format!("act {number} ({:?}): {problem}", act.name));
+        let wrong =
+            |problem: String| place.error(at, format!("act {number} ({:?}): {problem}", act.name));
         if !names.insert(act.name.clone()) || act.name.trim().is_empty() {
             return Err(wrong("its name has to be given, and once only".to_owned()));
         }
@@ -147,7 +153,11 @@ fn scripted(act: &ActTable, typing: Typing) -> Result<ScriptedAct, String> {
     }
     let optional = [
         ("typing", act.typing.is_some(), kind == ActKind::Type),
-        ("suggestion", act.suggestion.is_some(), kind == ActKind::Type),
+        (
+            "suggestion",
+            act.suggestion.is_some(),
+            kind == ActKind::Type,
+        ),
         ("answer", !act.answer.is_empty(), speaks),
         ("wrong", !act.wrong.is_empty(), speaks),
     ];
@@ -219,7 +229,9 @@ fn below(file: Option<&str>) -> Result<String, String> {
     let plain = |part: Component<'_>| matches!(part, Component::Normal(_));
     match !file.is_empty() && Path::new(file).components().all(plain) {
         true => Ok(file.to_owned()),
-        false => Err(format!("file {file:?} is no path below the working directory")),
+        false => Err(format!(
+            "file {file:?} is no path below the working directory"
+        )),
     }
 }
 
@@ -230,7 +242,9 @@ fn human(typing: Typing) -> Result<Typing, String> {
         ("debounce_ms", typing.debounce_ms, 60_000.0),
     ] {
         if !(0.0..=most).contains(&value) {
-            return Err(format!("typing.{field} = {value} is not between 0 and {most}"));
+            return Err(format!(
+                "typing.{field} = {value} is not between 0 and {most}"
+            ));
         }
     }
     Ok(typing)
@@ -255,7 +269,10 @@ fn checked(check: &Check) -> Result<(), String> {
     if *check == Check::default() {
         return Err("check is empty; give command, says or says_not".to_owned());
     }
-    for (field, pattern) in [("check.says", &check.says), ("check.says_not", &check.says_not)] {
+    for (field, pattern) in [
+        ("check.says", &check.says),
+        ("check.says_not", &check.says_not),
+    ] {
         if let Some(pattern) = pattern {
             expression(field, pattern)?;
         }

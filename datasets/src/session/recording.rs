@@ -25,7 +25,10 @@ impl ScriptedAct {
             true => &self.answer,
             false => &self.wrong,
         };
-        let both = [recording(self, &self.answer, true), recording(self, wrong, false)];
+        let both = [
+            recording(self, &self.answer, true),
+            recording(self, wrong, false),
+        ];
         let read = |recording| serde_json::from_value(recording).ok();
         both.into_iter().filter_map(read).collect()
     }

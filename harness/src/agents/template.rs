@@ -26,18 +26,21 @@ pub struct Values<'a> {
     pub home: &'a str,
     /// Where its programs are.
     pub layer: &'a str,
+    /// Where it listens, if it is a server itself.
+    pub port: &'a str,
     /// What it is to do.
     pub instruction: &'a str,
 }
 
 /// The places that every adapter has.
-pub(super) const PLACES: [&str; 7] = [
+pub(super) const PLACES: [&str; 8] = [
     "origin",
     "base_url",
     "model",
     "key",
     "home",
     "layer",
+    "port",
     INSTRUCTION,
 ];
 
@@ -46,7 +49,7 @@ pub(super) const INSTRUCTION: &str = "instruction";
 
 impl Values<'_> {
     /// What each of [`PLACES`] stands for.
-    fn of_places(&self) -> [&str; 7] {
+    fn of_places(&self) -> [&str; 8] {
         [
             self.origin,
             self.base_url,
@@ -54,6 +57,7 @@ impl Values<'_> {
             self.key,
             self.home,
             self.layer,
+            self.port,
             self.instruction,
         ]
     }
@@ -149,6 +153,7 @@ mod tests {
         key: "none",
         home: "/home/agent",
         layer: "/layer",
+        port: "1",
         instruction: "do {model}",
     };
 

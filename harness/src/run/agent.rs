@@ -3,10 +3,12 @@
 mod builtin;
 mod door;
 mod external;
-mod transcript;
+pub(crate) mod transcript;
 
+pub(crate) use door::Ends;
 pub use door::{Opening, go_through};
 pub use external::External;
+pub(crate) use external::{Launch, Live};
 pub(crate) use transcript::append;
 
 use std::sync::Arc;
@@ -79,7 +81,8 @@ impl Stop {
         why: None,
     };
 
-    fn because(by: EndedBy, why: String) -> Self {
+    /// Somebody, and why.
+    pub(crate) fn because(by: EndedBy, why: String) -> Self {
         Stop { by, why: Some(why) }
     }
 

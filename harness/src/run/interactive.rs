@@ -10,8 +10,10 @@
 //! means for an act. A [`Driver`] carries it out and tells what it sees; it knows no session
 //! file, no marks of acts and no checks.
 
+mod agent;
 mod driver;
 
+pub use agent::AgentDriver;
 pub use driver::{
     Abilities, Ask, Closed, Driver, Observation, Observed, Observer, SteerAnswer, StopAnswer, Told,
 };

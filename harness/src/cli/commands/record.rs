@@ -128,6 +128,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
             key: KEY,
             home: &scratch.path().to_string_lossy(),
             layer: "",
+            port: "",
             instruction: "",
         },
     );

@@ -7,7 +7,7 @@ use timeslip_datasets::atif::{
 use timeslip_wire::protocols::{Answer, Item, arguments};
 
 /// A trajectory that holds the prompt; `agent` is a name and a version.
-pub(super) fn start(agent: (&str, &str), session: &str, model: &str, prompt: &str) -> Trajectory {
+pub(crate) fn start(agent: (&str, &str), session: &str, model: &str, prompt: &str) -> Trajectory {
     let agent = AgentInfo {
         name: agent.0.into(),
         version: agent.1.into(),
@@ -20,7 +20,7 @@ pub(super) fn start(agent: (&str, &str), session: &str, model: &str, prompt: &st
 }
 
 /// Adds one answer and what its tools said.
-pub(super) fn add_turn(trajectory: &mut Trajectory, answer: &Answer, results: &[Item]) {
+pub(crate) fn add_turn(trajectory: &mut Trajectory, answer: &Answer, results: &[Item]) {
     let calls = answer.calls.iter().map(|call| ToolCall {
         tool_call_id: call.call_id.clone(),
         function_name: call.name.clone(),
