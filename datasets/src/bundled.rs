@@ -11,8 +11,8 @@ use crate::{Error, Result};
 /// Every bundled file: its path below `bundled/`, and its content.
 static FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/bundled.rs"));
 
-/// The bundled collections: a SWE-bench task repository and a Harbor dataset.
-pub const NAMES: [&str; 2] = ["swe-mini", "terminal-mini"];
+/// The bundled collections: a SWE-bench task repository, a Harbor dataset and sessions.
+pub const NAMES: [&str; 3] = ["swe-mini", "terminal-mini", "edit-mini"];
 
 /// Writes the collection `name` to `into/name`, which must not exist yet, and
 /// returns that directory.
@@ -63,7 +63,7 @@ mod tests {
         let error = unpack("../etc", Path::new("/nonexistent")).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "no bundled dataset is called \"../etc\"; there are swe-mini, terminal-mini"
+            "no bundled dataset is called \"../etc\"; there are swe-mini, terminal-mini, edit-mini"
         );
     }
 }

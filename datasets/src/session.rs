@@ -176,6 +176,8 @@ pub struct AnswerStep {
     /// Text.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub say: String,
+    /// Tokens of four bytes that the text has at least: it is repeated.
+    pub tokens: usize,
     /// A command for the shell.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,

@@ -166,5 +166,6 @@ fn answer(
         done_ns: Some(done_ns),
         complete: true,
         fault: None,
+        stop: None,
     })
 }

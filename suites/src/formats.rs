@@ -2,6 +2,7 @@
 //! alone know what a dataset looks like; what they give is a neutral [`Task`].
 
 mod harbor;
+mod sessions;
 mod swe_bench;
 mod swe_bench_pro;
 mod terminal_bench_1;
@@ -21,6 +22,7 @@ pub static FORMATS: &[&dyn Format] = &[
     &swe_bench_pro::SweBenchPro,
     &harbor::Harbor,
     &terminal_bench_1::TerminalBench1,
+    &sessions::Sessions,
 ];
 
 /// A format of tasks.

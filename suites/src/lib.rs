@@ -35,4 +35,5 @@ pub use sandbox::{
 pub use steps::{grade, grade_patch};
 pub use suite::{Quarantined, Suite, SuiteFile, SuiteLimits, TaskSample};
 pub use task::{GraderOptions, Task};
+pub use verifiers::{check_act, grade_of};
 pub use workspace::{TaskEnvironment, Workspace, WorkspaceSpec};

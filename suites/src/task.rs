@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use timeslip_datasets::atif::Trajectory;
+use timeslip_datasets::session::Session;
 
 use crate::grade::CombinedRewards;
 use crate::workspace::{CommandVariables, Start, WorkspaceSpec};
@@ -55,6 +56,8 @@ pub struct Step {
     /// The directory with its recordings (`*.json`), where there is one; used only by
     /// simulated endpoints.
     pub recordings: Option<PathBuf>,
+    /// What a developer does, act by act, where the step is a session of the real-time mode.
+    pub session: Option<Arc<Session>>,
     /// How its result is judged.
     pub verifier: Arc<dyn Verifier>,
     /// How long judging may take.
@@ -175,6 +178,7 @@ impl Step {
             checks: Vec::new(),
             solution: None,
             recordings: None,
+            session: None,
             verifier: Arc::new(verifier),
             verifier_time: time,
             least_rewards: BTreeMap::new(),

@@ -8,6 +8,7 @@
 //! configuration, hooks and build products are gone; a forged end marker only adds to
 //! what is read; a verifier that was killed gives no verdict.
 
+mod act_check;
 mod evaluation_script;
 mod patch;
 mod pytest_summary;
@@ -19,6 +20,8 @@ mod test_patch;
 mod test_script;
 mod verdict_guard;
 
+pub(crate) use act_check::LastCheck;
+pub use act_check::{check_act, grade_of};
 pub(crate) use evaluation_script::EvaluationScript;
 pub(crate) use result_parser::ResultParser;
 pub(crate) use separate::Separate;

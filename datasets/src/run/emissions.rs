@@ -24,7 +24,7 @@ pub struct Emission {
     /// The protocol it was sent in.
     pub protocol: String,
     /// What carried it: `http-sse`, `http-lines`, `http-array`, `websocket`, or `http` for
-    /// one object.
+    /// one object; over HTTP/2 `http2-sse`, `http2-lines`, `http2-array` or `http2`.
     pub transport: String,
     /// The monotonic clock when the process's own clock was zero; absent where the
     /// platform has no such clock to share.
@@ -50,6 +50,35 @@ pub struct Emission {
     /// The planned fault that it had. A refused request has no events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<Fault>,
+    /// How it was stopped before its end, and when its decoding truly ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop: Option<DecodeStop>,
+}
+
+/// A stop of a response: when the server learned of it, and what it decoded all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DecodeStop {
+    /// How the server learned of it.
+    pub by: StopCause,
+    /// When it did, on the clock of the emission.
+    pub told_ns: u64,
+    /// When the last token was decoded, or when decoding would have begun where it never
+    /// did; at the earliest `told_ns`.
+    pub stopped_ns: u64,
+    /// Tokens decoded in all, whether they were sent or not.
+    pub decoded_tokens: u64,
+}
+
+/// How a server learned that a response is no longer wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StopCause {
+    /// The connection was closed, or its stream reset.
+    Disconnected,
+    /// The route that cancels was called.
+    Cancelled,
+    /// It was redirected.
+    Steered,
 }
 
 /// A fault that the endpoint's profile planned.
@@ -80,6 +109,10 @@ impl Emission {
         self.received_ns = shift(self.received_ns);
         self.events_ns.iter_mut().for_each(|at| *at = shift(*at));
         self.done_ns = self.done_ns.map(shift);
+        if let Some(stop) = &mut self.stop {
+            stop.told_ns = shift(stop.told_ns);
+            stop.stopped_ns = shift(stop.stopped_ns);
+        }
         self.clock_origin_ns = Some(ours);
         self
     }
@@ -174,6 +207,12 @@ mod tests {
             done_ns: Some(u64::MAX),
             complete: true,
             fault: None,
+            stop: Some(DecodeStop {
+                by: StopCause::Disconnected,
+                told_ns: u64::MAX,
+                stopped_ns: 1,
+                decoded_tokens: u64::MAX,
+            }),
         }
     }
 

@@ -206,12 +206,25 @@ fn follows(before: &[ScriptedAct], act: ScriptedAct) -> Result<ScriptedAct, Stri
         Does::Wait { .. } | Does::Interrupt | Does::Steer { .. } if !asked => {
             Err(format!("{kind} needs an ask before it"))
         }
+        Does::Interrupt | Does::Steer { .. } if is_checked(before) => {
+            Err(format!("{kind} leaves the act before it without an answer to check; give the check to this act"))
+        }
+        Does::Wait { .. } if act.check.as_ref().is_some_and(|check| check.command.is_some()) => {
+            Err("a wait can only check what is said: check.command would take time".to_owned())
+        }
         Does::Accept if !typed => Err("accept needs a type before it".to_owned()),
         Does::Reject | Does::Undo if !(asked || typed) => {
             Err(format!("{kind} needs an ask or a type before it"))
         }
         _ => Ok(act),
     }
+}
+
+/// Whether the answer under way after these acts is checked.
+fn is_checked(acts: &[ScriptedAct]) -> bool {
+    let speaks = |act: &&ScriptedAct| matches!(act.does, Does::Ask { .. } | Does::Steer { .. });
+    let last = acts.iter().rev().find(speaks);
+    last.is_some_and(|act| act.check.is_some())
 }
 
 fn text_of(text: Option<&str>) -> Result<String, String> {

@@ -5,6 +5,10 @@ use serde_json::{Value, json};
 use super::{AnswerStep, Does, ScriptedAct, Session};
 use crate::atif::Trajectory;
 
+/// Tokens of a repeated text at most, and bytes of one.
+const MOST_TOKENS: usize = 65_536;
+const TOKEN_BYTES: usize = 4;
+
 impl ScriptedAct {
     /// The text by which the act is recognised in what a client sends; absent where the
     /// model is not asked.
@@ -48,7 +52,7 @@ fn recording(act: &ScriptedAct, answer: &[AnswerStep], resolves: bool) -> Value 
         json!({
             "step_id": index + 2,
             "source": "agent",
-            "message": step.say,
+            "message": said(step),
             "reasoning_content": step.think,
             "tool_calls": step.run.as_ref().map_or_else(|| json!([]), call),
         })
@@ -59,6 +63,13 @@ fn recording(act: &ScriptedAct, answer: &[AnswerStep], resolves: bool) -> Value 
         "steps": std::iter::once(user).chain(steps).collect::<Vec<_>>(),
         "extra": {"resolves": resolves},
     })
+}
+
+/// A text, repeated until it is as long as it has to be.
+fn said(step: &AnswerStep) -> String {
+    let length = step.tokens.min(MOST_TOKENS) * TOKEN_BYTES;
+    let times = length.div_ceil(step.say.len().max(1)).max(1);
+    step.say.repeat(times)
 }
 
 impl Session {

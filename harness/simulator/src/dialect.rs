@@ -21,6 +21,8 @@ pub struct ModelRequest {
     pub prompt: Vec<Value>,
     /// What the user said, by which a task is recognised.
     pub user: Vec<String>,
+    /// Tool calls in the conversation before each of these texts.
+    pub calls_before: Vec<usize>,
     /// Tool calls in the conversation so far.
     pub calls_so_far: usize,
     /// Tools on offer.
@@ -29,11 +31,20 @@ pub struct ModelRequest {
     pub output_limit: Option<u64>,
     /// Tells conversations apart; empty when the client does not.
     pub cache_key: String,
+    /// The answer is made whether its connection lasts or not.
+    pub background: bool,
     /// What the answer repeats of the request, where the protocol has it do so.
     pub echo: Value,
 }
 
 impl ModelRequest {
+    /// Tool calls since the text of this index.
+    #[must_use]
+    pub fn calls_since(&self, text: usize) -> usize {
+        let before = self.calls_before.get(text).copied().unwrap_or(0);
+        self.calls_so_far.saturating_sub(before)
+    }
+
     /// What tells this conversation from others: the client's own key, else how it began.
     #[must_use]
     pub fn conversation(&self) -> &str {
@@ -80,14 +91,23 @@ pub struct ModelReply {
     pub prompt: Prompt,
     /// What is said.
     pub outputs: Vec<Output>,
-    /// The request's output limit cut it short.
-    pub cut: bool,
+    /// What cut it short.
+    pub cut: Option<Cut>,
     /// Where the time went.
     pub timing: Timing,
     /// Round trip of the simulated link, in milliseconds, when there is one.
     pub link_ms: Option<f64>,
     /// Unix time of the request's arrival, in seconds.
     pub created_at: i64,
+}
+
+/// What cuts an answer short, so that it ends all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// The request's output limit.
+    Limit,
+    /// Whoever asked goes another way.
+    Steered,
 }
 
 impl ModelReply {

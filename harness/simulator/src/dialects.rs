@@ -179,7 +179,7 @@ mod tests {
                 model: "m".into(),
                 prompt: Prompt { tokens: 90, cached: 40 },
                 outputs,
-                cut,
+                cut: cut.then_some(crate::dialect::Cut::Limit),
                 timing: Timing::default(),
                 link_ms: None,
                 created_at: 1,

@@ -89,6 +89,12 @@ impl Engine {
         prompt
     }
 
+    /// When the fixed cost of a request is paid whose turn comes at `started`.
+    #[must_use]
+    pub fn begin_ns(&self, started: u64) -> u64 {
+        started.saturating_add((self.profile.request_overhead_ms * 1e6) as u64)
+    }
+
     /// Waits for a slot and pays the fixed cost of a request that came at `received_ns`.
     ///
     /// # Errors
@@ -104,7 +110,7 @@ impl Engine {
         } else {
             received_ns
         };
-        let begin_ns = started.saturating_add((self.profile.request_overhead_ms * 1e6) as u64);
+        let begin_ns = self.begin_ns(started);
         timer.sleep_until(begin_ns).await?;
         Ok(Slot {
             permit,

@@ -23,8 +23,8 @@ use super::line::Line;
 use super::places::{self, Place};
 use super::playback::Playback;
 use super::service::{Peer, Service};
-use super::wire::Framing;
-use super::{dialects, websocket};
+use super::wire::{Carrier, Framing};
+use super::{background, dialects, websocket};
 
 /// Largest request body accepted.
 const MAX_BODY: usize = 64 << 20;
@@ -158,11 +158,31 @@ async fn visit(
                 Err(refusal) => refuse(dialect, &refusal),
             }
         }
+        Place::Response(id) => kept(service.background.object(id)),
+        Place::Cancel(id) => kept(service.background.cancel(id)),
         Place::Responses(dialect) | Place::Ask(dialect) => {
             let answer = answer(dialect, path, request, peer, service).await;
             answer.unwrap_or_else(|refusal| refuse(dialect, &refusal))
         }
     }
+}
+
+/// What is kept of a response that is made in the background.
+fn kept(object: Result<Value, Refusal>) -> Response<Body> {
+    match object {
+        Ok(object) => plain(StatusCode::OK, &object),
+        Err(refusal) => refuse(dialects::of_path("/v1/responses"), &refusal),
+    }
+}
+
+/// A body of chunks that are made elsewhere.
+fn streamed(chunks: background::Chunks, framing: Framing) -> Response<Body> {
+    let mut response = Response::new(chunks.boxed());
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        header::HeaderValue::from_static(framing.content_type()),
+    );
+    response
 }
 
 /// Refuses to describe a model that is not named, or not there.
@@ -266,9 +286,18 @@ async fn answer(
     } else {
         Framing::Whole
     };
+    let http2 = head.version == hyper::Version::HTTP_2;
+    let carrier = Carrier { framing, http2 };
     let playback = service
-        .respond(&call, dialect, voice, framing, received_ns)
+        .respond(&call, dialect, voice, carrier, received_ns)
         .await?;
+    if call.background {
+        let running = service.background.run(playback);
+        return Ok(match call.stream {
+            true => streamed(running.chunks, framing),
+            false => plain(StatusCode::OK, &running.object),
+        });
+    }
     let line = peer.line.clone();
     let mut paced = Paced { playback, line };
     let mut headers = header::HeaderMap::new();

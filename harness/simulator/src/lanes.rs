@@ -37,6 +37,28 @@ pub(super) struct LaneRequest {
     pub(super) call: Result<ModelRequest, Refusal>,
 }
 
+/// More that is said while a response is being made.
+#[derive(Debug)]
+pub(super) struct Steer {
+    /// The lane as its events name it.
+    pub(super) stream_id: Option<String>,
+    /// The response that is to go another way.
+    pub(super) response_id: String,
+    /// What is said.
+    pub(super) input: Value,
+}
+
+/// What a message asks for.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// Nothing yet: it waits for its lane.
+    Waits,
+    /// A request whose turn has come.
+    Turn(LaneRequest),
+    /// Another way.
+    Steer(Steer),
+}
+
 /// A connection's memory.
 #[derive(Debug)]
 pub(super) struct Lanes {
@@ -55,10 +77,10 @@ impl Lanes {
         }
     }
 
-    /// Takes a message; returns the request to answer now, if there is one.
-    pub(super) fn receive(&mut self, received_ns: u64, data: &[u8]) -> Option<LaneRequest> {
+    /// Takes a message.
+    pub(super) fn receive(&mut self, received_ns: u64, data: &[u8]) -> Message {
         let refuse = |stream_id, refusal| {
-            Some(LaneRequest {
+            Message::Turn(LaneRequest {
                 lane: None,
                 stream_id,
                 received_ns,
@@ -77,17 +99,28 @@ impl Lanes {
             let message = "A stream_id has 1 to 256 letters, digits, '_', '.' or '-'.";
             return refuse(None, Refusal::bad_request("invalid_stream_id", message));
         }
+        if body["type"] == "response.steer" {
+            let Some(response_id) = body["previous_response_id"].as_str() else {
+                let message = "response.steer needs previous_response_id.";
+                return refuse(lane, Refusal::bad_request("missing_required_parameter", message));
+            };
+            return Message::Steer(Steer {
+                response_id: response_id.to_owned(),
+                input: body["input"].clone(),
+                stream_id: lane,
+            });
+        }
         if let Some(refusal) = self.no_room(&lane) {
             return refuse(lane, refusal);
         }
         match self.busy.get_mut(&lane) {
             Some(waiting) => {
                 waiting.push_back((received_ns, body));
-                None
+                Message::Waits
             }
             None => {
                 self.busy.insert(lane.clone(), VecDeque::new());
-                Some(self.begin(lane, received_ns, body))
+                Message::Turn(self.begin(lane, received_ns, body))
             }
         }
     }
@@ -109,6 +142,12 @@ impl Lanes {
                 None
             }
         }
+    }
+
+    /// The latest response of some lane, by its id.
+    pub(super) fn latest(&self, response_id: &str) -> Option<&Parent> {
+        let mut latest = self.latest.values();
+        latest.find(|parent| parent.id == response_id)
     }
 
     fn no_room(&self, lane: &Lane) -> Option<Refusal> {
@@ -151,7 +190,7 @@ impl Lanes {
     fn accept(&self, body: Value, parent: Option<Parent>) -> Result<ModelRequest, Refusal> {
         let refuse = Refusal::bad_request;
         if body["type"] != "response.create" {
-            let message = "Only response.create is understood.";
+            let message = "Only response.create and response.steer are understood.";
             return Err(refuse("unknown_event", message));
         }
         if Instant::now() >= self.expires {

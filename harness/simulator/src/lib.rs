@@ -10,12 +10,14 @@
 //! is the same in all of them.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod background;
 mod catalogue;
 mod dialect;
 mod dialects;
 mod emission;
 mod engine;
 mod faults;
+mod free_prompt;
 mod http;
 mod lanes;
 mod line;
@@ -29,8 +31,10 @@ mod profile;
 mod scenario;
 mod schedule;
 mod service;
+mod steering;
 mod tokens;
 mod tools;
+mod truth;
 mod websocket;
 mod wire;
 
@@ -47,7 +51,7 @@ pub use emission::on_our_clock;
 pub use model::{KnownTask, Model};
 pub use profile::{Faults, Profile, ProfileError};
 pub use scenario::{Moment, Scenario, ScenarioEvent};
-pub use timeslip_datasets::run::emissions::{Emission, Fault};
+pub use timeslip_datasets::run::emissions::{DecodeStop, Emission, Fault, StopCause};
 
 use engine::Engine;
 use faults::FaultPlan;
@@ -144,6 +148,7 @@ pub fn start(options: Options) -> io::Result<Running> {
     let service = Arc::new(Service {
         faults: FaultPlan::new(options.profile.faults.clone(), options.seed),
         engine: Engine::new(options.profile, options.seed),
+        background: background::Background::default(),
         model: options.model,
         any_model: options.any_model,
         started_at: time::OffsetDateTime::now_utc(),

@@ -5,10 +5,13 @@
 //! repeated and resumed. Difficulty is shared between profiles: a task that is hard
 //! for one tends to be hard for the other, as with real models.
 
+use std::collections::HashSet;
+
 use sha2::{Digest, Sha256};
 use timeslip_datasets::atif::{AgentStep, Trajectory};
 
 use super::dialect::ModelRequest;
+use super::free_prompt;
 use super::output::Output;
 use super::scenario::Scenario;
 use super::tokens;
@@ -24,15 +27,33 @@ const COUNT: &str = "Count upward from 1";
 /// Tokens of such an answer when the request sets no limit, and at most.
 const STEADY_TOKENS: (u64, u64) = (512, 65_536);
 
-/// A task as the model knows it.
-#[derive(Clone, Debug)]
+/// A task as the model knows it, or an act of a session.
+#[derive(Clone, Debug, Default)]
 pub struct KnownTask {
-    /// `suite/task`.
+    /// `suite/task`: what has the same id is solved, or not, together.
     pub id: String,
-    /// Text by which the task is recognised in a prompt.
+    /// Text by which it is recognised in a prompt.
     pub instruction: String,
-    /// What to play.
+    /// What to play, where the text is not completed.
     pub recordings: Vec<Trajectory>,
+    /// How the text goes on that begins with the instruction: the prompt ends somewhere in
+    /// it, and the rest is the answer.
+    pub continuation: Option<String>,
+}
+
+impl KnownTask {
+    /// Whether a text is about it.
+    fn is_meant(&self, text: &str) -> bool {
+        match &self.continuation {
+            Some(whole) => begun(&self.instruction, text).is_some_and(|begun| whole.starts_with(begun)),
+            None => text.contains(self.instruction.trim()),
+        }
+    }
+}
+
+/// The end of a text, from where an instruction is in it last.
+fn begun<'a>(instruction: &str, text: &'a str) -> Option<&'a str> {
+    text.rfind(instruction).map(|at| &text[at..])
 }
 
 /// The model behind a simulated endpoint.
@@ -83,36 +104,46 @@ impl Model {
             return vec![steady(call)];
         }
         let toolbox = Toolbox::new(&call.tools, &call.user);
-        let Some(task) = self.recognise(&call.user) else {
+        let Some((task, said)) = self.recognise(&call.user) else {
             let counts = call.user.iter().any(|text| text.contains(COUNT));
             return if counts {
                 vec![steady(call)]
             } else {
-                unknown_task(toolbox, call.calls_so_far)
+                free_prompt::answer(call, toolbox)
+                    .unwrap_or_else(|| unknown_task(toolbox, call.calls_so_far))
             };
         };
+        if let Some(whole) = &task.continuation {
+            return continued(task, whole, &call.user[said]);
+        }
         if !toolbox.has_shell() {
             // Clients ask for a title so, too, with the whole instruction.
             return vec![Output::Text("A simulated session".into())];
         }
+        let calls = call.calls_since(said);
         let solve = self.solves(task, attempt_of(&call.cache_key));
         let Some(recording) = task
             .recordings
             .iter()
             .find(|recording| recording.resolves() == Some(solve))
         else {
-            return unknown_task(toolbox, call.calls_so_far);
+            return unknown_task(toolbox, calls);
         };
-        say(recording, toolbox, call.calls_so_far)
+        say(recording, toolbox, calls)
             .unwrap_or_else(|| vec![toolbox.submit("The recording ends here.")])
     }
 
-    fn recognise(&self, said: &[String]) -> Option<&KnownTask> {
-        let in_prompt = |task: &&KnownTask| {
-            let instruction = task.instruction.trim();
-            said.iter().any(|text| text.contains(instruction))
+    /// What was asked for last that is known, and the first text that says it: the text is
+    /// counted among `said`. Of several that are known by one text, the one that is known by
+    /// most of it.
+    fn recognise(&self, said: &[String]) -> Option<(&KnownTask, usize)> {
+        let in_text = |text: &String| {
+            let known = self.tasks.iter().filter(|task| task.is_meant(text));
+            known.max_by_key(|task| task.instruction.trim().len())
         };
-        self.tasks.iter().find(in_prompt)
+        let task = said.iter().rev().find_map(in_text)?;
+        let first = said.iter().position(|text| task.is_meant(text))?;
+        Some((task, first))
     }
 
     /// Whether this attempt solves the task: the easiest tasks, up to the resolve rate.
@@ -128,9 +159,19 @@ impl Model {
             (1.0 - LUCK) * difficulty + LUCK * luck
         };
         let own = score(task);
-        let easier = self.tasks.iter().filter(|other| score(other) < own).count();
-        (easier as f64) < (self.resolve_rate * self.tasks.len() as f64).round()
+        let mut ids = HashSet::new();
+        let all = self.tasks.iter().filter(|task| ids.insert(&task.id));
+        let (easier, others): (Vec<_>, Vec<_>) = all.partition(|other| score(other) < own);
+        let count = easier.len() + others.len();
+        (easier.len() as f64) < (self.resolve_rate * count as f64).round()
     }
+}
+
+/// The rest of a text of which the prompt's end is the beginning.
+fn continued(task: &KnownTask, whole: &str, prompt: &str) -> Vec<Output> {
+    let begun = begun(&task.instruction, prompt).unwrap_or_default();
+    let rest = whole.strip_prefix(begun).unwrap_or_default();
+    vec![Output::Text(rest.to_owned())]
 }
 
 /// What follows after so many calls.
@@ -230,6 +271,7 @@ mod tests {
             id: format!("suite/{number}"),
             instruction: format!("instruction {number}."),
             recordings: vec![recording(true), recording(false)],
+            continuation: None,
         };
         Model::new((0..tasks).map(task).collect(), profile, 7, rate)
     }

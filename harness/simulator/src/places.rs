@@ -21,6 +21,10 @@ pub(super) enum Place<'a> {
     Show,
     /// Ollama's version.
     Version,
+    /// A response made in the background, by its id.
+    Response(&'a str),
+    /// Where it is cancelled.
+    Cancel(&'a str),
     /// A conversation over a WebSocket, or a request of it over HTTP.
     Responses(&'static dyn Dialect),
     /// A request to a model.
@@ -41,6 +45,8 @@ const FIXED: &[(&str, Place<'static>)] = &[
 ];
 /// Below these, a path goes on with the name of a model.
 const MODELS: &[&str] = &["/v1/models/", "/v1beta/models/", "/v1alpha/models/"];
+/// Below this, a path goes on with the id of a response.
+const RESPONSES: &str = "/v1/responses/";
 /// The path at which an upgrade to a WebSocket may be asked for.
 const WEBSOCKET: &str = "/v1/responses";
 
@@ -56,6 +62,13 @@ pub(super) fn at(path: &str) -> Option<Place<'_>> {
     if dialect.takes(path) {
         return Some(Place::Ask(dialect));
     }
+    if let Some(id) = path.strip_prefix(RESPONSES) {
+        let cancelled = id.strip_suffix("/cancel").filter(|id| !id.contains('/'));
+        return match cancelled {
+            Some(id) => Some(Place::Cancel(id)),
+            None => (!id.is_empty() && !id.contains('/')).then_some(Place::Response(id)),
+        };
+    }
     let mut models = MODELS.iter();
     let name = models.find_map(|prefix| path.strip_prefix(prefix))?;
     (!name.is_empty()).then_some(Place::Model(name))
@@ -65,10 +78,11 @@ impl Place<'_> {
     /// The methods that are allowed there, as the `allow` header lists them.
     pub(super) fn allowed(self) -> &'static str {
         match self {
-            Place::Show | Place::Ask(_) | Place::Responses(_) => "POST, OPTIONS",
+            Place::Show | Place::Ask(_) | Place::Responses(_) | Place::Cancel(_) => "POST, OPTIONS",
             Place::Health
             | Place::Models
             | Place::Model(_)
+            | Place::Response(_)
             | Place::Tags
             | Place::Loaded
             | Place::Version => "GET, HEAD, OPTIONS",

@@ -5,16 +5,19 @@
 //! last one has left, while its moment is still to come.
 
 use std::io;
-use std::sync::mpsc;
 use std::task::{Context, Poll, ready};
 
 use timeslip_datasets::run::journal::EventKind;
-use tokio::sync::OwnedSemaphorePermit;
 
-use super::dialect::{ModelReply, Voice};
+use serde_json::Value;
+use timeslip_datasets::run::emissions::StopCause;
+
+use super::dialect::{Cut, ModelReply, Voice};
+use super::output::Output;
 use super::schedule::{Beat, Cue, Fragment};
+use super::truth::Truth;
 use super::wire::{Chunk, Framing, Wire};
-use super::{Emission, Fault};
+use super::Fault;
 use timeslip_wire::clock;
 use timeslip_wire::timer::Timer;
 
@@ -27,13 +30,10 @@ pub(super) struct Staged {
     /// When the prompt has been read.
     pub(super) prefilled_ns: u64,
     pub(super) timer: Timer,
-    pub(super) emission: Emission,
-    pub(super) log: Option<mpsc::Sender<Emission>>,
-    /// Held until the response is over.
-    pub(super) _slot: Option<OwnedSemaphorePermit>,
+    pub(super) truth: Truth,
 }
 
-/// A response being played. Dropping it, finished or not, logs it.
+/// A response being played. Dropping it, finished or not, logs the truth about it.
 #[derive(Debug)]
 pub struct Playback {
     stage: Staged,
@@ -45,12 +45,24 @@ pub struct Playback {
     /// The moment of what is rendered.
     due_ns: u64,
     /// Output events in it.
-    rendered: Vec<(EventKind, u32)>,
+    rendered: Vec<Rendered>,
+    /// Up to where in its text each output has left.
+    said: Vec<usize>,
     finishes: bool,
     /// The connection is to be reset.
     resets: bool,
     /// The last write is with the connection, but not yet with the kernel.
     unflushed: bool,
+}
+
+/// An output event that is about to leave.
+#[derive(Debug)]
+struct Rendered {
+    kind: EventKind,
+    tokens: u32,
+    item: usize,
+    /// Where it ends in the text of its output.
+    end: usize,
 }
 
 impl Playback {
@@ -71,6 +83,7 @@ impl Playback {
             first_due_ns,
             due_ns: 0,
             rendered: Vec::new(),
+            said: Vec::new(),
             finishes: false,
             resets: false,
             unflushed: false,
@@ -86,7 +99,7 @@ impl Playback {
     /// It was not cut short by a fault.
     #[must_use]
     pub fn ended(&self) -> bool {
-        self.stage.emission.fault != Some(Fault::Cut)
+        self.stage.truth.emission.fault != Some(Fault::Cut)
     }
 
     /// Waits for the next write; `None` after the last, and an error of the kind
@@ -109,11 +122,13 @@ impl Playback {
         self.catch_up();
         let mut chunk = self.wire.take();
         let now = clock::now();
-        let emission = &mut self.stage.emission;
-        for (kind, tokens) in self.rendered.drain(..) {
+        let emission = &mut self.stage.truth.emission;
+        for left in self.rendered.drain(..) {
             emission.events_ns.push(now);
-            emission.kinds.push(kind.letter());
-            emission.tokens.push(tokens);
+            emission.kinds.push(left.kind.letter());
+            emission.tokens.push(left.tokens);
+            self.said.resize(self.said.len().max(left.item + 1), 0);
+            self.said[left.item] = left.end;
         }
         if self.finishes && emission.fault == Some(Fault::Cut) {
             // A stream that is cut has no end; this is an answer that leaves as a whole.
@@ -162,10 +177,74 @@ impl Playback {
         }
     }
 
+    /// Whoever asked goes another way: what is decoded until the engine heeds that is still
+    /// said, and then the answer ends as one that was redirected. Where nothing of it is
+    /// spared, it ends as if nothing had been said.
+    pub(super) fn redirect(&mut self) {
+        if self.cut(StopCause::Steered) {
+            self.stage.answer.cut = Some(Cut::Steered);
+        }
+    }
+
+    /// It is cancelled: what is decoded until the engine heeds that is still said, and then
+    /// the stream ends without a word.
+    pub(super) fn cancel(&mut self) -> bool {
+        self.cut(StopCause::Cancelled)
+    }
+
+    /// Drops what will not be decoded; false where that is nothing.
+    fn cut(&mut self, by: StopCause) -> bool {
+        let stop = self.stage.truth.stop(by);
+        let is_piece = |beat: &Beat| matches!(beat.cue, Cue::Fragment(_));
+        let kept = |beat: &Beat| beat.due_ns <= stop.stopped_ns;
+        let rest: Vec<Beat> = self.beats.by_ref().collect();
+        // What is rendered has not left.
+        let unsaid = !self.rendered.is_empty() && self.due_ns > stop.stopped_ns;
+        let spared = unsaid || rest.iter().any(|beat| is_piece(beat) && !kept(beat));
+        let mut beats = rest;
+        if spared {
+            if unsaid {
+                self.wire.take();
+                self.rendered.clear();
+            }
+            beats.retain(kept);
+            if by == StopCause::Steered {
+                beats.push(Beat {
+                    due_ns: stop.stopped_ns,
+                    cue: Cue::Finish,
+                });
+            }
+        }
+        self.beats = beats.into_iter().peekable();
+        spared
+    }
+
+    /// Leaves of the outputs what has been said; a call of which a part is missing is none.
+    fn forget_unsaid(&mut self) {
+        let outputs = &mut self.stage.answer.outputs;
+        let said = std::iter::zip(std::mem::take(outputs), &self.said);
+        *outputs = said
+            .filter_map(|(output, end)| match output {
+                Output::Reasoning(text) => Some(Output::Reasoning(text.get(..*end)?.to_owned())),
+                Output::Text(text) => Some(Output::Text(text.get(..*end)?.to_owned())),
+                Output::Call { ref arguments, .. } if arguments.len() == *end => Some(output),
+                Output::Call { .. } => None,
+            })
+            .collect();
+    }
+
+    /// The answer as an object.
+    pub(super) fn whole(&self) -> Value {
+        self.stage.voice.whole(&self.stage.answer)
+    }
+
     fn finish(&mut self) {
         self.finishes = true;
+        if self.stage.answer.cut == Some(Cut::Steered) {
+            self.forget_unsaid();
+        }
         let stage = &mut self.stage;
-        let emission = &stage.emission;
+        let emission = &stage.truth.emission;
         // What leaves as a whole has no events: it was made when they would have left.
         let events = &emission.events_ns;
         let last_ns = *events.last().unwrap_or(&self.due_ns);
@@ -198,19 +277,15 @@ impl Playback {
             && !text.is_empty()
         {
             voice.delta(answer, piece.item, text, &mut self.wire);
-            self.rendered.push((output.kind(), piece.tokens));
+            self.rendered.push(Rendered {
+                kind: output.kind(),
+                tokens: piece.tokens,
+                item: piece.item,
+                end: piece.text.end,
+            });
         }
         if piece.text.end == output.text().len() {
             voice.close(answer, piece.item, &mut self.wire);
-        }
-    }
-}
-
-impl Drop for Playback {
-    fn drop(&mut self) {
-        if let Some(log) = &self.stage.log {
-            // The writer is gone only when the server is being stopped.
-            let _ = log.send(self.stage.emission.clone());
         }
     }
 }

@@ -10,6 +10,7 @@ pub use faults::Faults;
 const SHIPPED: &[(&str, &str)] = &[
     ("spark-sim", include_str!("profiles/spark-sim.toml")),
     ("gpu-sim", include_str!("profiles/gpu-sim.toml")),
+    ("heedless-sim", include_str!("profiles/heedless-sim.toml")),
 ];
 
 /// A profile that cannot be used.
@@ -50,12 +51,28 @@ pub struct Profile {
     /// share: seconds per token = 1 / `decode_tokens_per_second` × (1 + this × context / 1000).
     #[serde(default)]
     pub decode_slowdown_per_1k_context: f64,
+    /// Milliseconds that decoding goes on once the server has learned that the answer is no
+    /// longer wanted.
+    #[serde(default)]
+    pub stop_reaction_ms: f64,
+    /// Decoding ends at all when the answer is no longer wanted; otherwise the server goes on
+    /// to the end of the answer, as some do.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub heeds_stops: bool,
     /// Where the figures come from.
     #[serde(default)]
     pub notes: Vec<String>,
     /// Faults on demand, none by default.
     #[serde(default, skip_serializing_if = "Faults::is_none")]
     pub faults: Faults,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn is_yes(flag: &bool) -> bool {
+    *flag
 }
 
 impl Profile {
@@ -134,6 +151,7 @@ impl Profile {
                 100.0,
             ),
             ("link_round_trip_ms", self.link_round_trip_ms, 60_000.0),
+            ("stop_reaction_ms", self.stop_reaction_ms, 600_000.0),
         ];
         for (field, value) in positive {
             if !(1e-3..=1e9).contains(&value) {
@@ -148,6 +166,16 @@ impl Profile {
             }
         }
         self.faults.check()
+    }
+
+    /// How long decoding goes on once the answer is no longer wanted, in nanoseconds; for
+    /// ever where stops are not heeded.
+    #[must_use]
+    pub fn stop_reaction_ns(&self) -> u64 {
+        match self.heeds_stops {
+            true => (self.stop_reaction_ms * 1e6) as u64,
+            false => u64::MAX,
+        }
     }
 
     /// One way of the link, in nanoseconds.

@@ -8,7 +8,8 @@ use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Emission;
-use super::dialect::{Dialect, ModelReply, ModelRequest, Problem, Prompt, Refusal, Timing, Voice};
+use super::background::Background;
+use super::dialect::{Cut, Dialect, ModelReply, ModelRequest, Problem, Prompt, Refusal, Timing, Voice};
 use super::engine::Engine;
 use super::faults::FaultPlan;
 use super::line::Line;
@@ -17,8 +18,9 @@ use super::output::Output;
 use super::output_limit;
 use super::playback::{Playback, Staged};
 use super::scenario::Scenario;
-use super::schedule::{Beat, Pace};
-use super::wire::Framing;
+use super::schedule::{Beat, Cue, Pace};
+use super::truth::Truth;
+use super::wire::Carrier;
 use timeslip_wire::clock;
 use timeslip_wire::connection::Probe;
 use timeslip_wire::timer::Timer;
@@ -29,6 +31,7 @@ pub(super) struct Service {
     pub(super) engine: Engine,
     pub(super) model: Model,
     pub(super) faults: FaultPlan,
+    pub(super) background: Background,
     /// Any model name is answered.
     pub(super) any_model: bool,
     pub(super) started_at: time::OffsetDateTime,
@@ -108,19 +111,17 @@ impl Service {
         call: &ModelRequest,
         dialect: &dyn Dialect,
         voice: Box<dyn Voice>,
-        framing: Framing,
+        carrier: Carrier,
         received_ns: u64,
     ) -> Result<Playback, Refusal> {
         self.check_model(dialect, &call.model)?;
         let drawn = self.faults.draw(call.conversation());
-        let mut emission = self.emission(&*voice, framing, received_ns);
-        emission.fault = drawn.map(|drawn| drawn.fault);
+        let framing = carrier.framing;
+        let mut truth = self.truth(&*voice, carrier, received_ns);
+        truth.emission.fault = drawn.map(|drawn| drawn.fault);
         let refusal = drawn.and_then(|drawn| self.faults.refusal(drawn.fault, dialect));
         if let Some(refusal) = refusal {
-            if let Some(log) = &self.log {
-                // The writer is gone only when the server is being stopped.
-                let _ = log.send(emission);
-            }
+            truth.refuse();
             return Err(refusal);
         }
         let failed = |_| Refusal::new(500, "server_error", "The response could not be started.");
@@ -130,7 +131,7 @@ impl Service {
         let mut part = match self.model.scenario(&call.model) {
             Some(scenario) => Part::of_scenario(scenario, received_ns, streams_arguments),
             None => self
-                .generate(call, received_ns, prompt, streams_arguments, &mut timer)
+                .generate(call, prompt, streams_arguments, &mut timer, &mut truth)
                 .await
                 .map_err(failed)?,
         };
@@ -140,6 +141,8 @@ impl Service {
                 .spoil(drawn, &mut part.beats, framing, one_way_ns);
         }
         let beats = part.beats;
+        truth.decodes(decoding(&beats), part.slot);
+        let emission = &mut truth.emission;
         emission.queue_ns = part.queue_ns;
         emission.prefill_ns = part.prefill_ns;
         emission.events_ns.reserve(beats.len());
@@ -150,7 +153,7 @@ impl Service {
             model: call.model.clone(),
             prompt,
             outputs: part.outputs,
-            cut: part.cut,
+            cut: part.cut.then_some(Cut::Limit),
             timing: Timing {
                 queue_ns: part.queue_ns,
                 prefill_ns: part.prefill_ns,
@@ -165,19 +168,17 @@ impl Service {
             framing,
             prefilled_ns: part.prefilled_ns,
             timer,
-            emission,
-            log: self.log.clone(),
-            _slot: part.slot,
+            truth,
         };
         Ok(Playback::new(stage, beats))
     }
 
     /// What is known of a response before anything of it has left.
-    fn emission(&self, voice: &dyn Voice, framing: Framing, received_ns: u64) -> Emission {
-        Emission {
+    fn truth(&self, voice: &dyn Voice, carrier: Carrier, received_ns: u64) -> Truth {
+        let emission = Emission {
             response_id: new_id(voice.id_prefix()),
             protocol: voice.protocol().into(),
-            transport: framing.transport().into(),
+            transport: carrier.transport().into(),
             clock_origin_ns: self.clock_origin_ns,
             received_ns,
             queue_ns: 0,
@@ -188,17 +189,20 @@ impl Service {
             done_ns: None,
             complete: false,
             fault: None,
-        }
+            stop: None,
+        };
+        let reaction_ns = self.engine.profile().stop_reaction_ns();
+        Truth::new(emission, self.log.clone(), reaction_ns)
     }
 
     /// Queues a request and lays out what the model says to it.
     async fn generate(
         &self,
         call: &ModelRequest,
-        received_ns: u64,
         prompt: Prompt,
         streams_arguments: bool,
         timer: &mut Timer,
+        truth: &mut Truth,
     ) -> io::Result<Part> {
         let outputs = if call.generate {
             self.model.next(call)
@@ -206,14 +210,24 @@ impl Service {
             Vec::new()
         };
         let (outputs, cut) = output_limit::within(outputs, call.output_limit, streams_arguments);
-        let slot = self.engine.admit(received_ns, timer).await?;
+        let received_ns = truth.emission.received_ns;
+        let profile = self.engine.profile();
         let pace = Pace {
-            profile: self.engine.profile(),
-            begin_ns: slot.begin_ns,
+            profile,
+            begin_ns: self.engine.begin_ns(received_ns),
             prefill_ns: self.engine.prefill_ns(prompt),
             context_tokens: prompt.tokens,
             seed: self.engine.seed_of(&call.cache_key),
             streams_arguments,
+        };
+        if !profile.heeds_stops {
+            // Whoever leaves before the answer begins has it decoded all the same.
+            truth.decodes(decoding(&pace.beats(&outputs)), None);
+        }
+        let slot = self.engine.admit(received_ns, timer).await?;
+        let pace = Pace {
+            begin_ns: slot.begin_ns,
+            ..pace
         };
         Ok(Part {
             beats: pace.beats(&outputs),
@@ -254,6 +268,15 @@ impl Part {
             slot: None,
         }
     }
+}
+
+/// When the tokens of each piece are decoded.
+fn decoding(beats: &[Beat]) -> Vec<(u64, u32)> {
+    let piece = |beat: &Beat| match &beat.cue {
+        Cue::Fragment(piece) => Some((beat.due_ns, piece.tokens)),
+        Cue::KeepAlive | Cue::Begin | Cue::Finish | Cue::Reset => None,
+    };
+    beats.iter().filter_map(piece).collect()
 }
 
 /// A response id that no other response has, of this process or an earlier one whose

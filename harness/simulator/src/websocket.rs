@@ -11,7 +11,7 @@ use http_body_util::Empty;
 use hyper::body::{Bytes, Incoming};
 use hyper::{Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -20,11 +20,13 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::dialect::{Dialect, ModelRequest, Refusal};
 use super::dialects::responses::{self, PREAMBLE, Responses, ResponsesVoice};
-use super::lanes::{Lane, LaneRequest as Turn, Lanes, Parent};
+use super::lanes::{self, Lane, LaneRequest as Turn, Lanes, Parent, Steer};
+use super::steering::{Steering, accepted, failed, pending, successor};
 use super::line::Line;
 use super::playback::Playback;
 use super::service::{Peer, Service};
-use super::wire::Framing;
+use super::wire::{Carrier, Framing};
+use timeslip_wire::clock;
 use timeslip_wire::connection::Duplex;
 use timeslip_wire::framing::deflate::{Agreement, Deflated};
 
@@ -97,6 +99,7 @@ async fn converse(socket: Socket, peer: &Peer, service: &Service, timing: bool) 
         line: &peer.line,
         timing,
         write: Mutex::new(write),
+        steering: Steering::default(),
     };
     let mut lanes = Lanes::new(service.websocket_lifetime);
     let mut answers = FuturesUnordered::new();
@@ -107,19 +110,26 @@ async fn converse(socket: Socket, peer: &Peer, service: &Service, timing: bool) 
                     Some(Ok(Message::Text(text))) => text.as_bytes(),
                     Some(Ok(Message::Binary(data))) => data,
                     Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
-                    Some(Ok(Message::Close(_)) | Err(_)) | None => return,
+                    Some(Ok(Message::Close(_)) | Err(_)) | None => break,
                 };
-                lanes.receive(peer.received.at(), data)
+                match lanes.receive(peer.received.at(), data) {
+                    lanes::Message::Waits => None,
+                    lanes::Message::Turn(turn) => Some(Work::Answer(turn)),
+                    lanes::Message::Steer(steer) => connection.steer(steer, &lanes).map(Work::Tell),
+                }
             }
             Some((lane, answered)) = answers.next() => match answered {
-                Ok(parent) => lanes.finish(lane, parent),
+                Ok(parent) => lanes.finish(lane, parent).map(Work::Answer),
                 Err(_) => return,
             },
         };
-        if let Some(turn) = next {
-            answers.push(connection.answer(turn));
+        if let Some(work) = next {
+            answers.push(connection.work(work));
         }
     }
+    // What is being answered learns of it before the good-bye is said.
+    drop(answers);
+    let _ = connection.write.lock().await.close().await;
 }
 
 /// What all lanes share.
@@ -129,9 +139,29 @@ struct Connection<'a> {
     /// The client asked for timing messages.
     timing: bool,
     write: Mutex<SplitSink<Socket, Message>>,
+    steering: Steering,
+}
+
+/// What is to be done for a connection, beside all else that is.
+enum Work {
+    /// A request is answered.
+    Answer(Turn),
+    /// An event is sent.
+    Tell(Value),
 }
 
 impl Connection<'_> {
+    async fn work(&self, work: Work) -> (Option<Lane>, io::Result<Option<Parent>>) {
+        match work {
+            Work::Answer(turn) => self.answer(turn).await,
+            Work::Tell(event) => (None, self.tell(&event).await.map(|()| None)),
+        }
+    }
+
+    async fn tell(&self, event: &Value) -> io::Result<()> {
+        self.send(std::iter::once(event.to_string().into())).await
+    }
+
     /// Answers a request; what comes next in its lane may continue from the answer.
     async fn answer(&self, turn: Turn) -> (Option<Lane>, io::Result<Option<Parent>>) {
         let Turn {
@@ -140,15 +170,52 @@ impl Connection<'_> {
             received_ns,
             call,
         } = turn;
-        let begun = match call {
-            Ok(call) => self.begin(call, stream_id.clone(), received_ns).await,
-            Err(refusal) => Err(refusal),
-        };
-        let answered = match begun {
-            Ok((call, playback)) => self.play(call, playback).await.map(Some),
+        let answered = match call {
+            Ok(call) => self.converse(call, stream_id, received_ns).await,
             Err(refusal) => self.refuse(&refusal, stream_id).await.map(|()| None),
         };
         (lane, answered)
+    }
+
+    /// Answers a request, and whatever it is redirected to while it is being answered.
+    async fn converse(
+        &self,
+        mut call: ModelRequest,
+        stream_id: Option<String>,
+        mut received_ns: u64,
+    ) -> io::Result<Option<Parent>> {
+        loop {
+            let redirected = call.clone();
+            let (call_, playback) = match self.begin(call, stream_id.clone(), received_ns).await {
+                Ok(begun) => begun,
+                Err(refusal) => {
+                    self.refuse(&refusal, stream_id).await?;
+                    return Ok(None);
+                }
+            };
+            let (parent, steered) = self.play(call_, playback, stream_id.as_deref()).await?;
+            let Some((input, at)) = steered else {
+                return Ok(Some(parent));
+            };
+            match successor(redirected, parent, input) {
+                Ok(next) => (call, received_ns) = (next, at),
+                Err(refusal) => {
+                    self.refuse(&refusal, stream_id).await?;
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    /// Hands on what is said while a response is being made; what to answer where it cannot
+    /// be.
+    fn steer(&self, steer: Steer, lanes: &Lanes) -> Option<Value> {
+        let steer = self.steering.hand_on(steer).err()?;
+        let owed = lanes.latest(&steer.response_id).map(Parent::owed);
+        Some(match owed {
+            Some(owed) if !owed.is_empty() => pending(&steer, &owed),
+            known => failed(&steer, known.is_some()),
+        })
     }
 
     async fn begin(
@@ -159,16 +226,39 @@ impl Connection<'_> {
     ) -> Result<(ModelRequest, Playback), Refusal> {
         let echo = call.echo.take();
         let voice = Box::new(ResponsesVoice::over_websocket(self.timing, stream_id, echo));
-        let framing = Framing::Messages;
+        let carrier = Carrier {
+            framing: Framing::Messages,
+            http2: false,
+        };
         let playback = self
             .service
-            .respond(&call, &Responses, voice, framing, received_ns)
+            .respond(&call, &Responses, voice, carrier, received_ns)
             .await?;
         Ok((call, playback))
     }
 
-    async fn play(&self, call: ModelRequest, mut playback: Playback) -> io::Result<Parent> {
-        while let Some(chunk) = poll_fn(|context| playback.poll_chunk(context)).await {
+    /// Plays an answer to its end; what it was redirected to, and when, comes with it.
+    async fn play(
+        &self,
+        call: ModelRequest,
+        mut playback: Playback,
+        stream_id: Option<&str>,
+    ) -> io::Result<(Parent, Option<(Value, u64)>)> {
+        let mut told = self.steering.open(&playback.answer().id);
+        let mut steered = None;
+        loop {
+            let chunk = tokio::select! {
+                biased;
+                Some(input) = told.next(), if steered.is_none() => {
+                    steered = Some((input, clock::now()));
+                    let accepted = accepted(&playback.answer().id, stream_id);
+                    self.tell(&accepted).await?;
+                    playback.redirect();
+                    continue;
+                }
+                chunk = poll_fn(|context| playback.poll_chunk(context)) => chunk,
+            };
+            let Some(chunk) = chunk else { break };
             let chunk = chunk.inspect_err(|error| {
                 if error.kind() == io::ErrorKind::ConnectionReset {
                     // Where it cannot be reset, it is closed without a word.
@@ -185,10 +275,11 @@ impl Connection<'_> {
         // Instructions and tools come anew with every request.
         items.drain(..PREAMBLE);
         items.extend(responses::items(answer));
-        Ok(Parent {
+        let parent = Parent {
             id: answer.id.clone(),
             items,
-        })
+        };
+        Ok((parent, steered))
     }
 
     async fn refuse(&self, refusal: &Refusal, stream_id: Option<String>) -> io::Result<()> {
@@ -201,7 +292,7 @@ impl Connection<'_> {
         if let Some(lane) = stream_id {
             event["stream_id"] = json!(lane);
         }
-        self.send(std::iter::once(event.to_string().into())).await
+        self.tell(&event).await
     }
 
     /// Sends messages in one write; an empty one is a ping.

@@ -30,15 +30,31 @@ impl Framing {
         }
     }
 
-    /// What carries it, in the emission log.
+}
+
+/// What carries an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Carrier {
+    /// How its events are framed.
+    pub framing: Framing,
+    /// The connection speaks HTTP/2.
+    pub http2: bool,
+}
+
+impl Carrier {
+    /// Its name in the emission log.
     #[must_use]
     pub fn transport(self) -> &'static str {
-        match self {
-            Framing::ServerSentEvents => "http-sse",
-            Framing::Lines => "http-lines",
-            Framing::Array => "http-array",
-            Framing::Messages => "websocket",
-            Framing::Whole => "http",
+        match (self.framing, self.http2) {
+            (Framing::ServerSentEvents, false) => "http-sse",
+            (Framing::ServerSentEvents, true) => "http2-sse",
+            (Framing::Lines, false) => "http-lines",
+            (Framing::Lines, true) => "http2-lines",
+            (Framing::Array, false) => "http-array",
+            (Framing::Array, true) => "http2-array",
+            (Framing::Messages, _) => "websocket",
+            (Framing::Whole, false) => "http",
+            (Framing::Whole, true) => "http2",
         }
     }
 }

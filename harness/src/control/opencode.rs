@@ -28,8 +28,10 @@ struct OpenCode {
     current: u32,
     /// The last ask that was a steer.
     steered: u32,
-    /// How the turn will have ended once it is over.
-    end: End,
+    /// How the turn will have ended once it is over; absent while there is nothing that could
+    /// end. A server is idle twice after an abort, and the second time may be long after the
+    /// next ask.
+    end: Option<End>,
     /// Questions that have come to the conversation.
     questions: u32,
     /// The ask of a message, by its id: of questions, and of their answers.
@@ -71,7 +73,7 @@ pub(super) fn begin(_: Session) -> Box<dyn Dialogue> {
         asks: 0,
         current: 0,
         steered: 0,
-        end: End::Finished,
+        end: None,
         questions: 0,
         messages: Remembered(VecDeque::new()),
         parts: Remembered(VecDeque::new()),
@@ -108,7 +110,7 @@ impl Dialogue for OpenCode {
     fn ask(&mut self, text: &str) -> Vec<Message> {
         let written = self.prompt(text);
         self.current = self.asks;
-        self.end = End::Finished;
+        self.end = None;
         written
     }
 
@@ -189,14 +191,15 @@ impl OpenCode {
             "message.part.updated" => self.part(&about["part"], taken),
             "session.error" => {
                 let error = &about["error"];
-                self.end = match error["name"].as_str() {
+                self.end = Some(match error["name"].as_str() {
                     Some("MessageAbortedError") => End::Stopped,
                     _ => End::Failed(reason(&error["data"])),
-                };
+                });
             }
             "session.idle" => {
-                let end = std::mem::replace(&mut self.end, End::Finished);
-                taken.say(self.current, Said::Ended(end));
+                if let Some(end) = self.end.take() {
+                    taken.say(self.current, Said::Ended(end));
+                }
             }
             // What else happens is for its own screen.
             _ => {}
@@ -216,6 +219,9 @@ impl OpenCode {
         let ask = self.messages.get(&info["parentID"]).unwrap_or(self.current);
         self.messages.add(&info["id"], ask);
         self.current = self.current.max(ask);
+        if ask == self.current {
+            self.end.get_or_insert(End::Finished);
+        }
         if ask == self.steered {
             taken.say(ask, Said::Steered(Steered::Applied));
         }

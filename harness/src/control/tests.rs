@@ -462,6 +462,8 @@ mod opencode {
         let idle = event("session.idle", json!({}));
         assert_eq!(talk.says(&idle), [(1, Said::Ended(End::Stopped))]);
         talk.ask("two");
+        // After an abort it is idle twice.
+        assert_eq!(talk.says(&idle), []);
         talk.says(&message("q2", "user", ""));
         assert_eq!(
             talk.says(&message("a2", "assistant", "q2")),

@@ -59,6 +59,8 @@ pub fn profile(streams: u32) -> Profile {
         queue_slots: streams,
         request_overhead_ms: OVERHEAD_MS,
         link_round_trip_ms: 0.0,
+        stop_reaction_ms: 0.0,
+        heeds_stops: true,
         notes: Vec::new(),
         faults: Faults::default(),
     }

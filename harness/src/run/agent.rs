@@ -1,9 +1,9 @@
 //! Who does the work of a trial: the built-in agent, or a real one in the trial's sandbox.
 
-mod builtin;
+pub(in crate::run) mod builtin;
 mod door;
 mod external;
-pub(crate) mod transcript;
+pub(in crate::run) mod transcript;
 
 pub(crate) use door::Ends;
 pub use door::{Opening, go_through};
@@ -81,22 +81,21 @@ impl Stop {
         why: None,
     };
 
-    /// Somebody, and why.
-    pub(crate) fn because(by: EndedBy, why: String) -> Self {
+    pub(in crate::run) fn because(by: EndedBy, why: String) -> Self {
         Stop { by, why: Some(why) }
     }
 
-    fn out_of_time(time: Duration) -> Self {
+    pub(in crate::run) fn out_of_time(time: Duration) -> Self {
         let why = format!("the trial's {} s are over", time.as_secs());
         Stop::because(EndedBy::TimeLimit, why)
     }
 
-    fn out_of_turns(turns: u32) -> Self {
+    pub(in crate::run) fn out_of_turns(turns: u32) -> Self {
         let why = format!("the trial's {turns} turns are over");
         Stop::because(EndedBy::TurnLimit, why)
     }
 
-    fn out_of_disk(disk_mb: u64) -> Self {
+    pub(in crate::run) fn out_of_disk(disk_mb: u64) -> Self {
         let why = format!("disk limit: the trial wrote more than {disk_mb} MiB");
         Stop::because(EndedBy::DiskLimit, why)
     }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Map;
 use timeslip_datasets::run::plan::{Plan, PlannedEndpoint};
 use timeslip_proxy::Upstream;
+use timeslip_datasets::session::{Does, ScriptedAct, Session};
 use timeslip_simulator::{KnownTask, Model, Options, Profile, Running};
 use timeslip_suites::Suite;
 use timeslip_wire::connection::Target;
@@ -114,6 +115,10 @@ pub fn simulated(
     let mut tasks = Vec::new();
     for task in suites.iter().flat_map(|suite| &suite.tasks) {
         for (index, step) in task.steps.iter().enumerate() {
+            if let Some(session) = &step.session {
+                tasks.extend(acts(&format!("{}/{}", task.suite, task.id), session));
+                continue;
+            }
             let recordings = step.recordings()?;
             // A task without recordings is one the model does not know.
             if !recordings.is_empty() {
@@ -125,6 +130,7 @@ pub fn simulated(
                     id,
                     instruction: step.instruction.clone(),
                     recordings,
+                    continuation: None,
                 });
             }
         }
@@ -136,6 +142,23 @@ pub fn simulated(
         log: log.map(Path::to_owned),
         ..Options::new(profile, model)
     })
+}
+
+/// The acts of a session as the simulated model knows them: all are solved, or not, together.
+fn acts(id: &str, session: &Session) -> Vec<KnownTask> {
+    let known = |act: &ScriptedAct| {
+        let continuation = match &act.does {
+            Does::Type(typed) => Some(format!("{}{}{}", typed.after, typed.text, typed.suggestion)),
+            _ => None,
+        };
+        Some(KnownTask {
+            id: id.to_owned(),
+            instruction: act.recognised_by()?,
+            recordings: act.recordings(),
+            continuation,
+        })
+    };
+    session.acts.iter().filter_map(known).collect()
 }
 
 /// The base URL of a protocol on an embedded server.

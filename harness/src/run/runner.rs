@@ -16,6 +16,7 @@ use timeslip_datasets::run::journal::{
     EndedBy, Event, Outcome, Record, TrialFinished, TrialKey, TrialStarted,
 };
 use timeslip_datasets::run::plan::Plan;
+use timeslip_datasets::session::Session;
 use timeslip_suites::sandbox::Scratch;
 use timeslip_suites::steps::{self, StepGrade};
 use timeslip_suites::{Limits, Sandbox, Suite, Task, Workspace};
@@ -27,6 +28,7 @@ use tokio::task::JoinSet;
 use crate::run::admission::Admission;
 use crate::run::agent::{self, Agent, Assignment, Bench, Stop};
 use crate::run::apart::apart;
+use crate::run::interactive::{self, Played};
 
 /// Something the runner did.
 #[derive(Debug)]
@@ -256,7 +258,7 @@ impl TrialSite<'_> {
     async fn work(
         &self,
         mut origin: u64,
-        mut emit: impl FnMut(Event),
+        mut emit: impl FnMut(Event) + Send,
     ) -> (TrialFinished, Option<Trajectory>) {
         let limits = self.shared.plan.limits_of(&self.key.suite);
         let whole = Duration::from_secs(limits.trial_seconds);
@@ -295,9 +297,16 @@ impl TrialSite<'_> {
                 turns: limits.turns,
                 time: left.min(asked.time),
             };
-            let work = self.agent.work(assignment, origin, &mut emit).await;
+            let (work, played) = match &asked.session {
+                Some(session) => {
+                    let played = self.play(assignment, session, &mut origin, &mut emit).await;
+                    grading_ns += played.checking_ns;
+                    (played.work, Some(played.grade))
+                }
+                None => (self.agent.work(assignment, origin, &mut emit).await, None),
+            };
             turns = work.turns;
-            wall_ns = work.end - origin;
+            wall_ns = work.end.saturating_sub(origin);
             match &mut transcript {
                 Some(transcript) => agent::append(transcript, work.transcript),
                 None => transcript = Some(work.transcript),
@@ -306,7 +315,13 @@ impl TrialSite<'_> {
             let pausing = work.end;
             let admitted = self.shared.admission.wait().await;
             let grading = clock::now();
-            let graded = self.grade(step).await;
+            let graded = match played {
+                Some(grade) => Ok(StepGrade {
+                    grade,
+                    go_on: true,
+                }),
+                None => self.grade(step).await,
+            };
             drop(admitted);
             grading_ns += clock::now() - grading;
             origin += clock::now() - pausing;
@@ -349,6 +364,25 @@ impl TrialSite<'_> {
             failed_tests: grade.failed_tests,
         };
         (finished, transcript)
+    }
+
+    /// Plays a session; the trial's start moves by the time that its clock stood still.
+    async fn play(
+        &self,
+        assignment: Assignment<'_>,
+        session: &Session,
+        origin: &mut u64,
+        emit: &mut (dyn FnMut(Event) + Send),
+    ) -> Played {
+        let turns = assignment.turns_before;
+        let held = (self.task, session);
+        match interactive::hold(self.agent, assignment, held, *origin, emit).await {
+            Ok(played) => {
+                *origin += played.stood_still_ns;
+                played
+            }
+            Err(stop) => Played::never(stop, turns, &self.key.task),
+        }
     }
 
     async fn begin(&self, step: usize) -> Result<(), String> {

@@ -64,6 +64,9 @@ pub enum Failure {
     /// The server does something that no other try changes.
     #[error("{0}")]
     Unsuitable(String),
+    /// It was stopped because that was wanted.
+    #[error("stopped")]
+    Stopped,
     /// The trial's time is over.
     #[error("cut off: the trial's time is over")]
     Deadline,
@@ -95,6 +98,7 @@ impl Failure {
             }
             Failure::Stream(StreamError::Malformed { .. })
             | Failure::Unsuitable(_)
+            | Failure::Stopped
             | Failure::Deadline
             | Failure::TooLarge(_) => false,
         }

@@ -12,6 +12,7 @@
 pub mod clock;
 pub mod connection;
 pub mod framing;
+pub mod live;
 pub mod measuring;
 pub mod protocols;
 pub mod timer;

@@ -273,6 +273,16 @@ pub trait Protocol: Send + Sync + std::fmt::Debug {
     fn asked_wait(&self, _error: &Value) -> Option<Duration> {
         None
     }
+    /// The message that says more while a response is being made on a WebSocket, where there
+    /// is one.
+    fn steer(&self, _response_id: &str, _text: &str) -> Option<String> {
+        None
+    }
+    /// The path, below the base URL, that cancels a response made in the background, where
+    /// there is one.
+    fn cancel_path(&self, _response_id: &str) -> Option<String> {
+        None
+    }
     /// Builds the body of a request.
     fn encode(&self, request: &Request<'_>, form: RequestForm) -> Vec<u8>;
     /// Whether a path, without its query, is one at which output is asked for.
@@ -307,6 +317,8 @@ pub trait Decoder: Send {
     /// Tells of the responses that the connection carried before this one, and whether each
     /// of them began by naming itself: what is still said of them is no part of this answer.
     fn follow(&mut self, _earlier: &[String], _named: bool) {}
+    /// The text of the answer so far.
+    fn heard(&self) -> &str;
     /// The response's id, as far as the server has named it.
     fn response_id(&self) -> Option<String> {
         None

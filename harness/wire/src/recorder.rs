@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use timeslip_datasets::run::journal::{
-    CallArrival, EventColumns, Exchange, Marks, Reported, StampSource, StreamEvent,
+    CallArrival, EventColumns, EventKind, Exchange, Marks, Reported, StampSource, StreamEvent,
 };
 
 use crate::clock;
 use crate::connection::{Arrival, Counts, Steps};
 use crate::failure::Failure;
+use crate::live::{Heard, Tap};
 use crate::protocols::server_timings::server_timing_header;
 use crate::protocols::{
     Answer, Decoder, PayloadMeaning, Protocol, RunningTimes, StreamError, error_event,
@@ -47,6 +48,8 @@ pub struct Recorder {
     may_end: bool,
     /// When the latest payload of each call came, by [`Decoder::call_number`].
     calls: Vec<Option<u64>>,
+    /// Where somebody reads along.
+    tap: Option<Tap>,
 }
 
 impl Recorder {
@@ -89,8 +92,35 @@ impl Recorder {
             moved: now,
             may_end: false,
             calls: Vec::new(),
+            tap: None,
         }
     }
+
+    /// Has somebody read along.
+    pub(crate) fn tap(&mut self, tap: Option<Tap>) {
+        self.tap = tap;
+    }
+
+    /// Gives back what was read along with.
+    pub(crate) fn take_tap(&mut self) -> Option<Tap> {
+        self.tap.take()
+    }
+
+    /// What whoever reads along says next; pends for ever where nobody does.
+    pub(crate) async fn word(&mut self) -> String {
+        match &mut self.tap {
+            Some(tap) => tap.word().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Tells whoever reads along.
+    pub(crate) fn tell(&self, heard: Heard) {
+        if let Some(tap) = &self.tap {
+            tap.tell(heard);
+        }
+    }
+
 
     fn offset(&self, at: u64) -> u64 {
         at.saturating_sub(self.origin)
@@ -310,6 +340,24 @@ impl Recorder {
             self.calls[call] = Some(at);
         }
         let mut tokens = step.tokens;
+        if let Some(tap) = &mut self.tap {
+            if admitted || step.done {
+                tap.named(self.decoder.response_id());
+            }
+            let mut tokens = step.tokens;
+            for (kind, _) in step.outputs() {
+                let text = match kind {
+                    EventKind::Text => tap.untold(self.decoder.heard()),
+                    EventKind::Reasoning | EventKind::ToolArguments => String::new(),
+                };
+                tap.tell(Heard::Output {
+                    at: arrival.at,
+                    kind,
+                    text,
+                    tokens: tokens.take(),
+                });
+            }
+        }
         for (kind, bytes) in step.outputs() {
             self.moved = arrival.read;
             if self.exchange.marks.first_token.is_none() {

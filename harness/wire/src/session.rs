@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use crate::clock;
 use crate::failure::Failure;
+use crate::live::Live;
 use crate::protocols::{Answer, Item, Request, RequestForm, RunningTimes, ToolSpec};
 use crate::recorder::Recorder;
 use crate::redaction::Redaction;
@@ -41,6 +42,10 @@ pub struct Session {
     previous: Option<(String, usize)>,
     /// The server's report of its times as of that response.
     running: RunningTimes,
+    /// Where somebody reads along.
+    live: Option<Live>,
+    /// What came of the answer that was stopped last.
+    cut: Option<Answer>,
 }
 
 /// What one try says.
@@ -51,6 +56,8 @@ struct Call<'c> {
     tools: &'c [ToolSpec],
     items: &'c [Item],
     warm_up: bool,
+    /// The server begins by itself, where it was redirected.
+    follows: bool,
 }
 
 impl Session {
@@ -71,7 +78,38 @@ impl Session {
             cache_key: cache_key.into(),
             previous: None,
             running: RunningTimes::default(),
+            live: None,
+            cut: None,
         }
+    }
+
+    /// Has somebody read along from now on, who may stop what is asked, and redirect it.
+    pub fn read_along(&mut self, live: Live) {
+        self.live = Some(live);
+        self.cut = None;
+    }
+
+    /// What came of the answer that was stopped last.
+    pub fn take_cut(&mut self) -> Option<Answer> {
+        self.cut.take()
+    }
+
+    /// The trial's clock stood still for so many nanoseconds, while nothing was asked.
+    pub fn stood_still(&mut self, nanoseconds: u64) {
+        self.origin = self.origin.saturating_add(nanoseconds);
+    }
+
+    /// Drops the connection, and with it whatever is still to come on it.
+    pub fn disconnect(&mut self) {
+        self.previous = None;
+        self.way().close();
+    }
+
+    /// Whether the server can be told more while it answers.
+    #[must_use]
+    pub fn steers(&self) -> bool {
+        let own = self.endpoint.shared.is_none() && self.endpoint.transport.keeps_state();
+        own && self.endpoint.protocol.steer("", "").is_some()
     }
 
     /// Has its streams read on another runtime.
@@ -132,6 +170,7 @@ impl Session {
             tools,
             items: &[],
             warm_up: true,
+            follows: false,
         };
         let (mut exchange, result) = self.attempt(&call, deadline).await;
         if result.is_err() {
@@ -154,16 +193,52 @@ impl Session {
         deadline: Instant,
         mut record: impl FnMut(Exchange),
     ) -> Result<Answer, Failure> {
-        let mut backoff = Backoff::new(self.endpoint.options.retries);
-        self.end_detour();
-        let mut call = Call {
+        let call = Call {
             turn,
             retry: 0,
             instructions,
             tools,
             items,
             warm_up: false,
+            follows: false,
         };
+        self.end_detour();
+        self.try_for(call, deadline, &mut record).await
+    }
+
+    /// Reads the answer of a server that was redirected and begins by itself; where it does
+    /// not, asks for it. `items` end with what it was redirected by.
+    ///
+    /// # Errors
+    /// As [`Session::ask`].
+    pub async fn follow(
+        &mut self,
+        turn: u32,
+        instructions: &str,
+        tools: &[ToolSpec],
+        items: &[Item],
+        deadline: Instant,
+        mut record: impl FnMut(Exchange),
+    ) -> Result<Answer, Failure> {
+        let call = Call {
+            turn,
+            retry: 0,
+            instructions,
+            tools,
+            items,
+            warm_up: false,
+            follows: true,
+        };
+        self.try_for(call, deadline, &mut record).await
+    }
+
+    async fn try_for(
+        &mut self,
+        mut call: Call<'_>,
+        deadline: Instant,
+        record: &mut impl FnMut(Exchange),
+    ) -> Result<Answer, Failure> {
+        let mut backoff = Backoff::new(self.endpoint.options.retries);
         loop {
             let answered = self.way().answered;
             let (mut exchange, result) = self.attempt(&call, deadline).await;
@@ -188,11 +263,19 @@ impl Session {
                 record(exchange);
                 return Err(failure);
             };
-            // Cut short by the deadline, the next try says so.
-            tokio::time::sleep_until(deadline.min(Instant::now() + wait)).await;
+            // Cut short by the deadline, the next try says so; so it does by a stop.
+            let wait = tokio::time::sleep_until(deadline.min(Instant::now() + wait));
+            match &mut self.live {
+                Some(live) => tokio::select! {
+                    _ = live.stopped() => {}
+                    () = wait => {}
+                },
+                None => wait.await,
+            }
             exchange.backoff_until = Some(clock::now().saturating_sub(self.origin));
             record(exchange);
             call.retry += 1;
+            call.follows = false;
         }
     }
 
@@ -226,7 +309,10 @@ impl Session {
         self.way().link.prepare();
         // Built before the clock of the exchange starts: it is the harness's own time.
         let open = self.way().link.is_open();
-        let (body, incremental) = self.encode(call, open);
+        let (body, incremental) = match call.follows {
+            true => (Vec::new(), true),
+            false => self.encode(call, open),
+        };
         let recorder = Recorder::new(
             self.endpoint.protocol.decoder(),
             self.origin,
@@ -234,7 +320,8 @@ impl Session {
             call.retry,
         );
         let mut leg = Leg::new(recorder, body, incremental, call.warm_up, deadline);
-        let (leg, result) = loop {
+        leg.live = self.live.take();
+        let (mut leg, result) = loop {
             let (session, endpoint) = (Arc::clone(&self.cache_key), Arc::clone(&self.endpoint));
             let carry = |mut way: Way| async move {
                 let ended = way.carry(&endpoint, &session, &mut leg).await;
@@ -248,6 +335,8 @@ impl Session {
                 None => (leg.body, leg.incremental) = self.encode(call, false),
             }
         };
+        self.live = leg.live.take();
+        let stopped = leg.stopped;
         let running = leg.recorder.running_times();
         let transport = self.way().transport.name();
         let (mut exchange, mut answer) = leg.recorder.finish(transport);
@@ -272,6 +361,13 @@ impl Session {
                 let covered = call.items.len() + answer.items.len();
                 self.previous = answer.id.clone().map(|id| (id, covered));
                 (exchange, Ok(answer))
+            }
+            Err(Failure::Stopped) => {
+                self.previous = None;
+                exchange.ended_by = stopped.map(|stop| stop.end);
+                exchange.ended_by_act = stopped.map(|stop| stop.act);
+                self.cut = Some(answer);
+                (exchange, Err(Failure::Stopped))
             }
             Err(failure) => {
                 self.previous = None;

@@ -2,6 +2,7 @@
 //!
 //! A new transport is one file here and one line in [`TRANSPORTS`].
 
+mod cancel_route;
 mod earlier;
 mod endpoint;
 mod http;
@@ -13,18 +14,24 @@ mod websocket;
 use std::fmt::Debug;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
+pub(crate) use cancel_route::CancelRoute;
 pub use earlier::Earlier;
 pub use endpoint::{Endpoint, Secret};
 pub use http::{Body, refusal};
 
 use crate::connection::{self, Application, Connection, Probe};
 use crate::failure::Failure;
+use crate::live::StopSeen;
 use crate::protocols::Protocol;
 use crate::recorder::Recorder;
 
 /// Most bytes of one response that are read.
 const MAX_RESPONSE_MIB: usize = 32;
+
+/// How long an answer is read on that was cancelled and does not end.
+pub(crate) const MAX_QUIET: Duration = Duration::from_secs(10);
 
 const USER_AGENT: &str = concat!("timeslip/", env!("CARGO_PKG_VERSION"));
 
@@ -102,6 +109,14 @@ pub trait Link: Send + Debug {
     /// Keeps an idle connection alive, and drops it once the server has. Ends only when
     /// there is nothing to keep.
     fn tend(&mut self) -> Boxed<'_, ()>;
+    /// Stops the exchange that was given up in the middle, by what the transport has for
+    /// that, and sees to it that nothing of it reaches the next one. What comes back of the
+    /// stop is waited for with `patience`; what still comes of the answer is the recorder's.
+    fn stop<'a>(
+        &'a mut self,
+        patience: Duration,
+        recorder: &'a mut Recorder,
+    ) -> Boxed<'a, StopSeen>;
     /// Drops the connection.
     fn close(&mut self);
 }

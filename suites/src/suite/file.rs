@@ -111,6 +111,7 @@ pub struct SuiteLimits {
 
 const SWE_MINI: &str = include_str!("../../bundled/swe-mini.toml");
 const TERMINAL_MINI: &str = include_str!("../../bundled/terminal-mini.toml");
+const EDIT_MINI: &str = include_str!("../../bundled/edit-mini.toml");
 
 /// What stands for the task's own words in a prompt.
 const INSTRUCTION: &str = "{instruction}";
@@ -119,13 +120,14 @@ const MOST_ATTEMPTS: u32 = 10_000;
 
 impl SuiteFile {
     /// The names of the suites that ship with timeslip.
-    pub const SHIPPED: [&str; 2] = ["swe-mini", "terminal-mini"];
+    pub const SHIPPED: [&str; 3] = ["swe-mini", "terminal-mini", "edit-mini"];
 
     /// A suite that ships with timeslip.
     pub fn shipped(name: &str) -> Result<Self> {
         match name {
             "swe-mini" => Self::parse(SWE_MINI, name),
             "terminal-mini" => Self::parse(TERMINAL_MINI, name),
+            "edit-mini" => Self::parse(EDIT_MINI, name),
             _ => Err(Error::SuiteFile {
                 file: name.to_owned(),
                 message: format!(
@@ -314,7 +316,7 @@ mod tests {
             assert_eq!(file.name, name);
             assert!(!file.description.is_empty());
         }
-        insta::assert_snapshot!(SuiteFile::shipped("swe-maxi").unwrap_err(), @"swe-maxi: no such suite ships with timeslip; there are swe-mini, terminal-mini, and any suite file by its path");
+        insta::assert_snapshot!(SuiteFile::shipped("swe-maxi").unwrap_err(), @"swe-maxi: no such suite ships with timeslip; there are swe-mini, terminal-mini, edit-mini, and any suite file by its path");
     }
 
     const VALID: &str = "name = 'a'\nformat = 'harbor'\nsource = 'x'\n";

@@ -40,6 +40,7 @@ fn task() -> KnownTask {
         id: "s/t".into(),
         instruction: "Fix the parser.".into(),
         recordings: vec![Trajectory::parse(&text.to_string(), Path::new("test")).unwrap()],
+        continuation: None,
     }
 }
 
@@ -56,6 +57,8 @@ fn profile() -> Profile {
         request_overhead_ms: 2.0,
         link_round_trip_ms: 0.0,
         decode_slowdown_per_1k_context: 0.0,
+        stop_reaction_ms: 0.0,
+        heeds_stops: true,
         notes: Vec::new(),
         faults: Faults::default(),
     }

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::checks::{ANY, Rules, Wanted, quoted, whole};
-use super::reading::{count, texts};
+use super::reading::{conversation, count};
 use crate::dialect::{Dialect, ModelReply, ModelRequest, Problem, Refusal, Voice};
 use crate::output::Output;
 use crate::tools::Tool;
@@ -58,8 +58,10 @@ impl Dialect for Anthropic {
         };
         call.prompt = vec![body["tools"].take(), body["system"].take()];
         if let Value::Array(messages) = body["messages"].take() {
-            call.user = texts(&messages, |message| message["role"] == "user");
-            call.calls_so_far = count(&messages, "content", |part| part["type"] == "tool_use");
+            let user = |message: &Value| message["role"] == "user";
+            conversation(&mut call, &messages, user, |message| {
+                count(message, "content", |part| part["type"] == "tool_use")
+            });
             call.prompt.extend(messages);
         }
         Ok((call, Box::new(AnthropicVoice { speed })))
@@ -215,7 +217,7 @@ fn block(answer: &ModelReply, index: usize, text: &str) -> Value {
 }
 
 fn stop_reason(answer: &ModelReply) -> &'static str {
-    match (answer.cut, answer.calls()) {
+    match (answer.cut.is_some(), answer.calls()) {
         (true, _) => "max_tokens",
         (false, true) => "tool_use",
         (false, false) => "end_turn",

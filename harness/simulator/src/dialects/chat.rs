@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::checks::{ANY, Rules, Wanted, whole};
 use super::openai;
-use super::reading::{count, texts};
+use super::reading::{conversation, count};
 use crate::dialect::{Dialect, ModelReply, ModelRequest, Problem, Refusal, Voice};
 use crate::output::Output;
 use crate::tools::Tool;
@@ -108,8 +108,10 @@ pub(super) fn read_conversation(call: &mut ModelRequest, body: &mut Value) {
     let Value::Array(messages) = body["messages"].take() else {
         return;
     };
-    call.user = texts(&messages, |message| message["role"] == "user");
-    call.calls_so_far = count(&messages, "tool_calls", |_| true);
+    let user = |message: &Value| message["role"] == "user";
+    conversation(call, &messages, user, |message| {
+        count(message, "tool_calls", |_| true)
+    });
     call.prompt.extend(messages);
 }
 
@@ -334,7 +336,7 @@ impl ChatVoice {
 }
 
 fn finish_reason(answer: &ModelReply) -> &'static str {
-    match (answer.cut, answer.calls()) {
+    match (answer.cut.is_some(), answer.calls()) {
         (true, _) => "length",
         (false, true) => "tool_calls",
         (false, false) => "stop",

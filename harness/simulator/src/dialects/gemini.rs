@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::checks::{ANY, Rules, Wanted, bracketed, quoted, whole};
-use super::reading::{self, count, texts};
+use super::reading::{self, conversation, count};
 use crate::dialect::{Dialect, ModelReply, ModelRequest, Problem, Refusal, Voice};
 use crate::output::Output;
 use crate::tools::Tool;
@@ -179,8 +179,10 @@ impl Dialect for Gemini {
         call.prompt = vec![body["tools"].take(), body["systemInstruction"].take()];
         if let Value::Array(contents) = body["contents"].take() {
             // Whoever says nothing of a role is the user.
-            call.user = texts(&contents, |content| content["role"] != "model");
-            call.calls_so_far = count(&contents, "parts", |part| part["functionCall"].is_object());
+            let user = |content: &Value| content["role"] != "model";
+            conversation(&mut call, &contents, user, |content| {
+                count(content, "parts", |part| part["functionCall"].is_object())
+            });
             call.prompt.extend(contents);
         }
         Ok((call, Box::new(GeminiVoice)))
@@ -388,7 +390,7 @@ fn last(answer: &ModelReply, parts: &[Part<'_>]) -> Value {
     json!({
         "candidates": [{
             "content": { "parts": parts, "role": "model" },
-            "finishReason": if answer.cut { "MAX_TOKENS" } else { "STOP" },
+            "finishReason": if answer.cut.is_some() { "MAX_TOKENS" } else { "STOP" },
             "index": 0,
         }],
         "usageMetadata": usage,

@@ -219,7 +219,7 @@ fn totals(answer: &ModelReply) -> Value {
 }
 
 fn done_reason(answer: &ModelReply) -> &'static str {
-    match (answer.cut, answer.outputs.is_empty()) {
+    match (answer.cut.is_some(), answer.outputs.is_empty()) {
         (true, _) => "length",
         (false, true) => "load",
         (false, false) => "stop",

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::checks::{ANY, Rules, Wanted, whole};
 use super::openai;
-use super::reading::texts;
-use crate::dialect::{Dialect, ModelReply, ModelRequest, Problem, Refusal, Voice};
+use super::reading::conversation as read_conversation;
+use crate::dialect::{Cut, Dialect, ModelReply, ModelRequest, Problem, Refusal, Voice};
 use crate::output::Output;
 use crate::tools::Tool;
 use crate::wire::Wire;
@@ -132,7 +132,12 @@ fn echo(body: &Value) -> Value {
 }
 
 /// Why an answer ended before its end.
-const LIMIT: &str = "max_output_tokens";
+fn reason(cut: Cut) -> &'static str {
+    match cut {
+        Cut::Limit => "max_output_tokens",
+        Cut::Steered => "steered",
+    }
+}
 
 /// Parts of a prompt that come before the conversation: instructions and tools.
 pub const PREAMBLE: usize = 2;
@@ -149,6 +154,7 @@ pub fn call(mut body: Value, conversation: Vec<Value>) -> Result<ModelRequest, R
     let cache_key = text("prompt_cache_key").unwrap_or_default();
     let generate = body["generate"].as_bool().unwrap_or(true);
     let stream = body["stream"] == true;
+    let background = body["background"] == true;
     let output_limit = whole(&body["max_output_tokens"]);
     let echo = echo(&body);
     let tools = body["tools"].as_array().into_iter().flatten();
@@ -164,24 +170,26 @@ pub fn call(mut body: Value, conversation: Vec<Value>) -> Result<ModelRequest, R
         }
         _ => {}
     }
-    let called = |item: &&Value| {
-        matches!(
+    let called = |item: &Value| {
+        usize::from(matches!(
             item["type"].as_str(),
             Some("function_call" | "custom_tool_call" | "local_shell_call")
-        )
+        ))
     };
-    Ok(ModelRequest {
+    let mut call = ModelRequest {
         model,
         stream,
         generate,
-        user: texts(&prompt, |item| item["role"] == "user"),
-        calls_so_far: prompt.iter().filter(called).count(),
-        prompt,
         tools,
         output_limit,
         cache_key,
+        background,
         echo,
-    })
+        ..ModelRequest::default()
+    };
+    read_conversation(&mut call, &prompt, |item| item["role"] == "user", called);
+    call.prompt = prompt;
+    Ok(call)
 }
 
 /// The items of an answer, as a client will send them back.
@@ -370,7 +378,7 @@ impl Voice for ResponsesVoice {
             self.event(json!({ "type": kind, "timing_metrics": metrics }), wire);
         }
         let response = self.whole(answer);
-        let kind = if answer.cut {
+        let kind = if answer.cut.is_some() {
             "response.incomplete"
         } else {
             "response.completed"
@@ -379,9 +387,9 @@ impl Voice for ResponsesVoice {
     }
 
     fn whole(&self, answer: &ModelReply) -> Value {
-        let mut response = if answer.cut {
+        let mut response = if let Some(cut) = answer.cut {
             let mut response = self.response(answer, "incomplete", &items(answer));
-            response["incomplete_details"] = json!({ "reason": LIMIT });
+            response["incomplete_details"] = json!({ "reason": reason(cut) });
             response
         } else {
             let mut response = self.response(answer, "completed", &items(answer));
@@ -406,7 +414,7 @@ impl Voice for ResponsesVoice {
 
 /// The status of an item that has been sent: only the last can have been cut.
 fn status(answer: &ModelReply, index: usize) -> &'static str {
-    if answer.cut && index + 1 == answer.outputs.len() {
+    if answer.cut.is_some() && index + 1 == answer.outputs.len() {
         "incomplete"
     } else {
         "completed"

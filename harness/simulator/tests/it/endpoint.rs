@@ -62,6 +62,8 @@ fn quick() -> Profile {
         link_round_trip_ms: 20.0,
         decode_slowdown_per_1k_context: 0.0,
         notes: Vec::new(),
+        stop_reaction_ms: 0.0,
+        heeds_stops: true,
         faults: Faults::default(),
     }
 }
@@ -78,6 +80,7 @@ async fn two_turns_at(endpoint: impl Fn(u16) -> Endpoint) -> (Vec<Exchange>, Vec
         id: "s/t".into(),
         instruction: "Fix the parser.".into(),
         recordings: vec![recording()],
+        continuation: None,
     };
     let model = Model::new(vec![task], "quick", 1, 1.0);
     let running = timeslip_simulator::start(Options {
@@ -216,6 +219,7 @@ async fn first_commands(protocol: &str, kind: &str) -> Vec<String> {
         id: format!("s/{name}"),
         instruction: format!("Fix the {name}."),
         recordings: [true, false].map(recording_that).into(),
+        continuation: None,
     };
     let model = Model::new(vec![task("parser"), task("printer")], "quick", 1, 0.5);
     let profile = Profile {

@@ -16,7 +16,7 @@ use crate::run::endpoints;
 /// Run a simulated endpoint alone
 #[derive(Debug, clap::Parser)]
 pub(super) struct Arguments {
-    /// Profile: spark-sim, gpu-sim, or a TOML file
+    /// Profile: spark-sim, gpu-sim, heedless-sim, or a TOML file
     #[arg(long, default_value = "spark-sim", value_name = "PROFILE")]
     profile: String,
     /// Address to listen on

@@ -129,6 +129,7 @@ mod tests {
             done_ns: None,
             complete,
             fault: None,
+            stop: None,
         }
     }
 

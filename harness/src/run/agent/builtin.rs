@@ -2,7 +2,7 @@
 
 mod contention;
 mod edit;
-mod tools;
+pub(in crate::run) mod tools;
 
 use std::borrow::Cow;
 
@@ -20,14 +20,18 @@ const INSTRUCTIONS: &str = "You are a software engineer working alone in a sandb
 Solve the task in the working directory. Look before you change anything, make the smallest change that is right, \
 check it by running it, and call submit when you are done. Nobody answers questions.";
 
-/// The instructions, after a salt of the run's and the endpoint's own where it is wanted:
-/// a prompt cache knows a prompt by its beginning.
-fn instructions(endpoint: &Endpoint, run_id: &str) -> Cow<'static, str> {
+/// Instructions after a salt of the run's and the endpoint's own, where it is wanted: a
+/// prompt cache knows a prompt by its beginning.
+pub(in crate::run) fn salted(
+    endpoint: &Endpoint,
+    run_id: &str,
+    instructions: &'static str,
+) -> Cow<'static, str> {
     if !endpoint.options.salt {
-        return INSTRUCTIONS.into();
+        return instructions.into();
     }
     let hash = Sha256::digest(format!("{run_id}/{}", endpoint.name));
-    format!("Session {}.\n{INSTRUCTIONS}", HEXLOWER.encode(&hash[..8])).into()
+    format!("Session {}.\n{instructions}", HEXLOWER.encode(&hash[..8])).into()
 }
 
 /// All that one trial says, answers and results together; neither a hostile server nor
@@ -81,7 +85,7 @@ async fn converse(
     let disk_mb = bench.disk_mb;
     let mut session = Session::new(endpoint, cache_key, origin).on(measuring);
     let redaction = endpoint.redaction();
-    let instructions = instructions(endpoint, run_id);
+    let instructions = salted(endpoint, run_id, INSTRUCTIONS);
     let mut items = vec![Item::User(prompt.to_owned())];
     let mut kept = 0;
     session
@@ -106,7 +110,7 @@ async fn converse(
             if remaining.is_zero() || kept > MAX_CONVERSATION {
                 break;
             }
-            let working = tools::call(&bench, next, call, origin, remaining);
+            let working = tools::call(&bench, next, call, origin, remaining, None);
             let mut done = session.during(working).await;
             // No sandbox has a key, but a server may have told one in a way of its own.
             redaction.tool(&mut done.tool, &mut done.output);
@@ -157,7 +161,7 @@ async fn converse(
 }
 
 /// What ended the last try of a turn, with the server's words.
-fn failed(endpoint: &Endpoint, failure: &Failure) -> Stop {
+pub(in crate::run) fn failed(endpoint: &Endpoint, failure: &Failure) -> Stop {
     let by = match failure.context_limit() {
         true => EndedBy::ContextLimit,
         false => EndedBy::Endpoint,

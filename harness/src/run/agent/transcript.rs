@@ -7,20 +7,31 @@ use timeslip_datasets::atif::{
 use timeslip_wire::protocols::{Answer, Item, arguments};
 
 /// A trajectory that holds the prompt; `agent` is a name and a version.
-pub(crate) fn start(agent: (&str, &str), session: &str, model: &str, prompt: &str) -> Trajectory {
+pub(super) fn start(agent: (&str, &str), session: &str, model: &str, prompt: &str) -> Trajectory {
+    let mut trajectory = empty(agent, session, model);
+    add_user(&mut trajectory, prompt);
+    trajectory
+}
+
+/// A trajectory in which nothing was said yet.
+pub(in crate::run) fn empty(agent: (&str, &str), session: &str, model: &str) -> Trajectory {
     let agent = AgentInfo {
         name: agent.0.into(),
         version: agent.1.into(),
         model_name: Some(model.into()),
         other: Map::new(),
     };
-    let mut trajectory = Trajectory::new(session, agent);
-    trajectory.steps.push(step(1, Source::User, prompt.into()));
-    trajectory
+    Trajectory::new(session, agent)
+}
+
+/// Adds what the developer says.
+pub(in crate::run) fn add_user(trajectory: &mut Trajectory, text: &str) {
+    let number = trajectory.steps.len() as u64 + 1;
+    trajectory.steps.push(step(number, Source::User, text.to_owned()));
 }
 
 /// Adds one answer and what its tools said.
-pub(crate) fn add_turn(trajectory: &mut Trajectory, answer: &Answer, results: &[Item]) {
+pub(in crate::run) fn add_turn(trajectory: &mut Trajectory, answer: &Answer, results: &[Item]) {
     let calls = answer.calls.iter().map(|call| ToolCall {
         tool_call_id: call.call_id.clone(),
         function_name: call.name.clone(),

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::driver::{Abilities, Ask, Boxed, Closed, Driver, Observation, Observed, Observer, Told};
-use crate::control::{Protocol, Session, Steer};
+use crate::control::{Carrier as Way, Protocol, Session, Steer};
 use crate::run::agent::{Assignment, Bench, External, Launch, Live, Stop, transcript};
 use carrier::Carrier;
 use conversation::{Command, Conversation, Does};
@@ -25,7 +25,8 @@ use records::Timeline;
 /// How long an agent may take until it can be asked.
 const START: Duration = Duration::from_secs(120);
 
-/// How long it may take to end once nobody talks with it any more.
+/// How long an agent that reads its standard input may take to end once that is closed. A server
+/// does not notice that nobody talks with it any more.
 const END: Duration = Duration::from_secs(2);
 
 /// A driven agent.
@@ -168,19 +169,23 @@ impl AgentDriver {
 
     async fn end(mut self) -> Closed {
         let model = self.place.endpoint.model.clone();
-        let mut transcript = transcript::start(
+        let mut transcript = transcript::empty(
             (self.agent.name(), self.agent.version()),
             &self.place.session,
             &model,
-            &self.asked.join("\n\n"),
         );
+        transcript::add_user(&mut transcript, &self.asked.join("\n\n"));
         let mut turns = 0;
         if let Some(talking) = self.talking.take() {
             // With its commands the conversation ends, and with it what the agent reads.
             drop(talking.commands);
             let held = talking.conversation.await;
             debug_assert!(held.is_ok());
-            match talking.live.end_within(END).await {
+            let patience = match self.protocol.carrier {
+                Way::Pipes => END,
+                Way::Http => Duration::ZERO,
+            };
+            match talking.live.end_within(patience).await {
                 Ok(mut ran) => {
                     self.record(Event::AgentRun(ran.agent_run(self.place.origin)));
                     for event in std::mem::take(&mut ran.lines.events) {

@@ -212,6 +212,8 @@ struct Block {
 struct AnthropicDecoder {
     answer: Answer,
     blocks: Vec<Block>,
+    /// Text as it was streamed.
+    heard: String,
     counts: Counts,
     held: Held,
     unknown: Unknown,
@@ -224,6 +226,10 @@ struct AnthropicDecoder {
 }
 
 impl Decoder for AnthropicDecoder {
+    fn heard(&self) -> &str {
+        &self.heard
+    }
+
     fn payload(&mut self, data: &[u8]) -> Result<PayloadMeaning, StreamError> {
         self.touched = None;
         mended(data, |data| self.event(data))
@@ -411,6 +417,9 @@ impl AnthropicDecoder {
             return Ok(PayloadMeaning::NOTHING);
         };
         block.streamed.push_str(added);
+        if kind == EventKind::Text {
+            self.heard.push_str(added);
+        }
         self.touched = block.call;
         Ok(PayloadMeaning::output(kind, length(added)))
     }

@@ -235,6 +235,10 @@ struct ChatDecoder {
 }
 
 impl Decoder for ChatDecoder {
+    fn heard(&self) -> &str {
+        &self.answer.text
+    }
+
     fn header(&mut self, name: &str, value: &str) {
         self.report(&fireworks_header(name, value));
     }

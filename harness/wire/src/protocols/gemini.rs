@@ -283,6 +283,10 @@ struct GeminiDecoder {
 }
 
 impl Decoder for GeminiDecoder {
+    fn heard(&self) -> &str {
+        &self.answer.text
+    }
+
     fn payload(&mut self, data: &[u8]) -> Result<PayloadMeaning, StreamError> {
         self.touched.clear();
         mended(data, |data| self.event(data))

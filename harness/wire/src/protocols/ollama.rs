@@ -158,6 +158,10 @@ struct OllamaDecoder {
 }
 
 impl Decoder for OllamaDecoder {
+    fn heard(&self) -> &str {
+        &self.answer.text
+    }
+
     /// No line names the response; a header does where a server or a proxy sends one.
     fn header(&mut self, name: &str, value: &str) {
         if name == "x-request-id" {

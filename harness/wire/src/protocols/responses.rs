@@ -132,6 +132,23 @@ impl Protocol for Responses {
         body(fields, request.extra)
     }
 
+    fn cancel_path(&self, response_id: &str) -> Option<String> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+        response_id
+            .bytes()
+            .all(plain)
+            .then(|| format!("/responses/{response_id}/cancel"))
+    }
+
+    fn steer(&self, response_id: &str, text: &str) -> Option<String> {
+        let steer = json!({
+            "type": "response.steer",
+            "previous_response_id": response_id,
+            "input": [item(&Item::User(text.to_owned()))],
+        });
+        Some(steer.to_string())
+    }
+
     fn request_fields(&self) -> &'static [&'static str] {
         request::FIELDS
     }
@@ -245,6 +262,13 @@ struct Earlier {
 }
 
 impl Decoder for ResponsesDecoder {
+    fn heard(&self) -> &str {
+        match self.heard.is_empty() {
+            true => &self.answer.text,
+            false => &self.heard,
+        }
+    }
+
     fn payload(&mut self, data: &[u8]) -> Result<PayloadMeaning, StreamError> {
         self.touched.clear();
         mended(data, |data| self.event(data))

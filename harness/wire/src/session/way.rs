@@ -1,12 +1,15 @@
 //! The way of one conversation to its server: all that touches sockets.
 
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
+use timeslip_datasets::run::journal::StopWay;
 use tokio::time::Instant;
 
 use crate::failure::Failure;
+use crate::live::{Live, StopOrder, StopSeen};
 use crate::recorder::Recorder;
-use crate::transports::{Endpoint, Link, Transport};
+use crate::transports::{CancelRoute, Endpoint, Link, MAX_QUIET, Transport};
 
 /// A transport and the connection it has open.
 #[derive(Debug)]
@@ -29,6 +32,10 @@ pub(super) struct Leg {
     deadline: Instant,
     /// A connection was made sure of.
     connected: bool,
+    /// Where somebody reads along.
+    pub live: Option<Live>,
+    /// It was stopped, as this.
+    pub stopped: Option<StopOrder>,
 }
 
 impl Leg {
@@ -47,6 +54,8 @@ impl Leg {
             warm_up,
             deadline,
             connected: false,
+            live: None,
+            stopped: None,
         }
     }
 }
@@ -89,12 +98,71 @@ impl Way {
         session: &str,
         leg: &mut Leg,
     ) -> Option<Result<(), Failure>> {
-        let carried = tokio::time::timeout_at(leg.deadline, self.converse(endpoint, session, leg));
-        let carried = carried.await.unwrap_or(Some(Err(Failure::Deadline)))?;
+        let carried = match leg.live.take() {
+            Some(live) => self.carry_live(endpoint, session, leg, live).await?,
+            None => self.in_time(endpoint, session, leg).await?,
+        };
         if let Some(probe) = self.link.probe() {
             leg.recorder.take_counts(probe.counts());
         }
         Some(carried)
+    }
+
+    async fn in_time(
+        &mut self,
+        endpoint: &Endpoint,
+        session: &str,
+        leg: &mut Leg,
+    ) -> Option<Result<(), Failure>> {
+        let carried = tokio::time::timeout_at(leg.deadline, self.converse(endpoint, session, leg));
+        carried.await.unwrap_or(Some(Err(Failure::Deadline)))
+    }
+
+    /// The same, with somebody who reads along and may stop it, wherever it is.
+    async fn carry_live(
+        &mut self,
+        endpoint: &Endpoint,
+        session: &str,
+        leg: &mut Leg,
+        mut live: Live,
+    ) -> Option<Result<(), Failure>> {
+        leg.recorder.tap(Some(live.tap()));
+        let route = CancelRoute::of(endpoint, self.transport, live.response_id());
+        let (mut stop, mut carried, mut seen) = (None, None, None);
+        {
+            let mut conversing = pin!(self.in_time(endpoint, session, leg));
+            tokio::select! {
+                biased;
+                order = live.stopped() => stop = Some(order),
+                ended = &mut conversing => carried = Some(ended),
+            }
+            if let (Some(_), Some(route)) = (stop, route) {
+                seen = Some(cancelled(route, conversing).await);
+            }
+        }
+        let result = if let Some(order) = stop {
+            let seen = match seen {
+                Some(seen) => {
+                    self.close();
+                    seen
+                }
+                None => {
+                    let patience = order.patience();
+                    self.link.stop(patience, &mut leg.recorder).await
+                },
+            };
+            let ended = seen.ended;
+            leg.stopped = Some(order);
+            live.tell(seen);
+            Some(if ended { Ok(()) } else { Err(Failure::Stopped) })
+        } else {
+            carried.flatten()
+        };
+        if let Some(tap) = leg.recorder.take_tap() {
+            live.take_back(tap);
+        }
+        leg.live = Some(live);
+        result
     }
 
     async fn converse(
@@ -158,4 +226,33 @@ impl Way {
         }
         connected
     }
+}
+
+/// Calls the route that cancels, and reads on until the answer ends, or for as long as is
+/// waited for that.
+async fn cancelled(
+    route: CancelRoute<'_>,
+    mut answering: Pin<&mut impl Future<Output = Option<Result<(), Failure>>>>,
+) -> StopSeen {
+    let mut seen = StopSeen::silent(StopWay::CancelRoute);
+    let mut ended = None;
+    {
+        let mut cancelling = pin!(route.call());
+        let cancelled = loop {
+            tokio::select! {
+                biased;
+                end = &mut answering, if ended.is_none() => ended = Some(end),
+                cancelled = &mut cancelling => break cancelled,
+            }
+        };
+        match cancelled {
+            Ok(at) => seen.confirmed = Some(at),
+            Err(problem) => seen.refused = Some(problem),
+        }
+    }
+    if ended.is_none() {
+        ended = tokio::time::timeout(MAX_QUIET, answering).await.ok();
+    }
+    seen.ended = matches!(ended, Some(Some(Ok(()))));
+    seen
 }

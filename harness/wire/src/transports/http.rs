@@ -56,14 +56,20 @@ pub(super) fn head(
     session: &str,
     origin: &str,
 ) -> Result<Request<()>, Failure> {
+    let path = endpoint.protocol.path(&endpoint.model);
+    head_at(endpoint, session, origin, &path)
+}
+
+/// The same, of a request to another path below the base URL.
+pub(super) fn head_at(
+    endpoint: &Endpoint,
+    session: &str,
+    origin: &str,
+    path: &str,
+) -> Result<Request<()>, Failure> {
     let mut request = Request::builder()
         .method(Method::POST)
-        .uri(format!(
-            "{origin}{}",
-            endpoint
-                .target
-                .resource(&endpoint.protocol.path(&endpoint.model))
-        ))
+        .uri(format!("{origin}{}", endpoint.target.resource(path)))
         .header(header::CONTENT_TYPE, "application/json")
         .header(header::ACCEPT, "text/event-stream")
         .header(header::USER_AGENT, super::USER_AGENT);

@@ -16,6 +16,7 @@ use h2::client::{Builder, SendRequest};
 use h2::{Ping, PingPong, RecvStream};
 use hyper::Response;
 use hyper::body::Bytes;
+use timeslip_datasets::run::journal::StopWay;
 
 use super::http::{self, Body, MAX_REST, MAX_SETTLING};
 use super::own::{Connected, Own};
@@ -23,6 +24,7 @@ use super::{Endpoint, Link, Transport};
 use crate::clock;
 use crate::connection::{Application, Probe};
 use crate::failure::Failure;
+use crate::live::StopSeen;
 use crate::recorder::Recorder;
 use read_gate::{Gate, Gated};
 
@@ -108,6 +110,19 @@ impl Connected for Http2Connection {
 
     fn probe(&self) -> &Probe {
         &self.wire.probe
+    }
+
+    /// The stream was reset when its body was dropped. A ping that follows the reset comes
+    /// back once the server has read both.
+    async fn stop(mut self, patience: Duration, _: &mut Recorder) -> (Option<Self>, StopSeen) {
+        let confirmed = tokio::time::timeout(patience, self.wire.round_trip()).await;
+        let seen = StopSeen {
+            confirmed: confirmed.ok().flatten(),
+            ..StopSeen::silent(StopWay::Reset)
+        };
+        let waited = !patience.is_zero();
+        let usable = self.is_usable() && (seen.confirmed.is_some() || !waited);
+        (usable.then_some(self), seen)
     }
 
     /// Reads what is left of the previous response, or cancels it where that does not
@@ -299,6 +314,31 @@ impl Wire {
                 return future.as_mut().poll(cx);
             }
         }
+    }
+
+    /// Writes what is to be written, then a ping, and waits for its pong; when that came.
+    async fn round_trip(&mut self) -> Option<u64> {
+        // The one of the request may still be on its way.
+        if !self.has_pong().await {
+            return None;
+        }
+        self.ping();
+        let asked = self.pinged.is_some();
+        (asked && self.has_pong().await).then(|| self.probe.arrival().at)
+    }
+
+    /// Moves the bytes until no ping is on its way; false where the connection ends before.
+    async fn has_pong(&mut self) -> bool {
+        poll_fn(|cx| {
+            let mut never = pin!(std::future::pending::<()>());
+            let _ = self.poll(cx, &mut never, None);
+            match (&self.driver, self.pinged) {
+                (None, _) => Poll::Ready(false),
+                (Some(_), None) => Poll::Ready(true),
+                (Some(_), Some(_)) => Poll::Pending,
+            }
+        })
+        .await
     }
 
     fn take_pong(&mut self, cx: &mut Context<'_>, recorder: Option<&mut Recorder>) {

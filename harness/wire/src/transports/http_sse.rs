@@ -13,12 +13,14 @@ use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::{Request, Response, header};
 use hyper_util::rt::TokioIo;
+use timeslip_datasets::run::journal::StopWay;
 
 use super::http::{self, Body, MAX_REST, MAX_SETTLING};
 use super::own::{Connected, Own};
 use super::{Endpoint, Link, Transport};
 use crate::connection::{Application, Duplex, Probe};
 use crate::failure::Failure;
+use crate::live::StopSeen;
 use crate::recorder::Recorder;
 
 /// One HTTP request a turn, answered by a stream of events.
@@ -116,6 +118,12 @@ impl Connected for HttpConnection {
 
     fn probe(&self) -> &Probe {
         &self.probe
+    }
+
+    /// There is nothing but closing: the server has no word for an answer in the middle.
+    async fn stop(self, _: Duration, _: &mut Recorder) -> (Option<Self>, StopSeen) {
+        drop(self);
+        (None, StopSeen::silent(StopWay::Close))
     }
 
     async fn converse(

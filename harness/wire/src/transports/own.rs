@@ -1,10 +1,14 @@
 //! A link over connections that one conversation has to itself.
 
 use std::fmt::Debug;
+use std::time::Duration;
+
+use timeslip_datasets::run::journal::StopWay;
 
 use super::{Boxed, Endpoint, Link};
 use crate::connection::Probe;
 use crate::failure::Failure;
+use crate::live::StopSeen;
 use crate::recorder::Recorder;
 
 /// An open connection of one conversation.
@@ -31,6 +35,13 @@ pub(super) trait Connected: Debug + Send + Sized + 'static {
         body: Vec<u8>,
         recorder: &mut Recorder,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
+    /// Stops the exchange that was given up in the middle; the connection, where it can
+    /// carry another one.
+    fn stop(
+        self,
+        patience: Duration,
+        recorder: &mut Recorder,
+    ) -> impl Future<Output = (Option<Self>, StopSeen)> + Send;
     /// Keeps it alive until it is of no further use.
     fn tend(&mut self) -> impl Future<Output = ()> + Send;
 }
@@ -105,6 +116,22 @@ impl<C: Connected> Link for Own<C> {
                 open.tend().await;
             }
             self.0 = None;
+        })
+    }
+
+    fn stop<'a>(
+        &'a mut self,
+        patience: Duration,
+        recorder: &'a mut Recorder,
+    ) -> Boxed<'a, StopSeen> {
+        Box::pin(async move {
+            let Some(open) = self.0.take() else {
+                // It was being opened, and was dropped with that.
+                return StopSeen::silent(StopWay::Close);
+            };
+            let (open, seen) = open.stop(patience, recorder).await;
+            self.0 = open;
+            seen
         })
     }
 

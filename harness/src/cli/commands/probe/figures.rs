@@ -106,7 +106,7 @@ impl Figures {
         if self.cached_ns_per_token.is_none() {
             notes.push("cached_tokens_per_second: the server reported no cached tokens, so it is the uncached speed".into());
         }
-        notes.push("queue_slots and resolve_rate: not measured, set them yourself".into());
+        notes.push("queue_slots, resolve_rate and stop_reaction_ms: not measured, set them yourself".into());
         let prefill = self.prefill_ns_per_token;
         Profile {
             model: self.model.clone(),
@@ -120,6 +120,8 @@ impl Figures {
             queue_slots: 64,
             request_overhead_ms: self.overhead_ns / 1e6,
             link_round_trip_ms: self.round_trip_ns / 1e6,
+            stop_reaction_ms: 0.0,
+            heeds_stops: true,
             notes,
             faults: Faults::default(),
         }

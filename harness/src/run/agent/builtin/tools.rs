@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, Error};
 use serde_json::{Value, json};
 use timeslip_datasets::run::journal::Tool;
-use timeslip_suites::Exit;
+use timeslip_suites::{Cancel, Exit};
 use timeslip_wire::clock;
 use timeslip_wire::protocols::{ToolCall, ToolSpec, mend};
 
@@ -103,9 +103,11 @@ pub struct Done {
     pub submitted: bool,
     /// The trial has written more than it may.
     pub over_disk: bool,
+    /// When nothing of its command was left, on [`clock::now`]; only where it ran one.
+    pub gone_at: Option<u64>,
 }
 
-/// Runs one call. Bad arguments are answered to the model, not raised.
+/// Runs one call, until it ends or is cancelled. Bad arguments are answered to the model, not raised.
 ///
 /// `remaining` is what is left of the trial's time.
 pub async fn call(
@@ -114,11 +116,14 @@ pub async fn call(
     call: &ToolCall,
     origin: u64,
     remaining: Duration,
+    cancel: Option<Cancel>,
 ) -> Done {
     let bench = bench.clone();
     let request = call.clone();
     let start = clock::now() - origin;
-    let task = tokio::task::spawn_blocking(move || run(&bench, &request, origin, remaining));
+    let task = tokio::task::spawn_blocking(move || {
+        run(&bench, &request, origin, remaining, cancel)
+    });
     let ran = task
         .await
         .unwrap_or_else(|_| Ran::refused("the tool crashed".into()));
@@ -139,6 +144,7 @@ pub async fn call(
         output: ran.output,
         submitted: ran.submitted,
         over_disk: ran.over_disk,
+        gone_at: ran.gone_at,
     }
 }
 
@@ -159,6 +165,7 @@ struct Ran {
     output_bytes: u64,
     submitted: bool,
     over_disk: bool,
+    gone_at: Option<u64>,
 }
 
 impl Ran {
@@ -173,6 +180,7 @@ impl Ran {
             output_bytes,
             submitted: false,
             over_disk: false,
+            gone_at: None,
         }
     }
 
@@ -182,10 +190,16 @@ impl Ran {
     }
 }
 
-fn run(bench: &Bench, call: &ToolCall, origin: u64, remaining: Duration) -> Ran {
+fn run(
+    bench: &Bench,
+    call: &ToolCall,
+    origin: u64,
+    remaining: Duration,
+    cancel: Option<Cancel>,
+) -> Ran {
     match call.name.as_str() {
         "shell" => parsed(call, |arguments| {
-            shell(bench, &arguments, origin, remaining)
+            shell(bench, &arguments, origin, remaining, cancel)
         }),
         "edit_file" => parsed(call, |arguments| edit_file(bench, &arguments, origin)),
         "submit" => Ran {
@@ -216,7 +230,13 @@ fn parsed<T: DeserializeOwned>(call: &ToolCall, run: impl FnOnce(T) -> Ran) -> R
     }
 }
 
-fn shell(bench: &Bench, arguments: &ShellArguments, origin: u64, remaining: Duration) -> Ran {
+fn shell(
+    bench: &Bench,
+    arguments: &ShellArguments,
+    origin: u64,
+    remaining: Duration,
+    cancel: Option<Cancel>,
+) -> Ran {
     let mut limits = bench.limits;
     let asked = arguments
         .timeout_seconds
@@ -224,6 +244,7 @@ fn shell(bench: &Bench, arguments: &ShellArguments, origin: u64, remaining: Dura
     limits.wall = limits.wall.min(asked).min(remaining);
     let mut invocation = bench.workspace.invocation(&arguments.command, limits);
     invocation.disk = invocation.disk.map(|disk| disk.at_most(bench.disk_mb));
+    invocation.cancel = cancel;
     let before = contention::waited();
     let execution = match bench.sandbox.run(&invocation) {
         Ok(execution) => execution,
@@ -252,6 +273,7 @@ fn shell(bench: &Bench, arguments: &ShellArguments, origin: u64, remaining: Dura
         status,
         submitted: false,
         over_disk: execution.exceeded.disk,
+        gone_at: Some(clock::since_origin(execution.ended)),
     }
 }
 

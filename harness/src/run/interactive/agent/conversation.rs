@@ -1,7 +1,6 @@
 //! The conversation with an agent: what is told to it, what it says to that, and what became of
 //! the processes that its tools began.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use timeslip_datasets::run::journal::{EndedBy, EventKind, ExchangeEnd, StopWay};
@@ -11,12 +10,12 @@ use tokio::time::{Instant, sleep_until};
 
 use super::super::driver::{Observation, Observed, Observer, SteerAnswer, StopAnswer};
 use super::carrier::{Arrived, Carrier, What};
-use super::processes::{self, Family, Gone, Process};
+use super::processes::{self, Family, Gone, Own};
 use crate::control::{Came, Dialogue, End, Message, Said, Steered, Told};
 use crate::run::agent::Stop;
 
 /// How long is waited for what an agent says to a stop.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How long is waited for the processes of a stopped tool.
 const TOOL_PATIENCE: Duration = Duration::from_secs(15);
@@ -50,8 +49,8 @@ pub(super) struct Conversation {
     acts: Vec<u32>,
     /// The last ask has no end yet.
     answering: bool,
-    /// What was there when the last ask was told.
-    before: BTreeSet<Process>,
+    /// What was the agent's own when the last ask was told.
+    own: Own,
     /// The last tool that began and has not ended, in the agent's words.
     tool: Option<String>,
     stop: Option<Stopping>,
@@ -103,7 +102,7 @@ impl Conversation {
             observer,
             acts: Vec::new(),
             answering: false,
-            before: BTreeSet::new(),
+            own: Own::default(),
             tool: None,
             stop: None,
             steer: None,
@@ -175,10 +174,6 @@ impl Conversation {
         act.copied().unwrap_or_default()
     }
 
-    fn members(&self) -> BTreeSet<Process> {
-        self.family.map(Family::members).unwrap_or_default()
-    }
-
     /// Hands messages over.
     async fn write(&mut self, messages: Vec<Message>) -> u64 {
         match self.carrier.write(messages).await {
@@ -191,7 +186,7 @@ impl Conversation {
     async fn obey(&mut self, Command { act, does, told }: Command) {
         let at = match does {
             Does::Ask(text) => {
-                self.before = self.members();
+                self.own = self.family.map(Family::own).unwrap_or_default();
                 let messages = self.dialogue.ask(&text);
                 self.acts.push(act);
                 self.answering = true;
@@ -227,8 +222,9 @@ impl Conversation {
     }
 
     async fn interrupt(&mut self, act: u32, as_what: ExchangeEnd) -> u64 {
-        let members = self.members();
-        let began: BTreeSet<Process> = members.difference(&self.before).copied().collect();
+        // Only of what the agent calls a tool: helpers come and go at any time.
+        let family = self.family.filter(|_| self.tool.is_some());
+        let began = family.map(|family| family.tools(&self.own)).unwrap_or_default();
         let messages = self.dialogue.interrupt();
         let at = self.write(messages).await;
         let gone = began.is_empty().then_some(Gone::Nothing);
@@ -405,8 +401,8 @@ impl Conversation {
         let Some(stop) = self.stop.take_if(seen) else {
             return;
         };
-        if let (Some(Gone::At(at)), call_id) = (stop.gone, stop.tool.unwrap_or_default()) {
-            self.observe(at, stop.act, Observed::ToolGone { call_id });
+        if let (Some(Gone::At(at)), Some(call_id)) = (stop.gone, stop.tool) {
+            self.observe(at, self.act_of(stop.ask), Observed::ToolGone { call_id });
         }
         let answer = match stop.end {
             Some(StopAnswer::Applied { way, .. }) => StopAnswer::Applied {

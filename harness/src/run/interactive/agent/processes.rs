@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -15,10 +16,20 @@ const LOOK: Duration = Duration::from_millis(5);
 /// Processes that are watched at most.
 const MOST: usize = 512;
 
-/// All processes below one.
+/// An agent's process, and all processes of its sandbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Family {
+    agent: i32,
     root: i32,
+}
+
+/// What of a family is no tool's.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Own {
+    /// What was there before a tool could have begun it.
+    members: BTreeSet<Process>,
+    /// The programs of the agent: helpers that it begins later are recognised by them.
+    programs: BTreeSet<PathBuf>,
 }
 
 /// A process: its number, and when it began, because numbers are used again.
@@ -44,27 +55,55 @@ impl Family {
     /// descendant. `None` where the system does not tell.
     pub fn around(process: u32) -> Option<Self> {
         let own = i32::try_from(std::process::id()).ok()?;
-        let mut root = i32::try_from(process).ok()?;
-        children(root)?;
+        let agent = i32::try_from(process).ok()?;
+        children(agent)?;
+        let mut root = agent;
         loop {
             match stat(root)?.parent {
-                parent if parent == own => return Some(Family { root }),
+                parent if parent == own => return Some(Family { agent, root }),
                 parent if parent <= 1 => return None,
                 parent => root = parent,
             }
         }
     }
 
-    /// Its processes that have not ended.
-    pub fn members(self) -> BTreeSet<Process> {
-        let (mut found, mut numbers) = (BTreeSet::new(), vec![self.root]);
-        while let Some(pid) = numbers.pop().filter(|_| found.len() < MOST) {
-            if Process::of(pid).is_some_and(|process| found.insert(process)) {
-                numbers.extend(children(pid).into_iter().flatten());
+    /// What is the agent's own now, while no tool runs.
+    pub fn own(self) -> Own {
+        let of_agent = below(self.agent);
+        Own {
+            members: below(self.root),
+            programs: of_agent.iter().filter_map(Process::program).collect(),
+        }
+    }
+
+    /// What is not the agent's own: all that began since and runs another program, and what
+    /// that began.
+    pub fn tools(self, own: &Own) -> BTreeSet<Process> {
+        let (mut found, mut numbers) = (BTreeSet::new(), vec![(self.root, false)]);
+        while let Some((pid, below_tool)) = numbers.pop().filter(|_| found.len() < MOST) {
+            let Some(process) = Process::of(pid) else {
+                continue;
+            };
+            let helps = || process.program().is_some_and(|program| own.programs.contains(&program));
+            let is_tool = below_tool || !(own.members.contains(&process) || helps());
+            if !is_tool || found.insert(process) {
+                let children = children(pid).into_iter().flatten();
+                numbers.extend(children.map(|child| (child, is_tool)));
             }
         }
         found
     }
+}
+
+/// A process and all that it began, as far as they have not ended.
+fn below(root: i32) -> BTreeSet<Process> {
+    let (mut found, mut numbers) = (BTreeSet::new(), vec![root]);
+    while let Some(pid) = numbers.pop().filter(|_| found.len() < MOST) {
+        if Process::of(pid).is_some_and(|process| found.insert(process)) {
+            numbers.extend(children(pid).into_iter().flatten());
+        }
+    }
+    found
 }
 
 impl Process {
@@ -74,11 +113,17 @@ impl Process {
         let began = stat.began;
         Some(Process { pid, began })
     }
+
+    /// The program that it runs.
+    fn program(&self) -> Option<PathBuf> {
+        fs::read_link(format!("/proc/{}/exe", self.pid)).ok()
+    }
 }
 
 /// Waits until nothing is left of some processes, and of what they begin meanwhile.
 pub(super) fn wait_for(mut watched: BTreeSet<Process>, patience: Duration) -> Gone {
     let deadline = Instant::now() + patience;
+    let mut noticed = None;
     let mut gone = match watched.is_empty() {
         true => Gone::Nothing,
         false => Gone::At(clock::now()),
@@ -87,16 +132,20 @@ pub(super) fn wait_for(mut watched: BTreeSet<Process>, patience: Duration) -> Go
         let begun = watched.iter().flat_map(|process| children(process.pid));
         let begun: Vec<i32> = begun.flatten().take(MOST).collect();
         watched.extend(begun.into_iter().filter_map(Process::of));
+        let before = watched.len();
         watched.retain(|process| Process::of(process.pid) == Some(*process));
+        if watched.len() < before {
+            // Or it was told so a moment ago.
+            noticed.get_or_insert_with(clock::now);
+        }
+        gone = noticed.map_or(gone, Gone::At);
         if watched.is_empty() {
             return gone;
         }
         if Instant::now() > deadline {
             return Gone::Not(watched.len());
         }
-        if wait_a_little(&watched) {
-            gone = Gone::At(clock::now());
-        }
+        noticed = wait_a_little(&watched).then(clock::now);
     }
 }
 
@@ -174,7 +223,9 @@ mod tests {
 
     #[test]
     fn what_a_process_begins_is_seen_until_the_last_of_it_is_gone() {
-        let script = "sleep 1000 & read; (sleep 2 & exec sleep 1) & wait $!; exec sleep 1000";
+        let script = "tail -f /dev/null & read; \
+                      (timeout 2 tail -f /dev/null & exec timeout 1 tail -f /dev/null) & \
+                      wait $!; exec tail -f /dev/null";
         let mut command = Command::new("bash");
         let mut child = command
             .args(["-c", script])
@@ -186,29 +237,22 @@ mod tests {
             child.wait().unwrap();
             return;
         };
-        let mut before = family.members();
-        while before.len() < 2 {
-            before = family.members();
-        }
+        while below(family.root).len() < 2 {}
+        let own = family.own();
         assert_eq!(wait_for(BTreeSet::new(), Duration::ZERO), Gone::Nothing);
         drop(child.stdin.take());
-        let began = || {
-            family
-                .members()
-                .difference(&before)
-                .copied()
-                .collect::<BTreeSet<_>>()
-        };
+        let began = || family.tools(&own);
         let mut watched = began();
         while watched.len() < 2 {
             watched = began();
         }
-        assert_eq!(wait_for(watched.clone(), Duration::ZERO), Gone::Not(2));
+        let not_yet = wait_for(watched.clone(), Duration::ZERO);
+        assert!(matches!(not_yet, Gone::Not(_)), "{not_yet:?}");
         let gone = wait_for(watched.clone(), Duration::from_secs(60));
         assert!(matches!(gone, Gone::At(_)), "{gone:?}");
         let alive = |process: &&Process| Process::of(process.pid) == Some(**process);
         assert_eq!(watched.iter().filter(alive).count(), 0);
-        let of_bash = before.iter().map(|process| process.pid);
+        let of_bash = own.members.iter().map(|process| process.pid);
         for pid in of_bash.filter_map(Pid::from_raw) {
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
         }

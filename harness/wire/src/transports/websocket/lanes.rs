@@ -7,11 +7,14 @@
 mod socket;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use timeslip_datasets::run::journal::StopWay;
 use tokio::sync::OnceCell;
 
 use crate::connection::Probe;
 use crate::failure::Failure;
+use crate::live::StopSeen;
 use crate::protocols::Lanes;
 use crate::recorder::Recorder;
 use crate::transports::earlier::Earlier;
@@ -169,6 +172,16 @@ impl Link for LaneLink {
             Some(_) => Box::pin(std::future::pending()),
             None => Box::pin(std::future::ready(())),
         }
+    }
+
+    /// Nothing ends one response on a connection that others use. Its lane is left for good.
+    fn stop<'a>(&'a mut self, _: Duration, _: &'a mut Recorder) -> Boxed<'a, StopSeen> {
+        self.lane = None;
+        let why = "nothing stops one response on a shared connection; set shared_connection = false";
+        Box::pin(std::future::ready(StopSeen {
+            refused: Some(why.into()),
+            ..StopSeen::silent(StopWay::SocketClose)
+        }))
     }
 
     fn close(&mut self) {
