@@ -99,6 +99,11 @@ impl Session {
         self.origin = self.origin.saturating_add(nanoseconds);
     }
 
+    /// Forgets what was said: the next request builds on nothing, on the same connection.
+    pub fn forget(&mut self) {
+        self.previous = None;
+    }
+
     /// Drops the connection, and with it whatever is still to come on it.
     pub fn disconnect(&mut self) {
         self.previous = None;

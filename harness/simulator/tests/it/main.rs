@@ -11,5 +11,6 @@ mod protocol;
 mod quick;
 mod refusals;
 mod shapes;
+mod stopping;
 #[path = "../../../wire/tests/it/support.rs"]
 mod support;

@@ -199,6 +199,7 @@ impl Conversation {
     /// A continuation of what is typed: one answer, outside the conversation.
     async fn suggest(&mut self, ask: &Ask) {
         let items = [Item::User(ask.text.clone())];
+        self.suggestions.forget();
         let question = Question {
             act: ask.act,
             turn: 0,
