@@ -183,8 +183,10 @@ pub enum Said {
 pub enum Steered {
     /// It was taken.
     Taken,
-    /// It is part of the conversation from here on.
+    /// It is part of the conversation from here on; what was being answered had come to an end.
     Applied,
+    /// The same, and it has cut short what was being answered in this turn.
+    Cut,
     /// It was refused, and why.
     Refused(String),
 }

@@ -206,10 +206,15 @@ fn follows(before: &[ScriptedAct], act: ScriptedAct) -> Result<ScriptedAct, Stri
         Does::Wait { .. } | Does::Interrupt | Does::Steer { .. } if !asked => {
             Err(format!("{kind} needs an ask before it"))
         }
-        Does::Interrupt | Does::Steer { .. } if is_checked(before) => {
-            Err(format!("{kind} leaves the act before it without an answer to check; give the check to this act"))
-        }
-        Does::Wait { .. } if act.check.as_ref().is_some_and(|check| check.command.is_some()) => {
+        Does::Interrupt | Does::Steer { .. } if is_checked(before) => Err(format!(
+            "{kind} leaves the act before it without an answer to check; give the check to this act"
+        )),
+        Does::Wait { .. }
+            if act
+                .check
+                .as_ref()
+                .is_some_and(|check| check.command.is_some()) =>
+        {
             Err("a wait can only check what is said: check.command would take time".to_owned())
         }
         Does::Accept if !typed => Err("accept needs a type before it".to_owned()),

@@ -27,7 +27,9 @@ pub(super) fn answer(call: &ModelRequest, toolbox: Toolbox<'_>) -> Option<Vec<Ou
     Some(match what {
         Wanted::Tokens(count) => vec![Output::Text(tokens::text(count))],
         Wanted::Command(command) => {
-            let run = toolbox.run(command).filter(|_| call.calls_since(index) == 0);
+            let run = toolbox
+                .run(command)
+                .filter(|_| call.calls_since(index) == 0);
             vec![run.unwrap_or_else(|| Output::Text("It has been run.".into()))]
         }
     })
@@ -63,7 +65,9 @@ fn length(text: &str) -> Option<u64> {
         let word = word.trim_matches(|c: char| !c.is_alphanumeric());
         let lower = word.to_ascii_lowercase();
         let known = UNITS.iter().find(|(name, _)| {
-            lower.strip_prefix(name).is_some_and(|rest| matches!(rest, "" | "s"))
+            lower
+                .strip_prefix(name)
+                .is_some_and(|rest| matches!(rest, "" | "s"))
         });
         let number: Option<u64> = word.replace([',', '_', '\''], "").parse().ok();
         match (number, std::mem::replace(&mut unit, known)) {
@@ -80,7 +84,10 @@ mod tests {
     #[test]
     fn lengths_and_commands_are_found_however_they_are_asked_for() {
         for (text, expected) in [
-            ("Tell me about sorting in 500 words.", Some(Wanted::Tokens(500))),
+            (
+                "Tell me about sorting in 500 words.",
+                Some(Wanted::Tokens(500)),
+            ),
             ("A 300-word essay, please", Some(Wanted::Tokens(300))),
             ("Write 1,000 tokens", Some(Wanted::Tokens(1000))),
             ("In 2 sentences.", Some(Wanted::Tokens(24))),
@@ -88,7 +95,10 @@ mod tests {
             ("0 words", Some(Wanted::Tokens(0))),
             ("Run `sleep 5`", Some(Wanted::Command("sleep 5"))),
             ("please run: `ls -l` now", Some(Wanted::Command("ls -l"))),
-            ("Use the shell to run the command `make`", Some(Wanted::Command("make"))),
+            (
+                "Use the shell to run the command `make`",
+                Some(Wanted::Command("make")),
+            ),
             ("What does `make` do?", None),
             ("run ``", None),
             ("Who are you?", None),

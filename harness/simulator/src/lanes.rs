@@ -102,7 +102,10 @@ impl Lanes {
         if body["type"] == "response.steer" {
             let Some(response_id) = body["previous_response_id"].as_str() else {
                 let message = "response.steer needs previous_response_id.";
-                return refuse(lane, Refusal::bad_request("missing_required_parameter", message));
+                return refuse(
+                    lane,
+                    Refusal::bad_request("missing_required_parameter", message),
+                );
             };
             return Message::Steer(Steer {
                 response_id: response_id.to_owned(),

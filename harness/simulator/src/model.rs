@@ -45,7 +45,9 @@ impl KnownTask {
     /// Whether a text is about it.
     fn is_meant(&self, text: &str) -> bool {
         match &self.continuation {
-            Some(whole) => begun(&self.instruction, text).is_some_and(|begun| whole.starts_with(begun)),
+            Some(whole) => {
+                begun(&self.instruction, text).is_some_and(|begun| whole.starts_with(begun))
+            }
             None => text.contains(self.instruction.trim()),
         }
     }

@@ -12,12 +12,12 @@ use timeslip_datasets::run::journal::EventKind;
 use serde_json::Value;
 use timeslip_datasets::run::emissions::StopCause;
 
+use super::Fault;
 use super::dialect::{Cut, ModelReply, Voice};
 use super::output::Output;
 use super::schedule::{Beat, Cue, Fragment};
 use super::truth::Truth;
 use super::wire::{Chunk, Framing, Wire};
-use super::Fault;
 use timeslip_wire::clock;
 use timeslip_wire::timer::Timer;
 

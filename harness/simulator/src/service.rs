@@ -9,7 +9,9 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::Emission;
 use super::background::Background;
-use super::dialect::{Cut, Dialect, ModelReply, ModelRequest, Problem, Prompt, Refusal, Timing, Voice};
+use super::dialect::{
+    Cut, Dialect, ModelReply, ModelRequest, Problem, Prompt, Refusal, Timing, Voice,
+};
 use super::engine::Engine;
 use super::faults::FaultPlan;
 use super::line::Line;

@@ -123,8 +123,14 @@ pub(super) fn pending(steer: &Steer, owed: &[Value]) -> Value {
 /// The response has ended, or was never there; its input is given back.
 pub(super) fn failed(steer: &Steer, known: bool) -> Value {
     let (code, message) = match known {
-        true => ("response_not_active", "The response is no longer in progress."),
-        false => ("response_not_found", "No response of this id is in progress here."),
+        true => (
+            "response_not_active",
+            "The response is no longer in progress.",
+        ),
+        false => (
+            "response_not_found",
+            "No response of this id is in progress here.",
+        ),
     };
     let mut event = event("failed", &steer.response_id, steer.stream_id.as_deref());
     event["error"] = json!({ "code": code, "message": message });

@@ -131,7 +131,10 @@ mod tests {
     fn decoding_goes_on_for_the_reaction_and_no_further_than_the_answer() {
         let stopped = |reaction| truth(reaction).stop(StopCause::Disconnected);
         let stop = stopped(7);
-        assert_eq!((stop.stopped_ns - stop.told_ns, stop.decoded_tokens), (7, 2));
+        assert_eq!(
+            (stop.stopped_ns - stop.told_ns, stop.decoded_tokens),
+            (7, 2)
+        );
         let stop = stopped(3_600_000_000_000);
         assert_eq!(stop.decoded_tokens, 5);
         assert_eq!(stopped(u64::MAX).decoded_tokens, 9);

@@ -29,7 +29,6 @@ impl Framing {
             Framing::Array | Framing::Messages | Framing::Whole => "application/json",
         }
     }
-
 }
 
 /// What carries an answer.

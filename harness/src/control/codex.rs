@@ -43,6 +43,8 @@ struct Codex {
     turn: String,
     asks: u32,
     steers: u32,
+    /// It is in the midst of a text: one that a steer cuts short has no end.
+    speaks: bool,
     /// To be interrupted as soon as the turn has a name.
     interrupts: bool,
 }
@@ -56,6 +58,7 @@ pub(super) fn begin(session: Session) -> Box<dyn Dialogue> {
         turn: String::new(),
         asks: 0,
         steers: 0,
+        speaks: false,
         interrupts: false,
     })
 }
@@ -97,7 +100,7 @@ impl Dialogue for Codex {
     fn ask(&mut self, text: &str) -> Vec<Message> {
         self.asks += 1;
         self.turn.clear();
-        self.interrupts = false;
+        (self.interrupts, self.speaks) = (false, false);
         let params = json!({"threadId": self.thread, "input": input(text)});
         self.call(Call::Turn, "turn/start", params)
     }
@@ -213,8 +216,15 @@ impl Codex {
             }
             "item/started" if kind == "userMessage" => {
                 if self.steers > 0 && item["clientId"] == json!(self.steer_id()) {
-                    taken.say(ask, Said::Steered(Steered::Applied));
+                    let steered = match std::mem::take(&mut self.speaks) {
+                        true => Steered::Cut,
+                        false => Steered::Applied,
+                    };
+                    taken.say(ask, Said::Steered(steered));
                 }
+            }
+            "item/started" | "item/completed" if kind == "agentMessage" => {
+                self.speaks = method == "item/started";
             }
             "item/started" if !NO_TOOLS.contains(&kind) => taken.say(
                 ask,

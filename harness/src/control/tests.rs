@@ -301,9 +301,16 @@ mod codex {
         let item = json!({"type": "userMessage", "id": "i", "clientId": id});
         let applied = talk.says(&told("item/started", json!({"turnId": "U", "item": item})));
         assert_eq!(applied, [(1, Said::Steered(Steered::Applied))]);
+        let speaks = json!({"turnId": "U", "item": {"type": "agentMessage", "id": "m"}});
+        assert_eq!(talk.says(&told("item/started", speaks)), []);
+        talk.steer("and again no");
+        let id = talk.wrote()[0]["params"]["clientUserMessageId"].clone();
+        let item = json!({"type": "userMessage", "id": "j", "clientId": id});
+        let cut = talk.says(&told("item/started", json!({"turnId": "U", "item": item})));
+        assert_eq!(cut, [(1, Said::Steered(Steered::Cut))]);
         talk.steer("late");
         let why = "no active turn to steer";
-        let refused = talk.says(&json!({"id": 5, "error": {"code": -32600, "message": why}}));
+        let refused = talk.says(&json!({"id": 6, "error": {"code": -32600, "message": why}}));
         let expected = [(1, Said::Steered(Steered::Refused(why.into())))];
         assert_eq!(refused, expected);
     }

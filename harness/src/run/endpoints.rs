@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Map;
 use timeslip_datasets::run::plan::{Plan, PlannedEndpoint};
-use timeslip_proxy::Upstream;
 use timeslip_datasets::session::{Does, ScriptedAct, Session};
+use timeslip_proxy::Upstream;
 use timeslip_simulator::{KnownTask, Model, Options, Profile, Running};
 use timeslip_suites::Suite;
 use timeslip_wire::connection::Target;

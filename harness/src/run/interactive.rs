@@ -62,15 +62,13 @@ fn driver_of(
 ) -> Result<Box<dyn Driver>, Stop> {
     match agent {
         Agent::BuiltIn => Ok(Box::new(EndpointDriver::new(assignment, origin, observer))),
-        Agent::External(agent) => {
-            match AgentDriver::of(agent, assignment, origin, observer) {
-                Some(driver) => Ok(Box::new(driver)),
-                None => {
-                    let name = agent.name();
-                    let why = format!("{name} has no control protocol to hold a session by");
-                    Err(Stop::because(EndedBy::Harness, why))
-                }
+        Agent::External(agent) => match AgentDriver::of(agent, assignment, origin, observer) {
+            Some(driver) => Ok(Box::new(driver)),
+            None => {
+                let name = agent.name();
+                let why = format!("{name} has no control protocol to hold a session by");
+                Err(Stop::because(EndedBy::Harness, why))
             }
-        }
+        },
     }
 }

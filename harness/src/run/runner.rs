@@ -316,10 +316,7 @@ impl TrialSite<'_> {
             let admitted = self.shared.admission.wait().await;
             let grading = clock::now();
             let graded = match played {
-                Some(grade) => Ok(StepGrade {
-                    grade,
-                    go_on: true,
-                }),
+                Some(grade) => Ok(StepGrade { grade, go_on: true }),
                 None => self.grade(step).await,
             };
             drop(admitted);

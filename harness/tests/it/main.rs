@@ -6,6 +6,7 @@ mod bad_input;
 mod conformance;
 mod datasets;
 mod doc_examples;
+mod driven_agents;
 mod first_request;
 mod gate;
 mod grade;

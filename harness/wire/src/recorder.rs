@@ -121,7 +121,6 @@ impl Recorder {
         }
     }
 
-
     fn offset(&self, at: u64) -> u64 {
         at.saturating_sub(self.origin)
     }

@@ -54,7 +54,10 @@ fn task(suite: &str, file: &Path) -> crate::Result<Task> {
 }
 
 fn step(session: Session) -> Step {
-    let words = session.acts.iter().find_map(session::ScriptedAct::recognised_by);
+    let words = session
+        .acts
+        .iter()
+        .find_map(session::ScriptedAct::recognised_by);
     Step {
         solution: Some(Solution::Command {
             command: session.solution(),

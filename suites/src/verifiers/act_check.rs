@@ -61,7 +61,11 @@ pub(crate) struct LastCheck(Option<Check>);
 
 impl LastCheck {
     pub(crate) fn of(session: &Session) -> Self {
-        let checks = session.acts.iter().rev().filter_map(|act| act.check.as_ref());
+        let checks = session
+            .acts
+            .iter()
+            .rev()
+            .filter_map(|act| act.check.as_ref());
         let command = checks.filter_map(|check| check.command.clone()).next();
         LastCheck(command.map(|command| Check {
             command: Some(command),

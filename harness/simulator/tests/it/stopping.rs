@@ -68,7 +68,9 @@ impl Server {
 fn read(log: &Path) -> Vec<Emission> {
     let text = std::fs::read_to_string(log).unwrap();
     let lines = text.lines();
-    lines.map(|line| serde_json::from_str(line).unwrap()).collect()
+    lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 /// What one stop came to.
@@ -134,7 +136,9 @@ fn median(mut values: Vec<u64>) -> u64 {
 
 /// The ways to reach a protocol.
 fn transports(protocol: &'static dyn Protocol) -> impl Iterator<Item = &'static str> {
-    let carrying = TRANSPORTS.iter().filter(move |transport| transport.carries(protocol));
+    let carrying = TRANSPORTS
+        .iter()
+        .filter(move |transport| transport.carries(protocol));
     carrying.map(|transport| transport.name())
 }
 
@@ -161,7 +165,11 @@ fn check(name: &str, way: StopWay, stops: &[(Stopped, Emission)]) {
         let exchange = &stopped.exchange;
         assert_eq!(stopped.result, Err(Failure::Stopped), "{name}");
         assert_eq!(exchange.ended_by, Some(ExchangeEnd::Interrupted), "{name}");
-        assert_eq!((exchange.ended_by_act, &exchange.error), (Some(3), &None), "{name}");
+        assert_eq!(
+            (exchange.ended_by_act, &exchange.error),
+            (Some(3), &None),
+            "{name}"
+        );
         assert_eq!(exchange.usage, None, "{name}");
         let seen = stopped.seen.as_ref().unwrap();
         assert_eq!((seen.way, seen.ended), (way, false), "{name}");
@@ -170,14 +178,24 @@ fn check(name: &str, way: StopWay, stops: &[(Stopped, Emission)]) {
         // What was decoded is what was due: a token a step from the first on.
         let first_due = truth.received_ns + truth.prefill_ns + STEP_NS;
         let due = (stop.stopped_ns - first_due) / STEP_NS + 1;
-        assert!(stop.decoded_tokens.abs_diff(due) <= 1, "{name}: {stop:?} against {due}");
-        assert_eq!(stop.stopped_ns - stop.told_ns, (REACTION_MS * 1e6) as u64, "{name}");
+        assert!(
+            stop.decoded_tokens.abs_diff(due) <= 1,
+            "{name}: {stop:?} against {due}"
+        );
+        assert_eq!(
+            stop.stopped_ns - stop.told_ns,
+            (REACTION_MS * 1e6) as u64,
+            "{name}"
+        );
         // Every token that came was sent, in its order.
         let events = exchange.events.as_slice();
         let sent: u64 = truth.tokens.iter().map(|tokens| u64::from(*tokens)).sum();
         assert!(events.len() <= truth.events_ns.len(), "{name}");
         assert!(stopped.tokens_before <= events.len(), "{name}");
-        assert!(sent <= stop.decoded_tokens && stop.decoded_tokens < ASKED, "{name}: {stop:?}");
+        assert!(
+            sent <= stop.decoded_tokens && stop.decoded_tokens < ASKED,
+            "{name}: {stop:?}"
+        );
         learned.push(stop.told_ns.saturating_sub(stopped.told));
         let last = events.last().unwrap().at;
         quiet.push(last.abs_diff(truth.events_ns[events.len() - 1]));
@@ -185,7 +203,10 @@ fn check(name: &str, way: StopWay, stops: &[(Stopped, Emission)]) {
     // What comes in between on a busy machine is not of the stop.
     let (learned, quiet) = (learned.into_iter().min().unwrap(), median(quiet));
     assert!(learned < 1_000_000, "{name}: learned after {learned} ns");
-    assert!(quiet < 1_000_000, "{name}: the last event is dated {quiet} ns off");
+    assert!(
+        quiet < 1_000_000,
+        "{name}: the last event is dated {quiet} ns off"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -205,7 +226,12 @@ async fn a_stop_ends_decoding_on_every_protocol_and_transport() {
             for (stopped, truth) in &stops {
                 assert_eq!(truth.stop.unwrap().by, StopCause::Disconnected, "{name}");
                 let http2 = truth.transport.starts_with("http2");
-                assert_eq!(http2, transport == "http2-sse", "{name}: {}", truth.transport);
+                assert_eq!(
+                    http2,
+                    transport == "http2-sse",
+                    "{name}: {}",
+                    truth.transport
+                );
                 let confirmed = stopped.seen.as_ref().unwrap().confirmed;
                 assert_eq!(confirmed.is_some(), transport != "http-sse", "{name}");
                 // The stream alone is reset: the connection goes on.
@@ -281,7 +307,9 @@ async fn a_request_is_stopped_wherever_it_is() {
             let deadline = Instant::now() + Duration::from_secs(60);
             let mut ended = Vec::new();
             let asked = session
-                .ask(1, "", &[], &items, deadline, |exchange| ended.push(exchange.ended_by))
+                .ask(1, "", &[], &items, deadline, |exchange| {
+                    ended.push(exchange.ended_by)
+                })
                 .await;
             assert_eq!(asked, Err(Failure::Stopped));
             assert_eq!(ended, [Some(ExchangeEnd::Superseded)]);
@@ -290,7 +318,10 @@ async fn a_request_is_stopped_wherever_it_is() {
             drop(session);
             tokio::time::sleep(Duration::from_millis(50)).await;
             let log = server.log();
-            let decoded: Vec<_> = log.iter().map(|truth| truth.stop.map(|stop| stop.decoded_tokens)).collect();
+            let decoded: Vec<_> = log
+                .iter()
+                .map(|truth| truth.stop.map(|stop| stop.decoded_tokens))
+                .collect();
             assert_eq!(decoded, [Some(0)], "{} over {transport}", protocol.name());
         }
     }
@@ -298,7 +329,10 @@ async fn a_request_is_stopped_wherever_it_is() {
 
 /// The last message of a WebSocket that says this.
 fn said<'a>(messages: &'a [Value], kind: &str) -> Option<&'a Value> {
-    messages.iter().rev().find(|message| message["type"] == kind)
+    messages
+        .iter()
+        .rev()
+        .find(|message| message["type"] == kind)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -308,10 +342,16 @@ async fn the_outcomes_of_a_redirection() {
 
     let server = Server::start(profile());
     let url = format!("ws://{}/v1/responses", server.running.address);
-    let stream = tokio::net::TcpStream::connect(server.running.address).await.unwrap();
+    let stream = tokio::net::TcpStream::connect(server.running.address)
+        .await
+        .unwrap();
     let (mut socket, _) = tokio_tungstenite::client_async(url, stream).await.unwrap();
-    let create = json!({ "type": "response.create", "model": "m", "input": "Count, in 400 tokens." });
-    socket.send(Message::text(create.to_string())).await.unwrap();
+    let create =
+        json!({ "type": "response.create", "model": "m", "input": "Count, in 400 tokens." });
+    socket
+        .send(Message::text(create.to_string()))
+        .await
+        .unwrap();
     let (mut messages, mut steered) = (Vec::new(), false);
     let mut old = String::new();
     while said(&messages, "response.completed").is_none() {
@@ -341,11 +381,15 @@ async fn the_outcomes_of_a_redirection() {
     let not_found = Some("response_not_found");
     assert_eq!(failed, [(not_found, &json!("Count, in 5 tokens.")); 2]);
     let incomplete = said(&messages, "response.incomplete").unwrap();
-    assert_eq!(incomplete["response"]["incomplete_details"]["reason"], "steered");
+    assert_eq!(
+        incomplete["response"]["incomplete_details"]["reason"],
+        "steered"
+    );
     let completed = &said(&messages, "response.completed").unwrap()["response"];
     assert_eq!(completed["previous_response_id"], old);
     assert_eq!(completed["usage"]["output_tokens"], 5);
-    let late = json!({ "type": "response.steer", "previous_response_id": completed["id"], "input": "x" });
+    let late =
+        json!({ "type": "response.steer", "previous_response_id": completed["id"], "input": "x" });
     socket.send(Message::text(late.to_string())).await.unwrap();
     let Some(Ok(Message::Text(text))) = socket.next().await else {
         panic!("closed");

@@ -27,7 +27,9 @@ pub(in crate::run) fn empty(agent: (&str, &str), session: &str, model: &str) -> 
 /// Adds what the developer says.
 pub(in crate::run) fn add_user(trajectory: &mut Trajectory, text: &str) {
     let number = trajectory.steps.len() as u64 + 1;
-    trajectory.steps.push(step(number, Source::User, text.to_owned()));
+    trajectory
+        .steps
+        .push(step(number, Source::User, text.to_owned()));
 }
 
 /// Adds one answer and what its tools said.

@@ -82,10 +82,7 @@ pub async fn play(
     let mut player = Player {
         acts: Acts::new(stage.origin),
         deadline: Instant::now() + stage.time,
-        tree: Tree::new(
-            &stage.bench,
-            stage.session.acts.iter().any(takes_back),
-        ),
+        tree: Tree::new(&stage.bench, stage.session.acts.iter().any(takes_back)),
         problems: Vec::new(),
         checking_ns: 0,
         stood_still_ns: 0,
@@ -185,9 +182,9 @@ impl Player<'_> {
             let holds = match until {
                 Until::Tokens(tokens) => answer.is_some_and(|answer| answer.tokens >= *tokens),
                 Until::Text(text) => answer.is_some_and(|answer| answer.text.contains(text)),
-                Until::Matches(_) => answer.zip(pattern.as_ref()).is_some_and(|(answer, pattern)| {
-                    pattern.is_match(&answer.text)
-                }),
+                Until::Matches(_) => answer
+                    .zip(pattern.as_ref())
+                    .is_some_and(|(answer, pattern)| pattern.is_match(&answer.text)),
                 Until::Tool(name) => answer.is_some_and(|answer| answer.has_begun(name)),
                 Until::Ms(ms) => began.elapsed() >= Duration::from_millis(*ms),
                 Until::End(_) => false,
@@ -361,13 +358,25 @@ impl Player<'_> {
             return Ok(());
         };
         let pausing = clock::now();
-        let said = of.map(|of| self.acts.answer(of).text.clone()).unwrap_or_default();
-        let (check, task, bench) = (check.clone(), self.stage.task.clone(), self.stage.bench.clone());
+        let said = of
+            .map(|of| self.acts.answer(of).text.clone())
+            .unwrap_or_default();
+        let (check, task, bench) = (
+            check.clone(),
+            self.stage.task.clone(),
+            self.stage.bench.clone(),
+        );
         let found = apart(move || {
             let Some(step) = task.steps.first() else {
                 return Ok(None);
             };
-            check_act(&check, &said, (&task, step), &bench.workspace, &bench.sandbox)
+            check_act(
+                &check,
+                &said,
+                (&task, step),
+                &bench.workspace,
+                &bench.sandbox,
+            )
         });
         let found = found.await;
         let took_ns = clock::now() - pausing;
@@ -378,12 +387,16 @@ impl Player<'_> {
         }
         let problem = found.map_err(harness_fault)?;
         let name = self.acts.name(act).to_owned();
-        self.acts.checked(act, ActCheck {
-            passed: problem.is_none(),
-            reason: problem.clone(),
-            took_ns,
-        });
-        self.problems.push(problem.map(|problem| format!("act {act} ({name}): {problem}")));
+        self.acts.checked(
+            act,
+            ActCheck {
+                passed: problem.is_none(),
+                reason: problem.clone(),
+                took_ns,
+            },
+        );
+        self.problems
+            .push(problem.map(|problem| format!("act {act} ({name}): {problem}")));
         Ok(())
     }
 
@@ -482,7 +495,8 @@ impl Player<'_> {
         let planned = planned.filter(|act| act.check.is_some()).count();
         let missing = planned.saturating_sub(self.problems.len());
         let unreached = || Some("its act was not reached".to_owned());
-        self.problems.extend(std::iter::repeat_with(unreached).take(missing));
+        self.problems
+            .extend(std::iter::repeat_with(unreached).take(missing));
         Played {
             grade: grade_of(&self.problems),
             checking_ns: self.checking_ns,

@@ -149,7 +149,7 @@ impl Way {
                 None => {
                     let patience = order.patience();
                     self.link.stop(patience, &mut leg.recorder).await
-                },
+                }
             };
             let ended = seen.ended;
             leg.stopped = Some(order);

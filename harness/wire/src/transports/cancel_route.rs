@@ -64,7 +64,8 @@ impl<'e> CancelRoute<'e> {
         let (mut sender, driver) = http1::handshake(TokioIo::new(connection.stream))
             .await
             .map_err(|error| error.to_string())?;
-        let mut request = http::head_at(endpoint, "", "", &path).map_err(|failure| failure.to_string())?;
+        let mut request =
+            http::head_at(endpoint, "", "", &path).map_err(|failure| failure.to_string())?;
         *request.method_mut() = Method::POST;
         let host = header::HeaderValue::try_from(endpoint.target.authority());
         let host = host.map_err(|error| error.to_string())?;
@@ -77,7 +78,11 @@ impl<'e> CancelRoute<'e> {
                 return Ok(at);
             }
             let body = http_body_util::Limited::new(response.into_body(), http::MAX_ERROR_BODY);
-            let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+            let body = body
+                .collect()
+                .await
+                .map(|body| body.to_bytes())
+                .unwrap_or_default();
             let headers = header::HeaderMap::new();
             Err(http::refusal(endpoint.protocol, status.as_u16(), &headers, &body).to_string())
         };

@@ -218,9 +218,14 @@ impl OpenSocket {
         let mut word = None;
         loop {
             if let (Some(id), true) = (recorder.response_id(), word.is_some())
-                && let Some(steer) = word.take().and_then(|word: String| endpoint.protocol.steer(&id, &word))
+                && let Some(steer) = word
+                    .take()
+                    .and_then(|word: String| endpoint.protocol.steer(&id, &word))
             {
-                self.socket.send(Message::text(steer)).await.map_err(upgrade::closed)?;
+                self.socket
+                    .send(Message::text(steer))
+                    .await
+                    .map_err(upgrade::closed)?;
             }
             let patience = recorder.patience(idle);
             let message = tokio::select! {

@@ -106,7 +106,10 @@ impl Figures {
         if self.cached_ns_per_token.is_none() {
             notes.push("cached_tokens_per_second: the server reported no cached tokens, so it is the uncached speed".into());
         }
-        notes.push("queue_slots, resolve_rate and stop_reaction_ms: not measured, set them yourself".into());
+        notes.push(
+            "queue_slots, resolve_rate and stop_reaction_ms: not measured, set them yourself"
+                .into(),
+        );
         let prefill = self.prefill_ns_per_token;
         Profile {
             model: self.model.clone(),

@@ -121,9 +121,8 @@ pub async fn call(
     let bench = bench.clone();
     let request = call.clone();
     let start = clock::now() - origin;
-    let task = tokio::task::spawn_blocking(move || {
-        run(&bench, &request, origin, remaining, cancel)
-    });
+    let task =
+        tokio::task::spawn_blocking(move || run(&bench, &request, origin, remaining, cancel));
     let ran = task
         .await
         .unwrap_or_else(|_| Ran::refused("the tool crashed".into()));

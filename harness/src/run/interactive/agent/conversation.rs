@@ -17,6 +17,9 @@ use crate::run::agent::Stop;
 /// How long is waited for what an agent says to a stop.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How soon after a stop an answer has to end by itself that the stop came too late for.
+const TOO_LATE: u64 = 250_000_000;
+
 /// How long is waited for the processes of a stopped tool.
 const TOOL_PATIENCE: Duration = Duration::from_secs(15);
 
@@ -66,6 +69,8 @@ struct Stopping {
     as_what: ExchangeEnd,
     /// The ask that it stops.
     ask: u32,
+    /// When it was told.
+    at: u64,
     tool: Option<String>,
     deadline: Instant,
     confirmed: Option<u64>,
@@ -224,7 +229,9 @@ impl Conversation {
     async fn interrupt(&mut self, act: u32, as_what: ExchangeEnd) -> u64 {
         // Only of what the agent calls a tool: helpers come and go at any time.
         let family = self.family.filter(|_| self.tool.is_some());
-        let began = family.map(|family| family.tools(&self.own)).unwrap_or_default();
+        let began = family
+            .map(|family| family.tools(&self.own))
+            .unwrap_or_default();
         let messages = self.dialogue.interrupt();
         let at = self.write(messages).await;
         let gone = began.is_empty().then_some(Gone::Nothing);
@@ -239,6 +246,7 @@ impl Conversation {
             act,
             as_what,
             ask: self.last_ask(),
+            at,
             tool: self.tool.clone(),
             deadline: Instant::now() + PATIENCE,
             confirmed: None,
@@ -318,11 +326,12 @@ impl Conversation {
             return;
         };
         let first = !std::mem::replace(&mut steer.answered, true);
-        let applied = steered == Steered::Applied;
+        let cut = steered == Steered::Cut;
+        let applied = cut || steered == Steered::Applied;
         let answer = match steered {
             Steered::Refused(why) if self.answering => SteerAnswer::Refused(why),
             Steered::Refused(why) => SteerAnswer::TooLate(why),
-            Steered::Taken | Steered::Applied => SteerAnswer::Accepted,
+            Steered::Taken | Steered::Applied | Steered::Cut => SteerAnswer::Accepted,
         };
         let (act, refused) = (steer.act, answer != SteerAnswer::Accepted);
         if first {
@@ -333,8 +342,9 @@ impl Conversation {
         }
         let before = self.act_of(steer.ask);
         if applied && before != act {
-            // It goes on in the same turn: what was answered before has come to its end.
-            self.observe(at, before, Observed::Ended { by: None });
+            // It goes on in the same turn: what was answered before is over.
+            let by = cut.then_some(ExchangeEnd::Steered);
+            self.observe(at, before, Observed::Ended { by });
             if let Some(last) = self.acts.last_mut() {
                 *last = act;
             }
@@ -355,9 +365,11 @@ impl Conversation {
         let by = match (stop, &end) {
             (Some(stop), End::Finished) => {
                 let (way, confirmed) = (StopWay::AgentInterrupt, stop.confirmed);
+                // Of some protocols the end is all the confirmation there is.
+                let soon = at.saturating_sub(stop.at) < TOO_LATE;
                 stop.end = Some(match confirmed {
-                    Some(_) => StopAnswer::Missed { way, confirmed },
-                    None => StopAnswer::TooLate,
+                    None if soon => StopAnswer::TooLate,
+                    _ => StopAnswer::Missed { way, confirmed },
                 });
                 None
             }

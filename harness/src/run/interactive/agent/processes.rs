@@ -84,7 +84,11 @@ impl Family {
             let Some(process) = Process::of(pid) else {
                 continue;
             };
-            let helps = || process.program().is_some_and(|program| own.programs.contains(&program));
+            let helps = || {
+                process
+                    .program()
+                    .is_some_and(|program| own.programs.contains(&program))
+            };
             let is_tool = below_tool || !(own.members.contains(&process) || helps());
             if !is_tool || found.insert(process) {
                 let children = children(pid).into_iter().flatten();

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::turn::{Asked, Ended, Question, STEERED};
-use super::{Command, nothing_to_steer, tell, tool, too_late};
+use super::{Command, nothing_to_steer, tell, too_late, tool};
 use crate::run::agent::builtin::{failed, salted, tools};
 use crate::run::agent::{Assignment, Bench, Stop, transcript};
 use crate::run::interactive::driver::{Ask, Closed, Observed, Observer};
@@ -115,7 +115,13 @@ impl Conversation {
 
     async fn warm_up(&mut self) {
         let observer = self.observer.clone();
-        let record = |exchange| tell(&observer, 0, Observed::Record(Event::Exchange(Box::new(exchange))));
+        let record = |exchange| {
+            tell(
+                &observer,
+                0,
+                Observed::Record(Event::Exchange(Box::new(exchange))),
+            )
+        };
         self.session
             .warm_up(&self.instructions, &self.specs, self.deadline, record)
             .await;
@@ -143,7 +149,11 @@ impl Conversation {
             let asked = question
                 .ask(&mut self.session, &mut self.commands, &self.observer)
                 .await;
-            let Asked { result, stop, steer } = asked;
+            let Asked {
+                result,
+                stop,
+                steer,
+            } = asked;
             let answer = match result {
                 Ok(answer) => answer,
                 Err(Failure::Stopped) => {
@@ -190,7 +200,12 @@ impl Conversation {
             time: self.time,
         };
         let (results, ran) = tools
-            .run(answer, &mut self.session, &mut self.commands, &self.observer)
+            .run(
+                answer,
+                &mut self.session,
+                &mut self.commands,
+                &self.observer,
+            )
             .await;
         self.keep_whole(answer, results);
         ran
@@ -270,7 +285,9 @@ impl Conversation {
             for late in &stop.also {
                 too_late(&self.observer, *late);
             }
-            let Ended { at, answer, act, .. } = stop;
+            let Ended {
+                at, answer, act, ..
+            } = stop;
             super::tell_at(&self.observer, at, act, Observed::Stopped(answer));
         }
     }

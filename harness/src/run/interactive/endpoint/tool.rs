@@ -62,7 +62,9 @@ impl Tools<'_> {
                         .await;
                     ran = match stop {
                         Some(stop) => Ran::Stopped(stop),
-                        None if done.over_disk => Ran::Failed(Stop::out_of_disk(self.bench.disk_mb)),
+                        None if done.over_disk => {
+                            Ran::Failed(Stop::out_of_disk(self.bench.disk_mb))
+                        }
                         None if done.submitted => Ran::Submitted,
                         None => Ran::All,
                     };
@@ -139,10 +141,16 @@ impl Tools<'_> {
         // No sandbox has a key, but a server may have told one in a way of its own.
         self.redaction.tool(&mut done.tool, &mut done.output);
         let call_id = done.tool.call_id.clone();
-        tell(observer, self.act, Observed::Record(Event::Tool(done.tool.clone())));
+        tell(
+            observer,
+            self.act,
+            Observed::Record(Event::Tool(done.tool.clone())),
+        );
         let gone_at = done.gone_at.unwrap_or_else(clock::now);
         if let Some(stop) = &mut stop {
-            let gone = Observed::ToolGone { call_id: call_id.clone() };
+            let gone = Observed::ToolGone {
+                call_id: call_id.clone(),
+            };
             tell_at(observer, gone_at, self.act, gone);
             stop.at = clock::now();
             stop.answer = StopAnswer::Applied {

@@ -110,8 +110,16 @@ impl Question<'_> {
                 let (turn, instructions, tools) = (self.turn, self.instructions, self.tools);
                 let (items, deadline) = (self.items, self.deadline);
                 match self.follows {
-                    true => session.follow(turn, instructions, tools, items, deadline, record).await,
-                    false => session.ask(turn, instructions, tools, items, deadline, record).await,
+                    true => {
+                        session
+                            .follow(turn, instructions, tools, items, deadline, record)
+                            .await
+                    }
+                    false => {
+                        session
+                            .ask(turn, instructions, tools, items, deadline, record)
+                            .await
+                    }
                 }
             };
             let mut asking = std::pin::pin!(asking);
@@ -144,7 +152,11 @@ impl Question<'_> {
             // Whatever the server still says of it must not reach the next answer.
             session.disconnect();
             let why = "the answer ended before the server said anything".to_owned();
-            tell(observer, steer.act, Observed::Steered(SteerAnswer::TooLate(why)));
+            tell(
+                observer,
+                steer.act,
+                Observed::Steered(SteerAnswer::TooLate(why)),
+            );
         }
         Asked {
             stop: told.ended(round_trip.into_inner(), &result),
@@ -207,7 +219,9 @@ impl Question<'_> {
                 if let Some(steer) = told.steer.as_ref().filter(|_| told.steer_answer.is_none()) {
                     let said = match &answer {
                         Steered::Accepted => SteerAnswer::Accepted,
-                        Steered::Pending => SteerAnswer::TooLate("outputs of calls are owed".into()),
+                        Steered::Pending => {
+                            SteerAnswer::TooLate("outputs of calls are owed".into())
+                        }
                         Steered::Failed(code, words) if code == NOT_ACTIVE => {
                             SteerAnswer::TooLate(words.clone())
                         }
@@ -228,7 +242,10 @@ impl Commanded {
     /// The act whose redirection was accepted.
     fn accepted(&self) -> Option<u32> {
         let accepted = self.steer_answer == Some(Steered::Accepted);
-        self.steer.as_ref().filter(|_| accepted).map(|steer| steer.act)
+        self.steer
+            .as_ref()
+            .filter(|_| accepted)
+            .map(|steer| steer.act)
     }
 
     /// What came of a stop. An answer that came to its end within a round trip of it had

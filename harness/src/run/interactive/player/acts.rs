@@ -28,7 +28,9 @@ pub(super) struct Answer {
 impl Answer {
     /// Whether a tool of this name has begun; any, if it is empty.
     pub fn has_begun(&self, name: &str) -> bool {
-        self.tools.iter().any(|tool| name.is_empty() || tool == name)
+        self.tools
+            .iter()
+            .any(|tool| name.is_empty() || tool == name)
     }
 }
 
@@ -172,7 +174,9 @@ impl Acts {
         let offset = self.offset(at);
         let tokens = tokens.unwrap_or(1);
         let Some(entry) = self.entry(act) else { return };
-        let Entry { act: own, answer, .. } = entry;
+        let Entry {
+            act: own, answer, ..
+        } = entry;
         answer.events += 1;
         answer.tokens = answer.tokens.saturating_add(tokens);
         answer.text.push_str(text);
@@ -223,7 +227,8 @@ impl Acts {
             ActKind::Steer => entry.act.marks.redirected = Some(offset),
             ActKind::Ask => {
                 let before = at.checked_sub(1).and_then(|at| self.entries.get_mut(at));
-                if let Some(before) = before.filter(|before| before.act.kind == ActKind::Interrupt) {
+                if let Some(before) = before.filter(|before| before.act.kind == ActKind::Interrupt)
+                {
                     before.act.marks.redirected = Some(offset);
                 }
             }
@@ -474,7 +479,9 @@ impl Acts {
     /// The request of the latest key was cancelled.
     pub fn key_cancelled(&mut self, act: u32, at: u64) {
         let at = self.offset(at);
-        let key = self.entry(act).and_then(|entry| entry.act.keystrokes.last_mut());
+        let key = self
+            .entry(act)
+            .and_then(|entry| entry.act.keystrokes.last_mut());
         if let Some(key) = key {
             key.cancelled = Some(at);
         }

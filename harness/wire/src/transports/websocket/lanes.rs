@@ -177,7 +177,8 @@ impl Link for LaneLink {
     /// Nothing ends one response on a connection that others use. Its lane is left for good.
     fn stop<'a>(&'a mut self, _: Duration, _: &'a mut Recorder) -> Boxed<'a, StopSeen> {
         self.lane = None;
-        let why = "nothing stops one response on a shared connection; set shared_connection = false";
+        let why =
+            "nothing stops one response on a shared connection; set shared_connection = false";
         Box::pin(std::future::ready(StopSeen {
             refused: Some(why.into()),
             ..StopSeen::silent(StopWay::SocketClose)
