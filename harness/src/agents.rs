@@ -11,7 +11,7 @@ mod template;
 
 use std::path::Path;
 
-pub use adapter::{Adapter, Install, Installer, Pointing, Speaks};
+pub use adapter::{Adapter, Control, Install, Installer, Pointing, Speaks};
 pub use layer::{Layer, Layers};
 pub use sign_in::{SignIn, UpstreamOf};
 pub use template::{Template, Values};
@@ -35,7 +35,9 @@ macro_rules! shipped {
 /// The adapters that come with timeslip: name and content of their files.
 static SHIPPED: &[(&str, &str)] = shipped![
     "codex",
+    "codex-acp",
     "claude-code",
+    "claude-agent-acp",
     "opencode",
     "mini-swe-agent",
     "gemini",
@@ -102,6 +104,6 @@ mod tests {
     fn an_unknown_name_lists_the_known_ones() {
         assert_eq!(find("builtin").unwrap(), None);
         let error = find("codx").unwrap_err().to_string();
-        insta::assert_snapshot!(error, @"agent 'codx': is not known; known are builtin, codex, claude-code, opencode, mini-swe-agent, gemini, goose, qwen-code, pi. For one of your own name its file, such as ./codx.toml");
+        insta::assert_snapshot!(error, @"agent 'codx': is not known; known are builtin, codex, codex-acp, claude-code, claude-agent-acp, opencode, mini-swe-agent, gemini, goose, qwen-code, pi. For one of your own name its file, such as ./codx.toml");
     }
 }

@@ -15,6 +15,7 @@ pub mod agents;
 mod cache;
 pub mod cli;
 pub mod console;
+pub mod control;
 pub mod downloads;
 pub mod error;
 pub mod exit;

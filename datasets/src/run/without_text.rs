@@ -1,6 +1,6 @@
 //! A journal's event without a word of what was said: names, counts, times and lengths.
 
-use super::journal::{Event, Exchange, Record, Tool, TrialFinished};
+use super::journal::{Act, Event, Exchange, Record, Tool, TrialFinished};
 
 /// Longest name that is kept.
 const LONGEST_NAME: usize = 128;
@@ -60,6 +60,7 @@ impl Record {
         match &mut record.event {
             Event::Exchange(exchange) => of_exchange(exchange),
             Event::Tool(tool) => of_tool(tool),
+            Event::Act(act) => of_act(act),
             Event::TrialFinished(finished) => of_end(finished),
             Event::TrialStarted(_) | Event::AgentRun(_) => {}
         }
@@ -94,6 +95,14 @@ fn of_exchange(exchange: &mut Exchange) {
 fn of_tool(tool: &mut Tool) {
     tool.call_id = name_or_text(&tool.call_id).to_owned();
     tool.name = name_or_text(&tool.name).to_owned();
+}
+
+fn of_act(act: &mut Act) {
+    act.name = name_or_text(&act.name).to_owned();
+    act.detail = act.detail.as_deref().map(failure);
+    if let Some(check) = &mut act.check {
+        check.reason = None;
+    }
 }
 
 fn of_end(finished: &mut TrialFinished) {

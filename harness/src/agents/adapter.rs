@@ -14,6 +14,7 @@ use timeslip_wire::transports;
 use super::BUILT_IN;
 use super::sign_in::SignIn;
 use super::template::{INSTRUCTION, PLACES, Template, Values};
+use crate::control;
 use crate::error::Error;
 
 /// How an agent is installed, started and pointed at a server.
@@ -35,8 +36,9 @@ pub struct Adapter {
     /// The directory that is its layer, in the place of an installation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<PathBuf>,
-    /// The command line of one run without a person: program and arguments.
-    #[serde(deserialize_with = "not_empty")]
+    /// The command line of one run without a person: program and arguments. Empty for an agent
+    /// that can only be driven.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<Template>,
     /// What it reads on its standard input; nothing if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,10 +58,28 @@ pub struct Adapter {
     /// The ways in which it speaks to a server, the one to prefer first.
     #[serde(deserialize_with = "not_empty")]
     pub speaks: Vec<Speaks>,
+    /// How it is driven: asked, interrupted and redirected while it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control: Option<Control>,
     /// How it is recorded with a sign-in of its own; without it, by the variables of the first
     /// way that hold no key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sign_in: Option<SignIn>,
+}
+
+/// How an agent is driven.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Control {
+    /// The control protocol.
+    #[serde(deserialize_with = "control_protocol")]
+    pub protocol: String,
+    /// The command line: program and arguments.
+    #[serde(deserialize_with = "not_empty")]
+    pub command: Vec<Template>,
+    /// The mode of a session in which it asks for no permission, where it has to be chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
 }
 
 /// What an agent is installed from.
@@ -220,8 +240,21 @@ impl Adapter {
                  is written"
             ));
         }
+        if self.command.is_empty() && self.control.is_none() {
+            return Err("has neither `command` nor `control`; say how it is started".into());
+        }
+        let own = self.control.iter().flat_map(|control| &control.command);
+        let mut own = own.flat_map(Template::places);
+        if own.any(|name| name == INSTRUCTION) {
+            return Err(
+                "says {instruction} in the `command` of `control`; it is asked later".into(),
+            );
+        }
         let told = self.command.iter().chain(&self.input);
         let told = told.flat_map(Template::places);
+        if self.command.is_empty() {
+            return Ok(());
+        }
         match told.filter(|name| *name == INSTRUCTION).count() {
             1 => Ok(()),
             0 => Err("never says {instruction}; put it into `command` or `input`".into()),
@@ -235,7 +268,9 @@ impl Adapter {
         let files = self.files.iter().chain(&way.files);
         let files = files.flat_map(|(path, content)| [path, content]);
         let arguments = self.arguments.iter().chain(&way.arguments);
-        let words = self.command.iter().chain(&self.input).chain(arguments);
+        let control = self.control.iter().flat_map(|control| &control.command);
+        let words = self.command.iter().chain(&self.input).chain(control);
+        let words = words.chain(arguments);
         words.chain(variables).chain(files)
     }
 
@@ -296,6 +331,19 @@ impl Adapter {
         own.is_some_and(|own| own == program)
     }
 
+    /// How it is started so that it is driven and speaks to a server in one of its ways;
+    /// `None` where it cannot be driven.
+    #[must_use]
+    pub fn pointing_driven(&self, way: &Speaks, values: &Values<'_>) -> Option<Pointing> {
+        let control = self.control.as_ref()?;
+        let fill = |text: &Template| text.fill(values, &way.places);
+        Some(Pointing {
+            command: control.command.iter().map(fill).collect(),
+            input: None,
+            ..self.pointing(way, values)
+        })
+    }
+
     /// How it is started so that it speaks to a server in one of its ways.
     #[must_use]
     pub fn pointing(&self, way: &Speaks, values: &Values<'_>) -> Pointing {
@@ -348,6 +396,10 @@ fn not_empty<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
 
 fn protocol<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     known(deserializer, protocols::names())
+}
+
+fn control_protocol<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    known(deserializer, control::names())
 }
 
 fn transport<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
@@ -466,6 +518,7 @@ protocol = "responses"
             key: "k",
             home: "/h",
             layer: "/l",
+            port: "7718",
             instruction: "i",
         };
         let expected = Pointing {

@@ -28,12 +28,14 @@ pub struct Values<'a> {
     pub home: &'a str,
     /// Where its programs are.
     pub layer: &'a str,
+    /// Where it listens, if it is a server itself.
+    pub port: &'a str,
     /// What it is to do.
     pub instruction: &'a str,
 }
 
 /// The places that every adapter has.
-pub(super) const PLACES: [&str; 8] = [
+pub(super) const PLACES: [&str; 9] = [
     "origin",
     "base_url",
     "model",
@@ -41,6 +43,7 @@ pub(super) const PLACES: [&str; 8] = [
     "key",
     "home",
     "layer",
+    "port",
     INSTRUCTION,
 ];
 
@@ -49,7 +52,7 @@ pub(super) const INSTRUCTION: &str = "instruction";
 
 impl Values<'_> {
     /// What each of [`PLACES`] stands for.
-    fn of_places(&self) -> [String; 8] {
+    fn of_places(&self) -> [String; 9] {
         let context_tokens = self.context_tokens.to_string();
         [
             self.origin,
@@ -59,6 +62,7 @@ impl Values<'_> {
             self.key,
             self.home,
             self.layer,
+            self.port,
             self.instruction,
         ]
         .map(str::to_owned)
@@ -154,6 +158,7 @@ mod tests {
         key: "none",
         home: "/home/agent",
         layer: "/layer",
+        port: "1",
         instruction: "do {model}",
     };
 

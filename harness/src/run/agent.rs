@@ -5,8 +5,10 @@ mod door;
 mod external;
 pub(in crate::run) mod transcript;
 
+pub(crate) use door::Ends;
 pub use door::{Opening, go_through};
 pub use external::External;
+pub(crate) use external::{Launch, Live};
 pub(crate) use transcript::append;
 
 use std::sync::Arc;

@@ -10,10 +10,12 @@
 //! means for an act. A [`Driver`] carries it out and tells what it sees; it knows no session
 //! file, no marks of acts and no checks.
 
+mod agent;
 mod driver;
 mod endpoint;
 mod player;
 
+pub use agent::AgentDriver;
 pub use driver::{
     Abilities, Ask, Boxed, Closed, Driver, Observation, Observed, Observer, SteerAnswer,
     StopAnswer, Told,
@@ -60,9 +62,13 @@ fn driver_of(
 ) -> Result<Box<dyn Driver>, Stop> {
     match agent {
         Agent::BuiltIn => Ok(Box::new(EndpointDriver::new(assignment, origin, observer))),
-        Agent::External(agent) => {
-            let why = format!("{} cannot be driven in a session", agent.name());
-            Err(Stop::because(EndedBy::Harness, why))
-        }
+        Agent::External(agent) => match AgentDriver::of(agent, assignment, origin, observer) {
+            Some(driver) => Ok(Box::new(driver)),
+            None => {
+                let name = agent.name();
+                let why = format!("{name} has no control protocol to hold a session by");
+                Err(Stop::because(EndedBy::Harness, why))
+            }
+        },
     }
 }

@@ -7,6 +7,7 @@ mod chatgpt;
 mod conformance;
 mod datasets;
 mod doc_examples;
+mod driven_agents;
 mod first_request;
 mod gate;
 mod grade;

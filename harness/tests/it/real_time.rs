@@ -248,6 +248,7 @@ fn nothing_of_an_old_answer_is_taken_for_a_new_one() {
         let seen = runtime.block_on(async {
             let (observer, observations) = mpsc::unbounded_channel();
             let assignment = Assignment {
+                keeper: &timeslip_datasets::run::Keeper::Nobody,
                 measuring: &tokio::runtime::Handle::current(),
                 run_id: "r",
                 endpoint: &endpoint,

@@ -117,6 +117,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
             key: agents::KEY,
             home: &scratch.path().to_string_lossy(),
             layer: "",
+            port: "",
             instruction: "",
         },
     );

@@ -5,6 +5,10 @@
 //! listening socket out over a Unix socket, and becomes the agent. Whoever has the socket
 //! accepts the agent's connections without anything in between. Where commands share this
 //! machine's network, the socket is simply opened here.
+//!
+//! An agent that is driven is talked with through the same door. Handed out are the other ends
+//! of its standard input and output, or sockets that are not connected yet: a socket stays in
+//! the network in which it was made, so that they reach the agent's own server from outside.
 
 use std::env;
 use std::fs::{self, File};
@@ -18,8 +22,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg,
 };
 use serde::{Deserialize, Serialize};
 use timeslip_suites::sandbox::Ports;
@@ -29,6 +33,15 @@ use timeslip_suites::{Capabilities, Mount};
 /// usually there, and the kernel gives it to no client.
 const PORT: u16 = 7717;
 
+/// The port of an agent that is a server itself, in such a network.
+const OWN_PORT: u16 = 7718;
+
+/// Sockets to an agent's own server. One that it never answers on is not used again.
+const SOCKETS: usize = 128;
+
+/// Descriptors that are handed out at most.
+const HANDED_OUT: usize = 1 + SOCKETS;
+
 /// The name of the hidden command.
 const COMMAND: &str = "door";
 
@@ -36,6 +49,8 @@ const COMMAND: &str = "door";
 const INSIDE: &str = "/timeslip";
 const PROGRAM: &str = "timeslip";
 const SOCKET: &str = "socket";
+
+const NOTHING_HANDED_OUT: &str = "the sandbox handed out too little";
 
 /// Why there is no door.
 pub(super) const NO_DOOR: &str =
@@ -52,6 +67,16 @@ pub struct Opening {
     command: Vec<String>,
     /// What the agent reads on its standard input; nothing if absent.
     input: Option<String>,
+    /// Through what the agent is talked with, where it is driven.
+    #[serde(default)]
+    talk: Option<Talk>,
+}
+
+/// Through what an agent is talked with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Talk {
+    Pipes,
+    Server,
 }
 
 /// A door that is about to be opened.
@@ -59,26 +84,61 @@ pub struct Opening {
 pub(super) struct Door {
     /// Where the agent finds its server.
     pub address: SocketAddr,
+    /// Where the agent is to listen, if it is a server itself.
+    pub own: SocketAddr,
     /// What has to be visible inside.
     pub mounts: Vec<Mount>,
     program: PathBuf,
     socket: PathBuf,
-    from: From,
+    talk: Option<Talk>,
+    /// Where the listening socket is, where it is not handed out.
+    listener: Option<TcpListener>,
+    /// Where descriptors are handed out to.
+    handed_out: Option<UnixListener>,
 }
 
-/// From where the listening socket comes.
+/// What came through a door.
 #[derive(Debug)]
-enum From {
-    /// The agent's sandbox hands it out.
-    Inside(UnixListener),
-    /// It is open already.
-    Here(TcpListener),
+pub(crate) struct Opened {
+    /// Where the agent connects to.
+    pub listener: TcpListener,
+    /// The agent's process, where it is talked with.
+    pub process: Option<u32>,
+    /// Through what.
+    pub ends: Option<Ends>,
+}
+
+/// Our ends of what an agent is talked with through.
+#[derive(Debug)]
+pub(crate) enum Ends {
+    Pipes {
+        /// Its standard input.
+        input: OwnedFd,
+        /// Its standard output.
+        output: OwnedFd,
+    },
+    Server {
+        /// Where it listens.
+        address: SocketAddr,
+        /// Sockets that reach it, not connected yet.
+        sockets: Vec<OwnedFd>,
+    },
 }
 
 impl Door {
     /// Makes one ready in an empty directory; an error for sandboxes that have none.
-    pub fn new(capabilities: &Capabilities, directory: &Path) -> io::Result<Self> {
+    pub fn new(
+        capabilities: &Capabilities,
+        directory: &Path,
+        talk: Option<Talk>,
+    ) -> io::Result<Self> {
         let own = env::current_exe()?;
+        let socket = directory.join(SOCKET);
+        let mount = |host: &Path, inside: &Path| Mount {
+            host: host.to_owned(),
+            inside: inside.to_string_lossy().into_owned(),
+            writable: false,
+        };
         match capabilities.ports {
             Ports::Own => {
                 let program = directory.join(PROGRAM);
@@ -87,29 +147,33 @@ impl Door {
                 // By its descriptor: a socket's path may have no more than 107 bytes.
                 let opened = File::open(directory)?;
                 let place = format!("/proc/self/fd/{}/{SOCKET}", opened.as_raw_fd());
-                let listener = UnixListener::bind(place)?;
-                let inside = |name: &str| format!("{INSIDE}/{name}");
-                let mount = |host: &Path, inside: &str| Mount {
-                    host: host.to_owned(),
-                    inside: inside.to_owned(),
-                    writable: false,
-                };
+                let inside = Path::new(INSIDE);
+                let mounts = vec![mount(directory, inside), mount(&own, &inside.join(PROGRAM))];
                 Ok(Door {
                     address: (Ipv4Addr::LOCALHOST, PORT).into(),
-                    mounts: vec![mount(directory, INSIDE), mount(&own, &inside(PROGRAM))],
-                    program: inside(PROGRAM).into(),
-                    socket: inside(SOCKET).into(),
-                    from: From::Inside(listener),
+                    own: (Ipv4Addr::LOCALHOST, OWN_PORT).into(),
+                    mounts,
+                    program: inside.join(PROGRAM),
+                    socket: inside.join(SOCKET),
+                    talk,
+                    listener: None,
+                    handed_out: Some(UnixListener::bind(place)?),
                 })
             }
             Ports::Machine => {
-                let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+                let free = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+                let listener = free()?;
+                let handed_out = talk.map(|_| UnixListener::bind(&socket)).transpose()?;
                 Ok(Door {
                     address: listener.local_addr()?,
-                    mounts: Vec::new(),
+                    own: free()?.local_addr()?,
+                    // Where paths are rewritten, this one stays.
+                    mounts: Vec::from_iter(talk.map(|_| mount(directory, directory))),
                     program: own,
-                    socket: PathBuf::new(),
-                    from: From::Here(listener),
+                    socket,
+                    talk,
+                    listener: Some(listener),
+                    handed_out,
                 })
             }
             Ports::None => Err(io::Error::new(io::ErrorKind::Unsupported, NO_DOOR)),
@@ -119,10 +183,11 @@ impl Door {
     /// The shell command that opens it and becomes the agent.
     pub fn command(&self, command: Vec<String>, input: Option<String>) -> io::Result<String> {
         let opening = Opening {
-            port: matches!(self.from, From::Inside(_)).then_some(PORT),
+            port: self.listener.is_none().then_some(PORT),
             socket: self.socket.clone(),
             command,
             input,
+            talk: self.talk,
         };
         let opening = serde_json::to_string(&opening)?;
         let program = self.program.to_string_lossy();
@@ -134,24 +199,45 @@ impl Door {
     }
 
     /// Waits until it is open.
-    pub async fn opened(self) -> io::Result<TcpListener> {
-        let listener = match self.from {
-            From::Here(listener) => listener,
-            From::Inside(listener) => {
-                listener.set_nonblocking(true)?;
-                let listener = tokio::net::UnixListener::from_std(listener)?;
-                let (stream, _) = listener.accept().await?;
-                loop {
-                    stream.readable().await?;
-                    match received(&stream) {
-                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                        received => break TcpListener::from(received?),
-                    }
+    pub async fn opened(self) -> io::Result<Opened> {
+        let (mut descriptors, mut process) = (Vec::new(), None);
+        if let Some(listener) = self.handed_out {
+            listener.set_nonblocking(true)?;
+            let listener = tokio::net::UnixListener::from_std(listener)?;
+            let (stream, _) = listener.accept().await?;
+            // What has connected becomes the agent.
+            process = stream.peer_cred()?.pid();
+            descriptors = loop {
+                stream.readable().await?;
+                match received(&stream) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    received => break received?,
                 }
-            }
+            };
+        }
+        let mut descriptors = descriptors.into_iter();
+        let missing = || io::Error::new(io::ErrorKind::InvalidData, NOTHING_HANDED_OUT);
+        let listener = match self.listener {
+            Some(listener) => listener,
+            None => TcpListener::from(descriptors.next().ok_or_else(missing)?),
         };
         listener.set_nonblocking(true)?;
-        Ok(listener)
+        let ends = match self.talk {
+            None => None,
+            Some(Talk::Pipes) => Some(Ends::Pipes {
+                input: descriptors.next().ok_or_else(missing)?,
+                output: descriptors.next().ok_or_else(missing)?,
+            }),
+            Some(Talk::Server) => Some(Ends::Server {
+                address: self.own,
+                sockets: descriptors.collect(),
+            }),
+        };
+        Ok(Opened {
+            listener,
+            process: process.and_then(|process| u32::try_from(process).ok()),
+            ends,
+        })
     }
 }
 
@@ -160,9 +246,9 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// Takes the one descriptor that a message brings.
-fn received(stream: &tokio::net::UnixStream) -> io::Result<OwnedFd> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+/// Takes the descriptors that a message brings.
+fn received(stream: &tokio::net::UnixStream) -> io::Result<Vec<OwnedFd>> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(HANDED_OUT))];
     let mut brought = RecvAncillaryBuffer::new(&mut space);
     let mut byte = [0];
     let mut parts = [io::IoSliceMut::new(&mut byte)];
@@ -178,13 +264,7 @@ fn received(stream: &tokio::net::UnixStream) -> io::Result<OwnedFd> {
         RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
         _ => None,
     });
-    let mut descriptors = descriptors.flatten();
-    descriptors.next().ok_or_else(|| {
-        io::Error::new(
-            io::ErrorKind::InvalidData,
-            "the sandbox handed out no socket",
-        )
-    })
+    Ok(descriptors.flatten().collect())
 }
 
 /// Inside the sandbox: opens the door and becomes the agent. Comes back only with an error.
@@ -201,39 +281,66 @@ pub fn go_through(opening: &Opening) -> io::Error {
 }
 
 fn prepared(opening: &Opening) -> io::Result<Command> {
-    if let Some(port) = opening.port {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
-        hand_out(&listener, &opening.socket)?;
-    }
     let Some((program, arguments)) = opening.command.split_first() else {
         return Err(io::Error::other("no command of an agent is given"));
     };
     let mut agent = Command::new(program);
-    agent.args(arguments);
-    match &opening.input {
-        None => agent.stdin(Stdio::null()),
-        Some(input) => {
-            let path = env::temp_dir().join(format!("timeslip-input-{}", std::process::id()));
-            let mut file = File::options()
-                .read(true)
-                .write(true)
-                .create_new(true)
-                .open(&path)?;
-            fs::remove_file(&path)?;
-            file.write_all(input.as_bytes())?;
-            file.seek(SeekFrom::Start(0))?;
-            agent.stdin(file)
+    agent.args(arguments).stdin(Stdio::null());
+    if let Some(input) = &opening.input {
+        agent.stdin(readable(input)?);
+    }
+    let mut handed_out: Vec<OwnedFd> = Vec::new();
+    if let Some(port) = opening.port {
+        handed_out.push(TcpListener::bind((Ipv4Addr::LOCALHOST, port))?.into());
+    }
+    match opening.talk {
+        None => {}
+        Some(Talk::Pipes) => {
+            let (input, ours) = io::pipe()?;
+            agent.stdin(input);
+            handed_out.push(ours.into());
+            let (ours, output) = io::pipe()?;
+            agent.stdout(output);
+            handed_out.push(ours.into());
         }
-    };
+        Some(Talk::Server) => {
+            for _ in 0..SOCKETS {
+                let socket = rustix::net::socket_with(
+                    AddressFamily::INET,
+                    SocketType::STREAM,
+                    SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+                    None,
+                )?;
+                handed_out.push(socket);
+            }
+        }
+    }
+    if !handed_out.is_empty() {
+        hand_out(&handed_out, &opening.socket)?;
+    }
     Ok(agent)
 }
 
-/// Sends a listening socket to whoever listens at a Unix socket.
-fn hand_out(listener: &TcpListener, socket: &Path) -> io::Result<()> {
+/// A file of no name with a text.
+fn readable(text: &str) -> io::Result<File> {
+    let path = env::temp_dir().join(format!("timeslip-input-{}", std::process::id()));
+    let mut file = File::options()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .open(&path)?;
+    fs::remove_file(&path)?;
+    file.write_all(text.as_bytes())?;
+    file.seek(SeekFrom::Start(0))?;
+    Ok(file)
+}
+
+/// Sends descriptors to whoever listens at a Unix socket.
+fn hand_out(descriptors: &[OwnedFd], socket: &Path) -> io::Result<()> {
     let stream = UnixStream::connect(socket)?;
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(HANDED_OUT))];
     let mut taken = SendAncillaryBuffer::new(&mut space);
-    let descriptors = [listener.as_fd()];
+    let descriptors: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
     taken.push(SendAncillaryMessage::ScmRights(&descriptors));
     let byte = [io::IoSlice::new(b"s")];
     sendmsg(&stream, &byte, &mut taken, SendFlags::empty())?;
