@@ -150,6 +150,8 @@ mod tests {
             grading_ns: 0,
             reward: None,
             failed_tests: vec![text()],
+            changes: None,
+            solution_changes: None,
         };
         for event in [
             Event::Exchange(Box::new(exchange)),
