@@ -153,7 +153,7 @@ fn ordinary() -> Vec<u8> {
         .success();
     let run = folder.path().join("runs/latest");
     let files = walk(&run).into_iter();
-    let files = files.filter(|path| !path.extension().is_some_and(|end| end == "jsonl"));
+    let files = files.filter(|path| path.extension().is_none_or(|end| end != "jsonl"));
     let mut ordinary: Vec<u8> = files
         .flat_map(|path| std::fs::read(path).unwrap())
         .collect();

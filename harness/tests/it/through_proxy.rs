@@ -17,14 +17,19 @@ const ATTEMPTS: &str = "8";
 
 /// Starts a server; the process and where it listens.
 fn listening(folder: &Path, arguments: &[&str]) -> (Child, String) {
-    let mut server = Command::new(env!("CARGO_BIN_EXE_timeslip"))
+    // One of the two says it on its standard output.
+    let mut server = Command::new("sh")
+        .args([
+            "-c",
+            "exec \"$0\" \"$@\" 2>&1",
+            env!("CARGO_BIN_EXE_timeslip"),
+        ])
         .current_dir(folder)
         .args(arguments)
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
+        .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut words = BufReader::new(server.stderr.take().unwrap());
+    let mut words = BufReader::new(server.stdout.take().unwrap());
     let mut line = String::new();
     while !line.contains("http://127") {
         line.clear();
@@ -79,7 +84,7 @@ fn a_task_takes_as_long_through_the_proxy() {
             .to_owned();
     for (name, origin) in endpoints {
         config += &format!(
-            "[endpoint.{name}]\nbase_url = \"{origin}/v1\"\nmodel = \"m\"\nprotocol = \"chat-completions\"\n"
+            "[endpoint.{name}]\nbase_url = \"{origin}/v1\"\nmodel = \"quick\"\nprotocol = \"chat-completions\"\n"
         );
     }
     std::fs::write(folder.join("timeslip.toml"), config).unwrap();
