@@ -211,7 +211,7 @@ const INTERPRETERS: &[&str] = &["python", "node", "ruby", "perl", "php", "bun", 
 /// Shells in shells that are followed.
 const DEEPEST: usize = 4;
 
-/// Bytes of a command that are looked at.
+/// Characters of a command that are looked at.
 const LONGEST: usize = 64 << 10;
 
 /// What a command is for.
@@ -356,9 +356,8 @@ struct Program {
 /// Cuts a command as a shell does, as far as it matters here: into programs and their words,
 /// without quotation marks, comments and the text of here-documents.
 fn programs(command: &str) -> Vec<Program> {
-    let longest = command.floor_char_boundary(LONGEST);
     let mut cutting = Cutting::default();
-    let mut rest = command[..longest].chars().peekable();
+    let mut rest = command.chars().take(LONGEST).peekable();
     while let Some(letter) = rest.next() {
         let next = rest.peek().copied();
         match (cutting.quote, letter, next) {
