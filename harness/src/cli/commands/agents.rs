@@ -71,7 +71,7 @@ fn list(layers: &Layers) -> Result<u8, Error> {
     Ok(exit::PASS)
 }
 
-/// `responses (websocket, http-sse), gemini (http-sse)`.
+/// `responses (websocket, http-sse), gemini (http-sse); driven by acp`.
 fn ways(adapter: &Adapter) -> String {
     let protocols = adapter.protocols().into_iter().map(|protocol| {
         let ways = adapter.speaks.iter();
@@ -79,7 +79,12 @@ fn ways(adapter: &Adapter) -> String {
         let transports: Vec<&str> = ways.map(|way| way.transport.as_str()).collect();
         format!("{protocol} ({})", transports.join(", "))
     });
-    protocols.collect::<Vec<_>>().join(", ")
+    let ways = protocols.collect::<Vec<_>>().join(", ");
+    match (&adapter.control, adapter.command.is_empty()) {
+        (None, _) => ways,
+        (Some(control), false) => format!("{ways}; driven by {}", control.protocol),
+        (Some(control), true) => format!("{ways}; driven by {} alone", control.protocol),
+    }
 }
 
 fn install(adapter: &Adapter, layers: &Layers) -> Result<u8, Error> {
