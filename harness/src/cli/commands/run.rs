@@ -40,7 +40,11 @@ pub(super) struct Arguments {
     /// Read this configuration file [default: timeslip.toml, if there is one]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Run this suite: a name or a suite file (repeatable) [default: as configured]
+    /// Run these suites: names or suite files [default: as configured]
+    #[arg(value_name = "SUITE")]
+    named: Vec<String>,
+
+    /// Run this suite, too (repeatable)
     #[arg(long = "suite", value_name = "SUITE")]
     suites: Vec<String>,
     /// Measure this endpoint (repeatable: the candidates, then the baseline) [default: as
@@ -99,7 +103,7 @@ pub(super) struct Arguments {
     dry_run: bool,
     /// Finish an interrupted run
     #[arg(long, value_name = "RUN", conflicts_with_all = [
-        "config", "suites", "endpoints", "agents", "baseline", "tasks", "base_url", "attempts", "turns", "trial_seconds", "concurrency", "seed", "directory", "sandbox", "dry_run", "no_bodies", "hashed",
+        "config", "named", "suites", "endpoints", "agents", "baseline", "tasks", "base_url", "attempts", "turns", "trial_seconds", "concurrency", "seed", "directory", "sandbox", "dry_run", "no_bodies", "hashed",
     ])]
     resume: Option<PathBuf>,
 }
@@ -190,7 +194,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
 
 fn overrides(arguments: &Arguments) -> Overrides {
     Overrides {
-        suites: arguments.suites.clone(),
+        suites: [&*arguments.named, &*arguments.suites].concat(),
         endpoints: arguments.endpoints.clone(),
         agents: arguments.agents.clone(),
         baseline: arguments.baseline.clone(),
