@@ -183,7 +183,7 @@ fn scripted(act: &ActTable, typing: Typing) -> Result<ScriptedAct, String> {
             text: text()?,
             file: below(act.file.as_deref())?,
             after: act.after.clone().unwrap_or_default(),
-            typing: act.typing.map_or(Ok(typing), human)?,
+            typing: human(act.typing.unwrap_or(typing))?,
             suggestion: act.suggestion.clone().unwrap_or_default(),
         }),
     };
@@ -301,4 +301,109 @@ fn checked(check: &Check) -> Result<(), String> {
 fn expression(field: &str, pattern: &str) -> Result<(), String> {
     let problem = |error| format!("{field} is no regular expression: {error}");
     Regex::new(pattern).map(drop).map_err(problem)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads a session whose acts are these, after five lines of its own.
+    fn parse(acts: &str) -> Result<Session> {
+        let source = tempfile::tempdir().unwrap();
+        let repository = source.path().join("repositories/shop");
+        std::fs::create_dir_all(&repository).unwrap();
+        std::fs::write(repository.join("Dockerfile"), "FROM x").unwrap();
+        let file = source.path().join("s.toml");
+        let text = format!("repository = 'shop'\nseed = 3\n[typing]\nmedian_ms = 100\n\n{acts}");
+        std::fs::write(&file, text).unwrap();
+        read(&file)
+    }
+
+    fn wrong(acts: &str) -> String {
+        let error = parse(acts).unwrap_err().to_string();
+        let (_, rest) = error.split_once("s.toml").unwrap();
+        rest.to_owned()
+    }
+
+    const ASK: &str = "[[act]]\nname = 'a'\nkind = 'ask'\ntext = 'x'\n";
+
+    #[test]
+    fn a_session_is_read_with_what_it_does_not_say() {
+        let typed = "[[act]]\nname = 'b'\nkind = 'type'\ntext = 'y'\nfile = 'f.py'\nafter = 'z'\n";
+        let session = parse(&format!("{ASK}{typed}")).unwrap();
+        assert_eq!((session.name.as_str(), session.seed), ("s", 3));
+        assert_eq!(session.time, Duration::from_secs(120));
+        let Does::Type(typed) = &session.acts[1].does else {
+            panic!("{:?}", session.acts[1]);
+        };
+        let typing = Typing {
+            median_ms: 100.0,
+            ..Typing::default()
+        };
+        assert_eq!((typed.typing, typed.after.as_str()), (typing, "z"));
+    }
+
+    #[test]
+    fn errors_name_the_line_the_act_and_the_field() {
+        for (acts, expected) in [
+            (
+                "[[act]]\nname = 'a'\nkind = 'ask'\n",
+                ":6: act 1 (\"a\"): ask needs text",
+            ),
+            (
+                "[[act]]\nname = 'a'\nkind = 'sak'\n",
+                ":8: unknown variant `sak`, expected one of",
+            ),
+            (
+                "[[act]]\nname = 'a'\nkind = 'interrupt'\n",
+                ":6: act 1 (\"a\"): interrupt needs an ask before it",
+            ),
+            (
+                "[[act]]\nname = 'a'\nkind = 'ask'\ntext = 'x'\nuntil = { tokens = 3 }\n",
+                ":6: act 1 (\"a\"): until means nothing to ask",
+            ),
+            (
+                "[[act]]\nname = 'a'\nkind = 'ask'\ntext = 'x'\ncheck = { says = '(' }\n",
+                ":6: act 1 (\"a\"): check.says is no regular expression",
+            ),
+            (
+                "[[act]]\nname = 'a'\nkind = 'type'\ntext = 'x'\nfile = '../f'\nafter = ''\n",
+                ":6: act 1 (\"a\"): file \"../f\" is no path below the working directory",
+            ),
+            (
+                "[[act]]\nname = 'a'\nkind = 'ask'\ntxt = 'x'\n",
+                ":9: unknown field `txt`",
+            ),
+        ] {
+            let found = wrong(acts);
+            assert!(found.starts_with(expected), "{found}");
+        }
+        let again = wrong(&format!("{ASK}{ASK}"));
+        assert!(
+            again.starts_with(":10: act 2 (\"a\"): its name has to be given"),
+            "{again}"
+        );
+        let checked = ASK.replace("'x'\n", "'x'\ncheck = { command = 'true' }\n");
+        let stopped = wrong(&format!(
+            "{checked}[[act]]\nname = 'b'\nkind = 'interrupt'\n"
+        ));
+        assert!(stopped.contains("give the check to this act"), "{stopped}");
+    }
+
+    #[test]
+    fn what_is_hostile_is_refused_or_bounded() {
+        let many = format!("{ASK}[[act]]\nname = 'w'\nkind = 'wait'\nuntil = {{ ms = 1 }}\n");
+        let many = many.repeat(MOST_ACTS);
+        assert!(
+            wrong(&many).contains("acts; there are 1 to 200"),
+            "{}",
+            wrong(&many)
+        );
+        let long = ASK.replace("'x'", &format!("'{}'", "x".repeat(MOST_KEYS + 1)));
+        assert!(wrong(&long).contains("text has more than 2000 characters"));
+        let slow = format!(
+            "{ASK}[[act]]\nname = 't'\nkind = 'type'\ntext = 'x'\nfile = 'f'\nafter = 'a'\ntyping = {{ sigma = 99.0 }}\n"
+        );
+        assert!(wrong(&slow).contains("typing.sigma = 99 is not between 0 and 3"));
+    }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{AnswerStep, Does, ScriptedAct, Session};
+use super::{AnswerStep, Does, ScriptedAct, Session, Typed};
 use crate::atif::Trajectory;
 
 /// Tokens of a repeated text at most, and bytes of one.
@@ -78,6 +78,7 @@ impl Session {
     #[must_use]
     pub fn solution(&self) -> String {
         let mut kept: Vec<String> = Vec::new();
+        let mut offered: Option<&Typed> = None;
         for act in &self.acts {
             match &act.does {
                 Does::Ask { .. } => kept.push(commands(&act.answer)),
@@ -87,25 +88,32 @@ impl Session {
                     kept.push(commands(&act.answer));
                 }
                 Does::Interrupt | Does::Undo => drop(kept.pop()),
-                Does::Type(typed) => kept.push(typed.insertion()),
+                Does::Type(typed) => kept.push(insertion(&typed.file, &typed.after, &typed.text)),
+                Does::Accept => kept.extend(offered.map(|typed| {
+                    let typed_so_far = format!("{}{}", typed.after, typed.text);
+                    insertion(&typed.file, &typed_so_far, &typed.suggestion)
+                })),
+                // What was only offered is not in the file.
+                Does::Reject if offered.is_some() => {}
                 Does::Reject => drop(kept.pop()),
-                Does::Wait { .. } | Does::Accept => {}
+                Does::Wait { .. } => continue,
             }
+            offered = match &act.does {
+                Does::Type(typed) => Some(typed),
+                _ => None,
+            };
         }
         kept.concat()
     }
 }
 
-impl super::Typed {
-    /// The command that types the text and takes the suggestion over.
-    fn insertion(&self) -> String {
-        let script = "import sys; f, a, t = sys.argv[1:]; s = open(f).read(); \
-                      assert s.count(a) == 1; open(f, 'w').write(s.replace(a, a + t))";
-        let typed = format!("{}{}", self.text, self.suggestion);
-        let words = [script, &self.file, &self.after, &typed];
-        let quoted = words.map(|word| format!("'{}'", word.replace('\'', r"'\''")));
-        format!("python3 -c {}\n", quoted.join(" "))
-    }
+/// The command that puts a text into a file, behind another that is in it once.
+fn insertion(file: &str, after: &str, text: &str) -> String {
+    let script = "import sys; f, a, t = sys.argv[1:]; s = open(f).read(); \
+                  assert s.count(a) == 1; open(f, 'w').write(s.replace(a, a + t))";
+    let words = [script, file, after, text];
+    let quoted = words.map(|word| format!("'{}'", word.replace('\'', r"'\''")));
+    format!("python3 -c {}\n", quoted.join(" "))
 }
 
 fn commands(answer: &[AnswerStep]) -> String {

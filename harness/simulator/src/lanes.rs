@@ -54,7 +54,7 @@ pub(super) enum Message {
     /// Nothing yet: it waits for its lane.
     Waits,
     /// A request whose turn has come.
-    Turn(LaneRequest),
+    Turn(Box<LaneRequest>),
     /// Another way.
     Steer(Steer),
 }
@@ -80,12 +80,12 @@ impl Lanes {
     /// Takes a message.
     pub(super) fn receive(&mut self, received_ns: u64, data: &[u8]) -> Message {
         let refuse = |stream_id, refusal| {
-            Message::Turn(LaneRequest {
+            Message::Turn(Box::new(LaneRequest {
                 lane: None,
                 stream_id,
                 received_ns,
                 call: Err(refusal),
-            })
+            }))
         };
         let body: Value = match serde_json::from_slice(data) {
             Ok(body) => body,
@@ -123,7 +123,7 @@ impl Lanes {
             }
             None => {
                 self.busy.insert(lane.clone(), VecDeque::new());
-                Message::Turn(self.begin(lane, received_ns, body))
+                Message::Turn(Box::new(self.begin(lane, received_ns, body)))
             }
         }
     }

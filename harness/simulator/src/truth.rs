@@ -123,7 +123,7 @@ mod tests {
         let mut truth = Truth::new(emission, None, reaction_ns);
         let now = clock::now();
         let far = now + 3_600_000_000_000;
-        truth.decodes(vec![(now, 2), (far, 3), (far + 5, 4)], None);
+        truth.decodes(vec![(now, 2), (far, 3), (far + 60_000_000_000, 4)], None);
         truth
     }
 

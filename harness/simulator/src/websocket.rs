@@ -119,7 +119,9 @@ async fn converse(socket: Socket, peer: &Peer, service: &Service, timing: bool) 
                 }
             }
             Some((lane, answered)) = answers.next() => match answered {
-                Ok(parent) => lanes.finish(lane, parent).map(Work::Answer),
+                Ok(parent) => lanes
+                    .finish(lane, parent)
+                    .map(|turn| Work::Answer(Box::new(turn))),
                 Err(_) => return,
             },
         };
@@ -145,7 +147,7 @@ struct Connection<'a> {
 /// What is to be done for a connection, beside all else that is.
 enum Work {
     /// A request is answered.
-    Answer(Turn),
+    Answer(Box<Turn>),
     /// An event is sent.
     Tell(Value),
 }
@@ -153,7 +155,7 @@ enum Work {
 impl Connection<'_> {
     async fn work(&self, work: Work) -> (Option<Lane>, io::Result<Option<Parent>>) {
         match work {
-            Work::Answer(turn) => self.answer(turn).await,
+            Work::Answer(turn) => self.answer(*turn).await,
             Work::Tell(event) => (None, self.tell(&event).await.map(|()| None)),
         }
     }

@@ -164,7 +164,7 @@ fn endpoints_that_cannot_be() {
 
 #[test]
 fn suites_that_cannot_be() {
-    insta::assert_snapshot!(Case::new("").fails(&["--suite", "swe-maxi"]), @"timeslip: suite 'swe-maxi': is not known; known are swe-mini, terminal-mini. Add [suite.swe-maxi] to timeslip.toml, or give the path of a suite file");
+    insta::assert_snapshot!(Case::new("").fails(&["--suite", "swe-maxi"]), @"timeslip: suite 'swe-maxi': is not known; known are swe-mini, terminal-mini, edit-mini. Add [suite.swe-maxi] to timeslip.toml, or give the path of a suite file");
     insta::assert_snapshot!(Case::new("").fails(&["--suite", "terminal-mini", "--task", "absent"]), @"timeslip: --task absent: no chosen suite has this task; `timeslip run --dry-run` lists them");
     let case = Case::new("[suite.mine]\nformat = \"harbor\"\nsource = \"tasks\"\n");
     let task = case.path().join("tasks/untested");

@@ -18,6 +18,7 @@ mod nightly;
 mod probe;
 mod prompt_cache;
 mod proxy;
+mod real_time;
 mod record;
 mod recorded_clients;
 mod report_in_browser;

@@ -293,6 +293,9 @@ fn suites_are_listed_and_checked() {
     terminal-mini: 12 tasks, from bundled:terminal-mini
       Harbor-format terminal tasks (the layout of Terminal-Bench 2), self-contained and offline
       tags: medium 8, git 4, c 3, python 3, bash 2, builds 2, data 2, debugging 2, 20 more
+    edit-mini: 24 tasks, from bundled:edit-mini
+      Sessions of a scripted developer on small repositories, with a check after each act
+      tags: interrupt 5, restyle 5, type 5, accept 4, steer 4, undo 3, adjust 2, fix 2, 5 more
     mine: 2 tasks, 3 attempts each, from tasks
       Two tasks.
       tags: made 2

@@ -144,3 +144,26 @@ fn solutions_also_pass_without_bubblewrap() {
         }
     }
 }
+
+/// A session has no recordings to replay: what its file says leads to where its last check
+/// holds, and what it begins with does not.
+#[test]
+fn edit_mini_is_honest() {
+    let scratch = tempfile::tempdir().unwrap();
+    let suite = Suite::load(&SuiteFile::shipped("edit-mini").unwrap(), scratch.path()).unwrap();
+    assert!(suite.tasks.len() >= 20, "{}", suite.tasks.len());
+    let sandbox = sandbox();
+    let mut complaints = Vec::new();
+    for task in &suite.tasks {
+        let untouched = attempt(task, &sandbox, |_| {});
+        let solved = attempt(task, &sandbox, |workspace| {
+            solve_with_reference(task, workspace, &sandbox);
+        });
+        let session = task.steps[0].session.as_ref().unwrap();
+        let fails = session.acts.iter().any(|act| !act.wrong.is_empty());
+        if untouched.resolved || !solved.resolved || !fails {
+            complaints.push(format!("{}: {untouched:?} {solved:?} {fails}", task.id));
+        }
+    }
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}

@@ -403,3 +403,78 @@ async fn the_outcomes_of_a_redirection() {
     assert!(sent.abs_diff(stop.decoded_tokens) <= 1, "{sent} {stop:?}");
     assert!(log[0].complete && log[1].complete);
 }
+
+/// Reads along, and stops after so many milliseconds.
+fn stopped_after(session: &mut Session, ms: u64) {
+    let (heard, _) = mpsc::unbounded_channel();
+    let (mut reader, end) = live(heard);
+    session.read_along(end);
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+        reader.stop(StopOrder {
+            end: ExchangeEnd::Interrupted,
+            act: 1,
+        });
+    });
+}
+
+/// Asks, and gives what each try came to: its error, and whether it was stopped.
+async fn tries(session: &mut Session) -> (Result<(), Failure>, Vec<(bool, bool)>) {
+    let items = [Item::User("Count, in 9 tokens.".into())];
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let mut tries = Vec::new();
+    let record = |exchange: Exchange| {
+        tries.push((exchange.error.is_some(), exchange.ended_by.is_some()));
+    };
+    let asked = session.ask(1, "", &[], &items, deadline, record).await;
+    (asked.map(drop), tries)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_ends_a_backoff_a_warm_up_and_an_upgrade() {
+    let mut faulty = profile();
+    faulty.faults.rate_limit = 1.0;
+    faulty.faults.retry_after_seconds = 30;
+    let server = Server::start(faulty);
+    let mut session = Session::new(&server.endpoint(PROTOCOLS[0], "http-sse"), "k#1".into(), 0);
+    stopped_after(&mut session, 150);
+    let (asked, came) = tries(&mut session).await;
+    assert_eq!(
+        (asked, came),
+        (Err(Failure::Stopped), vec![(true, false), (false, true)])
+    );
+
+    let slow = Profile {
+        request_overhead_ms: 400.0,
+        ..profile()
+    };
+    let server = Server::start(slow);
+    let mut endpoint = server.endpoint(PROTOCOLS[0], "websocket");
+    endpoint.options.prewarm = true;
+    let mut session = Session::new(&endpoint, "k#1".into(), 0);
+    stopped_after(&mut session, 100);
+    let mut warmed = None;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    session
+        .warm_up("", &[], deadline, |exchange| warmed = Some(exchange))
+        .await;
+    let warmed = warmed.unwrap();
+    assert!(warmed.warm_up && warmed.ended_by.is_some() && warmed.error.is_none());
+    // What is asked then is asked anew, and answered.
+    let (heard, _) = mpsc::unbounded_channel();
+    let (_reader, end) = live(heard);
+    session.read_along(end);
+    assert_eq!(tries(&mut session).await, (Ok(()), vec![(false, false)]));
+
+    // Somebody listens, and never answers the upgrade.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let mut session = Session::new(
+        &endpoint_of("responses", port, "websocket"),
+        "k#1".into(),
+        0,
+    );
+    stopped_after(&mut session, 100);
+    let (asked, came) = tries(&mut session).await;
+    assert_eq!((asked, came), (Err(Failure::Stopped), vec![(false, true)]));
+}

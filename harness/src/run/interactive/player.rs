@@ -240,11 +240,7 @@ impl Player<'_> {
                     self.observe(patience.min(self.deadline)).await?;
                 }
                 match self.acts.steered(act).cloned() {
-                    Some(SteerAnswer::Accepted) => {
-                        // The old answer may have ended already.
-                        self.redirect(act);
-                        return Ok(());
-                    }
+                    Some(SteerAnswer::Accepted) => return Ok(()),
                     Some(SteerAnswer::TooLate(why)) => {
                         self.acts.lost_race(act, Race::TooLate, Some(why));
                         self.finish_old_answer(of).await?;
@@ -458,6 +454,8 @@ impl Player<'_> {
             Observed::Steered(answer) => {
                 if answer == SteerAnswer::Accepted {
                     self.acts.confirmed(at, act);
+                    // Here, because the old answer's end may come with the new one's.
+                    self.redirect(act);
                 }
                 self.acts.steer_answered(act, answer);
             }

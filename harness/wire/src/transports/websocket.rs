@@ -215,17 +215,15 @@ impl OpenSocket {
         let idle = endpoint.idle_timeout;
         let mut total = 0;
         // What is to be said once the response has a name.
-        let mut word = None;
+        let mut word: Option<String> = None;
         loop {
-            if let (Some(id), true) = (recorder.response_id(), word.is_some())
-                && let Some(steer) = word
-                    .take()
-                    .and_then(|word: String| endpoint.protocol.steer(&id, &word))
+            if word.is_some()
+                && let Some(id) = recorder.response_id()
+                && let Some(word) = word.take()
+                && let Some(steer) = endpoint.protocol.steer(&id, &word)
             {
-                self.socket
-                    .send(Message::text(steer))
-                    .await
-                    .map_err(upgrade::closed)?;
+                let sent = self.socket.send(Message::text(steer)).await;
+                sent.map_err(upgrade::closed)?;
             }
             let patience = recorder.patience(idle);
             let message = tokio::select! {

@@ -22,9 +22,6 @@ make the smallest change that is right, and end with one short sentence on what 
 const SUGGEST: &str = "You complete code while it is being typed. Answer with nothing but the text that comes next \
 at the cursor: no explanation, no quotes, no code fence, nothing that was typed already.";
 
-/// What a tool call is answered with that was not run, or not to its end.
-pub(super) const INTERRUPTED: &str = "[interrupted by the developer]";
-
 /// A conversation, and what is done in it.
 pub(super) struct Conversation {
     commands: mpsc::UnboundedReceiver<Command>,
@@ -255,7 +252,7 @@ impl Conversation {
     fn keep_whole_but_stopped(&mut self, answer: &Answer) {
         let interrupted = answer.calls.iter().map(|call| Item::ToolResult {
             call_id: call.call_id.clone(),
-            output: INTERRUPTED.to_owned(),
+            output: tool::INTERRUPTED.to_owned(),
         });
         self.keep_whole(answer, interrupted.collect());
     }

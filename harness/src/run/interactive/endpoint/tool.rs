@@ -9,12 +9,14 @@ use timeslip_wire::{Redaction, Session, clock};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::conversation::INTERRUPTED;
 use super::turn::Ended;
 use super::{Command, tell, tell_at};
 use crate::run::agent::builtin::tools::{self, Done};
 use crate::run::agent::{Bench, Stop};
 use crate::run::interactive::driver::{Observed, Observer, SteerAnswer, StopAnswer};
+
+/// What a tool call is answered with that was not run, or not to its end.
+pub(super) const INTERRUPTED: &str = "[interrupted by the developer]";
 
 /// The tools of one turn.
 pub(super) struct Tools<'a> {
