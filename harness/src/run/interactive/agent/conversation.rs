@@ -125,10 +125,7 @@ impl Conversation {
     ) {
         let mut ready = Some(ready);
         let opening = self.dialogue.open();
-        if let Err(error) = self.carrier.write(opening).await {
-            tell_ready(&mut ready, Err(error.to_string()));
-            return;
-        }
+        self.write(opening).await;
         loop {
             let deadline = self.stop.as_ref().map(|stop| stop.deadline);
             tokio::select! {
