@@ -147,6 +147,11 @@ impl Codex {
         format!("timeslip-{}", self.steers)
     }
 
+    /// Whether a message is the last steer.
+    fn is_steer(&self, item: &Value) -> bool {
+        self.steers > 0 && item["clientId"] == json!(self.steer_id())
+    }
+
     /// Notes the name of the turn of the last ask.
     fn name_turn(&mut self, id: &Value, taken: &mut Taken) {
         let Some(id) = id.as_str().filter(|_| self.turn.is_empty()) else {
@@ -214,14 +219,12 @@ impl Codex {
             "item/reasoning/textDelta" | "item/reasoning/summaryTextDelta" => {
                 taken.say(ask, Said::Reasoning);
             }
-            "item/started" if kind == "userMessage" => {
-                if self.steers > 0 && item["clientId"] == json!(self.steer_id()) {
-                    let steered = match std::mem::take(&mut self.speaks) {
-                        true => Steered::Cut,
-                        false => Steered::Applied,
-                    };
-                    taken.say(ask, Said::Steered(steered));
-                }
+            "item/started" if kind == "userMessage" && self.is_steer(item) => {
+                let steered = match std::mem::take(&mut self.speaks) {
+                    true => Steered::Cut,
+                    false => Steered::Applied,
+                };
+                taken.say(ask, Said::Steered(steered));
             }
             "item/started" | "item/completed" if kind == "agentMessage" => {
                 self.speaks = method == "item/started";

@@ -235,9 +235,9 @@ impl Conversation {
         if gone.is_none() {
             let tell = self.tell_gone.clone();
             // What comes of it is told; nobody has to wait for it.
-            let _ = tokio::task::spawn_blocking(move || {
+            drop(tokio::task::spawn_blocking(move || {
                 let _ = tell.send((act, processes::wait_for(began, TOOL_PATIENCE)));
-            });
+            }));
         }
         self.stop = Some(Stopping {
             act,
