@@ -139,22 +139,13 @@ pub fn in_time(act: &Act) -> [u32; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use timeslip_datasets::run::journal::{ActCounts, Keystroke};
+    use timeslip_datasets::run::journal::Keystroke;
 
     fn act(kind: ActKind, race: Option<Race>, marks: ActMarks) -> Act {
         Act {
-            act: 1,
-            name: "a".into(),
-            kind,
-            of: None,
             marks,
             race,
-            way: None,
-            in_tool: false,
-            counts: ActCounts::default(),
-            keystrokes: Vec::new(),
-            check: None,
-            detail: None,
+            ..Act::begun(1, "a", kind, 0)
         }
     }
 

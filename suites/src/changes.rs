@@ -285,7 +285,7 @@ mod tests {
         write("after/.git/index", b"1\n");
         write("after/new/__pycache__/x.pyc", b"1\n");
         write("before/deep/er/binary", b"\0one");
-        write("after/deep/er/binary", b"\0two");
+        write("after/deep/er/binary", b"\0three");
         std::os::unix::fs::symlink("/etc/passwd", place.path().join("after/link")).unwrap();
         std::os::unix::fs::symlink("/", place.path().join("after/top")).unwrap();
         let [before, after] = ["before", "after"].map(|side| place.path().join(side));

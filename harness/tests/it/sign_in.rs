@@ -214,6 +214,8 @@ fn a_sign_in_passes_through_and_is_stored_nowhere() {
             (sse, false),
             (sse, false),
             (sse, true),
+            // Its opening, and the message over it.
+            (websocket, false),
             (websocket, false)
         ]
     );

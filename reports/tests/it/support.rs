@@ -3,8 +3,8 @@
 
 use timeslip_datasets::run::calibration::{Calibration, ErrorQuantiles, StreamCalibration};
 use timeslip_datasets::run::journal::{
-    Act, ActCheck, ActCounts, ActKind, ActMarks, EndedBy, Keystroke, Outcome, Race, Reported,
-    StopWay, StreamShape, TcpSample,
+    Act, ActCheck, ActKind, EndedBy, Keystroke, Outcome, Race, Reported, StopWay, StreamShape,
+    TcpSample,
 };
 use timeslip_reports::data::{
     ClientCost, ConnectionFacts, EndpointData, ExchangeData, FirstOfKind, Role, RunData, Span,
@@ -128,25 +128,11 @@ pub fn full_run() -> RunData {
 }
 
 fn act(number: u32, kind: ActKind, began_ms: u64, ended_ms: u64) -> Act {
-    Act {
-        act: number,
-        name: format!("{}-{number}", kind.name()),
-        kind,
-        of: None,
-        marks: ActMarks {
-            began: began_ms * MS_NS,
-            told: Some(began_ms * MS_NS),
-            ended: ended_ms * MS_NS,
-            ..ActMarks::default()
-        },
-        race: None,
-        way: None,
-        in_tool: false,
-        counts: ActCounts::default(),
-        keystrokes: Vec::new(),
-        check: None,
-        detail: None,
-    }
+    let name = format!("{}-{number}", kind.name());
+    let mut act = Act::begun(number, name, kind, began_ms * MS_NS);
+    act.marks.told = Some(began_ms * MS_NS);
+    act.marks.ended = ended_ms * MS_NS;
+    act
 }
 
 /// An ask, a stop in its tool, a redirection and typing; on the slow side all takes eight

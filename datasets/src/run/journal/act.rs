@@ -42,6 +42,31 @@ pub struct Act {
     pub detail: Option<String>,
 }
 
+impl Act {
+    /// An act that has just begun, `began` nanoseconds after the trial's start.
+    #[must_use]
+    pub fn begun(act: u32, name: impl Into<String>, kind: ActKind, began: u64) -> Self {
+        Act {
+            act,
+            name: name.into(),
+            kind,
+            of: None,
+            marks: ActMarks {
+                began,
+                ended: began,
+                ..ActMarks::default()
+            },
+            race: None,
+            way: None,
+            in_tool: false,
+            counts: ActCounts::default(),
+            keystrokes: Vec::new(),
+            check: None,
+            detail: None,
+        }
+    }
+}
+
 /// What a developer does.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
@@ -363,24 +388,8 @@ mod tests {
 
     #[test]
     fn what_did_not_happen_is_absent() {
-        let act = Act {
-            act: 1,
-            name: "rename".into(),
-            kind: ActKind::Ask,
-            of: None,
-            marks: ActMarks {
-                began: 5,
-                ended: 9,
-                ..ActMarks::default()
-            },
-            race: None,
-            way: None,
-            in_tool: false,
-            counts: ActCounts::default(),
-            keystrokes: Vec::new(),
-            check: None,
-            detail: None,
-        };
+        let mut act = Act::begun(1, "rename", ActKind::Ask, 5);
+        act.marks.ended = 9;
         let line = serde_json::to_string(&act).unwrap();
         assert_eq!(
             line,

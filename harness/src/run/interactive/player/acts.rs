@@ -77,22 +77,8 @@ impl Acts {
         let began = self.offset(timeslip_wire::clock::now());
         self.entries.push(Entry {
             act: Act {
-                act: number,
-                name: scripted.name.clone(),
-                kind,
                 of,
-                marks: ActMarks {
-                    began,
-                    ended: began,
-                    ..ActMarks::default()
-                },
-                race: None,
-                way: None,
-                in_tool: false,
-                counts: ActCounts::default(),
-                keystrokes: Vec::new(),
-                check: None,
-                detail: None,
+                ..Act::begun(number, scripted.name.clone(), kind, began)
             },
             answer: Answer::default(),
             over: false,
