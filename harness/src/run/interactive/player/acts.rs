@@ -1,8 +1,7 @@
 //! The acts of a session so far: what has been seen of each, and what that means.
 
 use timeslip_datasets::run::journal::{
-    Act, ActCheck, ActCounts, ActKind, ActMarks, Event, EventKind, ExchangeEnd, Keystroke, Race,
-    StopWay,
+    Act, ActCheck, ActKind, Event, EventKind, ExchangeEnd, Keystroke, Race, StopWay,
 };
 use timeslip_datasets::session::ScriptedAct;
 
