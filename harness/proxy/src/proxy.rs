@@ -99,7 +99,7 @@ struct Common {
 /// # Errors
 /// When there is no thread to be had, or a listener cannot be used.
 pub fn start(options: Options) -> io::Result<Running> {
-    let measuring = Measuring::start(StampSource::Receive)?;
+    let measuring = Measuring::start_relaying(StampSource::Receive)?;
     let (events, told) = mpsc::channel();
     let budget = Budget::new(options.limits.all);
     let common = Arc::new(Common {

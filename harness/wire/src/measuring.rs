@@ -54,14 +54,27 @@ pub struct Measuring {
 
 impl Measuring {
     /// Starts the thread, with the highest priority it is given; it knows the arrivals of
-    /// what it reads as exactly as it may, and no more exactly than `best`.
+    /// what it reads as exactly as it may, and no more exactly than `best`. Where much comes,
+    /// it leaves it unread for a moment, so as to read several events at once.
     ///
     /// # Errors
     /// When there is no thread or no runtime to be had.
     pub fn start(best: StampSource) -> io::Result<Self> {
+        Self::parking(best, || rest(arrivals::pause()))
+    }
+
+    /// The same for what is passed on: it is never left unread.
+    ///
+    /// # Errors
+    /// As [`Measuring::start`].
+    pub fn start_relaying(best: StampSource) -> io::Result<Self> {
+        Self::parking(best, || {})
+    }
+
+    fn parking(best: StampSource, before: fn()) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
-            .on_thread_park(|| rest(arrivals::pause()))
+            .on_thread_park(before)
             .build()?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel::<()>();

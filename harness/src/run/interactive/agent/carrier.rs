@@ -57,7 +57,8 @@ enum Writer {
 impl Carrier {
     /// Begins to listen. A server is waited for.
     pub async fn over(ends: Ends) -> io::Result<Self> {
-        let measuring = Measuring::start(timeslip_datasets::run::journal::StampSource::Read)?;
+        let measuring =
+            Measuring::start_relaying(timeslip_datasets::run::journal::StampSource::Read)?;
         let (arrived, arrivals) = mpsc::channel(WAITING);
         let writer = match ends {
             Ends::Pipes { input, output } => {

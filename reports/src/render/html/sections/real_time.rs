@@ -7,6 +7,7 @@ use super::{ChartView, Section};
 use crate::conclusion::a_day;
 use crate::format::{
     ABSENT, capitalised, milliseconds, one_line, or_absent, percent, percent_range, rate,
+    round_duration,
 };
 use crate::render::arms::{self, Column};
 use crate::stats::Estimate;
@@ -69,10 +70,14 @@ const TYPING: [Column; 3] = [
     Column::Metric("cancelled_per_accepted"),
 ];
 
+fn within(limit_ms: f64) -> String {
+    format!("Within {}", round_duration(limit_ms))
+}
+
 fn threshold(limit: &Threshold) -> String {
     format!(
         "{} {} ({})",
-        milliseconds(limit.ms),
+        round_duration(limit.ms),
         limit.feels,
         limit.source
     )
@@ -87,15 +92,7 @@ fn shares(within: &[Within]) -> impl Iterator<Item = String> {
 }
 
 fn response(real_time: &RealTime) -> Table {
-    let limits = RESPONSE.iter().map(|limit| {
-        let words = format!("within {}", milliseconds(limit.ms));
-        format!(
-            "{}: {} ({})",
-            capitalised(&words),
-            limit.feels,
-            limit.source
-        )
-    });
+    let limits = RESPONSE.iter().map(|limit| within(limit.ms));
     let headings = ["Endpoint", "Answers", "Median"].map(str::to_owned);
     let rows = real_time.endpoints.iter().map(|(name, endpoint)| {
         let first = [
@@ -111,7 +108,7 @@ fn response(real_time: &RealTime) -> Table {
 /// A row for each clock of each endpoint.
 fn quiet(real_time: &RealTime) -> Option<Table> {
     let headings = ["Endpoint", "Until", "Stops", "Median", "p95"].map(str::to_owned);
-    let limits = QUIET_MS.map(|limit| format!("Within {}", milliseconds(limit)));
+    let limits = QUIET_MS.map(within);
     let after = ["Tokens after it".to_owned()];
     let rows: Vec<Vec<String>> = real_time
         .endpoints
