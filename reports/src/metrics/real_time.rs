@@ -8,38 +8,38 @@ use super::{Better, Metric, Statistic, Unit};
 use crate::acts::{self, Boundary};
 use crate::data::TrialData;
 
-/// A time to quiet after a stop.
-const QUIET: Metric = Metric {
-    unit: Unit::Duration,
-    kept: &[P50, P95],
-    ..ROW
-};
+/// A time of every act that it is asked of.
+const fn duration(
+    name: &'static str,
+    label: &'static str,
+    of: fn(&Act) -> Option<u64>,
+    asked: fn(&Act) -> bool,
+) -> Metric {
+    Metric {
+        name,
+        label,
+        unit: Unit::Duration,
+        source: Source::Acts { of, asked },
+        kept: &[P50, P95],
+        ..ROW
+    }
+}
 
 /// An act's time, from the developer's beginning to the end of its answer.
 pub(crate) const ACT_TIME: Metric = Metric {
-    name: "act_time",
-    label: "time per act",
-    unit: Unit::Duration,
-    source: Source::Acts {
-        of: |act| ns(acts::act_time(act)),
-        asked: acts::has_answer,
-    },
     kept: &[Statistic::Mean, P95],
-    ..ROW
+    ..duration("act_time", "time per act", acts::act_time, acts::has_answer)
 };
 
 /// From an ask to the first useful output of its answer.
 pub(super) const FIRST_OUTPUT: Metric = Metric {
-    name: "first_output",
-    label: "ask to first useful output",
-    unit: Unit::Duration,
-    source: Source::Acts {
-        of: |act| ns(acts::first_output(act)),
-        asked: |act| act.kind == ActKind::Ask && act.marks.told.is_some(),
-    },
-    kept: &[P50, P95],
     key: &[Statistic::Typical],
-    ..ROW
+    ..duration(
+        "first_output",
+        "ask to first useful output",
+        acts::first_output,
+        |act| act.kind == ActKind::Ask && act.marks.told.is_some(),
+    )
 };
 
 /// Acts with an answer, a minute of their session.
@@ -52,37 +52,28 @@ pub(super) const ACTS_PER_MINUTE: Metric = Metric {
 };
 
 /// From a stop to the last event of the old answer.
-pub(super) const QUIET_STREAM: Metric = Metric {
-    name: "quiet_stream",
-    label: "stop to last event",
-    source: Source::Acts {
-        of: |act| ns(acts::quiet(act, Boundary::Stream)),
-        asked: |act| acts::has_boundary(act, Boundary::Stream),
-    },
-    ..QUIET
-};
+pub(super) const QUIET_STREAM: Metric = duration(
+    "quiet_stream",
+    "stop to last event",
+    |act| acts::quiet(act, Boundary::Stream),
+    |act| acts::has_boundary(act, Boundary::Stream),
+);
 
 /// From a stop to its confirmation.
-pub(super) const QUIET_CONFIRMED: Metric = Metric {
-    name: "quiet_confirmed",
-    label: "stop to confirmation",
-    source: Source::Acts {
-        of: |act| ns(acts::quiet(act, Boundary::Confirmation)),
-        asked: |act| acts::has_boundary(act, Boundary::Confirmation),
-    },
-    ..QUIET
-};
+pub(super) const QUIET_CONFIRMED: Metric = duration(
+    "quiet_confirmed",
+    "stop to confirmation",
+    |act| acts::quiet(act, Boundary::Confirmation),
+    |act| acts::has_boundary(act, Boundary::Confirmation),
+);
 
 /// From a stop to the end of the running tool.
-pub(super) const QUIET_TOOL: Metric = Metric {
-    name: "quiet_tool",
-    label: "stop to tool gone",
-    source: Source::Acts {
-        of: |act| ns(acts::quiet(act, Boundary::Tool)),
-        asked: |act| acts::has_boundary(act, Boundary::Tool),
-    },
-    ..QUIET
-};
+pub(super) const QUIET_TOOL: Metric = duration(
+    "quiet_tool",
+    "stop to tool gone",
+    |act| acts::quiet(act, Boundary::Tool),
+    |act| acts::has_boundary(act, Boundary::Tool),
+);
 
 /// Share of stops that cut their answer.
 pub(super) const STOPS_APPLIED: Metric = Metric {
@@ -99,7 +90,7 @@ pub(super) const STALE_TOKENS: Metric = Metric {
     name: "stale_tokens",
     label: "tokens after a stop",
     source: Source::Acts {
-        of: |act| acts::stopped(act).then(|| f64::from(act.counts.stale_tokens)),
+        of: |act| acts::stopped(act).then(|| act.counts.stale_tokens.into()),
         asked: acts::stopped,
     },
     kept: &[Statistic::Mean],
@@ -107,30 +98,20 @@ pub(super) const STALE_TOKENS: Metric = Metric {
 };
 
 /// From a redirection to the first output of the new way.
-pub(super) const REDIRECT_TIME: Metric = Metric {
-    name: "redirect_time",
-    label: "redirection to first output of the new way",
-    unit: Unit::Duration,
-    source: Source::Acts {
-        of: |act| ns(acts::redirected(act)),
-        asked: |act| act.kind == ActKind::Steer && acts::stopped(act),
-    },
-    kept: &[P50, P95],
-    ..ROW
-};
+pub(super) const REDIRECT_TIME: Metric = duration(
+    "redirect_time",
+    "redirection to first output of the new way",
+    acts::redirected,
+    |act| act.kind == ActKind::Steer && acts::stopped(act),
+);
 
 /// From the last key to the first text of a suggestion.
-pub(super) const SUGGESTION_TIME: Metric = Metric {
-    name: "suggestion_time",
-    label: "last key to suggestion",
-    unit: Unit::Duration,
-    source: Source::Acts {
-        of: |act| ns(acts::suggestion(act)),
-        asked: |act| act.marks.last_keystroke.is_some(),
-    },
-    kept: &[P50, P95],
-    ..ROW
-};
+pub(super) const SUGGESTION_TIME: Metric = duration(
+    "suggestion_time",
+    "last key to suggestion",
+    acts::suggestion,
+    |act| act.marks.last_keystroke.is_some(),
+);
 
 /// Share of suggestions that came before the next key.
 pub(super) const SUGGESTIONS_IN_TIME: Metric = Metric {
@@ -160,10 +141,6 @@ pub(super) const CHECKS_PASSED: Metric = Metric {
     key: &[Statistic::Mean],
     ..ROW
 };
-
-fn ns(duration: Option<u64>) -> Option<f64> {
-    duration.map(|ns| ns as f64)
-}
 
 /// How many acts of a session `holds` is true of.
 fn count(trial: &TrialData, holds: impl Fn(&Act) -> bool) -> f64 {

@@ -34,8 +34,8 @@ pub(super) enum Source {
     Exchanges(fn(&ExchangeData) -> Option<f64>),
     /// A value for each act of a session.
     Acts {
-        /// The act's value.
-        of: fn(&Act) -> Option<f64>,
+        /// The act's value: nanoseconds, or a count.
+        of: fn(&Act) -> Option<u64>,
         /// Whether it should have one.
         asked: fn(&Act) -> bool,
     },
@@ -116,7 +116,10 @@ impl Source {
         match self {
             Source::Trial(of) => of(trial).into_iter().collect(),
             Source::Exchanges(of) => trial.exchanges.iter().filter_map(of).collect(),
-            Source::Acts { of, .. } => trial.acts.iter().filter_map(of).collect(),
+            Source::Acts { of, .. } => {
+                let values = trial.acts.iter().filter_map(of);
+                values.map(|value| value as f64).collect()
+            }
             Source::Gaps => {
                 let gaps = trial.exchanges.iter().flat_map(|e| e.inter_event_ns.iter());
                 gaps.map(|ns| ns as f64).collect()

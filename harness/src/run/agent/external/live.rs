@@ -176,10 +176,13 @@ impl Live {
         let mut execution = ended(execution)?;
         let observed = execution.observed.as_mut();
         let processes = observed.map_or_else(Processes::default, |it| processes(it, self.origin));
+        // To tell a long conversation's requests apart takes a while, and others wait here.
+        let finishing =
+            tokio::task::spawn_blocking(move || recording.with_processes(processes).finish());
         Ok(Ran {
             start: self.start,
             execution,
-            lines: recording.with_processes(processes).finish(),
+            lines: finishing.await.map_err(io::Error::other)?,
         })
     }
 }
