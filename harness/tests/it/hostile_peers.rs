@@ -1,60 +1,19 @@
 //! A recording between a client and a server that both mean it ill stays within its memory.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+
+use crate::support::record;
 
 /// What a recording may take: the 512 MiB that the proxy keeps of all that waits to be read, what
 /// is read just then, and the program itself.
 const MOST_MIB: u64 = 768;
 /// For how long something is said that has no end; a test must end.
 const ENDLESS: Duration = Duration::from_secs(3);
-
-/// A recording that ends with the test, however that ends.
-struct Recording(Child);
-
-impl Drop for Recording {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// A recording before a server; where it listens.
-fn listen(folder: &std::path::Path, upstream: SocketAddr) -> (Recording, SocketAddr) {
-    let mut recording = Command::new(env!("CARGO_BIN_EXE_timeslip"))
-        .current_dir(folder)
-        .args([
-            "record",
-            "--listen",
-            "127.0.0.1:0",
-            "--upstream",
-            &format!("http://{upstream}"),
-        ])
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut words = BufReader::new(recording.stderr.take().unwrap());
-    let mut line = String::new();
-    while !line.contains("base URL http://") {
-        line.clear();
-        assert!(words.read_line(&mut line).unwrap() > 0, "it ended");
-    }
-    std::thread::spawn(move || words.read_to_end(&mut Vec::new()));
-    let (_, url) = line.split_once("http://").unwrap();
-    let address = url
-        .split([';', '/'])
-        .next()
-        .unwrap()
-        .trim()
-        .parse()
-        .unwrap();
-    (Recording(recording), address)
-}
 
 /// The most that a process has had in memory.
 fn peak_mib(process: &Child) -> u64 {
@@ -294,7 +253,8 @@ const PEERS: &[Peers] = &[
 fn whatever_peers_say_without_end_the_recording_stays_within_its_memory() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let (mut recording, proxy) = listen(folder.path(), listener.local_addr().unwrap());
+    let upstream = format!("http://{}", listener.local_addr().unwrap());
+    let (mut recording, proxy) = record(folder.path(), &[], &upstream);
     let recording = &mut recording.0;
     let mut most = peak_mib(recording);
     for peers in PEERS {

@@ -1,9 +1,8 @@
 //! A client with a sign-in of its own: it works through the proxy, and nothing of it is stored.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -13,34 +12,9 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 use crate::chatgpt::{self, ACCOUNT, COOKIE, new_token, old_token};
 use crate::record::walk;
-use crate::support::timeslip;
+use crate::support::{record, timeslip};
 
 const PATH: &str = "/backend-api/codex/responses";
-
-/// A recording that serves any client; where it listens.
-fn listen(folder: &Path, upstream: SocketAddr) -> (Child, SocketAddr) {
-    let mut recording = Command::new(env!("CARGO_BIN_EXE_timeslip"))
-        .current_dir(folder)
-        .args(["record", "--agent", "codex", "--listen", "127.0.0.1:0"])
-        .args([
-            "--upstream",
-            &format!("http://{upstream}/backend-api/codex"),
-        ])
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut words = BufReader::new(recording.stderr.take().unwrap());
-    let mut line = String::new();
-    while !line.contains("base URL http://") {
-        line.clear();
-        assert!(words.read_line(&mut line).unwrap() > 0, "it ended");
-    }
-    std::thread::spawn(move || words.read_to_end(&mut Vec::new()));
-    let (_, url) = line.split_once("http://").unwrap();
-    let address = url.split('/').next().unwrap().parse().unwrap();
-    (recording, address)
-}
 
 /// The headers of a client that is signed in.
 fn head(token: &str) -> String {
@@ -125,7 +99,9 @@ fn exchanges(run: &Path) -> Vec<Value> {
 fn a_sign_in_passes_through_and_is_stored_nowhere() {
     let folder = tempfile::tempdir().unwrap();
     let (backend, asked) = chatgpt::start();
-    let (mut recording, proxy) = listen(folder.path(), backend);
+    let upstream = format!("http://{backend}/backend-api/codex");
+    let (mut recording, proxy) = record(folder.path(), &["--agent", "codex"], &upstream);
+    let recording = &mut recording.0;
     let question = json!({ "type": "message", "role": "user", "content": "Say done." });
     let call = json!({
         "type": "function_call", "call_id": "call_1", "name": "exec_command",
@@ -180,7 +156,7 @@ fn a_sign_in_passes_through_and_is_stored_nowhere() {
         .contains("response.completed")
     {}
     drop((socket, stream));
-    kill_process(Pid::from_child(&recording), Signal::INT).unwrap();
+    kill_process(Pid::from_child(recording), Signal::INT).unwrap();
     assert!(recording.wait().unwrap().success());
 
     let post = format!("POST {PATH}");

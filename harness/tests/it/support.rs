@@ -1,6 +1,9 @@
 //! Helpers shared by the tests of the command line.
 
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
 
 /// A profile that is quick enough for tests and still has every stage.
 pub const QUICK_PROFILE: &str = r#"
@@ -36,6 +39,38 @@ pub fn quick_config(folder: &Path) -> std::path::PathBuf {
     );
     std::fs::write(&config, text).unwrap();
     config
+}
+
+/// A recording that ends with the test, however that ends.
+pub struct Recording(pub Child);
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A recording that serves any client, before the server at a base URL; where it listens.
+pub fn record(folder: &Path, arguments: &[&str], upstream: &str) -> (Recording, SocketAddr) {
+    let child = Command::new(env!("CARGO_BIN_EXE_timeslip"))
+        .current_dir(folder)
+        .args(["record", "--listen", "127.0.0.1:0", "--upstream", upstream])
+        .args(arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut recording = Recording(child.unwrap());
+    let mut words = BufReader::new(recording.0.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("base URL http://") {
+        line.clear();
+        assert!(words.read_line(&mut line).unwrap() > 0, "it ended");
+    }
+    std::thread::spawn(move || words.read_to_end(&mut Vec::new()));
+    let (_, url) = line.split_once("http://").unwrap();
+    let address = url.split([';', '/']).next().unwrap().trim().parse();
+    (recording, address.unwrap())
 }
 
 /// The `timeslip` command.
